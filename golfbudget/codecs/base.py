@@ -1,0 +1,104 @@
+"""What a codec is: lossless bytes to bytes, decoded incrementally, recognised by content and never by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+from golfbudget.errors import UsageError
+
+#: Longest piece of output a decoder hands back at once, so that a bomb is noticed before it is in memory.
+PIECE = 1 << 20
+
+#: Any readable run of bytes; a memoryview usually looks at a mapped file.
+Buffer = bytes | bytearray | memoryview
+
+
+class Sniff(IntEnum):
+    """How strongly the first bytes claim a codec."""
+
+    NO = 0
+    #: Worth a try; failing to decode means it was something else.
+    MAYBE = 1
+    #: The bytes claim it; failing to decode means they are corrupt.
+    SURE = 2
+
+
+class Method(StrEnum):
+    """How a codec's stored bits are attributed to what they decode to."""
+
+    EXACT = "exact"
+    BYTE_EXACT = "byte-exact"
+    ESTIMATE = "estimate"
+
+
+class Decoder(Protocol):
+    """Decodes one member (one gzip member, xz stream, zstd frame …) as it is fed."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take more input (or b"" to drain) and return what can now be decoded."""
+
+    @property
+    def drained(self) -> bool:
+        """Whether everything decodable from the input so far has been returned."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the member has ended."""
+
+    @property
+    def unused(self) -> int:
+        """How many fed bytes lie after the member's end."""
+
+
+class Codec(Protocol):
+    """A registered codec.  `encode` is real compression at the library's own framing defaults."""
+
+    name: str
+    method: Method
+    #: Whether members may follow one another in one file.
+    many_members: bool
+    #: Level used by `encode` when a recipe names none, and the levels it accepts.
+    default_level: int
+    levels: range
+    #: Exceptions its decoder raises on bad input.
+    failures: tuple[type[Exception], ...]
+
+    def sniff(self, head: bytes) -> Sniff:
+        """Judge the first bytes (at least 32 where the stream has them)."""
+
+    def header_length(self, data: Buffer, start: int) -> int:
+        """Framing bytes before the first compressed byte of the member at `start`; 0 where it cannot be told."""
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder for one member."""
+
+    def encode(self, data: Buffer, level: int) -> bytes:
+        """Compress into one member."""
+
+
+_CODECS: dict[str, Codec] = {}
+
+
+def register(codec_class: Callable[[], Codec]) -> Callable[[], Codec]:
+    """Class decorator: add an instance to the registry; a name can be taken once."""
+    codec = codec_class()
+    if codec.name in _CODECS:
+        raise UsageError(f"codec {codec.name!r} is registered twice")
+    _CODECS[codec.name] = codec
+    return codec_class
+
+
+def registered() -> dict[str, Codec]:
+    """A copy of the registry, in sniffing order."""
+    return dict(_CODECS)
+
+
+def get(name: str) -> Codec:
+    """The codec of that name; `UsageError` lists the known ones."""
+    try:
+        return _CODECS[name]
+    except KeyError:
+        known = ", ".join(sorted(_CODECS))
+        raise UsageError(f"no codec is called {name!r}; known: {known}") from None

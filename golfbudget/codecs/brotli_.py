@@ -1,0 +1,67 @@
+"""Brotli (RFC 7932).  It has no signature: a stream counts as brotli only if a known container follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from golfbudget.codecs.base import PIECE, Buffer, Decoder, Method, Sniff, register
+from golfbudget.errors import CorruptError
+
+if TYPE_CHECKING:
+    import brotli
+
+
+class _BrotliDecoder:
+    def __init__(self) -> None:
+        import brotli
+
+        self._brotli: brotli.Decompressor = brotli.Decompressor()
+        self._error = brotli.error
+        self._full = False
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            out: bytes = self._brotli.process(data, output_buffer_limit=PIECE)
+        except self._error as error:
+            raise CorruptError(str(error)) from None
+        # The decoder keeps output beyond its own buffer until it is asked again with no input.
+        self._full = bool(out)
+        return out
+
+    @property
+    def drained(self) -> bool:
+        return self.finished or (not self._full and bool(self._brotli.can_accept_more_data()))
+
+    @property
+    def finished(self) -> bool:
+        return bool(self._brotli.is_finished())
+
+    @property
+    def unused(self) -> int:
+        return 0
+
+
+@register
+class Brotli:
+    """One stream of meta-blocks, with no header or checksum of whole bytes."""
+
+    name = "brotli"
+    many_members = False
+    method = Method.BYTE_EXACT
+    default_level = 11
+    levels = range(12)
+    failures = (CorruptError,)
+
+    def sniff(self, head: bytes) -> Sniff:
+        return Sniff.MAYBE if head else Sniff.NO
+
+    def header_length(self, data: Buffer, start: int) -> int:
+        return 0
+
+    def decoder(self) -> Decoder:
+        return _BrotliDecoder()
+
+    def encode(self, data: Buffer, level: int) -> bytes:
+        import brotli
+
+        return bytes(brotli.compress(bytes(data), quality=level, lgwin=24))

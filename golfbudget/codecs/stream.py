@@ -1,0 +1,224 @@
+"""Decode a compressed stream and attribute its stored bits to ranges of what it decodes to.
+
+Definition: C(p) is how much of the stream a decoder must have read before it can produce the first p decoded
+bytes.  A range [a, b) costs C(b) - C(a), so the parts sum to the stream by construction.  This says what the
+codec did, not what a tensor is worth: a second copy of a matrix is nearly free, the first one pays.
+"""
+
+from __future__ import annotations
+
+import lzma
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from golfbudget.codecs.base import Buffer, Codec, Decoder, Method, Sniff
+from golfbudget.errors import CorruptError, LedgerError, LimitError
+from golfbudget.ledger import Span
+
+#: Stored bytes per feed while decoding; boundaries are then found byte by byte within one such feed.
+CHUNK = 512
+_SKIP = 1 << 16
+#: Decoded bytes allowed by default, 64 times the contest's cap.
+DECODED_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One member of a stream: where it lies, what it decodes to, and how output grew with input.
+
+    `made[i]` decoded bytes (of this member) could be produced from its first `fed[i]` stored bytes.
+    """
+
+    stored: Span
+    header: int
+    decoded: Span
+    fed: tuple[int, ...]
+    made: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A decoded stream.  Members, padding between them and `trailing` bytes tile the stored bytes."""
+
+    codec: Codec
+    data: Buffer
+    decoded: Buffer
+    members: tuple[Member, ...]
+    trailing: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """Stored bits of each range between consecutive boundaries, of framing, and of bytes after the stream."""
+
+    ranges: tuple[int, ...]
+    framing: int
+    trailing: int
+
+
+def decode(codec: Codec, data: Buffer, *, where: str, limit: int = DECODED_LIMIT) -> Stream:
+    """Decode every member of `data`.
+
+    Raises `CorruptError` (with the stored byte near which decoding failed) for bad or truncated streams and
+    `LimitError` as soon as more than `limit` bytes come out.
+    """
+    decoded = bytearray()
+    members: list[Member] = []
+    at = 0
+    while at < len(data) and (not members or _another_member(codec, data, at)):
+        start = at + (_zeros(data, at) if members else 0)
+        member = _decode_member(codec, data, start, decoded, where=where, limit=limit)
+        members.append(member)
+        at = member.stored.stop
+    if not members:
+        raise CorruptError(f"{where}: an empty file is no {codec.name} stream")
+    return Stream(
+        codec=codec, data=data, decoded=decoded, members=tuple(members), trailing=Span(at, len(data))
+    )
+
+
+def _zeros(data: Buffer, at: int) -> int:
+    """How many zero bytes lie at `at`: xz and gzip allow such padding between members."""
+    count = 0
+    while at + count < len(data) and data[at + count] == 0:
+        count += 1
+    return count
+
+
+def _another_member(codec: Codec, data: Buffer, at: int) -> bool:
+    at += _zeros(data, at)
+    return codec.many_members and codec.sniff(bytes(data[at : at + 32])) is Sniff.SURE
+
+
+def _decode_member(
+    codec: Codec, data: Buffer, start: int, decoded: bytearray, *, where: str, limit: int
+) -> Member:
+    decoder = codec.decoder()
+    base, at = len(decoded), start
+    fed, made = [0], [0]
+    while not decoder.finished:
+        chunk = bytes(data[at : at + CHUNK])
+        if not chunk:
+            raise CorruptError(
+                f"{where}: the {codec.name} stream that starts at byte {start} is cut short: the data ends at byte "
+                f"{len(data)} after {len(decoded) - base} decoded bytes; fetch the file again",
+                progress=len(decoded),
+            )
+        try:
+            for piece in _outputs(decoder, chunk):
+                decoded += piece
+                if len(decoded) > limit:
+                    raise LimitError(
+                        f"{where}: the {codec.name} stream decodes to more than {limit} bytes (seen by stored byte "
+                        f"{at + len(chunk)} of {len(data)}); if that is right, raise --max-decoded"
+                    )
+        except codec.failures as error:
+            if isinstance(error, lzma.LZMAError) and "emory" in str(error):
+                raise LimitError(f"{where}: the {codec.name} stream asks for too large a dictionary: {error}") from None
+            raise CorruptError(
+                f"{where}: the {codec.name} stream is corrupt near byte {at} (after {len(decoded) - base} decoded "
+                f"bytes): {error}",
+                progress=len(decoded),
+            ) from None
+        at += len(chunk)
+        if len(decoded) - base > made[-1]:
+            fed.append(at - start)
+            made.append(len(decoded) - base)
+    stop = at - decoder.unused
+    try:
+        header = codec.header_length(data, start)
+    except IndexError:
+        header = 0
+    fed[-1] = min(fed[-1], stop - start)
+    return Member(
+        stored=Span(start, stop),
+        header=min(header, stop - start),
+        decoded=Span(base, len(decoded)),
+        fed=tuple(fed),
+        made=tuple(made),
+    )
+
+
+def _outputs(decoder: Decoder, chunk: bytes) -> Iterator[bytes]:
+    """The pieces that one feed yields; nearly always a single one."""
+    yield decoder.feed(chunk)
+    while not decoder.drained:
+        yield decoder.feed(b"")
+
+
+def attribute(stream: Stream, boundaries: Sequence[int]) -> Costs:
+    """What each range between consecutive boundaries costs, in stored bits.
+
+    `boundaries` are decoded offsets that never fall, from 0 to the decoded length.  Codecs of method
+    `byte-exact` are decoded a second time, byte by byte around each boundary; for `estimate` codecs bits
+    between two observed outputs are split linearly.  The parts always sum to the stored bytes.
+    """
+    length = len(stream.decoded)
+    cuts = list(boundaries)
+    if not cuts or cuts[0] != 0 or cuts[-1] != length or any(a > b for a, b in pairwise(cuts)):
+        raise LedgerError(f"boundaries must rise from 0 to {length}, found {cuts[:3]} to {cuts[-1:]}")
+    ranges = [0] * (len(cuts) - 1)
+    framing = 0
+    stored = 0
+    for member in stream.members:
+        padding = member.stored.start - stored
+        stored = member.stored.stop
+        first, last = member.decoded.start, member.decoded.stop
+        inner = cuts[bisect_right(cuts, first) : bisect_left(cuts, last)]
+        offsets = [0, *(cut - first for cut in inner), last - first]
+        positions = _positions(stream, member, offsets)
+        framing += 8 * padding + positions[0] + 8 * len(member.stored) - positions[-1]
+        for (a, b), (start, stop) in zip(pairwise(offsets), pairwise(positions), strict=True):
+            if a < b:
+                ranges[bisect_right(cuts, first + a) - 1] += stop - start
+            else:
+                framing += stop - start
+    costs = Costs(ranges=tuple(ranges), framing=framing, trailing=8 * len(stream.trailing))
+    if sum(costs.ranges) + costs.framing + costs.trailing != 8 * len(stream.data):
+        raise LedgerError(f"{stream.codec.name}: attributed bits do not sum to the stream")
+    return costs
+
+
+def _positions(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
+    """C at each offset of the member's output, in stored bits from the member's start; never before its header."""
+    find = _interpolate if stream.codec.method is Method.ESTIMATE else _feed_to
+    return [max(bits, 8 * member.header) for bits in find(stream, member, offsets)]
+
+
+def _interpolate(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
+    del stream
+    found = []
+    for offset in offsets:
+        if offset <= 0:
+            found.append(0)
+            continue
+        i = bisect_left(member.made, offset)
+        grown = member.made[i] - member.made[i - 1]
+        step = 8 * (member.fed[i] - member.fed[i - 1])
+        found.append(8 * member.fed[i - 1] + step * (offset - member.made[i - 1]) // grown)
+    return found
+
+
+def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
+    decoder = stream.codec.decoder()
+    data, start = stream.data, member.stored.start
+    fed = made = 0
+    found = []
+
+    def feed(count: int) -> None:
+        nonlocal fed, made
+        made += sum(map(len, _outputs(decoder, bytes(data[start + fed : start + fed + count]))))
+        fed += count
+
+    for offset in offsets:
+        if offset > made:
+            chunk_stop = member.fed[bisect_left(member.made, offset)]
+            chunk_start = (chunk_stop - 1) // CHUNK * CHUNK
+            while fed < chunk_start:
+                feed(min(_SKIP, chunk_start - fed))
+            while made < offset:
+                feed(1)
+        found.append(8 * fed if offset else 0)
+    return found

@@ -1,0 +1,42 @@
+"""Every error golfbudget raises on purpose; anything else that escapes is a bug and keeps its traceback.
+
+A message names the file, the byte offset or key, what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+
+class GolfbudgetError(Exception):
+    """Root of all expected failures; the command line turns it into one line and exit code 2."""
+
+
+class LedgerError(GolfbudgetError):
+    """The law would be broken: bytes counted twice, or not at all."""
+
+
+class CorruptError(GolfbudgetError):
+    """The bytes contradict the format or codec they claim to be; `progress` bytes were decoded before that showed."""
+
+    def __init__(self, message: str, *, progress: int = 0) -> None:
+        super().__init__(message)
+        self.progress = progress
+
+
+class UnsupportedError(GolfbudgetError):
+    """The bytes may be sound, but golfbudget does not read this form of them."""
+
+
+class LimitError(GolfbudgetError):
+    """Reading on would take more memory than the caller allowed."""
+
+
+class ConfigError(GolfbudgetError):
+    """A rules, roles or recipe file does not say what it must."""
+
+
+class UsageError(GolfbudgetError):
+    """The command cannot do what was asked with what it was given."""
+
+
+class ModelError(GolfbudgetError):
+    """A model cannot be built from, or run on, the tensors at hand."""

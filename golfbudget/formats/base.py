@@ -1,0 +1,128 @@
+"""What a format is: a file grammar whose reader explains every byte, and names the tensors it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from golfbudget.codecs.base import Buffer, Sniff
+from golfbudget.errors import UsageError
+from golfbudget.ledger import Account, Span
+
+#: Bits per element of every dtype a reader can name, under the field's short names.
+DTYPE_BITS: Mapping[str, int] = {
+    "bool": 8, "uint8": 8, "int8": 8, "float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e8m0fnu": 8,
+    "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8, "int16": 16, "uint16": 16, "float16": 16, "bfloat16": 16,
+    "int32": 32, "uint32": 32, "float32": 32, "int64": 64, "uint64": 64, "float64": 64, "complex64": 64,
+    "complex128": 128, "float4_e2m1fn_x2": 4, "float6_e2m3": 6, "float6_e3m2": 6,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Bytes of a container, explained: `name` is the stored name they serve, None when they serve the whole file.
+
+    `label` says what shared bytes are.  `account` is WEIGHTS for a tensor's own data: roles refine it by name.
+    """
+
+    span: Span
+    account: Account
+    name: str | None = None
+    label: str = ""
+    tensor: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTensor:
+    """A tensor as the file names it.
+
+    `offset` is its first element's byte in the container, None when its bytes are compressed inside it;
+    `strides` are in elements.  `aliases` are further names for the same bytes.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int | None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def elements(self) -> int:
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def contiguous(self) -> bool:
+        return self.elements == 0 or all(
+            size == 1 or stride == expected
+            for size, stride, expected in zip(self.shape, self.strides, row_major(self.shape), strict=True)
+        )
+
+
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Element strides of a contiguous array.
+
+    >>> row_major((2, 3, 4))
+    (12, 4, 1)
+    """
+    strides = [1] * len(shape)
+    for i in range(len(shape) - 2, -1, -1):
+        strides[i] = strides[i + 1] * shape[i + 1]
+    return tuple(strides)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a reader found: regions that tile the container, its tensors in file order, and plain values by name."""
+
+    format: str
+    regions: tuple[Region, ...]
+    tensors: tuple[StoredTensor, ...] = ()
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+class Format(Protocol):
+    """A registered format."""
+
+    name: str
+    #: File suffixes that claim this format; a file with one is refused when it does not parse.
+    suffixes: tuple[str, ...]
+
+    def sniff(self, data: Buffer) -> Sniff:
+        """Judge by content; cheap."""
+
+    def read(self, data: Buffer, *, where: str) -> Contents | None:
+        """Explain every byte, or None when the grammar holds but the file is of another kind.
+
+        Raises `CorruptError` (file, offset, found, expected) when the bytes break the grammar.
+        """
+
+
+_FORMATS: dict[str, Format] = {}
+
+
+def register(format_class: Callable[[], Format]) -> Callable[[], Format]:
+    """Class decorator: add an instance to the registry; a name can be taken once."""
+    found = format_class()
+    if found.name in _FORMATS:
+        raise UsageError(f"format {found.name!r} is registered twice")
+    _FORMATS[found.name] = found
+    return format_class
+
+
+def registered() -> dict[str, Format]:
+    """A copy of the registry, in the order in which formats are tried."""
+    return dict(_FORMATS)
+
+
+def get(name: str) -> Format:
+    """The format of that name; `UsageError` lists the known ones."""
+    try:
+        return _FORMATS[name]
+    except KeyError:
+        known = ", ".join(sorted(_FORMATS))
+        raise UsageError(f"no format is called {name!r}; known: {known}") from None

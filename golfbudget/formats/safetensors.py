@@ -1,0 +1,218 @@
+"""safetensors: eight bytes of header length, a JSON header, then tensors without holes.
+
+Specification: https://huggingface.co/docs/safetensors (format section).  Reading touches the header only; the
+tensor data of a large checkpoint is never loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from golfbudget.codecs.base import Buffer, Sniff
+from golfbudget.errors import CorruptError
+from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor, register, row_major
+from golfbudget.ledger import Account, Span
+
+#: The reference implementation's own limit on the header.
+HEADER_LIMIT = 100_000_000
+_LENGTH = 8
+#: More than any tensor library allows; keeps a hostile shape from costing time.
+_MOST_DIMENSIONS = 64
+
+_DTYPES = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
+    "F8_E8M0": "float8_e8m0fnu", "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "I16": "int16", "U16": "uint16", "F16": "float16", "BF16": "bfloat16", "I32": "int32", "U32": "uint32",
+    "F32": "float32", "I64": "int64", "U64": "uint64", "F64": "float64", "C64": "complex64",
+    "F4": "float4_e2m1fn_x2", "F6_E2M3": "float6_e2m3", "F6_E3M2": "float6_e3m2",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One `"name": {…}` of the header and where it lies, in bytes of the file."""
+
+    name: str
+    value: object
+    span: Span
+
+
+@register
+class Safetensors:
+    """Every byte belongs to the length field, a record, the header's punctuation and padding, or a tensor."""
+
+    name = "safetensors"
+    suffixes = (".safetensors",)
+
+    def sniff(self, data: Buffer) -> Sniff:
+        if len(data) < _LENGTH + 2 or bytes(data[_LENGTH : _LENGTH + 1]) != b"{":
+            return Sniff.NO
+        header = int.from_bytes(data[:_LENGTH], "little")
+        return Sniff.SURE if 2 <= header <= min(len(data) - _LENGTH, HEADER_LIMIT) else Sniff.NO
+
+    def read(self, data: Buffer, *, where: str) -> Contents | None:
+        if len(data) < _LENGTH:
+            raise CorruptError(
+                f"{where}: {len(data)} bytes are too few for a safetensors file, which starts with an 8-byte length"
+            )
+        header = int.from_bytes(data[:_LENGTH], "little")
+        if header > HEADER_LIMIT or header > len(data) - _LENGTH:
+            bound = min(HEADER_LIMIT, len(data) - _LENGTH)
+            raise CorruptError(
+                f"{where}: the header length at byte 0 says {header} bytes, expected at most {bound}; the file is "
+                "truncated or not safetensors"
+            )
+        start = _LENGTH + header
+        records = _records(bytes(data[_LENGTH:start]), where)
+        tensors = [_tensor(r, start, where) for r in records if r.name != "__metadata__"]
+        _check_tiling(tensors, start, len(data), where)
+        return Contents(
+            format=self.name,
+            regions=tuple(_regions(records, tensors, start)),
+            tensors=tuple(tensor for tensor, _ in tensors),
+            values=_metadata(records, where),
+        )
+
+
+def _records(header: bytes, where: str) -> list[_Record]:
+    """Split the header's top-level object into records with their exact byte spans."""
+    try:
+        text = header.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CorruptError(f"{where}: the header at byte {_LENGTH + error.start} is not UTF-8") from None
+    decoder = json.JSONDecoder(object_pairs_hook=_no_duplicates)
+    records: list[_Record] = []
+    at = byte = seen = 0
+    names: set[str] = set()
+
+    def byte_of(position: int) -> int:
+        nonlocal byte, seen
+        byte += position - seen if text.isascii() else len(text[seen:position].encode())
+        seen = position
+        return _LENGTH + byte
+
+    try:
+        at = _expect(text, _skip(text, 0), "{")
+        while text[(at := _skip(text, at))] != "}":
+            if records:
+                at = _skip(text, _expect(text, at, ","))
+            start = at
+            name, at = decoder.raw_decode(text, at)
+            if not isinstance(name, str):
+                raise ValueError("a name is not a string")
+            at = _skip(text, _expect(text, _skip(text, at), ":"))
+            value, at = decoder.raw_decode(text, at)
+            if name in names:
+                raise ValueError(f"the name {name!r} stands twice")
+            names.add(name)
+            records.append(_Record(name, value, Span(byte_of(start), byte_of(at))))
+        if text[at + 1 :].strip(" \t\r\n"):
+            raise ValueError("there is text after the closing brace")
+    except (ValueError, IndexError, RecursionError) as error:
+        reason = "it ends early" if isinstance(error, IndexError) else str(error)
+        raise CorruptError(
+            f"{where}: the safetensors header (from byte {_LENGTH}) is not the JSON object it must be, "
+            f"near character {at}: {reason}"
+        ) from None
+    return records
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one record")
+    return found
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _expect(text: str, at: int, char: str) -> int:
+    if text[at] != char:
+        raise ValueError(f"expected {char!r}, found {text[at]!r}")
+    return at + 1
+
+
+def _tensor(record: _Record, start: int, where: str) -> tuple[StoredTensor, Span]:
+    """Check one record; returns the tensor and the file bytes it claims."""
+    name, value = record.name, record.value
+    place = f"{where}: tensor {name!r} (record at byte {record.span.start})"
+    if not isinstance(value, dict) or not {"dtype", "shape", "data_offsets"} <= value.keys():
+        raise CorruptError(f"{place}: expected an object with dtype, shape and data_offsets")
+    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+    if dtype not in _DTYPES:
+        raise CorruptError(f"{place}: unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
+    if not _naturals(shape) or len(shape) > _MOST_DIMENSIONS:
+        raise CorruptError(f"{place}: shape must be a list of at most {_MOST_DIMENSIONS} whole numbers, found {str(shape)[:80]}")
+    if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise CorruptError(f"{place}: data_offsets must be [begin, end] with begin <= end, found {str(offsets)[:80]}")
+    tensor = StoredTensor(
+        name=name,
+        dtype=_DTYPES[dtype],
+        shape=tuple(shape),
+        strides=row_major(tuple(shape)),
+        offset=start + offsets[0],
+    )
+    bits = tensor.elements * DTYPE_BITS[tensor.dtype]
+    if bits != 8 * (offsets[1] - offsets[0]):
+        raise CorruptError(
+            f"{place}: {dtype} of shape {shape} takes {bits} bits, data_offsets {offsets} hold "
+            f"{8 * (offsets[1] - offsets[0])}"
+        )
+    return tensor, Span(start + offsets[0], start + offsets[1])
+
+
+def _naturals(value: object) -> bool:
+    return isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 63 for n in value)
+
+
+def _check_tiling(tensors: list[tuple[StoredTensor, Span]], start: int, stop: int, where: str) -> None:
+    """The format forbids holes, overlaps and trailing bytes; say which bytes break the rule."""
+    cursor, before = start, "the header"
+    for tensor, span in sorted(tensors, key=lambda pair: pair[1]):
+        if span.stop > stop:
+            raise CorruptError(
+                f"{where}: tensor {tensor.name!r} ends at byte {span.stop}, the file at {stop}; it is truncated"
+            )
+        if span.start != cursor:
+            what = "claimed by no tensor" if span.start > cursor else f"claimed twice, also by {before}"
+            low, high = sorted((cursor, span.start))
+            raise CorruptError(
+                f"{where}: bytes [{low}, {high}) before tensor {tensor.name!r} are {what}; the format forbids it "
+                "(--as opaque counts the file as a whole)"
+            )
+        cursor, before = span.stop, repr(tensor.name)
+    if cursor != stop:
+        raise CorruptError(
+            f"{where}: bytes [{cursor}, {stop}) after the last tensor are claimed by none; the format forbids it "
+            "(--as opaque counts the file as a whole)"
+        )
+
+
+def _regions(records: list[_Record], tensors: list[tuple[StoredTensor, Span]], start: int) -> list[Region]:
+    shared = Account.CONTAINER
+    regions = [Region(span=Span(0, _LENGTH), account=shared, label="[header length]")]
+    cursor = _LENGTH
+    for record in records:
+        if record.span.start > cursor:
+            regions.append(Region(span=Span(cursor, record.span.start), account=shared, label="[header]"))
+        own = None if record.name == "__metadata__" else record.name
+        regions.append(Region(span=record.span, account=shared, name=own, label="[metadata]"))
+        cursor = record.span.stop
+    if start > cursor:
+        regions.append(Region(span=Span(cursor, start), account=shared, label="[header]"))
+    regions += [Region(span=s, account=Account.WEIGHTS, name=t.name, tensor=True) for t, s in tensors]
+    return regions
+
+
+def _metadata(records: list[_Record], where: str) -> dict[str, object]:
+    for record in records:
+        if record.name == "__metadata__":
+            if not isinstance(record.value, dict) or not all(isinstance(v, str) for v in record.value.values()):
+                raise CorruptError(f"{where}: __metadata__ must map strings to strings")
+            return {f"__metadata__/{key}": value for key, value in record.value.items()}
+    return {}
