@@ -1,0 +1,5 @@
+"""`python -m golfbudget`."""
+
+from golfbudget.cli.app import main
+
+main()

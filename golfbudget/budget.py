@@ -1,0 +1,66 @@
+"""The cap, and what counts against it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from golfbudget.errors import UsageError
+
+_UNITS = {
+    "": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3,
+    "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Bytes used of a cap.  `code` is None when no code was given: then it is not counted, and reports say so."""
+
+    cap: int
+    stored: int
+    code: int | None
+
+    @property
+    def used(self) -> int:
+        return self.stored + (self.code or 0)
+
+    @property
+    def headroom(self) -> int:
+        """Bytes left under the cap; negative when over it."""
+        return self.cap - self.used
+
+    @property
+    def fits(self) -> bool:
+        return self.headroom >= 0
+
+
+def parse_size(text: str) -> int:
+    """A number of bytes: `16000000`, `16MB` (decimal) or `16MiB` (binary).  `UsageError` otherwise.
+
+    >>> parse_size("16MB"), parse_size("16 MiB"), parse_size("1.5kB")
+    (16000000, 16777216, 1500)
+    """
+    found = re.fullmatch(r"(\d[\d_,]*)(?:\.(\d+))?\s*([A-Za-z]*)", text.strip())
+    unit = _UNITS.get(found[3].upper()) if found else None
+    if found is None or unit is None:
+        raise UsageError(f"{text!r} is no size; write 16000000, 16MB (decimal) or 16MiB (binary)")
+    whole = int(re.sub(r"[_,]", "", found[1])) * unit
+    if found[2] is None:
+        return whole
+    fraction, remainder = divmod(int(found[2]) * unit, 10 ** len(found[2]))
+    if remainder:
+        raise UsageError(f"{text!r} is no whole number of bytes")
+    return whole + fraction
+
+
+def code_size(text: str) -> int:
+    """Bytes of code from a file that exists, or from a size."""
+    path = Path(text)
+    if path.is_file():
+        return path.stat().st_size
+    try:
+        return parse_size(text)
+    except UsageError:
+        raise UsageError(f"--code {text}: neither a file that exists nor a size such as 48000 or 48kB") from None

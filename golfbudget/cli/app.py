@@ -1,0 +1,80 @@
+"""The command-line program: commands, one place where errors become a line and an exit code.
+
+Exit codes: 0 done and every gate passed, 1 a gate failed, 2 trouble.  Commands import what they need when they
+run, so that `--help` and `inspect` start fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from golfbudget import __version__
+from golfbudget.cli.inspect import inspect
+from golfbudget.errors import GolfbudgetError
+
+INTERRUPTED = 130
+TROUBLE = 2
+
+app = typer.Typer(
+    name="golfbudget",
+    help="The byte accountant for language models under a size cap.\n\nExit codes: 0 done, 1 a gate failed, 2 trouble.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(inspect)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"golfbudget {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Run the program and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run with the given arguments; returns the exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return TROUBLE
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except GolfbudgetError as error:
+        return _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("golfbudget: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe went away; keep the interpreter from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return TROUBLE
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    line = " ".join(message.split())
+    sys.stderr.write(f"golfbudget: error: {line}\n")
+    return TROUBLE

@@ -1,0 +1,76 @@
+"""`golfbudget inspect`: where the bytes of one file are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golfbudget.cli.options import (
+    AsOption,
+    By,
+    CapOption,
+    CodeOption,
+    Format,
+    FormatOption,
+    MaxDecodedOption,
+    OutputOption,
+    QuietOption,
+    RolesOption,
+)
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A checkpoint or artifact, or a folder that holds one.")],
+    by: Annotated[By, typer.Option("--by", help="Rows of the table.")] = By.ROLE,
+    cap: CapOption = None,
+    code: CodeOption = None,
+    roles: RolesOption = None,
+    as_format: AsOption = None,
+    max_decoded: MaxDecodedOption = "1GiB",
+    output_format: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Show where every byte of a file is: output head against trunk, and what is left under the cap.
+
+    Codecs are recognised by content.  Pickles are read as data and never executed.  Exit code 1 when the file
+    is over a --cap that was given, 2 when it cannot be read.
+
+    Examples:
+
+      golfbudget inspect model.safetensors
+
+      golfbudget inspect final_model.int8.ptz --code train_gpt.py --by owner
+
+      golfbudget inspect final_model.int8.ptz --cap 16MB --format json -o baseline.json
+    """
+    from golfbudget.artifact import open_artifact
+    from golfbudget.budget import Budget, code_size, parse_size
+    from golfbudget.report.inspection import Inspection
+    from golfbudget.roles import assign, load_roles
+    from golfbudget.rules import load_rules
+
+    del quiet
+    limit = load_rules().cap if cap is None else parse_size(cap)
+    code_bytes = None if code is None else code_size(code)
+    rules = load_roles(roles)
+    artifact = open_artifact(path, as_format=as_format, limit=parse_size(max_decoded))
+    inspection = Inspection(
+        artifact=artifact,
+        assignment=assign(artifact, rules),
+        budget=Budget(cap=limit, stored=artifact.size, code=code_bytes),
+    )
+    if output_format is Format.JSON:
+        from golfbudget.cli.output import emit_json
+        from golfbudget.report.inspect_json import inspect_json
+
+        emit_json(inspect_json(inspection), output)
+    else:
+        from golfbudget.cli.output import emit_table
+        from golfbudget.report.inspect_table import inspect_table
+
+        emit_table(inspect_table(inspection, by.value), output)
+    if cap is not None and not inspection.budget.fits:
+        raise typer.Exit(1)

@@ -1,0 +1,49 @@
+"""Find and load the TOML files that travel with golfbudget, and validate the user's own against a type."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from golfbudget.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def config_folder() -> Path:
+    """`configs/` inside the installed package, or beside it in a source checkout."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def names(kind: str) -> list[str]:
+    """The names of the files shipped under `configs/KIND`."""
+    return sorted(path.stem for path in (config_folder() / kind).glob("*.toml"))
+
+
+def find(kind: str, name: str | Path) -> Path:
+    """The file meant by a shipped name or a path; `ConfigError` lists the shipped names."""
+    path = Path(name)
+    if path.suffix == ".toml" or path.parent != Path():
+        return path
+    shipped = config_folder() / kind / f"{name}.toml"
+    if not shipped.is_file():
+        raise ConfigError(f"no {kind} file is called {str(name)!r}; known: {', '.join(names(kind))}, or give a .toml path")
+    return shipped
+
+
+def load(path: Path, kind: type[T]) -> T:
+    """Read a TOML file into a `msgspec.Struct`; `ConfigError` names the file and the key path."""
+    try:
+        with path.open("rb") as file:
+            return msgspec.convert(tomllib.load(file), type=kind)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from None

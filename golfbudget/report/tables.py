@@ -1,0 +1,52 @@
+"""Tables and consoles: the one place that knows about widths, colour and rich.
+
+On a terminal a table fits its width; in a pipe every row stays on one line, whatever its length.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from io import StringIO
+from typing import TextIO
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+_UNBOUNDED = 100_000
+
+
+def console(file: TextIO | None = None) -> Console:
+    """A console on a stream (default stdout), colourless and unwrapped unless it is a terminal."""
+    stream = file or sys.stdout
+    bounded = stream.isatty() or "COLUMNS" in os.environ
+    return Console(file=stream, width=None if bounded else _UNBOUNDED, highlight=False, soft_wrap=False)
+
+
+def render(*parts: RenderableType) -> str:
+    """Plain text of some renderables, for files."""
+    out = StringIO()
+    screen = Console(file=out, width=_UNBOUNDED, highlight=False, no_color=True)
+    for part in parts:
+        screen.print(part)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def table(headings: Sequence[str], *, left: int = 1) -> Table:
+    """A table whose first `left` columns are text and the rest numbers, aligned right and never folded."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for number, heading in enumerate(headings):
+        if number < left:
+            made.add_column(heading, overflow="fold")
+        else:
+            made.add_column(heading, justify="right", no_wrap=True)
+    return made
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> Text:
+    """Aligned `label  value` lines."""
+    width = max(len(label) for label, _ in rows)
+    return Text("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
