@@ -1,0 +1,76 @@
+"""Evaluation text: token ids in windows, the bytes each token stands for, and how often each token occurs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from golfbudget.artifact import open_artifact
+from golfbudget.errors import UsageError
+from golfbudget.recipe.state import read_tensors
+
+DEFAULT_WINDOW = 256
+_EXPECTED = "a safetensors file with integer tensors `tokens` [n] and `token_bytes` [vocabulary]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """`windows` int64 [n, length + 1], each overlapping the next by one token; `bytes_per_window` int64 [n].
+
+    A window's bytes are those of its predicted tokens: all but the first.
+    """
+
+    windows: Tensor
+    bytes_per_window: Tensor
+    counts: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Predicted tokens."""
+        return self.windows.shape[0] * (self.windows.shape[1] - 1)
+
+    @property
+    def bytes(self) -> int:
+        return int(self.bytes_per_window.sum())
+
+
+def load_text(path: Path) -> Text:
+    """Read evaluation tokens; the window length stands in the file's metadata (`window`), 256 by default."""
+    artifact = open_artifact(path)
+    tensors = read_tensors(artifact)
+    missing = {"tokens", "token_bytes"} - tensors.keys()
+    if missing or any(tensors[name].ndim != 1 or tensors[name].is_floating_point() for name in ("tokens", "token_bytes")):
+        raise UsageError(f"{path}: expected {_EXPECTED}, found {', '.join(tensors) or 'no tensors'}")
+    tokens, token_bytes = tensors["tokens"].long(), tensors["token_bytes"].long()
+    if not len(tokens) or int(tokens.min()) < 0 or int(tokens.max()) >= len(token_bytes):
+        raise UsageError(f"{path}: token ids must lie in [0, {len(token_bytes)}), the vocabulary of token_bytes")
+    window = _window(artifact.contents.values.get("__metadata__/window"), path)
+    count = (len(tokens) - 1) // window
+    if count < 2:  # noqa: PLR2004  (an interval needs at least two windows)
+        raise UsageError(f"{path}: {len(tokens)} tokens are too few for two windows of {window}")
+    windows = tokens[: count * window + 1].unfold(0, window + 1, window).contiguous()
+    return Text(
+        windows=windows,
+        bytes_per_window=token_bytes[windows[:, 1:]].sum(1),
+        counts=torch.bincount(tokens, minlength=len(token_bytes)),
+    )
+
+
+def _window(value: object, path: Path) -> int:
+    if value is None:
+        return DEFAULT_WINDOW
+    if isinstance(value, str) and value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise UsageError(f"{path}: metadata `window` must be a positive number, found {value!r}")
+
+
+def load_counts(path: Path) -> Tensor:
+    """Token counts, int64 [vocabulary], from a safetensors file with a tensor `counts`."""
+    tensors = read_tensors(open_artifact(path))
+    counts = tensors.get("counts")
+    if counts is None or counts.ndim != 1 or counts.is_floating_point():
+        raise UsageError(f"{path}: expected an integer tensor `counts` [vocabulary], found {', '.join(tensors) or 'none'}")
+    return counts.long()

@@ -1,0 +1,55 @@
+"""Tensors of an opened artifact as torch tensors, copied from bytes; nothing is unpickled."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from golfbudget.artifact import Artifact
+from golfbudget.errors import UnsupportedError, UsageError
+from golfbudget.formats import StoredTensor
+
+#: Keys under which training scripts wrap a model's tensors, in the order in which one is chosen.
+WRAPPERS = ("model_state_dict", "state_dict", "model", "module", "weights")
+
+
+def read_tensors(artifact: Artifact) -> dict[str, Tensor]:
+    """Every stored tensor by its stored name, in file order."""
+    return {tensor.name: _read(artifact, tensor) for tensor in artifact.contents.tensors}
+
+
+def _read(artifact: Artifact, tensor: StoredTensor) -> Tensor:
+    dtype = getattr(torch, tensor.dtype, None)
+    if not isinstance(dtype, torch.dtype) or tensor.offset is None:
+        what = "its bytes are compressed inside the container" if tensor.offset is None else f"dtype {tensor.dtype}"
+        raise UnsupportedError(f"{artifact.path}: tensor {tensor.name!r} cannot be loaded for planning: {what}")
+    if tensor.elements == 0:
+        return torch.empty(tensor.shape, dtype=dtype)
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True))
+    width = dtype.itemsize
+    raw = bytearray(artifact.data[tensor.offset : tensor.offset + (last + 1) * width])
+    flat = torch.frombuffer(raw, dtype=dtype)
+    return flat.as_strided(tensor.shape, tensor.strides).clone(memory_format=torch.contiguous_format)
+
+
+def checkpoint_state(artifact: Artifact) -> dict[str, Tensor]:
+    """The model's tensors of a checkpoint, without the wrapper key that training scripts add.
+
+    `UsageError` when the file holds no tensors, or several wrapped sets and none of a usual name.
+    """
+    tensors = read_tensors(artifact)
+    if not tensors:
+        raise UsageError(f"{artifact.path}: no tensors to plan for ({artifact.contents.format}); give a checkpoint")
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        wrapper, slash, rest = name.partition("/")
+        groups.setdefault(wrapper if slash else "", {})[rest if slash else name] = tensor
+    for wrapper in WRAPPERS:
+        if wrapper in groups:
+            return groups[wrapper]
+    if len(groups) == 1:
+        return next(iter(groups.values()))
+    raise UsageError(
+        f"{artifact.path}: tensors lie under {', '.join(repr(g) for g in sorted(groups))}; expected one of "
+        f"{', '.join(WRAPPERS)}, or one group"
+    )

@@ -1,0 +1,144 @@
+"""Scalar quantisation with one fp16 scale per row, each scale fitted to least squared error.
+
+This is the control every codebook has to beat, so it is done well: clipping the few largest values of a row for
+a finer grid is part of the fit.  Values are stored one per byte; the artifact's entropy coder does the rest.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from golfbudget.ledger import Account
+from golfbudget.schemes.base import Context, Encoded, Options, Table, check_matrix, register
+from golfbudget.schemes.packing import pack_trits, unpack_trits
+
+#: Starting points of the fit, as shares of the scale that clips nothing.
+_STARTS = 28
+_LOWEST_START = 0.25
+_REFINEMENTS = 2
+_SMALLEST_HALF = 2.0**-24
+
+
+def fit_rows(matrix: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+    """Values in [-levels, levels], int8 [rows, columns], and scales, fp16 [rows], of least squared error per row.
+
+    Tries a range of clips, refines each by alternating rounding and least squares, and keeps the best after the
+    scale's own rounding to fp16; never worse than the scale that clips nothing.
+    """
+    largest = matrix.abs().amax(dim=1)
+    best_scale = _half(largest / levels)
+    best_error = _error(matrix, best_scale, levels)
+    for share in torch.linspace(_LOWEST_START, 1.0, _STARTS).tolist():
+        scale = largest * (share / levels)
+        for _ in range(_REFINEMENTS):
+            rounded = _round(matrix, scale, levels)
+            energy = rounded.square().sum(1)
+            scale = torch.where(energy > 0, (matrix * rounded).sum(1) / energy.clamp_min(1), scale)
+        scale = _half(scale)
+        error = _error(matrix, scale, levels)
+        better = error < best_error
+        best_scale = torch.where(better, scale, best_scale)
+        best_error = torch.where(better, error, best_error)
+    return _round(matrix, best_scale, levels).to(torch.int8), best_scale.half()
+
+
+def fit_ternary(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """As `fit_rows` with values in {-1, 0, 1}, solved exactly: the best support of size k is the k largest.
+
+    The error removed is (sum of the k largest)**2 / k, so one sorted pass per row finds the optimum.
+    """
+    ordered = matrix.abs().sort(dim=1, descending=True).values.double()
+    sizes = torch.arange(1, matrix.shape[1] + 1, dtype=torch.float64)
+    sums = ordered.cumsum(1)
+    best = (sums.square() / sizes).argmax(dim=1, keepdim=True)
+    scale = _half((sums.gather(1, best) / (best + 1)).squeeze(1).float())
+    return _round(matrix, scale, 1).to(torch.int8), scale.half()
+
+
+def _half(scale: Tensor) -> Tensor:
+    """Round to what fp16 can hold, staying positive."""
+    return scale.clamp(_SMALLEST_HALF, torch.finfo(torch.float16).max).half().float()
+
+
+def _round(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
+    return (matrix / scale.clamp_min(_SMALLEST_HALF)[:, None]).round().clamp(-levels, levels)
+
+
+def _error(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
+    return (matrix - _round(matrix, scale, levels) * scale[:, None]).square().sum(1)
+
+
+def row_values(values: Tensor, scales: Tensor) -> Tensor:
+    """Integer values [rows, columns] times scales [rows], in float32."""
+    return values.float() * scales.float()[:, None]
+
+
+def _tables(values: Tensor, scales: Tensor, bits: int) -> tuple[Table, Table]:
+    shape = (values.shape[0], values.shape[1])
+    return (
+        Table(name="values", account=Account.WEIGHTS, tensor=values, bits=bits, shape=shape),
+        Table(name="scales", account=Account.SCALES, tensor=scales, bits=16, shape=shape[:1]),
+    )
+
+
+@register
+class Scalar:
+    """Signed integers of `bits` bits, symmetric around zero: [-(2**(bits-1) - 1), 2**(bits-1) - 1]."""
+
+    name = "scalar"
+    decoder_source = ""
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        del context
+        matrix, bits = check_matrix(matrix), int(options["bits"])
+        values, scales = fit_rows(matrix, 2 ** (bits - 1) - 1)
+        shape = (matrix.shape[0], matrix.shape[1])
+        return Encoded(scheme=self.name, shape=shape, tables=_tables(values, scales, bits), native=True)
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
+
+
+@register
+class Ternary:
+    """Values in {-1, 0, 1}, one per byte, left to the entropy coder."""
+
+    name = "ternary"
+    decoder_source = ""
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        del options, context
+        matrix = check_matrix(matrix)
+        values, scales = fit_ternary(matrix)
+        shape = (matrix.shape[0], matrix.shape[1])
+        return Encoded(scheme=self.name, shape=shape, tables=_tables(values, scales, 2), native=True)
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
+
+
+@register
+class TernaryPacked:
+    """As `ternary`, five values to a byte in base three: smaller raw, but closed to the entropy coder."""
+
+    name = "ternary-packed"
+    decoder_source = (
+        "w=(t['trits'][:,None]//3**n.arange(5)%3-1.).ravel()[:R*C].reshape(R,C)*t['scales'].astype('f')[:,None]\n"
+    )
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        del options, context
+        matrix = check_matrix(matrix)
+        values, scales = fit_ternary(matrix)
+        rows, columns = matrix.shape
+        packed = pack_trits(values)
+        trits = Table(name="trits", account=Account.WEIGHTS, tensor=packed, bits=2, shape=(rows, columns))
+        return Encoded(
+            scheme=self.name, shape=(rows, columns), tables=(trits, _tables(values, scales, 2)[1])
+        )
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        rows, columns = encoded.shape
+        values = unpack_trits(encoded.tensor("trits"), rows * columns).view(rows, columns)
+        return row_values(values, encoded.tensor("scales"))

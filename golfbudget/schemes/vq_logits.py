@@ -1,0 +1,90 @@
+"""VQ-Logits (arXiv:2505.10202): every token's row is replaced by one of K shared codebook rows.
+
+Tables: an fp16 codebook [K, width] and a packed token-to-code map of ceil(log2 K) bits a token.  Tokens that
+share a code get equal logits.  The codebook is fitted to the matrix by k-means; it is not trained further.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from golfbudget.errors import UsageError
+from golfbudget.ledger import Account
+from golfbudget.schemes.base import Context, Encoded, Options, Table, check_matrix, register
+from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
+
+_MAX_ITERATIONS = 100
+#: k-means++ restarts for small problems, and for those where one restart multiplies this many numbers.
+_RESTARTS, _FEW_RESTARTS, _LARGE = 8, 2, 500_000_000
+
+
+def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
+    """Codebook rows, float32 [at most codes, width]: k-means++ with restarts, on one thread, in double precision.
+
+    Rows are weighted by token counts plus one where counts are known: a token never seen must still go somewhere.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    rows, width = matrix.shape
+    large = rows * width * codes > _LARGE
+    weights: NDArray[np.float64] | None = None
+    if context.counts is not None:
+        if len(context.counts) != rows:
+            raise UsageError(f"token counts are for {len(context.counts)} tokens, the matrix has {rows} rows")
+        weights = context.counts.double().numpy() + 1
+    distinct = len(np.unique(matrix.numpy(), axis=0))
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = KMeans(
+            n_clusters=min(codes, distinct),
+            init="k-means++",
+            n_init=_FEW_RESTARTS if large else _RESTARTS,
+            max_iter=_MAX_ITERATIONS,
+            random_state=context.seed,
+            algorithm="lloyd",
+        ).fit(matrix.double().numpy(), sample_weight=weights)
+    return torch.from_numpy(np.asarray(fitted.cluster_centers_)).float()
+
+
+def nearest(matrix: Tensor, codebook: Tensor) -> Tensor:
+    """Index of the codebook row closest to each row, int64 [rows]; ties go to the lower index."""
+    return torch.cdist(matrix.double(), codebook.double(), compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+
+
+@register
+class VqLogits:
+    """K shared rows and a map; `codes` is K before codes that no token uses are dropped."""
+
+    name = "vq-logits"
+    decoder_source = (
+        "k=max(1,(len(t['codebook'])-1).bit_length())\n"
+        "b=n.unpackbits(t['map'],count=R*k,bitorder='little').reshape(R,k)\n"
+        "w=t['codebook'].astype('f')[b@(1<<n.arange(k))]\n"
+    )
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        matrix, codes = check_matrix(matrix), int(options["codes"])
+        if codes < 1:
+            raise UsageError(f"a codebook needs at least one code, found {codes}")
+        codebook = fit_codebook(matrix, codes, context).half()
+        used, assigned = nearest(matrix, codebook.float()).unique(sorted=True, return_inverse=True)
+        codebook = codebook[used].contiguous()
+        rows, width = matrix.shape
+        bits = bits_for(len(codebook))
+        tables = (
+            Table(name="codebook", account=Account.CODEBOOK, tensor=codebook, bits=16, shape=(len(codebook), width)),
+            Table(name="map", account=Account.MAPPING, tensor=pack_bits(assigned, bits), bits=bits, shape=(rows,)),
+        )
+        return Encoded(scheme=self.name, shape=(rows, width), tables=tables)
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        codebook = encoded.tensor("codebook")
+        codes = unpack_bits(encoded.tensor("map"), bits_for(len(codebook)), encoded.shape[0])
+        return codebook.float()[codes]
