@@ -14,7 +14,10 @@ import click
 import typer
 
 from golfbudget import __version__
+from golfbudget.cli.demo import demo
 from golfbudget.cli.inspect import inspect
+from golfbudget.cli.pack import pack, unpack
+from golfbudget.cli.plan import plan
 from golfbudget.errors import GolfbudgetError
 
 INTERRUPTED = 130
@@ -29,7 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(inspect)
+for _command in (inspect, plan, pack, unpack, demo):
+    app.command()(_command)
 
 
 def _show_version(value: bool) -> None:

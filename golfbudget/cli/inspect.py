@@ -38,17 +38,15 @@ def inspect(
     Codecs are recognised by content.  Pickles are read as data and never executed.  Exit code 1 when the file
     is over a --cap that was given, 2 when it cannot be read.
 
+    \b
     Examples:
-
       golfbudget inspect model.safetensors
-
       golfbudget inspect final_model.int8.ptz --code train_gpt.py --by owner
-
-      golfbudget inspect final_model.int8.ptz --cap 16MB --format json -o baseline.json
+      golfbudget inspect final_model.int8.ptz --cap 16MB --format json -o base.json
     """
     from golfbudget.artifact import open_artifact
     from golfbudget.budget import Budget, code_size, parse_size
-    from golfbudget.report.inspection import Inspection
+    from golfbudget.inspection import Inspection
     from golfbudget.roles import assign, load_roles
     from golfbudget.rules import load_rules
 

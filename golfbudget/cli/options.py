@@ -46,3 +46,4 @@ AsOption = Annotated[
 MaxDecodedOption = Annotated[
     str, typer.Option("--max-decoded", metavar="SIZE", help="Refuse streams that decode to more than this.")
 ]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of k-means and of the bootstrap.")]

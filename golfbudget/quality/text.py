@@ -68,9 +68,11 @@ def _window(value: object, path: Path) -> int:
 
 
 def load_counts(path: Path) -> Tensor:
-    """Token counts, int64 [vocabulary], from a safetensors file with a tensor `counts`."""
+    """Token counts, int64 [vocabulary]: a tensor `counts`, or counted from an evaluation text's tokens."""
     tensors = read_tensors(open_artifact(path))
     counts = tensors.get("counts")
+    if counts is None and {"tokens", "token_bytes"} <= tensors.keys():
+        return load_text(path).counts
     if counts is None or counts.ndim != 1 or counts.is_floating_point():
         raise UsageError(f"{path}: expected an integer tensor `counts` [vocabulary], found {', '.join(tensors) or 'none'}")
     return counts.long()

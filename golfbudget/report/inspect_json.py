@@ -6,14 +6,14 @@ range of decoded bytes, null for codec framing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from golfbudget import __version__
 from golfbudget.artifact import Artifact, Layer
+from golfbudget.hashing import file_hash
 from golfbudget.ledger import Account, Entry, Ledger, Role
-from golfbudget.report.inspection import Inspection
+from golfbudget.inspection import Inspection
 from golfbudget.rollup import Totals, roll_up, total
 
 SCHEMA = "golfbudget/inspect/1"
@@ -46,12 +46,6 @@ def inspect_json(inspection: Inspection) -> dict[str, object]:
 def source_json(artifact: Artifact) -> dict[str, object]:
     """Path, stored length and hash of the file."""
     return {"path": artifact.path, "bytes": artifact.size, "sha256": file_hash(Path(artifact.path))}
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def roles_json(ledger: Ledger) -> list[dict[str, object]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from golfbudget.artifact import Layer
 from golfbudget.ledger import Account, Entry, Role
-from golfbudget.report.inspection import Inspection
+from golfbudget.inspection import Inspection
 from golfbudget.report.numbers import count, human, percent, ratio
 from golfbudget.report.tables import facts, table
 from golfbudget.rollup import Totals, roll_up, total
@@ -17,19 +18,31 @@ _AMOUNTS = ("parameters", "decoded bytes", "stored bytes", "bits/param", "of fil
 
 def inspect_table(inspection: Inspection, by: str) -> list[RenderableType]:
     """Renderables for `--by role`, `account` or `owner`."""
-    rows = {"role": _by_role, "account": _by_account, "owner": _by_owner}[by](inspection)
-    left = 2 if by == "owner" else 1
-    headings = ("owner", "role") if by == "owner" else ("role / account",) if by == "role" else ("account",)
-    made = table((*headings, *_AMOUNTS), left=left)
-    for labels, totals, style in rows:
-        made.add_row(*labels, *_amounts(totals, inspection), style=style)
-    whole = total(roll_up(inspection.assignment.ledger, lambda _: None).values())
-    made.add_section()
-    made.add_row("file", *([""] * (left - 1)), *_amounts(whole, inspection), style="bold")
-    return [_heading(inspection), Text(), made, Text(), _cap(inspection)]
+    if by == "role":
+        made = role_table(inspection, whole="file")
+    elif by == "account":
+        made = _table(inspection, ("account",), _by_account(inspection), whole="file")
+    else:
+        made = _table(inspection, ("owner", "role"), _by_owner(inspection), whole="file")
+    return [_heading(inspection), Text(), made, Text(), cap_facts(inspection)]
+
+
+def role_table(inspection: Inspection, *, whole: str) -> Table:
+    """Head against trunk, with each role's accounts; `whole` names the last row."""
+    return _table(inspection, ("role / account",), _by_role(inspection), whole=whole)
 
 
 _Row = tuple[tuple[str, ...], Totals, str]
+
+
+def _table(inspection: Inspection, headings: tuple[str, ...], rows: list[_Row], *, whole: str) -> Table:
+    made = table((*headings, *_AMOUNTS), left=len(headings))
+    for labels, totals, style in rows:
+        made.add_row(*labels, *_amounts(totals, inspection), style=style)
+    made.add_section()
+    everything = total(roll_up(inspection.assignment.ledger, lambda _: None).values())
+    made.add_row(whole, *([""] * (len(headings) - 1)), *_amounts(everything, inspection), style="bold")
+    return made
 
 
 def _by_role(inspection: Inspection) -> list[_Row]:
@@ -90,7 +103,8 @@ def _layer(layer: Layer) -> str:
     return f"{layer.name} ({count(layer.decoded_bytes)} bytes decoded)"
 
 
-def _cap(inspection: Inspection) -> Text:
+def cap_facts(inspection: Inspection) -> Text:
+    """What counts against the cap and what is left."""
     budget = inspection.budget
     code = "not counted (give --code FILE or SIZE)" if budget.code is None else f"{count(budget.code)} bytes"
     left = f"{count(budget.headroom)} bytes left" if budget.fits else f"over by {count(-budget.headroom)} bytes"

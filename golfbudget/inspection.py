@@ -1,4 +1,4 @@
-"""The result of `inspect`, as one value that every report reads."""
+"""An inspected artifact as one value: what every report of it reads."""
 
 from __future__ import annotations
 

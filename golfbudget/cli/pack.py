@@ -1,0 +1,58 @@
+"""`golfbudget pack` writes a file that a plan counted; `golfbudget unpack` reads one back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golfbudget.cli.options import QuietOption
+
+_Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")]
+
+
+def pack(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan saved with --format json.")],
+    candidate: Annotated[str, typer.Option("--candidate", metavar="NAME", help="Which candidate, or baseline.")],
+    output: _Output,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the artifact that a plan counted, byte for byte.
+
+    \b
+    Example:
+      golfbudget pack plan.json --candidate head-int6 -o final_model.ptz
+    """
+    from golfbudget.cli.output import note, write
+    from golfbudget.plan.saved import pack as pack_bytes
+
+    data = pack_bytes(plan, candidate)
+    write(output, data)
+    note(f"wrote {output}: {len(data):,} bytes, as counted", quiet=quiet)
+
+
+def unpack(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="An artifact of the baseline's layout, packed or public.")],
+    output: _Output,
+    quiet: QuietOption = False,
+) -> None:
+    """Decode an artifact to the float tensors that a model would load, as safetensors.
+
+    \b
+    Example:
+      golfbudget unpack final_model.ptz -o decoded.safetensors
+    """
+    from safetensors.torch import save
+
+    from golfbudget.artifact import open_artifact
+    from golfbudget.cli.output import note, write
+    from golfbudget.errors import UsageError
+    from golfbudget.recipe.int8_layout import FORMAT, decode, is_layout, read_export
+
+    artifact = open_artifact(path)
+    if not is_layout(artifact):
+        raise UsageError(f"{path}: not of layout {FORMAT}, the one that unpack knows (found {artifact.contents.format})")
+    state = decode(read_export(artifact))
+    write(output, save({name: tensor.contiguous() for name, tensor in state.items()}))
+    note(f"wrote {output}: {len(state)} tensors", quiet=quiet)

@@ -1,0 +1,111 @@
+"""`golfbudget plan`: would a VQ head beat squeezing the trunk once more?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golfbudget.cli.options import (
+    CapOption,
+    CodeOption,
+    Format,
+    FormatOption,
+    MaxDecodedOption,
+    OutputOption,
+    QuietOption,
+    RolesOption,
+    SeedOption,
+)
+
+
+def plan(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A float checkpoint, or an int8 artifact.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", metavar="NAME|FILE", help="How a checkpoint becomes an artifact.  [default: int8-zlib]"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="builtin:NAME", help="Run it to measure quality: builtin:baseline or builtin:example."),
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option("--tokens", metavar="FILE", help="Evaluation text: safetensors with `tokens` and `token_bytes`."),
+    ] = None,
+    counts: Annotated[
+        Path | None,
+        typer.Option("--counts", metavar="FILE", help="Token counts: safetensors with `counts`.  [default: of --tokens]"),
+    ] = None,
+    schemes: Annotated[
+        str | None,
+        typer.Option("--schemes", metavar="LIST", help="Only these: scalar,vq-logits,ternary,ternary-packed,repack."),
+    ] = None,
+    cap: CapOption = None,
+    code: CodeOption = None,
+    seed: SeedOption = 0,
+    roles: RolesOption = None,
+    max_decoded: MaxDecodedOption = "1GiB",
+    output_format: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Encode head and trunk candidates for real, count each whole file, and say who wins.
+
+    Every candidate is written through the recipe's own container and codec.  With --model and --tokens the
+    change in bits per byte is measured; without, a candidate counts as free only under the equal-error rule.
+
+    \b
+    Examples:
+      golfbudget plan model.safetensors
+      golfbudget plan final_model.int8.ptz --cap 16MB --code train_gpt.py
+      golfbudget plan model.safetensors --recipe int8-zlib-small \\
+          --model builtin:baseline --tokens text.safetensors --format json -o plan.json
+    """
+    from golfbudget.budget import code_size, parse_size
+    from golfbudget.cli.output import emit_json, emit_table
+    from golfbudget.cli.progress import progress_bar
+    from golfbudget.plan.run import make_plan
+    from golfbudget.plan.setup import Choices, prepare
+    from golfbudget.rules import load_rules
+
+    source, settings = prepare(
+        Choices(
+            path=path,
+            recipe=recipe,
+            model=model,
+            tokens=tokens,
+            counts=counts,
+            roles=roles,
+            seed=seed,
+            cap=load_rules().cap if cap is None else parse_size(cap),
+            code_bytes=None if code is None else code_size(code),
+            schemes=_schemes(schemes),
+            limit=parse_size(max_decoded),
+        )
+    )
+    with progress_bar("plan", quiet=quiet) as progress:
+        made = make_plan(source, settings, progress)
+    if output_format is Format.JSON:
+        from golfbudget.report.plan_json import plan_json
+
+        emit_json(plan_json(made), output)
+    else:
+        from golfbudget.report.plan_table import plan_table
+
+        emit_table(plan_table(made), output)
+
+
+def _schemes(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    from golfbudget.errors import UsageError
+    from golfbudget.plan.candidates import REPACK
+    from golfbudget.schemes import registered
+
+    chosen, known = tuple(part.strip() for part in text.split(",")), (*registered(), REPACK)
+    for name in chosen:
+        if name not in known:
+            raise UsageError(f"--schemes: no scheme is called {name!r}; known: {', '.join(known)}")
+    return chosen

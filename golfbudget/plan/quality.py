@@ -1,0 +1,60 @@
+"""A candidate's quality: measured where a model can be run, or else the equal-error rule, or else not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from golfbudget.plan.candidates import matrix_of
+from golfbudget.plan.results import Candidate, Evidence, Quality, WorstRow
+from golfbudget.plan.source import Source
+from golfbudget.quality.evaluate import METRIC, Interval
+
+#: A candidate whose squared error is at most this much of the recipe's own counts as costing nothing …
+EQUAL_ERROR = 1.05
+#: … and so does one whose squared error is under this share of the matrix's energy.
+NEGLIGIBLE = 1e-6
+ERROR_METRIC = "squared-error-ratio"
+
+
+def by_error(
+    source: Source, candidate: Candidate, baseline: Mapping[str, Tensor], decoded: Mapping[str, Tensor]
+) -> Quality:
+    """The equal-error rule, matrix by matrix; `modelled` when it does not carry."""
+    ratio: float | None = 0.0
+    passes, worst = True, None
+    for owner in candidate.owners:
+        reference = matrix_of(source, owner).double()
+        own = (decoded[owner].double() - reference).square()
+        recipe = (baseline[source.head if owner == source.head_owner else owner].double() - reference).square()
+        error, allowed, energy = float(own.sum()), float(recipe.sum()), float(reference.square().sum())
+        passes = passes and (error <= EQUAL_ERROR * allowed or error <= NEGLIGIBLE * energy)
+        if ratio is not None:
+            ratio = max(ratio, error / allowed) if allowed else (ratio if error == 0 else None)
+        rows = own.sum(1) / reference.square().sum(1).clamp_min(1e-30)
+        row = int(rows.argmax())
+        if worst is None or float(rows[row]) > worst.relative_error:
+            worst = WorstRow(owner=owner, row=row, relative_error=float(f"{float(rows[row]):.4g}"))
+    return Quality(
+        metric=ERROR_METRIC,
+        delta=None,
+        low=None,
+        high=None,
+        evidence=Evidence.EQUAL_ERROR if passes else Evidence.MODELLED,
+        error_ratio=None if ratio is None else float(f"{ratio:.6g}"),
+        worst_row=worst,
+    )
+
+
+def measured(by_rule: Quality, interval: Interval) -> Quality:
+    """A measured change; the error figures stay beside it."""
+    return Quality(
+        metric=METRIC,
+        delta=interval.delta,
+        low=interval.low,
+        high=interval.high,
+        evidence=Evidence.MEASURED,
+        error_ratio=by_rule.error_ratio,
+        worst_row=by_rule.worst_row,
+    )

@@ -1,0 +1,114 @@
+"""Read a saved plan and write any of its candidates' files again, exactly as counted."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from golfbudget.codecs import DECODED_LIMIT
+from golfbudget.errors import UsageError
+from golfbudget.hashing import file_hash
+from golfbudget.plan.candidates import build
+from golfbudget.plan.results import Candidate, Side
+from golfbudget.plan.run import BASELINE, baseline_file
+from golfbudget.plan.source import open_source
+from golfbudget.quality.text import load_counts
+from golfbudget.roles import load_roles
+from golfbudget.schemes import Context
+
+
+class _File(msgspec.Struct, frozen=True):
+    path: str
+    sha256: str
+
+
+class _Inputs(msgspec.Struct, frozen=True):
+    recipe: str | None
+    counts: _File | None
+    roles: _File | None
+
+
+class _Candidate(msgspec.Struct, frozen=True):
+    name: str
+    side: Side
+    scheme: str
+    options: dict[str, int | str]
+    owners: tuple[str, ...]
+    input_side: str | None
+    artifact_bytes: int
+    sha256: str
+
+
+class _Baseline(msgspec.Struct, frozen=True):
+    artifact_bytes: int
+
+
+class SavedPlan(msgspec.Struct, frozen=True):
+    """What `pack` needs of a plan's JSON."""
+
+    schema: Literal["golfbudget/plan/1"]
+    source: _File
+    seed: int
+    inputs: _Inputs
+    baseline: _Baseline
+    candidates: tuple[_Candidate, ...]
+
+
+def load_plan(path: Path) -> SavedPlan:
+    """Parse a saved plan; `UsageError` names the file and the key that is wrong."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SavedPlan)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path}: not a plan saved by `golfbudget plan --format json`: {error}") from None
+
+
+def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
+    """The file of candidate `name` (or `baseline`), of the length the plan counted.
+
+    `UsageError` when the source changed, or when these library versions no longer write the counted bytes.
+    """
+    plan = load_plan(plan_path)
+    wanted = next((c for c in plan.candidates if c.name == name), None)
+    if wanted is None and name != BASELINE:
+        known = ", ".join([BASELINE, *(c.name for c in plan.candidates)])
+        raise UsageError(f"{plan_path}: no candidate is called {name!r}; known: {known}")
+    roles = load_roles(None if plan.inputs.roles is None else _file(plan.inputs.roles, plan_path))
+    source = open_source(_file(plan.source, plan_path), recipe=plan.inputs.recipe, roles=roles, limit=limit)
+    if wanted is None:
+        data, counted, digest = baseline_file(source), plan.baseline.artifact_bytes, None
+    else:
+        counts = None if plan.inputs.counts is None else load_counts(_file(plan.inputs.counts, plan_path))
+        candidate = Candidate(
+            name=wanted.name,
+            side=wanted.side,
+            scheme=wanted.scheme,
+            options=wanted.options,
+            owners=wanted.owners,
+            input_side=wanted.input_side,
+        )
+        unknown = [owner for owner in wanted.owners if owner not in (*source.reference, source.head_owner)]
+        if unknown:
+            raise UsageError(f"{plan_path}: candidate {name} replaces {unknown[0]!r}, which the source lacks")
+        data = build(source, candidate, Context(seed=plan.seed, counts=counts)).data
+        counted, digest = wanted.artifact_bytes, wanted.sha256
+    if len(data) != counted or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
+        raise UsageError(
+            f"{plan_path}: {name} was counted as {counted} bytes and now comes out as {len(data)} other bytes: the plan was "
+            "made with other library versions; plan again"
+        )
+    return data
+
+
+def _file(recorded: _File, plan_path: Path) -> Path:
+    """A recorded file, as named or beside the plan, with unchanged content."""
+    for path in (Path(recorded.path), plan_path.parent / recorded.path):
+        if path.is_file():
+            if file_hash(path) != recorded.sha256:
+                raise UsageError(f"{path}: the file changed since the plan was made; plan again")
+            return path
+    raise UsageError(f"{plan_path}: the plan's file {recorded.path} is not there; expected it as named or beside the plan")

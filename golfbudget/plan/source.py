@@ -1,0 +1,159 @@
+"""What a plan starts from: reference matrices, the recipe's own export of them, and which of them is the head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from golfbudget import codecs
+from golfbudget.artifact import Artifact, Layer, open_artifact
+from golfbudget.errors import UsageError
+from golfbudget.ledger import Role
+from golfbudget.quality.baseline_model import HEAD
+from golfbudget.recipe.config import Recipe, load_recipe
+from golfbudget.recipe.int8_layout import FORMAT, FORMAT_KEY, Export, artifact_bytes, is_layout, quantise, read_export
+from golfbudget.recipe.int8_layout import decode as decode_export
+from golfbudget.recipe.int8_layout import dtype_name
+from golfbudget.recipe.state import checkpoint_state
+from golfbudget.roles import Roles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A model to plan for.
+
+    `reference` are the matrices that errors are taken against: the checkpoint's, or an artifact's decoded ones.
+    `head` names the output matrix, `trunk` the trunk matrices that the recipe quantises.
+    """
+
+    artifact: Artifact
+    recipe: Recipe
+    reference: Mapping[str, Tensor]
+    export: Export
+    head: str
+    tied: bool
+    trunk: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def dtype(self, name: str) -> str:
+        """A tensor's original dtype, in which a decoder gives it back."""
+        if name in self.export.dtypes:
+            return self.export.dtypes[name]
+        return self.export.kept_dtypes.get(name) or dtype_name(self.reference[name])
+
+    @property
+    def head_owner(self) -> str:
+        """The name an untied head takes."""
+        return HEAD if self.tied else self.head
+
+
+def open_source(path: Path, *, recipe: str | None, roles: Roles, limit: int) -> Source:
+    """Open a checkpoint (under a recipe) or an artifact of a known layout (its recipe recognised).
+
+    Raises `UsageError` when there is no matrix that is the output head, or the layout is not known.
+    """
+    artifact = open_artifact(path, limit=limit)
+    notes: list[str] = []
+    if is_layout(artifact):
+        if recipe is not None:
+            raise UsageError(f"{path}: an artifact's recipe is recognised from the file; leave out --recipe")
+        export = read_export(artifact)
+        if export.schemes:
+            raise UsageError(f"{path}: the artifact already holds encoded matrices ({', '.join(export.schemes)})")
+        found, note = _recognise(artifact, export)
+        notes += [note] if note else []
+        reference = decode_export(export)
+    else:
+        _refuse_unknown_layouts(artifact, path)
+        found = load_recipe(recipe or "int8-zlib")
+        reference = checkpoint_state(artifact)
+        export = quantise(reference, found)
+    head, tied = _find_head(reference, roles, path)
+    trunk = tuple(
+        name for name, tensor in export.quantized.items() if tensor.ndim == 2 and _role(roles, name) is Role.TRUNK  # noqa: PLR2004
+    )
+    if not trunk:
+        notes.append("the recipe quantises no trunk matrix: there are no trunk candidates")
+    if head not in export.quantized:
+        notes.append(f"the recipe keeps {head} in {dtype_name(export.passthrough[head])}; its candidates quantise it")
+    return Source(
+        artifact=artifact,
+        recipe=found,
+        reference=reference,
+        export=export,
+        head=head,
+        tied=tied,
+        trunk=trunk,
+        notes=tuple(notes),
+    )
+
+
+def _recognise(artifact: Artifact, export: Export) -> tuple[Recipe, str | None]:
+    """The recipe that wrote an artifact: its codec from the file, its level by writing the file again."""
+    streams: list[Layer] = [layer for layer in artifact.layers if layer.kind == "codec"]
+    if len(streams) > 1:
+        raise UsageError(f"{artifact.path}: the container lies inside {len(streams)} codecs; planning knows one")
+    name = streams[0].name if streams else "none"
+    codec = codecs.get(name)
+    base = replace_codec(load_recipe("int8-zlib"), name, codec.default_level)
+    lengths = {}
+    for level in dict.fromkeys((codec.default_level, 6 if 6 in codec.levels else codec.default_level)):
+        recipe = replace_codec(base, name, level)
+        lengths[level] = len(artifact_bytes(export, recipe))
+        if lengths[level] == artifact.size:
+            return recipe, None
+    return base, (
+        f"the source file has {artifact.size:,} bytes; written again by this {name} at level {codec.default_level} it has "
+        f"{lengths[codec.default_level]:,}, and savings are taken against that"
+    )
+
+
+def replace_codec(recipe: Recipe, codec: str, level: int) -> Recipe:
+    """The same recipe with another codec."""
+    return Recipe(
+        name=recipe.name if codec == recipe.codec and level == recipe.level else f"{recipe.name}+{codec}-{level}",
+        layout=recipe.layout,
+        codec=codec,
+        level=level,
+        quantize=recipe.quantize,
+        keep=recipe.keep,
+    )
+
+
+def _refuse_unknown_layouts(artifact: Artifact, path: Path) -> None:
+    declared = artifact.contents.values.get(FORMAT_KEY)
+    if declared is not None:
+        raise UsageError(f"{path}: layout {declared!r} is not known to planning; known: {FORMAT}")
+    small = [t.name for t in artifact.contents.tensors if t.dtype in ("int8", "uint8") and len(t.shape) > 1]
+    if small:
+        raise UsageError(
+            f"{path}: {small[0]!r} is {len(small)} of the file's quantised tensors, in a layout not known to planning; "
+            f"give the float checkpoint, or an artifact of layout {FORMAT}"
+        )
+
+
+def _role(roles: Roles, name: str) -> Role | None:
+    rule = roles.rule_of(name)
+    return None if rule is None else rule.role
+
+
+def _find_head(state: Mapping[str, Tensor], roles: Roles, path: Path) -> tuple[str, bool]:
+    """The output matrix and whether it is tied: the one marked output, or else the one marked input."""
+    marked: dict[str, list[str]] = {"input": [], "output": []}
+    for name, tensor in state.items():
+        rule = roles.rule_of(name)
+        if rule is not None and rule.matrix is not None and tensor.ndim == 2:  # noqa: PLR2004
+            marked[rule.matrix].append(name)
+    for kind, tied in (("output", False), ("input", True)):
+        if len(marked[kind]) == 1:
+            return marked[kind][0], tied
+        if marked[kind]:
+            raise UsageError(f"{path}: several matrices could be the head: {', '.join(marked[kind])}; say which in --roles")
+    some = ", ".join(list(state)[:6])
+    raise UsageError(f"{path}: no tensor is named like an output head or token table (found {some} …); say which in --roles")
+
+
+__all__ = ["Source", "open_source", "replace_codec"]

@@ -1,0 +1,134 @@
+"""A plan as JSON, schema `golfbudget/plan/1`; `pack` reads it back to write any candidate's file again."""
+
+from __future__ import annotations
+
+from golfbudget import __version__
+from golfbudget.plan.results import Candidate, Plan, Quality, Side, Trial
+from golfbudget.report.inspect_json import roles_json
+
+SCHEMA = "golfbudget/plan/1"
+
+
+def plan_json(plan: Plan) -> dict[str, object]:
+    """The whole plan as plain values."""
+    inputs = plan.inputs
+    return {
+        "schema": SCHEMA,
+        "golfbudget": __version__,
+        "source": {"path": inputs.source_path, "bytes": inputs.source_bytes, "sha256": inputs.source_sha256},
+        "recipe": inputs.recipe,
+        "seed": inputs.seed,
+        "cap": plan.cap,
+        "code_bytes": plan.code_bytes,
+        "inputs": {
+            "recipe": inputs.recipe_argument,
+            "counts": _file(inputs.counts_path, inputs.counts_sha256),
+            "roles": _file(inputs.roles_path, inputs.roles_sha256),
+        },
+        "tied": plan.tied,
+        "evaluation": _evaluation(plan),
+        "baseline": {
+            "artifact_bytes": plan.baseline.artifact.size,
+            "counted_bytes": plan.baseline.artifact.size,
+            "headroom": plan.baseline.budget.headroom,
+            "fits": plan.baseline.budget.fits,
+            "roles": roles_json(plan.baseline.assignment.ledger),
+        },
+        "certificates": [
+            {"name": c.name, "statement": c.statement, "value": c.value, "unit": c.unit} for c in plan.certificates
+        ],
+        "candidates": [_trial(trial) for trial in plan.trials],
+        "lossless": {
+            "saved_bytes": plan.lossless_saved,
+            "steps": [
+                {"name": t.candidate.name, "artifact_bytes": t.artifact_bytes, "saved_bytes": t.saved_bytes}
+                for t in plan.trials
+                if t.candidate.side is Side.LOSSLESS
+            ],
+        },
+        "vq": {
+            "answer": str(plan.vq.answer),
+            "best": plan.vq.best,
+            "control": plan.vq.control,
+            "margin_bytes": plan.vq.margin_bytes,
+            "reason": plan.vq.reason,
+        },
+        "verdict": {
+            "winner": str(plan.verdict.winner),
+            "evidence": None if plan.verdict.evidence is None else str(plan.verdict.evidence),
+            "margin_bytes": plan.verdict.margin_bytes,
+            "reasons": list(plan.verdict.reasons),
+            "best_head": plan.verdict.best_head,
+            "best_trunk": plan.verdict.best_trunk,
+        },
+        "notes": list(plan.notes),
+    }
+
+
+def _file(path: str | None, sha256: str | None) -> dict[str, object] | None:
+    return None if path is None else {"path": path, "sha256": sha256}
+
+
+def _evaluation(plan: Plan) -> dict[str, object] | None:
+    run = plan.evaluation
+    if run is None:
+        return None
+    return {
+        "model": run.model,
+        "tokens": run.tokens,
+        "text_bytes": run.text_bytes,
+        "baseline_bits_per_byte": run.baseline_bits_per_byte,
+        "source_bits_per_byte": run.source_bits_per_byte,
+    }
+
+
+def _trial(trial: Trial) -> dict[str, object]:
+    return {
+        **_candidate(trial.candidate),
+        "tables": [
+            {
+                "owner": table.owner,
+                "name": table.name,
+                "account": table.account,
+                "shape": list(table.shape),
+                "bits": table.bits,
+                "raw_bytes": table.raw_bytes,
+            }
+            for table in trial.tables
+        ],
+        "decoder_bytes": trial.decoder_bytes,
+        "artifact_bytes": trial.artifact_bytes,
+        "counted_bytes": trial.counted_bytes,
+        "saved_bytes": trial.saved_bytes,
+        "sha256": trial.sha256,
+        "fits": trial.fits,
+        "quality": _quality(trial.quality),
+        "price": trial.price,
+        "pareto": trial.pareto,
+    }
+
+
+def _candidate(candidate: Candidate) -> dict[str, object]:
+    return {
+        "name": candidate.name,
+        "side": str(candidate.side),
+        "scheme": candidate.scheme,
+        "options": dict(candidate.options),
+        "owners": list(candidate.owners),
+        "input_side": candidate.input_side,
+    }
+
+
+def _quality(quality: Quality) -> dict[str, object]:
+    worst = quality.worst_row
+    return {
+        "metric": quality.metric,
+        "delta": quality.delta,
+        "low": quality.low,
+        "high": quality.high,
+        "evidence": str(quality.evidence),
+        "error_ratio": quality.error_ratio,
+        "worst_row": None
+        if worst is None
+        else {"owner": worst.owner, "row": worst.row, "relative_error": worst.relative_error},
+    }

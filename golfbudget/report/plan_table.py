@@ -1,0 +1,122 @@
+"""A plan for people: the baseline's bytes, every candidate, and the answers in words."""
+
+from __future__ import annotations
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from golfbudget.plan.results import Evidence, Plan, Quality, Trial
+from golfbudget.plan.verdict import TOLERANCE
+from golfbudget.report.inspect_table import cap_facts, role_table
+from golfbudget.report.numbers import count, human, signed
+from golfbudget.report.tables import facts, table
+
+
+def plan_table(plan: Plan) -> list[RenderableType]:
+    """Renderables, top to bottom: baseline ledger, candidates, answers."""
+    return [
+        _heading(plan),
+        Text(),
+        role_table(plan.baseline, whole="baseline"),
+        Text(),
+        cap_facts(plan.baseline),
+        Text(),
+        _candidates(plan),
+        Text(),
+        _legend(plan),
+        Text(),
+        *_answers(plan),
+    ]
+
+
+def _heading(plan: Plan) -> Text:
+    inputs = plan.inputs
+    size = plan.baseline.artifact.size
+    rows = [
+        ("source", f"{inputs.source_path}  {count(inputs.source_bytes)} bytes"),
+        ("baseline", f"recipe {inputs.recipe}: {count(size)} bytes ({human(size)}) as written and counted"),
+        ("head", "tied: input table and output head are one matrix" if plan.tied else "untied"),
+    ]
+    run = plan.evaluation
+    if run is None:
+        rows.append(("quality", "no model was run (--model, --tokens): the equal-error rule decides what is free"))
+    else:
+        rows.append(
+            (
+                "quality",
+                f"measured with {run.model} on {count(run.tokens)} tokens ({count(run.text_bytes)} bytes of text): source "
+                f"{run.source_bits_per_byte:.4f}, baseline {run.baseline_bits_per_byte:.4f} bits per byte",
+            )
+        )
+    rows += [("note", note) for note in plan.notes]
+    return facts(rows)
+
+
+def _candidates(plan: Plan) -> RenderableType:
+    loss = "bits/byte vs baseline" if plan.evaluation else "squared error / recipe's"
+    made = table(("candidate", "pareto", "counted bytes", "saved", loss, "95 % interval", "evidence", "µbpb/kB"), left=2)
+    for trial in plan.trials:
+        made.add_row(
+            trial.candidate.name,
+            "*" if trial.pareto else "",
+            count(trial.counted_bytes),
+            signed(trial.saved_bytes),
+            _loss(trial.quality),
+            _interval(trial.quality),
+            str(trial.quality.evidence),
+            "–" if trial.price is None else f"{trial.price:.1f}",
+        )
+    return made
+
+
+def _loss(quality: Quality) -> str:
+    if quality.evidence is Evidence.CERTIFIED:
+        return "same bytes"
+    if quality.delta is not None:
+        return f"{quality.delta:+.4f}"
+    return "–" if quality.error_ratio is None else f"{quality.error_ratio:.3f} x"
+
+
+def _interval(quality: Quality) -> str:
+    if quality.low is None or quality.high is None:
+        return "–"
+    return f"[{quality.low:+.4f}, {quality.high:+.4f}]"
+
+
+def _legend(plan: Plan) -> Text:
+    lines = [
+        "counted bytes: the written file plus decoder code; saved: against the baseline; *: nothing beats it in both",
+    ]
+    if plan.evaluation:
+        lines.append(f"no loss: the whole interval lies at or below {TOLERANCE} bits per byte, the contest's record bar")
+    else:
+        lines.append("no loss: squared error at most 1.05 x the recipe's own on every matrix (equal-error rule)")
+        worst = _worst(plan)
+        lines += [worst] if worst else []
+    lines += [f"{c.name}: {c.statement}: {count(int(c.value))} {c.unit}" for c in plan.certificates]
+    return Text("\n".join(lines))
+
+
+def _worst(plan: Plan) -> str | None:
+    """The worst row of the candidates that the equal-error rule lets pass."""
+    passed: list[Trial] = [t for t in plan.trials if t.quality.evidence is Evidence.EQUAL_ERROR and t.quality.worst_row]
+    if not passed:
+        return None
+    rows = [(t.quality.worst_row.relative_error, t) for t in passed if t.quality.worst_row]
+    error, trial = max(rows, key=lambda pair: pair[0])
+    row = trial.quality.worst_row
+    return f"worst row that passed: row {row.row} of {row.owner} in {trial.candidate.name}, error {error:.2g} of its energy" if row else None
+
+
+def _answers(plan: Plan) -> list[RenderableType]:
+    answers: list[RenderableType] = []
+    verdict = plan.verdict
+    margin = "" if verdict.margin_bytes is None else f" by {count(verdict.margin_bytes)} bytes"
+    evidence = "" if verdict.evidence is None else f" ({verdict.evidence})"
+    answers.append(Text(f"verdict: {verdict.winner}{margin}{evidence}", style="bold"))
+    answers += [Padding(Text(f"- {reason}"), (0, 0, 0, 2), expand=False) for reason in verdict.reasons]
+    margin = "" if plan.vq.margin_bytes is None else f" (margin {signed(plan.vq.margin_bytes)} bytes)"
+    answers.append(Text(f"does a VQ-Logits head win? {plan.vq.answer}{margin}", style="bold"))
+    answers.append(Padding(Text(f"- {plan.vq.reason}"), (0, 0, 0, 2), expand=False))
+    return answers
