@@ -90,15 +90,18 @@ class Built:
     encoded: Mapping[str, Encoded]
 
 
-def build(source: Source, candidate: Candidate, context: Context, codec: Recipe | None = None) -> Built:
-    """Write a candidate's whole file through the recipe's container and codec (or those of `codec`)."""
-    encoded = _encode(source, candidate, context)
+#: Encodings already made in this run, so that candidates which differ only in the input side share one.
+Encodings = dict[tuple[object, ...], Encoded]
+
+
+def build(source: Source, candidate: Candidate, context: Context, known: Encodings | None = None) -> Built:
+    """Write a candidate's whole file through the recipe's container and codec; `known` is read and added to."""
+    encoded = _encode(source, candidate, context, {} if known is None else known)
     export = source.export
     for owner, matrix in encoded.items():
         dtype = source.dtype(source.head if owner == source.head_owner else owner)
         export = export.with_encoded(owner, matrix, dtype)
-    recipe = codec or recipe_of(source, candidate)
-    return Built(data=artifact_bytes(export, recipe), export=export, encoded=encoded)
+    return Built(data=artifact_bytes(export, recipe_of(source, candidate)), export=export, encoded=encoded)
 
 
 def recipe_of(source: Source, candidate: Candidate) -> Recipe:
@@ -108,15 +111,20 @@ def recipe_of(source: Source, candidate: Candidate) -> Recipe:
     return replace_codec(source.recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
 
 
-def _encode(source: Source, candidate: Candidate, context: Context) -> dict[str, Encoded]:
+def _encode(source: Source, candidate: Candidate, context: Context, known: Encodings) -> dict[str, Encoded]:
     if candidate.scheme == REPACK:
         return {}
     scheme = schemes.get(candidate.scheme)
     # Token counts are weights of vocabulary rows; a trunk matrix has none.
     own = context if candidate.side is Side.HEAD else Context(seed=context.seed)
-    return {
-        owner: scheme.encode(matrix_of(source, owner).float(), candidate.options, own) for owner in candidate.owners
-    }
+    encoded = {}
+    for owner in candidate.owners:
+        matrix = matrix_of(source, owner)
+        key = (id(matrix), candidate.scheme, *sorted(candidate.options.items()))
+        if key not in known:
+            known[key] = scheme.encode(matrix.float(), candidate.options, own)
+        encoded[owner] = known[key]
+    return encoded
 
 
 def decoder_bytes(candidate: Candidate) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +17,7 @@ from golfbudget.artifact import open_bytes
 from golfbudget.budget import Budget
 from golfbudget.inspection import Inspection
 from golfbudget.plan import quality
-from golfbudget.plan.candidates import Built, build, candidates, decoder_bytes, recipe_of, table_sizes
+from golfbudget.plan.candidates import Built, Encodings, build, candidates, decoder_bytes, recipe_of, table_sizes
 from golfbudget.plan.results import (
     Candidate,
     Certificate,
@@ -88,12 +89,13 @@ class _Runner:
         self.decoded = decode_bytes(data, BASELINE)
         self.trials: list[Trial] = []
         self.built: dict[str, Built] = {}
+        self.encodings: Encodings = {}
         self.losses: dict[str, Losses] = {}
         self.evaluator = None if settings.text is None else Evaluator(settings.text)
         self.evaluation: Evaluation | None = None
         if self.evaluator is not None and settings.text is not None:
             before = self.evaluator.losses(source.reference)
-            self.losses[BASELINE] = self.evaluator.losses(self.decoded)
+            self.losses[BASELINE] = self.evaluator.losses(self.decoded, keep=True)
             self.evaluation = Evaluation(
                 model=settings.model or "",
                 tokens=settings.text.tokens,
@@ -104,7 +106,7 @@ class _Runner:
 
     def try_candidate(self, candidate: Candidate) -> None:
         """Write the candidate's file, read it back, and keep what was learned."""
-        built = build(self.source, candidate, self.context)
+        built = build(self.source, candidate, self.context, self.encodings)
         self.built[candidate.name] = built
         decoder = decoder_bytes(candidate)
         counted = len(built.data) + decoder
@@ -151,7 +153,8 @@ class _Runner:
         trials.sort(key=lambda trial: (trial.counted_bytes, trial.candidate.name))
         over = max(0, -self.baseline.budget.headroom)
         verdict, vq = decide(trials, must_save=over, compare=self._compare)
-        survives = self._survival(trials, winner=verdict.winner.value)
+        free = {verdict.best_head, verdict.best_trunk, vq.best}
+        survives = self._survival(trials, {name for name in free if name is not None}, winner=verdict.winner.value)
         return Plan(
             inputs=self.settings.inputs,
             cap=self.settings.cap,
@@ -166,18 +169,20 @@ class _Runner:
             notes=(*self.source.notes, *self._floor_note()),
         )
 
-    def _survival(self, trials: list[Trial], winner: str) -> list[str]:
-        """Decide again with the free candidates' files written through the codec that packs the baseline best."""
+    def _survival(self, trials: list[Trial], best_names: set[str], *, winner: str) -> list[str]:
+        """Decide again with the best candidates' files written through the codec that packs the baseline best."""
         lossless = [t for t in trials if t.candidate.side is Side.LOSSLESS and t.saved_bytes > 0 and costless(t)]
         if not lossless:
             return ["lossless: no other codec packs the baseline's container smaller"]
         best = lossless[0]
         line = f"lossless first: {best.candidate.name} saves {best.saved_bytes:,} bytes at no cost"
-        free = [t for t in trials if t.candidate.side is not Side.LOSSLESS and costless(t) and t.saved_bytes > 0]
+        free = [t for t in trials if t.candidate.name in best_names and costless(t)]
         if not free or self.baseline.budget.headroom < 0:
             return [line]
         recipe = recipe_of(self.source, best.candidate)
-        again = [self._repacked(trial, len(artifact_bytes(self.built[trial.candidate.name].export, recipe)), best) for trial in free]
+        with ThreadPoolExecutor() as pool:
+            sizes = list(pool.map(lambda t: len(artifact_bytes(self.built[t.candidate.name].export, recipe)), free))
+        again = [self._repacked(trial, size, best) for trial, size in zip(free, sizes, strict=True)]
         verdict, _ = decide(again, must_save=0, compare=self._compare)
         if verdict.winner.value == winner:
             return [line, f"the verdict survives that packing: {winner} still wins, by {verdict.margin_bytes or 0:,} bytes"]

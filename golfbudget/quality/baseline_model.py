@@ -124,7 +124,8 @@ class Mlp(nn.Module):
         self.proj = nn.Linear(shape.hidden, shape.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.proj(F.relu(self.fc(x)).square())
+        hidden = F.relu(self.fc(x))
+        out: Tensor = self.proj(hidden * hidden)
         return out
 
 
@@ -200,7 +201,7 @@ class BaselineModel(nn.Module):
 
 def logits(hidden: Tensor, head: Tensor) -> Tensor:
     """Soft-capped logits, [..., width] by [vocab, width]."""
-    return LOGIT_CAP * torch.tanh(F.linear(hidden, head) / LOGIT_CAP)
+    return LOGIT_CAP * torch.tanh(F.linear(hidden, head / LOGIT_CAP))
 
 
 def _rotation(time: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
