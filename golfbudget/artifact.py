@@ -96,9 +96,7 @@ def open_artifact(path: Path, *, as_format: str | None = None, limit: int = DECO
     return open_bytes(data, name=str(path), as_format=as_format, limit=limit)
 
 
-def open_bytes(
-    data: Buffer, *, name: str, as_format: str | None = None, limit: int = DECODED_LIMIT
-) -> Artifact:
+def open_bytes(data: Buffer, *, name: str, as_format: str | None = None, limit: int = DECODED_LIMIT) -> Artifact:
     """As `open_artifact`, for bytes already at hand; `name` is used in messages and for its suffix."""
     forced = None if as_format is None else formats.get(as_format)
     streams: list[codecs.Stream] = []

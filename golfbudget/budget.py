@@ -49,7 +49,7 @@ def parse_size(text: str) -> int:
     whole = int(re.sub(r"[_,]", "", found[1])) * unit
     if found[2] is None:
         return whole
-    fraction, remainder = divmod(int(found[2]) * unit, 10 ** len(found[2]))
+    fraction, remainder = divmod(int(found[2]) * unit, int(10 ** len(found[2])))
     if remainder:
         raise UsageError(f"{text!r} is no whole number of bytes")
     return whole + fraction

@@ -32,7 +32,9 @@ def find(kind: str, name: str | Path) -> Path:
         return path
     shipped = config_folder() / kind / f"{name}.toml"
     if not shipped.is_file():
-        raise ConfigError(f"no {kind} file is called {str(name)!r}; known: {', '.join(names(kind))}, or give a .toml path")
+        raise ConfigError(
+            f"no {kind} file is called {str(name)!r}; known: {', '.join(names(kind))}, or give a .toml path"
+        )
     return shipped
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from golfbudget.artifact import Artifact
+from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.budget import Budget
-from golfbudget.roles import Assignment
+from golfbudget.codecs import DECODED_LIMIT
+from golfbudget.roles import Assignment, Roles, assign, load_roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,3 +18,24 @@ class Inspection:
     artifact: Artifact
     assignment: Assignment
     budget: Budget
+
+
+def inspect_file(
+    path: Path,
+    *,
+    cap: int,
+    code: int | None = None,
+    roles: Roles | None = None,
+    as_format: str | None = None,
+    limit: int = DECODED_LIMIT,
+) -> Inspection:
+    """Open a file and account for all of it; `cap`, `code` and `limit` are in bytes.
+
+    Raises the errors of `artifact.open_artifact`.
+    """
+    artifact = open_artifact(path, as_format=as_format, limit=limit)
+    return Inspection(
+        artifact=artifact,
+        assignment=assign(artifact, roles or load_roles()),
+        budget=Budget(cap=cap, stored=artifact.size, code=code),
+    )

@@ -44,21 +44,19 @@ def inspect(
       golfbudget inspect final_model.int8.ptz --code train_gpt.py --by owner
       golfbudget inspect final_model.int8.ptz --cap 16MB --format json -o base.json
     """
-    from golfbudget.artifact import open_artifact
-    from golfbudget.budget import Budget, code_size, parse_size
-    from golfbudget.inspection import Inspection
-    from golfbudget.roles import assign, load_roles
+    from golfbudget.budget import code_size, parse_size
+    from golfbudget.inspection import inspect_file
+    from golfbudget.roles import load_roles
     from golfbudget.rules import load_rules
 
     del quiet
-    limit = load_rules().cap if cap is None else parse_size(cap)
-    code_bytes = None if code is None else code_size(code)
-    rules = load_roles(roles)
-    artifact = open_artifact(path, as_format=as_format, limit=parse_size(max_decoded))
-    inspection = Inspection(
-        artifact=artifact,
-        assignment=assign(artifact, rules),
-        budget=Budget(cap=limit, stored=artifact.size, code=code_bytes),
+    inspection = inspect_file(
+        path,
+        cap=load_rules().cap if cap is None else parse_size(cap),
+        code=None if code is None else code_size(code),
+        roles=load_roles(roles),
+        as_format=as_format,
+        limit=parse_size(max_decoded),
     )
     if output_format is Format.JSON:
         from golfbudget.cli.output import emit_json

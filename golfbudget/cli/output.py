@@ -18,11 +18,19 @@ if TYPE_CHECKING:
 
 def emit_json(value: object, output: Path | None) -> None:
     """Print or write one JSON document, in stable order."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if output is None:
-        sys.stdout.write(text)
+        sys.stdout.write(_document(value))
     else:
-        write(output, text.encode())
+        write_json(output, value)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON document, whole or not at all."""
+    write(path, _document(value).encode())
+
+
+def _document(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def emit_table(parts: Sequence[RenderableType], output: Path | None) -> None:

@@ -33,7 +33,9 @@ def pack(
 
 
 def unpack(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="An artifact of the baseline's layout, packed or public.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An artifact of the baseline's layout, packed or public.")
+    ],
     output: _Output,
     quiet: QuietOption = False,
 ) -> None:
@@ -52,7 +54,9 @@ def unpack(
 
     artifact = open_artifact(path)
     if not is_layout(artifact):
-        raise UsageError(f"{path}: not of layout {FORMAT}, the one that unpack knows (found {artifact.contents.format})")
+        raise UsageError(
+            f"{path}: not of layout {FORMAT}, the one that unpack knows (found {artifact.contents.format})"
+        )
     state = decode(read_export(artifact))
     write(output, save({name: tensor.contiguous() for name, tensor in state.items()}))
     note(f"wrote {output}: {len(state)} tensors", quiet=quiet)

@@ -1,4 +1,4 @@
-"""`golfbudget plan`: would a VQ head beat squeezing the trunk once more?"""
+"""`golfbudget plan`: whether a VQ head beats squeezing the trunk once more."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ def plan(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A float checkpoint, or an int8 artifact.")],
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", metavar="NAME|FILE", help="How a checkpoint becomes an artifact.  [default: int8-zlib]"),
+        typer.Option(
+            "--recipe", metavar="NAME|FILE", help="How a checkpoint becomes an artifact.  [default: int8-zlib]"
+        ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="builtin:NAME", help="Run it to measure quality: builtin:baseline or builtin:example."),
+        typer.Option(
+            "--model", metavar="builtin:NAME", help="Run it to measure quality: builtin:baseline or builtin:example."
+        ),
     ] = None,
     tokens: Annotated[
         Path | None,
@@ -36,7 +40,9 @@ def plan(
     ] = None,
     counts: Annotated[
         Path | None,
-        typer.Option("--counts", metavar="FILE", help="Token counts: safetensors with `counts`.  [default: of --tokens]"),
+        typer.Option(
+            "--counts", metavar="FILE", help="Token counts: safetensors with `counts`.  [default: of --tokens]"
+        ),
     ] = None,
     schemes: Annotated[
         str | None,

@@ -55,15 +55,26 @@ class Decoder(Protocol):
 class Codec(Protocol):
     """A registered codec.  `encode` is real compression at the library's own framing defaults."""
 
-    name: str
-    method: Method
-    #: Whether members may follow one another in one file.
-    many_members: bool
-    #: Level used by `encode` when a recipe names none, and the levels it accepts.
-    default_level: int
-    levels: range
-    #: Exceptions its decoder raises on bad input.
-    failures: tuple[type[Exception], ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def method(self) -> Method: ...
+
+    @property
+    def many_members(self) -> bool:
+        """Whether members may follow one another in one file."""
+
+    @property
+    def default_level(self) -> int:
+        """Level used by `encode` when a recipe names none."""
+
+    @property
+    def levels(self) -> range: ...
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """Exceptions its decoder raises on bad input."""
 
     def sniff(self, head: bytes) -> Sniff:
         """Judge the first bytes (at least 32 where the stream has them)."""

@@ -74,9 +74,7 @@ def decode(codec: Codec, data: Buffer, *, where: str, limit: int = DECODED_LIMIT
         at = member.stored.stop
     if not members:
         raise CorruptError(f"{where}: an empty file is no {codec.name} stream")
-    return Stream(
-        codec=codec, data=data, decoded=decoded, members=tuple(members), trailing=Span(at, len(data))
-    )
+    return Stream(codec=codec, data=data, decoded=decoded, members=tuple(members), trailing=Span(at, len(data)))
 
 
 def _zeros(data: Buffer, at: int) -> int:
@@ -92,9 +90,7 @@ def _another_member(codec: Codec, data: Buffer, at: int) -> bool:
     return codec.many_members and codec.sniff(bytes(data[at : at + 32])) is Sniff.SURE
 
 
-def _decode_member(
-    codec: Codec, data: Buffer, start: int, decoded: bytearray, *, where: str, limit: int
-) -> Member:
+def _decode_member(codec: Codec, data: Buffer, start: int, decoded: bytearray, *, where: str, limit: int) -> Member:
     decoder = codec.decoder()
     base, at = len(decoded), start
     fed, made = [0], [0]

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.quality.baseline_model import INITIAL_Q_GAIN, BaselineModel, Shape, logits
 
@@ -40,9 +40,7 @@ Tokens = NDArray[np.uint16]
 def library_files() -> list[Path]:
     """Every source file of the standard library used here, in a stable order."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    return sorted(
-        path for path in root.rglob("*.py") if not LEFT_OUT.intersection(path.relative_to(root).parts)
-    )
+    return sorted(path for path in root.rglob("*.py") if not LEFT_OUT.intersection(path.relative_to(root).parts))
 
 
 def is_held_out(path: Path) -> bool:
@@ -156,7 +154,7 @@ def train(tokens: Tokens, *, steps: int, seed: int) -> BaselineModel:
         for group, lr in zip(groups, base, strict=True):
             group["lr"] = lr * factor
         loss = loss_of(model, batches(tokens, generator))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()

@@ -88,9 +88,12 @@ class Contents:
 class Format(Protocol):
     """A registered format."""
 
-    name: str
-    #: File suffixes that claim this format; a file with one is refused when it does not parse.
-    suffixes: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """File suffixes that claim this format; a file with one is refused when it does not parse."""
 
     def sniff(self, data: Buffer) -> Sniff:
         """Judge by content; cheap."""

@@ -7,7 +7,6 @@ Opcodes: the standard library's `pickletools`.
 
 from __future__ import annotations
 
-import pickletools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -104,9 +103,31 @@ class _Mark:
 _MARK = _Mark()
 
 _LITERALS = frozenset(
-    """NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING
-    SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8
-    BYTEARRAY8""".split()
+    [
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "LONG4",
+        "FLOAT",
+        "BINFLOAT",
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "UNICODE",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE8",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINBYTES8",
+        "BYTEARRAY8",
+    ]
 )
 _FIXED_LITERALS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _SIZED_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -137,6 +158,8 @@ def read_pickle(data: bytes, *, where: str, offset: int = 0) -> tuple[Node, int]
 
 def _operations(data: bytes) -> Iterator[tuple[str, object, int, int]]:
     """(name, argument, start, stop) of each opcode; an opcode ends where the next begins."""
+    import pickletools  # Costs 4 ms, and files without a pickle do not need it.
+
     held: tuple[str, object, int] | None = None
     for opcode, argument, position in pickletools.genops(data):
         start = position or 0
@@ -167,8 +190,8 @@ class _Machine:
             handler(self, argument, start, stop)
         else:
             raise UnsupportedError(
-                f"{self.where}: opcode {opcode} at byte {self.offset + start} is not one that tensors need; nothing was "
-                "executed (--as opaque counts the file as a whole)"
+                f"{self.where}: opcode {opcode} at byte {self.offset + start} is not one that tensors need; nothing "
+                "was executed (--as opaque counts the file as a whole)"
             )
 
     # Stack primitives
@@ -226,7 +249,7 @@ class _Machine:
     def get(self, argument: object, start: int, stop: int) -> None:
         if argument not in self.memo:
             raise IndexError(f"memo {argument} is read before it is set")
-        self._push(self.memo[argument], start, stop)  # type: ignore[index]
+        self._push(self.memo[argument], start, stop)
 
     def empty_dict(self, _argument: object, start: int, stop: int) -> None:
         self._push(Mapped(), start, stop)
@@ -299,8 +322,8 @@ class _Machine:
             raise TypeError("a call needs a name and a tuple of arguments")
         if str(target) not in _KNOWN_CALLS:
             raise UnsupportedError(
-                f"{self.where}: the pickle calls {target.module}.{target.name} at byte {self.offset + start}, which builds "
-                "no tensor; nothing was executed (--as opaque counts the file as a whole)"
+                f"{self.where}: the pickle calls {target.module}.{target.name} at byte {self.offset + start}, which "
+                "builds no tensor; nothing was executed (--as opaque counts the file as a whole)"
             )
         value: object = Call(target, arguments.value.items)
         if str(target) in _CONTAINERS:

@@ -100,7 +100,7 @@ def _records(header: bytes, where: str) -> list[_Record]:
             start = at
             name, at = decoder.raw_decode(text, at)
             if not isinstance(name, str):
-                raise ValueError("a name is not a string")
+                raise ValueError("a name is not a string")  # noqa: TRY004  (bad data, not a bad argument)
             at = _skip(text, _expect(text, _skip(text, at), ":"))
             value, at = decoder.raw_decode(text, at)
             if name in names:
@@ -147,7 +147,9 @@ def _tensor(record: _Record, start: int, where: str) -> tuple[StoredTensor, Span
     if dtype not in _DTYPES:
         raise CorruptError(f"{place}: unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
     if not _naturals(shape) or len(shape) > _MOST_DIMENSIONS:
-        raise CorruptError(f"{place}: shape must be a list of at most {_MOST_DIMENSIONS} whole numbers, found {str(shape)[:80]}")
+        raise CorruptError(
+            f"{place}: shape must be a list of at most {_MOST_DIMENSIONS} whole numbers, found {str(shape)[:80]}"
+        )
     if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         raise CorruptError(f"{place}: data_offsets must be [begin, end] with begin <= end, found {str(offsets)[:80]}")
     tensor = StoredTensor(

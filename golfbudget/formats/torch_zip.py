@@ -1,65 +1,13 @@
-"""torch.save's zip layout: a pickle that names tensors, and one member per storage.
-
-Read without torch and without unpickling.  The archive's central directory and the pickle's own opcodes say
-where everything lies: a tensor owns its storage's bytes, local header, alignment padding, descriptor and
-directory record, and the pickle bytes that describe it.
-"""
+"""torch.save's zip layout, recognised here and read by `torch_archive`, which other files need not import."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
 from golfbudget.codecs.base import Buffer, Sniff
 from golfbudget.errors import CorruptError, UnsupportedError
-from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor, register
-from golfbudget.formats.pickle_reader import Call, Global, Mapped, Node, Persistent, Sequenced, read_pickle
-from golfbudget.formats.zip_directory import DEFLATED, LOCAL, STORED, ZipMember, read_directory
-from golfbudget.ledger import Account, Span
+from golfbudget.formats.base import Contents, register
 
-#: A pickle of a model's names is kilobytes; packed weights inside it, megabytes.
-_PICKLE_LIMIT = 1 << 28
-_MOST_NESTED = 64
-
-_STORAGE_DTYPES = {
-    "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
-    "CharStorage": "int8", "ByteStorage": "uint8", "ShortStorage": "int16", "IntStorage": "int32",
-    "LongStorage": "int64", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128", "UntypedStorage": "uint8",
-}  # fmt: skip
-
-PLAIN = (type(None), bool, int, float, str, bytes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _View:
-    """A tensor of the pickle: a window on a storage."""
-
-    name: str
-    key: str
-    dtype: str
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    first: int
-
-    def extent(self) -> Span:
-        """Bytes of the storage between the view's first and last element."""
-        width = DTYPE_BITS[self.dtype] // 8
-        if 0 in self.shape:
-            return Span(self.first * width, self.first * width)
-        last = self.first + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
-        return Span(self.first * width, (last + 1) * width)
-
-
-@dataclass(slots=True)
-class _Found:
-    """What a walk over the pickle gives."""
-
-    views: list[_View] = field(default_factory=list)
-    values: dict[str, object] = field(default_factory=dict)
-    #: (path, bytes of the pickle); outer items come before the items inside them.
-    claims: list[tuple[str, Span]] = field(default_factory=list)
+_SIGNATURE = b"PK\x03\x04"
+_PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 
 
 @register
@@ -70,244 +18,19 @@ class TorchZip:
     suffixes = (".pt", ".pth")
 
     def sniff(self, data: Buffer) -> Sniff:
-        return Sniff.SURE if bytes(data[:4]) == LOCAL else Sniff.NO
+        return Sniff.SURE if bytes(data[:4]) == _SIGNATURE else Sniff.NO
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
-        if bytes(data[:4]) != LOCAL:
-            if bytes(data[:2]) in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-                raise UnsupportedError(
-                    f"{where}: a pickle outside a zip archive (torch's layout before 1.6, or plain pickle) is not read "
-                    "yet; --as opaque counts the file as a whole"
-                )
-            raise CorruptError(
-                f"{where}: expected a zip archive (torch.save), found {bytes(data[:4])!r} at byte 0; --as opaque counts "
-                "the file as a whole"
+        if bytes(data[:2]) in _PICKLES:
+            raise UnsupportedError(
+                f"{where}: a pickle outside a zip archive (torch's layout before 1.6, or plain pickle) is not read "
+                "yet; --as opaque counts the file as a whole"
             )
-        directory = read_directory(data, where)
-        pickles = [member for member in directory.members if member.name.endswith("/data.pkl")]
-        if len(pickles) != 1:
-            return None
-        root = pickles[0].name[: -len("data.pkl")]
-        raw = _pickle_bytes(data, pickles[0], where)
-        top, length = read_pickle(raw, where=where, offset=pickles[0].data.start)
-        found = _Found()
-        _walk(top, (), found, set(), where, Span(0, length))
-        storages = {
-            m.name.removeprefix(f"{root}data/"): m for m in directory.members if m.name.startswith(f"{root}data/")
-        }
-        _check_views(found.views, storages, where)
-        regions: list[Region] = []
-        for member in directory.members:
-            key = member.name.removeprefix(f"{root}data/")
-            if storages.get(key) is member:
-                regions += _storage_regions(member, [view for view in found.views if view.key == key])
-                continue
-            label = f"[{member.name.removeprefix(root)}]"
-            regions += _overhead(member, None, label)
-            if member is pickles[0] and member.method == STORED:
-                regions += _pickle_regions(member.data, found.claims, length)
-            else:
-                regions.append(Region(span=member.data, account=Account.CONTAINER, label=label))
-        regions.append(Region(span=directory.end, account=Account.CONTAINER, label="[zip end record]"))
-        return Contents(
-            format=self.name,
-            regions=tuple(_with_gaps(regions, len(data))),
-            tensors=tuple(_tensors(found.views, storages)),
-            values=found.values,
-        )
-
-
-def _pickle_bytes(data: Buffer, member: ZipMember, where: str) -> bytes:
-    raw = bytes(data[member.data.start : member.data.stop])
-    if member.method == DEFLATED:
-        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        try:
-            raw = inflate.decompress(raw, min(_PICKLE_LIMIT, member.decoded_length + 1))
-        except zlib.error as error:
-            raise CorruptError(f"{where}: {member.name!r} at byte {member.data.start} does not inflate: {error}") from None
-    elif member.method != STORED:
-        raise UnsupportedError(f"{where}: zip member {member.name!r} is compressed by method {member.method}")
-    if len(raw) != member.decoded_length:
-        raise CorruptError(
-            f"{where}: {member.name!r} at byte {member.data.start} holds {len(raw)} bytes, its directory record says "
-            f"{member.decoded_length}"
-        )
-    if zlib.crc32(raw) != member.crc:
-        raise CorruptError(f"{where}: {member.name!r} at byte {member.data.start} does not match its checksum")
-    return raw
-
-
-def _walk(node: Node, path: tuple[str, ...], found: _Found, seen: set[int], where: str, bound: Span | None) -> None:
-    """Collect tensors, plain values and the pickle bytes of every named item; shared containers are entered once.
-
-    `bound` is where the container itself stands: items reached through the memo stand elsewhere and claim nothing.
-    """
-    value = node.value
-    name = "/".join(path)
-    if isinstance(value, PLAIN):
-        found.values[name] = value
-        return
-    view = _view(value, name, where)
-    if view is not None:
-        found.views.append(view)
-        return
-    if not isinstance(value, (Mapped, Sequenced)) or id(value) in seen:
-        return
-    if len(path) >= _MOST_NESTED:
-        raise CorruptError(f"{where}: the pickle nests more than {_MOST_NESTED} deep at {name[:80]!r}")
-    seen.add(id(value))
-    for key, child in _children(value):
-        inner = (*path, key)
-        start, stop = child[0].start, child[1].stop
-        own = Span(start, stop) if bound and bound.start <= start <= stop <= bound.stop else None
-        if own is not None:
-            found.claims.append(("/".join(inner), own))
-        _walk(child[1], inner, found, seen, where, own)
-
-
-def _children(value: Mapped | Sequenced) -> Iterator[tuple[str, tuple[Node, Node]]]:
-    if isinstance(value, Mapped):
-        for key, child in value.items:
-            yield str(key.value) if isinstance(key.value, PLAIN) else "?", (key, child)
-    else:
-        for number, child in enumerate(value.items):
-            yield str(number), (child, child)
-
-
-def _view(value: object, name: str, where: str) -> _View | None:
-    """The tensor that a call would rebuild, or None when the value is no tensor."""
-    if not isinstance(value, Call):
-        return None
-    function, arguments = value.function.name, [node.value for node in value.arguments]
-    try:
-        if function in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
-            return _view(arguments[0], name, where)
-        if function == "_rebuild_from_type_v2" and isinstance(arguments[0], Global):
-            inner = arguments[2]
-            nodes = inner.items if isinstance(inner, Sequenced) else []
-            return _view(Call(arguments[0], nodes), name, where)
-        if not function.startswith("_rebuild_tensor"):
-            return None
-        storage, first, shape, strides = arguments[0], arguments[1], _numbers(arguments[2]), _numbers(arguments[3])
-        if not isinstance(storage, Persistent) or not isinstance(first, int) or first < 0:
-            raise TypeError("its storage or offset is not one")
-        kind, key = storage.arguments[1].value, storage.arguments[2].value
-        dtype = _STORAGE_DTYPES.get(kind.name) if isinstance(kind, Global) else None
-        if function == "_rebuild_tensor_v3" and isinstance(arguments[6], Global):
-            dtype = arguments[6].name
-        if dtype not in DTYPE_BITS:
-            raise UnsupportedError(f"{where}: tensor {name!r} has a dtype this version does not know: {kind}")
-        if len(shape) != len(strides):
-            raise TypeError("it has as many strides as dimensions")
-        return _View(name=name, key=str(key), dtype=str(dtype), shape=shape, strides=strides, first=first)
-    except (IndexError, TypeError) as error:
-        raise CorruptError(f"{where}: tensor {name!r} is not described as torch describes tensors: {error}") from None
-
-
-def _numbers(value: object) -> tuple[int, ...]:
-    if isinstance(value, Call) and value.function.name == "Size" and value.arguments:
-        value = value.arguments[0].value
-    numbers = [node.value for node in value.items] if isinstance(value, Sequenced) else [None]
-    if not all(type(n) is int and n >= 0 for n in numbers):
-        raise TypeError("shape and strides are whole numbers")
-    return tuple(n for n in numbers if isinstance(n, int))
-
-
-def _check_views(views: list[_View], storages: dict[str, ZipMember], where: str) -> None:
-    for view in views:
-        member = storages.get(view.key)
-        if member is None:
-            raise CorruptError(f"{where}: tensor {view.name!r} lies in storage {view.key!r}, which the archive lacks")
-        if member.method not in (STORED, DEFLATED):
-            raise UnsupportedError(f"{where}: zip member {member.name!r} is compressed by method {member.method}")
-        if view.extent().stop > member.decoded_length:
+        if bytes(data[:4]) != _SIGNATURE:
             raise CorruptError(
-                f"{where}: tensor {view.name!r} {list(view.shape)} {view.dtype} needs {view.extent().stop} bytes, its "
-                f"storage {member.name!r} at byte {member.data.start} has {member.decoded_length}"
+                f"{where}: expected a zip archive as torch.save writes it, found {bytes(data[:4])!r} at byte 0; --as "
+                "opaque counts the file as a whole"
             )
+        from golfbudget.formats.torch_archive import read_archive
 
-
-def _overhead(member: ZipMember, name: str | None, label: str) -> list[Region]:
-    """Local header with padding, descriptor and directory record, all for `name`."""
-    spans = [member.header, member.record, member.descriptor]
-    return [Region(span=s, account=Account.CONTAINER, name=name, label=label) for s in spans if len(s)]
-
-
-def _storage_regions(member: ZipMember, views: list[_View]) -> list[Region]:
-    """Cut a storage among its views: bytes of one view are its own, slack and padding go to the first."""
-    if not views:
-        label = f"[orphan storage {member.name}]"
-        return [*_overhead(member, None, label), Region(span=member.data, account=Account.UNMAPPED, label=label)]
-    regions = _overhead(member, views[0].name, "")
-    if member.method == DEFLATED:
-        return [*regions, Region(span=member.data, account=Account.WEIGHTS, name=views[0].name, tensor=True)]
-    extents = sorted({(view.extent().start, view.extent().stop): view.name for view in reversed(views)}.items())
-    cuts = sorted({0, len(member.data), *(edge for extent, _ in extents for edge in extent)})
-    for start, stop in zip(cuts, cuts[1:], strict=False):
-        owners = [name for (a, b), name in extents if a <= start and stop <= b]
-        span = Span(member.data.start + start, member.data.start + stop)
-        if owners:
-            regions.append(Region(span=span, account=Account.WEIGHTS, name=owners[0], tensor=True))
-        else:
-            regions.append(Region(span=span, account=Account.CONTAINER, name=views[0].name, label="[slack]"))
-    if not len(member.data):
-        regions.append(Region(span=member.data, account=Account.WEIGHTS, name=views[0].name, tensor=True))
-    return regions
-
-
-def _pickle_regions(data: Span, claims: list[tuple[str, Span]], length: int) -> list[Region]:
-    """Give each byte of the pickle to the innermost named item that holds it, the rest to the whole file."""
-    label = "[data.pkl]"
-    owner: list[str | None] = [None]
-    edges: list[tuple[int, int, int, str]] = []
-    for depth, (path, span) in enumerate(claims):
-        if len(span):
-            edges.append((span.start, 1, depth, path))
-            edges.append((span.stop, 0, -depth, path))
-    regions: list[Region] = []
-    cursor = 0
-    for at, opens, _, path in sorted(edges):
-        if at > cursor:
-            span = Span(data.start + cursor, data.start + at)
-            regions.append(Region(span=span, account=Account.CONTAINER, name=owner[-1], label=label))
-            cursor = at
-        if opens:
-            owner.append(path)
-        else:
-            owner.pop()
-    for start, stop, account in ((cursor, length, Account.CONTAINER), (length, len(data), Account.UNMAPPED)):
-        if stop > start:
-            regions.append(Region(span=Span(data.start + start, data.start + stop), account=account, label=label))
-    return regions
-
-
-def _tensors(views: list[_View], storages: dict[str, ZipMember]) -> Iterator[StoredTensor]:
-    """One tensor per distinct window; further names of the same window are its aliases."""
-    groups: dict[tuple[object, ...], list[_View]] = {}
-    for view in views:
-        # An empty window shares nothing: every empty tensor stays a tensor of its own.
-        own = view.name if 0 in view.shape else None
-        groups.setdefault((view.key, view.dtype, view.shape, view.strides, view.first, own), []).append(view)
-    for (first, *others) in groups.values():
-        member = storages[first.key]
-        width = DTYPE_BITS[first.dtype] // 8
-        yield StoredTensor(
-            name=first.name,
-            dtype=first.dtype,
-            shape=first.shape,
-            strides=first.strides,
-            offset=member.data.start + first.first * width if member.method == STORED else None,
-            aliases=tuple(view.name for view in others),
-        )
-
-
-def _with_gaps(regions: list[Region], length: int) -> Iterator[Region]:
-    """The regions in file order; bytes that no zip record explains become unmapped, never dropped."""
-    cursor = 0
-    for region in sorted(regions, key=lambda r: r.span):
-        if region.span.start > cursor:
-            yield Region(span=Span(cursor, region.span.start), account=Account.UNMAPPED, label="[zip gap]")
-        yield region
-        cursor = max(cursor, region.span.stop)
-    if cursor < length:
-        yield Region(span=Span(cursor, length), account=Account.UNMAPPED, label="[zip gap]")
+        return read_archive(data, where=where)

@@ -69,7 +69,8 @@ def read_directory(data: Buffer, where: str) -> ZipDirectory:
     for member, stop in zip(members, stops, strict=True):
         if member.data.stop > stop:
             raise CorruptError(
-                f"{where}: zip member {member.name!r} ends at byte {member.data.stop} and runs into what starts at {stop}"
+                f"{where}: zip member {member.name!r} ends at byte {member.data.stop} and runs into what starts at "
+                f"{stop}"
             )
         checked.append(_with_descriptor(data, member, stop))
     return ZipDirectory(members=tuple(checked), end=Span(tail, len(data)))
@@ -100,7 +101,7 @@ def _end_record(data: Buffer, at: int, where: str) -> tuple[int, int, int]:
         if locator + _END64_FIELDS.size > at or bytes(data[locator : locator + 4]) != END64:
             raise CorruptError(f"{where}: the zip64 locator points to byte {locator}, where no zip64 record stands")
         *_, entries, size, start = _END64_FIELDS.unpack_from(data, locator)
-    elif disk == _FULL16 or entries == _FULL16 or _FULL32 in (size, start):
+    elif _FULL16 in (disk, entries) or _FULL32 in (size, start):
         raise CorruptError(f"{where}: the zip end record at byte {at} needs a zip64 record, and there is none")
     return entries, size, start
 
@@ -167,9 +168,7 @@ def _zip64(extra: bytes, values: tuple[int, int, int], where: str, at: int) -> t
     raise CorruptError(f"{where}: the zip directory record at byte {at} needs zip64 sizes, and has none")
 
 
-def _local_header(
-    data: Buffer, at: int, name: bytes, central: tuple[int, int], limit: int, where: str
-) -> Span:
+def _local_header(data: Buffer, at: int, name: bytes, central: tuple[int, int], limit: int, where: str) -> Span:
     """The member's local header and padding; its name and, unless streamed, its size must match the directory."""
     stored, flags = central
     shown = name.decode("utf-8", errors="backslashreplace")
@@ -188,7 +187,8 @@ def _local_header(
         raise CorruptError(f"{where}: the local header at byte {at} names another member than {shown!r}")
     if local_stored not in (stored, _FULL32) and not (flags & _STREAMED and local_stored == 0):
         raise CorruptError(
-            f"{where}: zip member {shown!r} has {stored} bytes by the directory and {local_stored} by its header at {at}"
+            f"{where}: zip member {shown!r} has {stored} bytes by the directory and {local_stored} by its header at "
+            f"byte {at}"
         )
     return Span(at, stop)
 
@@ -197,10 +197,10 @@ def _with_descriptor(data: Buffer, member: ZipMember, stop: int) -> ZipMember:
     """Attach the data descriptor (16 bytes, 24 with zip64 sizes) if one stands between the data and `stop`."""
     at = member.data.stop
     gap = stop - at
-    length = 24 if gap >= 24 else 16  # noqa: PLR2004  (the two lengths the specification allows)
+    length = 24 if gap >= 24 else 16
     if gap < length or bytes(data[at : at + 4]) != DESCRIPTOR:
         return member
-    if gap > length or length == 24:  # noqa: PLR2004
+    if gap > length or length == 24:
         narrow = bytes(data[at + 8 : at + 16])
         length = 16 if narrow == struct.pack("<LL", len(member.data), member.decoded_length) else length
     return replace(member, descriptor=Span(at, at + length))

@@ -1,2 +1,4 @@
-"""Planning: candidates encoded for real, their quality, and the verdict.  Modules other than `verdict` and
-`results` import torch."""
+"""Planning: candidates encoded for real, their quality, and the verdict.
+
+Only `verdict` and `results` do not import torch.
+"""

@@ -6,7 +6,6 @@ A plan counts and `pack` writes the same bytes because both call `build`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -33,7 +32,9 @@ def candidates(source: Source) -> list[Candidate]:
     """Every candidate of this step: scalar and VQ-Logits heads, scalar and ternary trunks."""
     vocabulary = source.reference[source.head].shape[0]
     found = [
-        Candidate(name=f"head-int{bits}", side=Side.HEAD, scheme="scalar", options={"bits": bits}, owners=(source.head,))
+        Candidate(
+            name=f"head-int{bits}", side=Side.HEAD, scheme="scalar", options={"bits": bits}, owners=(source.head,)
+        )
         for bits in BITS
     ]
     sizes = [codes for over in VOCABULARY_OVER if (codes := vocabulary // over) >= _FEWEST_CODES]

@@ -86,8 +86,10 @@ class WorstRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """Change against the baseline.  `metric` is `bits-per-byte`, or `squared-error-ratio` when nothing was run:
-    the candidate's squared error over the recipe's own, in its worst matrix (None: the recipe's is zero).
+    """Change against the baseline.
+
+    `metric` is `bits-per-byte`, or `squared-error-ratio` when nothing was run.  `error_ratio` is the candidate's
+    squared error over the recipe's own, in its worst matrix (None: the recipe's is zero).
     """
 
     metric: str

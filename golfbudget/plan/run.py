@@ -31,7 +31,7 @@ from golfbudget.plan.results import (
 )
 from golfbudget.plan.source import Source
 from golfbudget.plan.verdict import costless, decide, mark_pareto
-from golfbudget.quality.evaluate import METRIC, Evaluator, Losses
+from golfbudget.quality.evaluate import METRIC, Evaluator, Interval, Losses
 from golfbudget.quality.text import Text
 from golfbudget.recipe.int8_layout import artifact_bytes, decode_bytes
 from golfbudget.roles import Roles, assign
@@ -137,7 +137,7 @@ class _Runner:
         self.losses[candidate.name] = self.evaluator.losses(decoded)
         return quality.measured(by_rule, self._change(BASELINE, candidate.name))
 
-    def _change(self, base: str, new: str) -> quality.Interval:
+    def _change(self, base: str, new: str) -> Interval:
         if self.evaluator is None:
             raise RuntimeError("losses are compared only where they were measured")
         return self.evaluator.compare(self.losses[base], self.losses[new], self.context.seed)
@@ -185,7 +185,10 @@ class _Runner:
         again = [self._repacked(trial, size, best) for trial, size in zip(free, sizes, strict=True)]
         verdict, _ = decide(again, must_save=0, compare=self._compare)
         if verdict.winner.value == winner:
-            return [line, f"the verdict survives that packing: {winner} still wins, by {verdict.margin_bytes or 0:,} bytes"]
+            return [
+                line,
+                f"the verdict survives that packing: {winner} still wins, by {verdict.margin_bytes or 0:,} bytes",
+            ]
         return [line, f"the verdict does not survive that packing: under it the answer is {verdict.winner.value}"]
 
     def _repacked(self, trial: Trial, artifact: int, best: Trial) -> Trial:
@@ -212,7 +215,8 @@ class _Runner:
         at_floor, rows = sum(int((s <= floor).sum()) for s in scales), sum(len(s) for s in scales)
         if not at_floor:
             return []
-        return [
-            f"{at_floor:,} of {rows:,} quantised rows sit at the recipe's scale floor: they use fewer levels than int8 has, "
-            "so candidates of 7 or 8 bits may add bytes and lower the error"
-        ]
+        note = (
+            f"{at_floor:,} of {rows:,} quantised rows sit at the recipe's scale floor: they use fewer levels than int8 "
+            "has, so candidates of 7 or 8 bits may add bytes and lower the error"
+        )
+        return [note]

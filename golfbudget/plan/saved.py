@@ -98,8 +98,8 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
         counted, digest = wanted.artifact_bytes, wanted.sha256
     if len(data) != counted or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
         raise UsageError(
-            f"{plan_path}: {name} was counted as {counted} bytes and now comes out as {len(data)} other bytes: the plan was "
-            "made with other library versions; plan again"
+            f"{plan_path}: {name} was counted as {counted} bytes and now comes out as {len(data)} other bytes: the plan "
+            "was made with other library versions; plan again"
         )
     return data
 
@@ -111,4 +111,6 @@ def _file(recorded: _File, plan_path: Path) -> Path:
             if file_hash(path) != recorded.sha256:
                 raise UsageError(f"{path}: the file changed since the plan was made; plan again")
             return path
-    raise UsageError(f"{plan_path}: the plan's file {recorded.path} is not there; expected it as named or beside the plan")
+    raise UsageError(
+        f"{plan_path}: the plan's file {recorded.path} is not there; expected it as named or beside the plan"
+    )

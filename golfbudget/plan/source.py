@@ -14,9 +14,17 @@ from golfbudget.errors import UsageError
 from golfbudget.ledger import Role
 from golfbudget.quality.baseline_model import HEAD
 from golfbudget.recipe.config import Recipe, load_recipe
-from golfbudget.recipe.int8_layout import FORMAT, FORMAT_KEY, Export, artifact_bytes, is_layout, quantise, read_export
+from golfbudget.recipe.int8_layout import (
+    FORMAT,
+    FORMAT_KEY,
+    Export,
+    artifact_bytes,
+    dtype_name,
+    is_layout,
+    quantise,
+    read_export,
+)
 from golfbudget.recipe.int8_layout import decode as decode_export
-from golfbudget.recipe.int8_layout import dtype_name
 from golfbudget.recipe.state import checkpoint_state
 from golfbudget.roles import Roles
 
@@ -73,7 +81,7 @@ def open_source(path: Path, *, recipe: str | None, roles: Roles, limit: int) -> 
         export = quantise(reference, found)
     head, tied = _find_head(reference, roles, path)
     trunk = tuple(
-        name for name, tensor in export.quantized.items() if tensor.ndim == 2 and _role(roles, name) is Role.TRUNK  # noqa: PLR2004
+        name for name, tensor in export.quantized.items() if tensor.ndim == 2 and _role(roles, name) is Role.TRUNK
     )
     if not trunk:
         notes.append("the recipe quantises no trunk matrix: there are no trunk candidates")
@@ -106,8 +114,8 @@ def _recognise(artifact: Artifact, export: Export) -> tuple[Recipe, str | None]:
         if lengths[level] == artifact.size:
             return recipe, None
     return base, (
-        f"the source file has {artifact.size:,} bytes; written again by this {name} at level {codec.default_level} it has "
-        f"{lengths[codec.default_level]:,}, and savings are taken against that"
+        f"the source file has {artifact.size:,} bytes; written again by this {name} at level {codec.default_level} it "
+        f"has {lengths[codec.default_level]:,}, and savings are taken against that"
     )
 
 
@@ -145,15 +153,19 @@ def _find_head(state: Mapping[str, Tensor], roles: Roles, path: Path) -> tuple[s
     marked: dict[str, list[str]] = {"input": [], "output": []}
     for name, tensor in state.items():
         rule = roles.rule_of(name)
-        if rule is not None and rule.matrix is not None and tensor.ndim == 2:  # noqa: PLR2004
+        if rule is not None and rule.matrix is not None and tensor.ndim == 2:
             marked[rule.matrix].append(name)
     for kind, tied in (("output", False), ("input", True)):
         if len(marked[kind]) == 1:
             return marked[kind][0], tied
         if marked[kind]:
-            raise UsageError(f"{path}: several matrices could be the head: {', '.join(marked[kind])}; say which in --roles")
+            raise UsageError(
+                f"{path}: several matrices could be the head: {', '.join(marked[kind])}; say which in --roles"
+            )
     some = ", ".join(list(state)[:6])
-    raise UsageError(f"{path}: no tensor is named like an output head or token table (found {some} …); say which in --roles")
+    raise UsageError(
+        f"{path}: no tensor is named like an output head or token table (found {some} …); say which in --roles"
+    )
 
 
 __all__ = ["Source", "open_source", "replace_codec"]

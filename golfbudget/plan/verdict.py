@@ -185,11 +185,13 @@ def _beaten(vq: list[Trial], control: list[Trial]) -> str:
     beaten = [
         trial
         for trial in measured
-        if any(
-            not unknown(c) and c.counted_bytes <= trial.counted_bytes and _loss(c) <= _loss(trial) for c in control
-        )
+        if any(not unknown(c) and c.counted_bytes <= trial.counted_bytes and _loss(c) <= _loss(trial) for c in control)
     ]
-    return f"; {len(beaten)} of {len(measured)} VQ candidates are beaten by a control in both bytes and loss" if beaten else ""
+    return (
+        f"; {len(beaten)} of {len(measured)} VQ candidates are beaten by a control in both bytes and loss"
+        if beaten
+        else ""
+    )
 
 
 def _answer(answer: Answer, best: Trial | None, control: Trial | None, margin: int | None, reason: str) -> VqAnswer:
@@ -208,7 +210,9 @@ def _answer(answer: Answer, best: Trial | None, control: Trial | None, margin: i
 def _over(head: list[Trial], trunk: list[Trial], must_save: int, compare: Compare) -> Verdict:
     best_head, best_trunk = _least_loss(head), _least_loss(trunk)
     reasons = [f"the baseline is over the cap by {must_save:,} bytes"]
-    blind = {side for side, tried in ((Side.HEAD, head), (Side.TRUNK, trunk)) if any(t.fits and unknown(t) for t in tried)}
+    blind = {
+        side for side, tried in ((Side.HEAD, head), (Side.TRUNK, trunk)) if any(t.fits and unknown(t) for t in tried)
+    }
     for side, best in ((Side.HEAD, best_head), (Side.TRUNK, best_trunk)):
         fits = " only with candidates of unknown loss" if side in blind else " with no candidate"
         reasons.append(f"{side}: {describe(best)}" if best else f"{side}: fits{fits}")
@@ -218,7 +222,9 @@ def _over(head: list[Trial], trunk: list[Trial], must_save: int, compare: Compar
         if len(blind) != 1:
             return _verdict(Winner.UNDECIDED if blind else Winner.NONE, None, None, None, reasons, margin=None)
         side = next(iter(blind))
-        return _verdict(Winner(side.value), None, None, None, [*reasons, f"only the {side} can fit at all"], margin=None)
+        return _verdict(
+            Winner(side.value), None, None, None, [*reasons, f"only the {side} can fit at all"], margin=None
+        )
     best = best_head or best_trunk
     other = Side.TRUNK if best is best_head else Side.HEAD
     if best is None or (other in blind and not costless(best)):
@@ -244,7 +250,9 @@ def _lower_loss(head: Trial, trunk: Trial, reasons: list[str], compare: Compare)
     return _verdict(Winner(best.candidate.side.value), best, head, trunk, reasons, margin=margin)
 
 
-def _vq_over(vq: list[Trial], control: list[Trial], trunk: list[Trial], compare: Compare) -> VqAnswer:
+def _vq_over(  # noqa: PLR0911  (one way out per case)
+    vq: list[Trial], control: list[Trial], trunk: list[Trial], compare: Compare
+) -> VqAnswer:
     best, best_control, best_trunk = _least_loss(vq), _least_loss(control), _least_loss(trunk)
     rivals = [rival for rival in (best_control, best_trunk) if rival is not None]
     rival = min(rivals, key=lambda t: (not costless(t), _loss(t), -t.saved_bytes), default=None)
@@ -253,7 +261,9 @@ def _vq_over(vq: list[Trial], control: list[Trial], trunk: list[Trial], compare:
     if best is None:
         shown = _closest(vq)
         if blind_vq and (rival is None or not costless(rival)):
-            return _answer(Answer.UNDECIDED, shown, best_control, None, "a VQ-Logits candidate fits, but its loss is not known")
+            return _answer(
+                Answer.UNDECIDED, shown, best_control, None, "a VQ-Logits candidate fits, but its loss is not known"
+            )
         why = f"{describe(rival)}" if blind_vq and rival else "no VQ-Logits candidate fits under the cap"
         return _answer(Answer.NO, shown, best_control, None, f"{why} ({UNTRAINED})")
     if rival is None:

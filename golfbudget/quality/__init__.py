@@ -1,0 +1,1 @@
+"""Quality: models, evaluation text, and bits per byte.  Modules here import torch."""

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import ModelError
 
@@ -143,7 +143,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, x0: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
         x = self.resid_mix[0] * x + self.resid_mix[1] * x0
         x = x + self.attn_scale * self.attn(_norm(x), rotation)
-        return x + self.mlp_scale * self.mlp(_norm(x))
+        out: Tensor = x + self.mlp_scale * self.mlp(_norm(x))
+        return out
 
 
 class BaselineModel(nn.Module):
@@ -186,7 +187,8 @@ class BaselineModel(nn.Module):
         """[batch, time] token ids to normalised states [batch, time, width], ready for the head."""
         x = _norm(self.tok_emb(ids))
         rotation = _rotation(ids.size(1), self.shape.width // self.shape.heads, x.device)
-        x0, stack, half = x, [], self.shape.blocks // 2
+        stack: list[Tensor] = []
+        x0, half = x, self.shape.blocks // 2
         for i, block in enumerate(self.blocks):
             if i >= half and stack:
                 x = x + self.skip_weights[i - half] * stack.pop()

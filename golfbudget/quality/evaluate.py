@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import ModelError
 from golfbudget.quality.baseline_model import HEAD, LOGIT_CAP, BaselineModel

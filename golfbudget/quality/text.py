@@ -42,14 +42,16 @@ def load_text(path: Path) -> Text:
     artifact = open_artifact(path)
     tensors = read_tensors(artifact)
     missing = {"tokens", "token_bytes"} - tensors.keys()
-    if missing or any(tensors[name].ndim != 1 or tensors[name].is_floating_point() for name in ("tokens", "token_bytes")):
+    if missing or any(
+        tensors[name].ndim != 1 or tensors[name].is_floating_point() for name in ("tokens", "token_bytes")
+    ):
         raise UsageError(f"{path}: expected {_EXPECTED}, found {', '.join(tensors) or 'no tensors'}")
     tokens, token_bytes = tensors["tokens"].long(), tensors["token_bytes"].long()
     if not len(tokens) or int(tokens.min()) < 0 or int(tokens.max()) >= len(token_bytes):
         raise UsageError(f"{path}: token ids must lie in [0, {len(token_bytes)}), the vocabulary of token_bytes")
     window = _window(artifact.contents.values.get("__metadata__/window"), path)
     count = (len(tokens) - 1) // window
-    if count < 2:  # noqa: PLR2004  (an interval needs at least two windows)
+    if count < 2:
         raise UsageError(f"{path}: {len(tokens)} tokens are too few for two windows of {window}")
     windows = tokens[: count * window + 1].unfold(0, window + 1, window).contiguous()
     return Text(
@@ -74,5 +76,7 @@ def load_counts(path: Path) -> Tensor:
     if counts is None and {"tokens", "token_bytes"} <= tensors.keys():
         return load_text(path).counts
     if counts is None or counts.ndim != 1 or counts.is_floating_point():
-        raise UsageError(f"{path}: expected an integer tensor `counts` [vocabulary], found {', '.join(tensors) or 'none'}")
+        raise UsageError(
+            f"{path}: expected an integer tensor `counts` [vocabulary], found {', '.join(tensors) or 'none'}"
+        )
     return counts.long()

@@ -49,5 +49,7 @@ def load_recipe(name: str | Path = DEFAULT) -> Recipe:
         raise ConfigError(f"{path}: codec: found {recipe.codec!r}, known: {', '.join(sorted(known))}")
     levels = known[recipe.codec].levels
     if recipe.level not in levels:
-        raise ConfigError(f"{path}: level: found {recipe.level}, {recipe.codec} takes {levels.start} to {levels.stop - 1}")
+        raise ConfigError(
+            f"{path}: level: found {recipe.level}, {recipe.codec} takes {levels.start} to {levels.stop - 1}"
+        )
     return recipe

@@ -18,9 +18,9 @@ from torch import Tensor
 from golfbudget import codecs, schemes
 from golfbudget.artifact import Artifact, open_bytes
 from golfbudget.errors import CorruptError, UnsupportedError
+from golfbudget.ledger import Account
 from golfbudget.recipe.config import Recipe
 from golfbudget.recipe.state import read_tensors
-from golfbudget.ledger import Account
 from golfbudget.schemes.base import Encoded, Table
 
 FORMAT_KEY, FORMAT = "__quant_format__", "int8_clean_per_row_v1"
@@ -65,9 +65,7 @@ class Export:
         if encoded.native:
             values, scales = encoded.tensor("values"), encoded.tensor("scales")
             if name in self.quantized:
-                return replace(
-                    self, quantized={**self.quantized, name: values}, scales={**self.scales, name: scales}
-                )
+                return replace(self, quantized={**self.quantized, name: values}, scales={**self.scales, name: scales})
             rest = self.without(name)
             return replace(
                 rest,
@@ -103,9 +101,7 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe) -> Export:
                 kept_dtypes[name] = dtype_name(tensor)
                 tensor = tensor.to(getattr(torch, recipe.keep.dtype))  # noqa: PLW2901
             passthrough[name] = tensor.contiguous()
-    return Export(
-        quantized=quantized, scales=scales, dtypes=dtypes, passthrough=passthrough, kept_dtypes=kept_dtypes
-    )
+    return Export(quantized=quantized, scales=scales, dtypes=dtypes, passthrough=passthrough, kept_dtypes=kept_dtypes)
 
 
 def dtype_name(tensor: Tensor) -> str:
@@ -116,7 +112,7 @@ def dtype_name(tensor: Tensor) -> str:
 def _int8(tensor: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """Values and scales as the public baseline computes them: clip at a quantile, divide, round, fp16 scales."""
     quantile, floor = recipe.quantize.clip_quantile, 1.0 / recipe.quantize.scale_floor_denominator
-    if tensor.ndim != 2:  # noqa: PLR2004  (rows exist only in a matrix)
+    if tensor.ndim != 2:
         clip = torch.quantile(tensor.abs().flatten(), quantile)
         scale = clip / _LEVELS if clip > 0 else torch.tensor(1.0)
         values = (tensor.clamp(-clip, clip) / scale).round().clamp(-_LEVELS, _LEVELS)

@@ -12,8 +12,8 @@ from pathlib import Path
 from golfbudget import __version__
 from golfbudget.artifact import Artifact, Layer
 from golfbudget.hashing import file_hash
-from golfbudget.ledger import Account, Entry, Ledger, Role
 from golfbudget.inspection import Inspection
+from golfbudget.ledger import Account, Entry, Ledger, Role
 from golfbudget.rollup import Totals, roll_up, total
 
 SCHEMA = "golfbudget/inspect/1"
@@ -37,9 +37,7 @@ def inspect_json(inspection: Inspection) -> dict[str, object]:
         "tied": inspection.assignment.tied,
         "parameters": sum(entry.parameters for entry in ledger.entries),
         "roles": roles_json(ledger),
-        "entries": [
-            _entry(entry, stored) for entry, stored in zip(ledger.entries, ledger.stored_bytes(), strict=True)
-        ],
+        "entries": [_entry(entry, stored) for entry, stored in zip(ledger.entries, ledger.stored_bytes(), strict=True)],
     }
 
 

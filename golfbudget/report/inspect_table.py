@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from golfbudget.artifact import Layer
-from golfbudget.ledger import Account, Entry, Role
 from golfbudget.inspection import Inspection
+from golfbudget.ledger import Account, Entry, Role
 from golfbudget.report.numbers import count, human, percent, ratio
 from golfbudget.report.tables import facts, table
 from golfbudget.rollup import Totals, roll_up, total
@@ -90,10 +90,14 @@ def _heading(inspection: Inspection) -> Text:
     ]
     tied = inspection.assignment.tied
     if tied is not None:
-        what = "tied: one matrix is input table and output head, charged once" if tied else "untied: it has its own matrix"
+        what = (
+            "tied: one matrix is input table and output head, charged once" if tied else "untied: it has its own matrix"
+        )
         rows.append(("head", what))
     if any(entry.role is Role.UNASSIGNED for entry in inspection.assignment.ledger.entries):
-        rows.append(("note", "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)"))
+        rows.append(
+            ("note", "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)")
+        )
     return facts(rows)
 
 
@@ -111,7 +115,10 @@ def cap_facts(inspection: Inspection) -> Text:
     return facts(
         [
             ("code", code),
-            ("used", f"{count(budget.used)} of {count(budget.cap)} bytes, {percent(budget.used, budget.cap)} of the cap"),
+            (
+                "used",
+                f"{count(budget.used)} of {count(budget.cap)} bytes, {percent(budget.used, budget.cap)} of the cap",
+            ),
             ("headroom", left),
         ]
     )

@@ -29,7 +29,7 @@ def human(n: int) -> str:
     """
     value, unit = float(n), "B"
     for larger in ("kB", "MB", "GB", "TB"):
-        if abs(value) < 1000:  # noqa: PLR2004  (decimal units)
+        if abs(value) < 1000:
             break
         value, unit = value / 1000, larger
     return f"{n} B" if unit == "B" else f"{value:.{max(0, 2 - len(str(int(abs(value)))) + 1)}f} {unit}"
@@ -46,9 +46,9 @@ def percent(part: int, whole: int) -> str:
     if part in (0, whole):
         return "100 %" if part else "0 %"
     share = 100 * part / whole
-    if 0 < share < 0.1:  # noqa: PLR2004  (one decimal)
+    if 0 < share < 0.1:
         return "<0.1 %"
-    if 99.9 < share < 100:  # noqa: PLR2004
+    if 99.9 < share < 100:
         return ">99.9 %"
     return f"{share:.1f} %"
 

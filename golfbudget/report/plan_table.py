@@ -42,20 +42,18 @@ def _heading(plan: Plan) -> Text:
     if run is None:
         rows.append(("quality", "no model was run (--model, --tokens): the equal-error rule decides what is free"))
     else:
-        rows.append(
-            (
-                "quality",
-                f"measured with {run.model} on {count(run.tokens)} tokens ({count(run.text_bytes)} bytes of text): source "
-                f"{run.source_bits_per_byte:.4f}, baseline {run.baseline_bits_per_byte:.4f} bits per byte",
-            )
-        )
+        text = f"{count(run.tokens)} tokens ({count(run.text_bytes)} bytes of text)"
+        figures = f"source {run.source_bits_per_byte:.4f}, baseline {run.baseline_bits_per_byte:.4f} bits per byte"
+        rows.append(("quality", f"measured with {run.model} on {text}: {figures}"))
     rows += [("note", note) for note in plan.notes]
     return facts(rows)
 
 
 def _candidates(plan: Plan) -> RenderableType:
     loss = "bits/byte vs baseline" if plan.evaluation else "squared error / recipe's"
-    made = table(("candidate", "pareto", "counted bytes", "saved", loss, "95 % interval", "evidence", "µbpb/kB"), left=2)
+    made = table(
+        ("candidate", "pareto", "counted bytes", "saved", loss, "95 % interval", "evidence", "µbpb/kB"), left=2
+    )
     for trial in plan.trials:
         made.add_row(
             trial.candidate.name,
@@ -89,7 +87,9 @@ def _legend(plan: Plan) -> Text:
         "counted bytes: the written file plus decoder code; saved: against the baseline; *: nothing beats it in both",
     ]
     if plan.evaluation:
-        lines.append(f"no loss: the whole interval lies at or below {TOLERANCE} bits per byte, the contest's record bar")
+        lines.append(
+            f"no loss: the whole interval lies at or below {TOLERANCE} bits per byte, the contest's record bar"
+        )
     else:
         lines.append("no loss: squared error at most 1.05 x the recipe's own on every matrix (equal-error rule)")
         worst = _worst(plan)
@@ -106,7 +106,10 @@ def _worst(plan: Plan) -> str | None:
     rows = [(t.quality.worst_row.relative_error, t) for t in passed if t.quality.worst_row]
     error, trial = max(rows, key=lambda pair: pair[0])
     row = trial.quality.worst_row
-    return f"worst row that passed: row {row.row} of {row.owner} in {trial.candidate.name}, error {error:.2g} of its energy" if row else None
+    if row is None:
+        return None
+    place = f"row {row.row} of {row.owner} in {trial.candidate.name}"
+    return f"worst row that passed: {place}, error {error:.2g} of its energy"
 
 
 def _answers(plan: Plan) -> list[RenderableType]:

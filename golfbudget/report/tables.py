@@ -23,13 +23,13 @@ def console(file: TextIO | None = None) -> Console:
     """A console on a stream (default stdout), colourless and unwrapped unless it is a terminal."""
     stream = file or sys.stdout
     bounded = stream.isatty() or "COLUMNS" in os.environ
-    return Console(file=stream, width=None if bounded else _UNBOUNDED, highlight=False, soft_wrap=False)
+    return Console(file=stream, width=None if bounded else _UNBOUNDED, highlight=False, markup=False, emoji=False)
 
 
 def render(*parts: RenderableType) -> str:
     """Plain text of some renderables, for files."""
     out = StringIO()
-    screen = Console(file=out, width=_UNBOUNDED, highlight=False, no_color=True)
+    screen = Console(file=out, width=_UNBOUNDED, highlight=False, markup=False, emoji=False, no_color=True)
     for part in parts:
         screen.print(part)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

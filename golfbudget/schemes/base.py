@@ -60,10 +60,15 @@ class Context:
 class Scheme(Protocol):
     """A registered scheme.  Encoding is deterministic for a given matrix, options and context."""
 
-    name: str
-    #: Minimal Python that rebuilds the matrix `w` from the dict of tables `t` and the shape `(R, C)`, given numpy
-    #: as `n`; empty when the layout's own decoder does.
-    decoder_source: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def decoder_source(self) -> str:
+        """Minimal Python that rebuilds the matrix `w` from a dict of tables, empty when the layout's decoder does.
+
+        It may use numpy as `n`, the tables as `t` and the shape as `R` and `C`.
+        """
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
         """Encode a float32 matrix [rows, columns]."""
@@ -99,7 +104,7 @@ def get(name: str) -> Scheme:
 
 def check_matrix(matrix: Tensor) -> Tensor:
     """The matrix as float32; `UsageError` unless it is a non-empty [rows, columns] of finite numbers."""
-    if matrix.ndim != 2 or 0 in matrix.shape:  # noqa: PLR2004  (a matrix has two dimensions)
+    if matrix.ndim != 2 or 0 in matrix.shape:
         raise UsageError(f"a scheme needs a matrix with at least one row and column, found shape {list(matrix.shape)}")
     matrix = matrix.float()
     if not bool(torch.isfinite(matrix).all()):

@@ -134,9 +134,7 @@ class TernaryPacked:
         rows, columns = matrix.shape
         packed = pack_trits(values)
         trits = Table(name="trits", account=Account.WEIGHTS, tensor=packed, bits=2, shape=(rows, columns))
-        return Encoded(
-            scheme=self.name, shape=(rows, columns), tables=(trits, _tables(values, scales, 2)[1])
-        )
+        return Encoded(scheme=self.name, shape=(rows, columns), tables=(trits, _tables(values, scales, 2)[1]))
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
