@@ -64,6 +64,13 @@ class Artifact:
 
 def locate(path: Path) -> Path:
     """The file to open: `path` itself, or the only model file of a folder.  `UsageError` otherwise."""
+    try:
+        return _locate(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _locate(path: Path) -> Path:
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.is_file() and p.suffix in MODEL_SUFFIXES)
         if len(found) == 1:

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from golfbudget.errors import CorruptError, UnsupportedError
+from golfbudget.errors import CorruptError, LimitError, UnsupportedError
+
+#: A tensor takes about 50 opcodes; each opcode can cost a hundred bytes of memory, so their number is bounded.
+_MOST_OPCODES = 1 << 22
 
 #: Callables whose calls are understood as data.  Modules moved over time; both spellings are listed.
 _CONTAINERS = frozenset(
@@ -177,11 +180,19 @@ class _Machine:
         self.where, self.offset = where, offset
         self.stack: list[Node | _Mark] = []
         self.memo: dict[int, object] = {}
+        self.encoded: dict[str, bytes] = {}
+        self.steps = 0
         self.result: tuple[Node, int] | None = None
         self.at = 0
 
     def step(self, opcode: str, argument: object, start: int, stop: int) -> None:
         self.at = start
+        self.steps += 1
+        if self.steps > _MOST_OPCODES:
+            raise LimitError(
+                f"{self.where}: the pickle at byte {self.offset} has more than {_MOST_OPCODES} opcodes by byte "
+                f"{self.offset + start}, which is no list of tensors (--as opaque counts the file as a whole)"
+            )
         if opcode in _LITERALS:
             self._push(_FIXED_LITERALS.get(opcode, argument), start, stop)
         elif opcode in _SIZED_TUPLES:
@@ -297,7 +308,9 @@ class _Machine:
 
     def stack_name(self, _argument: object, _start: int, stop: int) -> None:
         name, module = self._pop(), self._pop()
-        self._push(Global(str(module.value), str(name.value)), module.start, stop)
+        if not isinstance(module.value, str) or not isinstance(name.value, str):
+            raise TypeError("a global's module and name must be text")
+        self._push(Global(module.value, name.value), module.start, stop)
 
     def persistent(self, _argument: object, _start: int, stop: int) -> None:
         node = self._pop()
@@ -329,16 +342,17 @@ class _Machine:
         if str(target) in _CONTAINERS:
             value = Mapped()
         elif target.name == "encode":
-            value = _encoded(arguments.value.items)
+            value = self._encode(arguments.value.items)
         self._push(value, function.start, stop)
 
-
-def _encoded(arguments: list[Node]) -> object:
-    """Protocol 2 stores bytes as text plus a call that encodes it; give the bytes back."""
-    text = arguments[0].value if arguments else ""
-    if not isinstance(text, str):
-        raise TypeError("encode needs text")
-    return text.encode("latin-1")
+    def _encode(self, arguments: list[Node]) -> bytes:
+        """Protocol 2 stores bytes as text plus a call that encodes it; give the bytes back, once per text."""
+        text = arguments[0].value if arguments else ""
+        if not isinstance(text, str):
+            raise TypeError("encode needs text")
+        if text not in self.encoded:
+            self.encoded[text] = text.encode("latin-1")
+        return self.encoded[text]
 
 
 _Handler = Callable[[_Machine, object, int, int], None]

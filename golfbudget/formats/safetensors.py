@@ -7,6 +7,7 @@ tensor data of a large checkpoint is never loaded.
 from __future__ import annotations
 
 import json
+import reprlib
 from dataclasses import dataclass
 
 from golfbudget.codecs.base import Buffer, Sniff
@@ -25,7 +26,7 @@ _DTYPES = {
     "F8_E8M0": "float8_e8m0fnu", "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz",
     "I16": "int16", "U16": "uint16", "F16": "float16", "BF16": "bfloat16", "I32": "int32", "U32": "uint32",
     "F32": "float32", "I64": "int64", "U64": "uint64", "F64": "float64", "C64": "complex64",
-    "F4": "float4_e2m1fn_x2", "F6_E2M3": "float6_e2m3", "F6_E3M2": "float6_e3m2",
+    "F4": "float4_e2m1fn", "F6_E2M3": "float6_e2m3", "F6_E3M2": "float6_e3m2",
 }  # fmt: skip
 
 
@@ -105,6 +106,7 @@ def _records(header: bytes, where: str) -> list[_Record]:
             value, at = decoder.raw_decode(text, at)
             if name in names:
                 raise ValueError(f"the name {name!r} stands twice")
+            name.encode()  # Half a surrogate pair, which JSON can spell and nothing can print, fails here.
             names.add(name)
             records.append(_Record(name, value, Span(byte_of(start), byte_of(at))))
         if text[at + 1 :].strip(" \t\r\n"):
@@ -144,14 +146,15 @@ def _tensor(record: _Record, start: int, where: str) -> tuple[StoredTensor, Span
     if not isinstance(value, dict) or not {"dtype", "shape", "data_offsets"} <= value.keys():
         raise CorruptError(f"{place}: expected an object with dtype, shape and data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
-    if dtype not in _DTYPES:
-        raise CorruptError(f"{place}: unknown dtype {dtype!r}; known: {', '.join(_DTYPES)}")
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise CorruptError(f"{place}: unknown dtype {reprlib.repr(dtype)}; known: {', '.join(_DTYPES)}")
     if not _naturals(shape) or len(shape) > _MOST_DIMENSIONS:
         raise CorruptError(
-            f"{place}: shape must be a list of at most {_MOST_DIMENSIONS} whole numbers, found {str(shape)[:80]}"
+            f"{place}: shape must be a list of at most {_MOST_DIMENSIONS} whole numbers, found {reprlib.repr(shape)}"
         )
     if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise CorruptError(f"{place}: data_offsets must be [begin, end] with begin <= end, found {str(offsets)[:80]}")
+        found = reprlib.repr(offsets)
+        raise CorruptError(f"{place}: data_offsets must be [begin, end] with begin <= end, found {found}")
     tensor = StoredTensor(
         name=name,
         dtype=_DTYPES[dtype],

@@ -7,6 +7,8 @@ directory record, and the pickle bytes that describe it.
 
 from __future__ import annotations
 
+import heapq
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +24,8 @@ from golfbudget.ledger import Account, Span
 #: A pickle of a model's names is kilobytes; packed weights inside it, megabytes.
 _PICKLE_LIMIT = 1 << 28
 _MOST_NESTED = 64
+#: Bounds that torch itself keeps or no model comes near; without them a hostile file could cost hours.
+_MOST_DIMENSIONS, _MOST_ELEMENTS, _MOST_ARGUMENTS, _LONGEST_NAME = 64, 1 << 63, 16, 512
 
 _STORAGE_DTYPES = {
     "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
@@ -30,6 +34,8 @@ _STORAGE_DTYPES = {
     "ComplexDoubleStorage": "complex128", "UntypedStorage": "uint8",
 }  # fmt: skip
 
+#: The name of a value that was saved by itself, outside any dict.
+_ALONE = "[tensor]"
 PLAIN = (type(None), bool, int, float, str, bytes)
 
 
@@ -59,6 +65,7 @@ class _Found:
 
     views: list[_View] = field(default_factory=list)
     values: dict[str, object] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
     #: (path, bytes of the pickle); outer items come before the items inside them.
     claims: list[tuple[str, Span]] = field(default_factory=list)
 
@@ -73,7 +80,7 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
     raw = _pickle_bytes(data, pickles[0], where)
     top, length = read_pickle(raw, where=where, offset=pickles[0].data.start)
     found = _Found()
-    _walk(top, (), found, set(), where, Span(0, length))
+    _walk(top, _ALONE, 0, found, set(), where, Span(0, length))
     storages = {m.name.removeprefix(f"{root}data/"): m for m in directory.members if m.name.startswith(f"{root}data/")}
     _check_views(found.views, storages, where)
     views_of: dict[str, list[_View]] = {}
@@ -122,13 +129,12 @@ def _pickle_bytes(data: Buffer, member: ZipMember, where: str) -> bytes:
     return raw
 
 
-def _walk(node: Node, path: tuple[str, ...], found: _Found, seen: set[int], where: str, bound: Span | None) -> None:
+def _walk(node: Node, name: str, depth: int, found: _Found, seen: set[int], where: str, bound: Span | None) -> None:
     """Collect tensors, plain values and the pickle bytes of every named item; shared containers are entered once.
 
     `bound` is where the container itself stands: items reached through the memo stand elsewhere and claim nothing.
     """
     value = node.value
-    name = "/".join(path)
     if isinstance(value, PLAIN):
         found.values[name] = value
         return
@@ -138,63 +144,100 @@ def _walk(node: Node, path: tuple[str, ...], found: _Found, seen: set[int], wher
         return
     if not isinstance(value, (Mapped, Sequenced)) or id(value) in seen:
         return
-    if len(path) >= _MOST_NESTED:
+    if depth >= _MOST_NESTED:
         raise CorruptError(f"{where}: the pickle nests more than {_MOST_NESTED} deep at {name[:80]!r}")
     seen.add(id(value))
     for key, child in _children(value):
-        inner = (*path, key)
+        inner = _unique(f"{name}/{key}" if depth else key, found.names)
         start, stop = child[0].start, child[1].stop
         own = Span(start, stop) if bound and bound.start <= start <= stop <= bound.stop else None
         if own is not None:
-            found.claims.append(("/".join(inner), own))
-        _walk(child[1], inner, found, seen, where, own)
+            found.claims.append((inner, own))
+        _walk(child[1], inner, depth + 1, found, seen, where, own)
 
 
 def _children(value: Mapped | Sequenced) -> Iterator[tuple[str, tuple[Node, Node]]]:
     if isinstance(value, Mapped):
         for key, child in value.items:
-            yield str(key.value) if isinstance(key.value, PLAIN) else "?", (key, child)
+            yield _spelled(key.value), (key, child)
     else:
         for number, child in enumerate(value.items):
             yield str(number), (child, child)
 
 
+def _spelled(key: object) -> str:
+    """A dict's key as part of a name: always printable as UTF-8, and "?" for what has no short spelling."""
+    if isinstance(key, (str, bytes)):
+        key = key[: _LONGEST_NAME + 1]
+    elif not isinstance(key, PLAIN) or (isinstance(key, int) and abs(key) >= _MOST_ELEMENTS):
+        return "?"
+    return str(key).encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
+def _unique(name: str, taken: dict[str, int]) -> str:
+    """The name, cut if no tensor's is as long, numbered if taken (keys 1 and "1"): no tensor hides another."""
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}…"
+    made = name
+    while made in taken:
+        taken[name] += 1
+        made = f"{name}#{taken[name]}"
+    taken[made] = 1
+    return made
+
+
 def _view(value: object, name: str, where: str) -> _View | None:
     """The tensor that a call would rebuild, or None when the value is no tensor."""
-    if not isinstance(value, Call):
-        return None
-    function, arguments = value.function.name, [node.value for node in value.arguments]
     try:
-        if function in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
-            return _view(arguments[0], name, where)
-        if function == "_rebuild_from_type_v2" and isinstance(arguments[0], Global):
-            inner = arguments[2]
-            nodes = inner.items if isinstance(inner, Sequenced) else []
-            return _view(Call(arguments[0], nodes), name, where)
-        if not function.startswith("_rebuild_tensor"):
+        call = _unwrapped(value)
+        if call is None or not call.function.name.startswith("_rebuild_tensor"):
             return None
+        function, arguments = call.function.name, [node.value for node in call.arguments[:_MOST_ARGUMENTS]]
         storage, first, shape, strides = arguments[0], arguments[1], _numbers(arguments[2]), _numbers(arguments[3])
-        if not isinstance(storage, Persistent) or not isinstance(first, int) or first < 0:
+        if not isinstance(storage, Persistent) or not isinstance(first, int) or not 0 <= first < _MOST_ELEMENTS:
             raise TypeError("its storage or offset is not one")
         kind, key = storage.arguments[1].value, storage.arguments[2].value
-        dtype = _STORAGE_DTYPES.get(kind.name) if isinstance(kind, Global) else None
+        if not isinstance(kind, Global) or not isinstance(key, str):
+            raise TypeError("its storage has no type and name")
+        dtype = _STORAGE_DTYPES.get(kind.name)
         if function == "_rebuild_tensor_v3" and isinstance(arguments[6], Global):
             dtype = arguments[6].name
-        if dtype not in DTYPE_BITS:
-            raise UnsupportedError(f"{where}: tensor {name!r} has a dtype this version does not know: {kind}")
+        if dtype is None or DTYPE_BITS.get(dtype, 1) % 8:
+            raise UnsupportedError(f"{where}: tensor {name!r} has dtype {dtype or kind.name}, which is not read yet")
         if len(shape) != len(strides):
             raise TypeError("it has as many strides as dimensions")
-        return _View(name=name, key=str(key), dtype=str(dtype), shape=shape, strides=strides, first=first)
+        if math.prod(shape) >= _MOST_ELEMENTS:
+            raise TypeError(f"it has at most {_MOST_ELEMENTS - 1} elements")
+        return _View(name=name, key=key, dtype=dtype, shape=shape, strides=strides, first=first)
     except (IndexError, TypeError) as error:
         raise CorruptError(f"{where}: tensor {name!r} is not described as torch describes tensors: {error}") from None
+
+
+def _unwrapped(value: object) -> Call | None:
+    """The call inside parameters and tensor subclasses; they can be wrapped in one another, and in themselves."""
+    for _ in range(_MOST_NESTED):
+        if not isinstance(value, Call):
+            return None
+        function, arguments = value.function.name, value.arguments
+        if function in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
+            value = arguments[0].value
+        elif function == "_rebuild_from_type_v2":
+            target, inner = arguments[0].value, arguments[2].value
+            if not isinstance(target, Global) or not isinstance(inner, Sequenced):
+                return None
+            value = Call(target, inner.items)
+        else:
+            return value
+    raise TypeError(f"it is wrapped more than {_MOST_NESTED} times")
 
 
 def _numbers(value: object) -> tuple[int, ...]:
     if isinstance(value, Call) and value.function.name == "Size" and value.arguments:
         value = value.arguments[0].value
-    numbers = [node.value for node in value.items] if isinstance(value, Sequenced) else [None]
-    if not all(type(n) is int and n >= 0 for n in numbers):
-        raise TypeError("shape and strides are whole numbers")
+    items = value.items if isinstance(value, Sequenced) else [Node(None, 0, 0)]
+    numbers = [node.value for node in items[: _MOST_DIMENSIONS + 1]]
+    if len(numbers) > _MOST_DIMENSIONS or not all(type(n) is int and 0 <= n < _MOST_ELEMENTS for n in numbers):
+        raise TypeError(f"shape and strides are at most {_MOST_DIMENSIONS} whole numbers")
     return tuple(n for n in numbers if isinstance(n, int))
 
 
@@ -226,13 +269,19 @@ def _storage_regions(member: ZipMember, views: list[_View]) -> list[Region]:
     regions = _overhead(member, views[0].name, "")
     if member.method == DEFLATED:
         return [*regions, Region(span=member.data, account=Account.WEIGHTS, name=views[0].name, tensor=True)]
-    extents = sorted({(view.extent().start, view.extent().stop): view.name for view in reversed(views)}.items())
-    cuts = sorted({0, len(member.data), *(edge for extent, _ in extents for edge in extent)})
+    extents = sorted({view.extent(): view.name for view in reversed(views)}.items(), reverse=True)
+    cuts = sorted({0, len(member.data), *(edge for extent, _ in extents for edge in (extent.start, extent.stop))})
+    # The views that started before the cut, the earliest on top; those that have ended leave when they get there.
+    open_views: list[tuple[Span, str]] = []
     for start, stop in pairwise(cuts):
-        owners = [name for (a, b), name in extents if a <= start and stop <= b]
+        while extents and extents[-1][0].start <= start:
+            heapq.heappush(open_views, extents.pop())
+        while open_views and open_views[0][0].stop <= start:
+            heapq.heappop(open_views)
         span = Span(member.data.start + start, member.data.start + stop)
-        if owners:
-            regions.append(Region(span=span, account=Account.WEIGHTS, name=owners[0], tensor=True))
+        if open_views:
+            owner = open_views[0][1]
+            regions.append(Region(span=span, account=Account.WEIGHTS, name=owner, tensor=True))
         else:
             regions.append(Region(span=span, account=Account.CONTAINER, name=views[0].name, label="[slack]"))
     if not len(member.data):

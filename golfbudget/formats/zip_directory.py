@@ -137,6 +137,11 @@ def _members(data: Buffer, start: int, stop: int, where: str) -> Iterator[ZipMem
         name = raw_name.decode("utf-8", errors="backslashreplace")
         if flags & _ENCRYPTED:
             raise UnsupportedError(f"{where}: zip member {name!r} is encrypted")
+        if method == STORED and stored != decoded:
+            raise CorruptError(
+                f"{where}: zip member {name!r} is stored as it is, but its directory record at byte {at} says {stored} "
+                f"bytes stored and {decoded} decoded"
+            )
         header = _local_header(data, offset, raw_name, (stored, flags), start, where)
         yield ZipMember(
             name=name,

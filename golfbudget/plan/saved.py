@@ -98,8 +98,8 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
         counted, digest = wanted.artifact_bytes, wanted.sha256
     if len(data) != counted or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
         raise UsageError(
-            f"{plan_path}: {name} was counted as {counted} bytes and now comes out as {len(data)} other bytes: the plan "
-            "was made with other library versions; plan again"
+            f"{plan_path}: {name} was counted as {counted} bytes and now comes out as {len(data)} other ones: the "
+            "plan was made with other library versions; plan again"
         )
     return data
 

@@ -1,0 +1,84 @@
+"""Imports run downward only, and the package stays in small files."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import golfbudget
+
+PACKAGE = Path(golfbudget.__file__).parent
+
+#: From the bottom up; a module may import its own layer and those before it.
+LAYERS = [
+    {"errors"},
+    {"ledger", "hashing", "configs"},
+    {"codecs"},
+    {"formats"},
+    {"artifact"},
+    {"roles", "rollup", "budget", "rules"},
+    {"inspection"},
+    {"schemes"},
+    {"recipe"},
+    {"quality", "example"},
+    {"plan"},
+    {"report"},
+    {"cli"},
+]
+
+
+def layer(name: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+def imported(path: Path) -> set[str]:
+    """First components below `golfbudget` of every import in a file, lazy ones included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            parts = node.module.split(".")
+            if parts[0] == "golfbudget":
+                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return found - {"__version__"}
+
+
+def test_imports_run_downward() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[0] in ("__init__", "__main__"):
+            continue
+        for name in imported(path):
+            assert layer(name) <= layer(parts[0]), f"{path} imports {name}"
+
+
+def test_every_module_has_a_layer() -> None:
+    tops = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir() if path.suffix in ("", ".py")}
+    assert tops - {"__init__", "__main__", "__pycache__"} == set().union(*LAYERS)
+
+
+def test_reading_commands_do_not_reach_torch() -> None:
+    heavy = {"torch", "numpy", "sklearn"}
+    for top in (
+        "errors",
+        "ledger",
+        "codecs",
+        "formats",
+        "artifact",
+        "roles",
+        "rollup",
+        "budget",
+        "rules",
+        "inspection",
+    ):
+        place = PACKAGE / top
+        for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+            names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+            assert not {name.split(".")[0] for name in names} & heavy, path
+
+
+def test_files_stay_small() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 400, f"{path} has {len(lines)} lines"

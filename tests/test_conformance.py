@@ -1,0 +1,283 @@
+"""Every registered codec, format and scheme goes through the kit; a member without a case fails here."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kit import check_codec, check_format, check_scheme
+
+from golfbudget import codecs, formats, schemes
+from golfbudget.codecs import Sniff
+from golfbudget.errors import UsageError
+from golfbudget.schemes import Context, Options
+
+
+def payloads() -> dict[str, bytes]:
+    """Data of several textures: weights, text, zeros, noise, and next to nothing."""
+    rng = np.random.default_rng(0)
+    int6 = np.clip(rng.normal(0, 6, 30_000), -31, 31).astype(np.int8).tobytes()
+    text = b"".join(f"blocks.{i}.attn.c_q.weight".encode() for i in range(300))
+    return {
+        "weights": int6,
+        "mixed": int6[:9000] + text + bytes(5000) + rng.bytes(4000) + int6[:9000],
+        "zeros": bytes(40_000),
+        "one byte": b"x",
+        "nothing": b"",
+    }
+
+
+CODECS = [name for name in codecs.registered() if name != "none"]
+
+
+@pytest.mark.parametrize("texture", payloads())
+@pytest.mark.parametrize("name", CODECS)
+def test_codec(name: str, texture: str) -> None:
+    check_codec(codecs.get(name), payloads()[texture])
+
+
+@pytest.mark.parametrize("name", ["zlib", "gzip", "xz", "lzma", "brotli"])
+@given(data=st.binary(max_size=3000), seed=st.integers(0, 99))
+@settings(max_examples=15)
+def test_byte_exact_attribution_equals_brute_force_on_any_data(name: str, data: bytes, seed: int) -> None:
+    check_codec(codecs.get(name), data * 3, seed=seed)
+
+
+def test_none_is_the_identity_and_never_sniffed() -> None:
+    none = codecs.get("none")
+    assert none.encode(b"abc", 0) == b"abc"
+    assert none.decoder().feed(b"abc") == b"abc"
+    assert none.sniff(b"abc") is Sniff.NO
+
+
+def test_every_codec_has_a_level_that_its_recipe_range_allows() -> None:
+    for codec in codecs.registered().values():
+        assert codec.default_level in codec.levels
+
+
+# Oracles: decoders and encoders that are not ours
+
+
+def _tool(*command: str) -> Callable[[bytes], bytes]:
+    def run(data: bytes) -> bytes:
+        if shutil.which(command[0]) is None:
+            pytest.skip(f"{command[0]} is not installed")
+        return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+
+    return run
+
+
+def _window(data: bytes) -> bytes:
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 12)
+    return deflate.compress(data) + deflate.flush()
+
+
+def _named_gzip(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with gzip.GzipFile("a-name.bin", "wb", fileobj=out) as file:
+        file.write(data)
+    return out.getvalue()
+
+
+def _streamed_zstd(data: bytes) -> bytes:
+    compressor = zstandard.ZstdCompressor(level=19, write_content_size=False).compressobj()
+    return compressor.compress(data) + compressor.flush()
+
+
+FOREIGN: dict[str, list[tuple[str, Callable[[bytes], bytes]]]] = {
+    "zlib": [("level 1", lambda d: zlib.compress(d, 1)), ("small window", _window)],
+    "gzip": [
+        ("command", _tool("gzip", "-c")),
+        ("named", _named_gzip),
+        ("members", lambda d: gzip.compress(d[:99]) + gzip.compress(d[99:])),
+    ],
+    "xz": [
+        ("command", _tool("xz", "-c", "-6")),
+        ("streams", lambda d: lzma.compress(d[:99]) + bytes(8) + lzma.compress(d[99:])),
+        ("no check", lambda d: lzma.compress(d, check=lzma.CHECK_NONE)),
+    ],
+    "lzma": [("command", _tool("xz", "--format=lzma", "-c"))],
+    "bz2": [("command", _tool("bzip2", "-c")), ("streams", lambda d: bz2.compress(d[:99]) + bz2.compress(d[99:]))],
+    "zstd": [
+        ("checksum", lambda d: zstandard.ZstdCompressor(write_checksum=True).compress(d)),
+        ("no size", _streamed_zstd),
+        ("frames", lambda d: zstandard.compress(d[:99]) + zstandard.compress(d[99:])),
+    ],
+    "brotli": [("fast", lambda d: codecs.get("brotli").encode(d, 1))],
+}
+
+
+@pytest.mark.parametrize(("name", "label"), [(n, label) for n, cases in FOREIGN.items() for label, _ in cases])
+def test_streams_that_others_wrote_decode_and_sum(name: str, label: str) -> None:
+    payload = payloads()["mixed"]
+    stored = dict(FOREIGN[name])[label](payload)
+    codec = codecs.get(name)
+    assert codec.sniff(stored[:32]) is not Sniff.NO
+    stream = codecs.decode(codec, stored, where="foreign")
+    assert bytes(stream.decoded) == payload
+    costs = codecs.attribute(stream, [0, 50, 150, 20_000, len(payload)])
+    assert sum(costs.ranges) + costs.framing == 8 * len(stored)
+
+
+@pytest.mark.parametrize(
+    ("name", "decode"),
+    [
+        ("zlib", zlib.decompress),
+        ("gzip", _tool("gzip", "-dc")),
+        ("xz", _tool("xz", "-dc")),
+        ("lzma", _tool("xz", "--format=lzma", "-dc")),
+        ("bz2", _tool("bzip2", "-dc")),
+        ("zstd", lambda d: zstandard.ZstdDecompressor().decompress(d)),
+    ],
+)
+def test_others_decode_what_we_write(name: str, decode: Callable[[bytes], bytes]) -> None:
+    payload = payloads()["mixed"]
+    assert decode(codecs.get(name).encode(payload, codecs.get(name).default_level)) == payload
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("zlib", "789ccb48cdc9c90700062c0215"),
+        ("gzip", "1f8b0800000000000003cb48cdc9c9070086a6103605000000"),
+        ("brotli", "0b028068656c6c6f03"),
+        # RFC 8878 by hand: magic, single segment, five bytes of content, one last raw block.
+        ("zstd", "28b52ffd2005290000" + b"hello".hex()),
+    ],
+)
+def test_published_bytes_decode(name: str, published: str) -> None:
+    stream = codecs.decode(codecs.get(name), bytes.fromhex(published), where=name)
+    assert bytes(stream.decoded) == b"hello"
+
+
+def test_padding_between_streams_is_framing_and_rubbish_after_them_is_trailing() -> None:
+    stored = lzma.compress(b"a" * 100) + bytes(4) + lzma.compress(b"b" * 100) + b"rubbish!"
+    stream = codecs.decode(codecs.get("xz"), stored, where="x")
+    costs = codecs.attribute(stream, [0, 100, 200])
+    assert costs.trailing == 8 * len(b"rubbish!")
+    assert sum(costs.ranges) + costs.framing + costs.trailing == 8 * len(stored)
+
+
+# Formats
+
+
+def _safetensors() -> bytes:
+    return safetensors.numpy.save({"a.weight": np.zeros((3, 5), np.float32), "b.weight": np.ones(7, np.int8)})
+
+
+def _torch_zip() -> bytes:
+    out = io.BytesIO()
+    torch.save({"w": {"a.weight": torch.zeros(3, 5), "b": torch.ones(7, dtype=torch.int8)}, "note": "x"}, out)
+    return out.getvalue()
+
+
+FORMATS: dict[str, Callable[[], bytes]] = {
+    "safetensors": _safetensors,
+    "torch-zip": _torch_zip,
+    "opaque": lambda: b"anything at all",
+}
+
+
+def test_every_format_has_a_case() -> None:
+    assert FORMATS.keys() == formats.registered().keys()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_format(name: str) -> None:
+    found, data = formats.get(name), FORMATS[name]()
+    assert found.sniff(data) is (Sniff.MAYBE if name == "opaque" else Sniff.SURE)
+    check_format(found, data)
+
+
+# Schemes
+
+SCHEMES: dict[str, list[Options]] = {
+    "scalar": [{"bits": bits} for bits in (8, 6, 4, 3, 2)],
+    "ternary": [{}],
+    "ternary-packed": [{}],
+    "vq-logits": [{"codes": codes} for codes in (1, 2, 7, 16, 33, 4096)],
+}
+
+
+def matrices() -> dict[str, torch.Tensor]:
+    """Ordinary and degenerate matrices."""
+    generator = torch.Generator().manual_seed(0)
+    normal = torch.randn(40, 12, generator=generator)
+    return {
+        "normal": normal,
+        "one row": normal[:1],
+        "one column": normal[:, :1],
+        "zeros": torch.zeros(6, 4),
+        "duplicates": normal[:4].repeat(10, 1),
+        "large": 1e4 * normal,
+        "small": 1e-5 * normal,
+        "a zero row": torch.cat((normal[:5], torch.zeros(1, 12))),
+        "bfloat16": normal.bfloat16(),
+    }
+
+
+def test_every_scheme_has_a_case() -> None:
+    assert SCHEMES.keys() == schemes.registered().keys()
+
+
+@pytest.mark.parametrize("kind", matrices())
+@pytest.mark.parametrize(("name", "options"), [(n, o) for n, cases in SCHEMES.items() for o in cases])
+def test_scheme(name: str, options: Options, kind: str) -> None:
+    check_scheme(schemes.get(name), matrices()[kind], options, Context(seed=3))
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_schemes_refuse_what_is_no_matrix_of_numbers(name: str) -> None:
+    scheme, options = schemes.get(name), SCHEMES[name][-1]
+    for bad, message in (
+        (torch.tensor([[1.0, float("nan")]]), "row 0, column 1"),
+        (torch.tensor([[float("inf")]]), "row 0, column 0"),
+        (torch.zeros(3), "shape"),
+        (torch.zeros(0, 3), "shape"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            scheme.encode(bad, options, Context())
+
+
+@pytest.mark.parametrize("registry", [codecs, formats, schemes])
+def test_an_unknown_name_lists_the_known_ones(registry: object) -> None:
+    with pytest.raises(UsageError, match=r"known: .*[a-z]"):
+        registry.get("no-such-thing")  # type: ignore[attr-defined]
+
+
+def test_a_name_is_registered_once() -> None:
+    from golfbudget.codecs.base import register as register_codec
+    from golfbudget.formats.base import register as register_format
+    from golfbudget.schemes.base import register as register_scheme
+
+    with pytest.raises(UsageError, match="twice"):
+        register_codec(type(codecs.get("zlib")))
+    with pytest.raises(UsageError, match="twice"):
+        register_format(type(formats.get("opaque")))
+    with pytest.raises(UsageError, match="twice"):
+        register_scheme(type(schemes.get("scalar")))
+
+
+def test_package_code_has_no_assert_statement() -> None:
+    import ast
+
+    import golfbudget
+
+    package = Path(golfbudget.__file__).parent
+    for path in package.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), path

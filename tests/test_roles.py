@@ -1,0 +1,157 @@
+"""Roles: what a stored name is for, and when one matrix is both input table and output head."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golfbudget.artifact import Artifact, open_bytes
+from golfbudget.errors import ConfigError
+from golfbudget.ledger import Account, Role
+from golfbudget.roles import Assignment, assign, load_roles
+from golfbudget.rollup import roll_up, total
+
+
+def saved(tensors: object) -> Artifact:
+    out = io.BytesIO()
+    torch.save(tensors, out)
+    return open_bytes(out.getvalue(), name="test.pt")
+
+
+def assigned(tensors: object) -> Assignment:
+    return assign(saved(tensors), load_roles())
+
+
+def weight() -> torch.Tensor:
+    return torch.zeros(4, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("lm_head.weight", Role.HEAD),
+        ("head.weight", Role.HEAD),
+        ("output.weight", Role.HEAD),
+        ("model.lm_head.weight", Role.HEAD),
+        ("embed_out.weight", Role.HEAD),
+        ("base.linear_readout.out.weight", Role.HEAD),
+        ("embed_proj.weight", Role.HEAD),
+        ("vocab_bias", Role.HEAD),
+        ("model.embed_tokens.weight", Role.EMBEDDING),
+        ("transformer.wte.weight", Role.EMBEDDING),
+        ("transformer.wpe.weight", Role.EMBEDDING),
+        ("bigram.embed.weight", Role.EMBEDDING),
+        ("ve_shared.embed.weight", Role.EMBEDDING),
+        ("value_embeds.0.weight", Role.EMBEDDING),
+        ("blocks.3.attn.c_q.weight", Role.TRUNK),
+        ("model.layers.0.mlp.down_proj.weight", Role.TRUNK),
+        ("transformer.h.1.ln_1.weight", Role.TRUNK),
+        ("model.norm.weight", Role.TRUNK),
+        ("skip_weights", Role.TRUNK),
+        ("blocks.0.attn.head.weight", Role.TRUNK),
+        ("something_else", Role.UNASSIGNED),
+    ],
+)
+def test_public_names(name: str, role: Role) -> None:
+    # A separate head keeps the token table an input table.
+    entries = assigned({name: weight(), "lm_head.weight": weight()}).ledger.entries
+    assert {entry.role for entry in entries if entry.owner == name} == {role}
+
+
+def test_a_table_without_output_matrix_is_the_tied_head() -> None:
+    found = assigned({"tok_emb.weight": weight(), "blocks.0.mlp.fc.weight": weight()})
+    assert found.tied is True
+    assert {e.role for e in found.ledger.entries if e.owner == "tok_emb.weight"} == {Role.HEAD}
+
+
+def test_a_table_beside_an_output_matrix_is_an_embedding() -> None:
+    found = assigned({"model.embed_tokens.weight": weight(), "lm_head.weight": weight()})
+    assert found.tied is False
+    roles = roll_up(found.ledger, lambda e: e.role)
+    assert roles[Role.HEAD].parameters == roles[Role.EMBEDDING].parameters == 12
+
+
+def test_two_names_on_one_storage_are_tied_and_charged_once() -> None:
+    shared = weight()
+    found = assigned({"model.embed_tokens.weight": shared, "lm_head.weight": shared})
+    assert found.tied is True
+    roles = roll_up(found.ledger, lambda e: e.role)
+    assert roles[Role.HEAD].parameters == 12
+    assert Role.EMBEDDING not in roles
+
+
+def test_without_any_table_tying_is_not_known() -> None:
+    assert assigned({"blocks.0.weight": weight()}).tied is None
+
+
+def test_scales_headers_padding_and_pickle_records_belong_to_their_tensor() -> None:
+    layout = {
+        "quantized": {"tok_emb.weight": torch.zeros(4, 3, dtype=torch.int8)},
+        "scales": {"tok_emb.weight": torch.ones(4, dtype=torch.float16)},
+        "dtypes": {"tok_emb.weight": "float32"},
+    }
+    ledger = assigned(layout).ledger
+    own = roll_up(ledger, lambda e: (e.owner, e.account))
+    assert own["tok_emb.weight", Account.WEIGHTS].parameters == 12
+    assert own["tok_emb.weight", Account.SCALES].decoded_bytes == 8
+    assert own["tok_emb.weight", Account.SCALES].parameters == 0
+    # Two local headers, two directory records, two descriptors, and pickle items of all three dictionaries.
+    containers = [e for e in ledger.entries if e.owner == "tok_emb.weight" and e.account is Account.CONTAINER]
+    assert len(containers) >= 9
+
+
+def test_a_scale_needs_its_matrix_beside_it() -> None:
+    entries = assigned({"w": {"bigram.scale": torch.ones(1), "a.q": weight(), "a.scale": torch.ones(4)}}).ledger.entries
+    accounts = {(e.owner, e.account) for e in entries if e.tensor}
+    assert ("a", Account.SCALES) in accounts
+    assert ("a", Account.WEIGHTS) in accounts
+    assert ("bigram.scale", Account.WEIGHTS) in accounts
+
+
+@given(st.lists(st.sampled_from(["tok_emb.weight", "lm_head.weight", "blocks.0.w", "x", "vocab_bias"]), unique=True))
+def test_assigning_roles_moves_no_byte(names: list[str]) -> None:
+    artifact = saved({name: torch.zeros(3, 2) for name in names})
+    ledger = assign(artifact, load_roles()).ledger
+    assert total(roll_up(ledger, lambda e: e.role).values()).stored_bytes == artifact.size
+    assert [e.span for e in ledger.entries] == [r.span for r in artifact.contents.regions]
+    assert [e.stored_bits for e in ledger.entries] == list(artifact.stored_bits)
+
+
+def test_own_rules_replace_the_default_ones(tmp_path: Path) -> None:
+    rules = tmp_path / "roles.toml"
+    rules.write_text('[[roles]]\nmatch = "^x$"\nrole = "head"\nmatrix = "output"\n', encoding="utf-8")
+    ledger = assign(saved({"x": weight(), "lm_head.weight": weight()}), load_roles(rules)).ledger
+    assert {e.owner for e in ledger.entries if e.role is Role.HEAD} == {"x"}
+    assert {e.owner for e in ledger.entries if e.role is Role.UNASSIGNED} == {"lm_head.weight"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[[roles]]\nmatch = "x"\nrole = "hed"\n',
+            r"roles\.toml: Invalid enum value 'hed' - at `\$\.roles\[0\]\.role`",
+        ),
+        ('[[roles]]\nmatch = "x"\n', "missing required field `role`"),
+        ('[[roles]]\nmatch = "x"\nrole = "head"\nrol = 1\n', "unknown field `rol`"),
+        ("roles = 3", r"at `\$\.roles`"),
+        ("roles = [", "not valid TOML"),
+    ],
+)
+def test_a_wrong_roles_file_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    rules = tmp_path / "roles.toml"
+    rules.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_roles(rules)
+
+
+def test_a_pattern_that_is_no_expression_is_refused(tmp_path: Path) -> None:
+    rules = tmp_path / "roles.toml"
+    rules.write_text('[[roles]]\nmatch = "("\nrole = "head"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match="no regular expression"):
+        assign(saved({"x": weight()}), load_roles(rules))
