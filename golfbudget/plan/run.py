@@ -152,7 +152,7 @@ class _Runner:
         trials = [replace(trial, pareto=trial.candidate.name in pareto) for trial in self.trials]
         trials.sort(key=lambda trial: (trial.counted_bytes, trial.candidate.name))
         over = max(0, -self.baseline.budget.headroom)
-        verdict, vq = decide(trials, must_save=over, compare=self._compare)
+        verdict, vq = decide(trials, must_save=over, compare=self._compare, untried=self._untried(trials))
         free = {verdict.best_head, verdict.best_trunk, vq.best}
         survives = self._survival(trials, {name for name in free if name is not None}, winner=verdict.winner.value)
         return Plan(
@@ -169,9 +169,19 @@ class _Runner:
             notes=(*self.source.notes, *self._floor_note()),
         )
 
+    def _untried(self, trials: list[Trial]) -> list[str]:
+        """Rivals of VQ that the chosen schemes left out."""
+        control = any(t.candidate.side is Side.HEAD and not t.candidate.is_vq for t in trials)
+        trunk = any(t.candidate.side is Side.TRUNK for t in trials) or not self.source.trunk
+        left_out = {"scalar control": not control, "trunk candidate": not trunk}
+        return [name for name, missing in left_out.items() if missing]
+
     def _survival(self, trials: list[Trial], best_names: set[str], *, winner: str) -> list[str]:
         """Decide again with the best candidates' files written through the codec that packs the baseline best."""
-        lossless = [t for t in trials if t.candidate.side is Side.LOSSLESS and t.saved_bytes > 0 and costless(t)]
+        tried = [t for t in trials if t.candidate.side is Side.LOSSLESS]
+        lossless = [t for t in tried if t.saved_bytes > 0 and costless(t)]
+        if not tried:
+            return ["lossless: no other packing was tried, so the verdict may not survive one"]
         if not lossless:
             return ["lossless: no other codec packs the baseline's container smaller"]
         best = lossless[0]
@@ -201,8 +211,8 @@ class _Runner:
             yield Certificate(
                 name="tying",
                 statement=(
-                    "the model is tied: a VQ head that keeps the input table dense adds its own tables to the file, "
-                    "here at least this many bytes, whatever training does"
+                    "the model is tied, so a VQ head that keeps the input table dense adds its own tables to the file, "
+                    "whatever training does; the least that any of these adds"
                 ),
                 value=min(-trial.saved_bytes for trial in dense),
                 unit="bytes",

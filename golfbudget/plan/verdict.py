@@ -8,6 +8,7 @@ measured change lies at or below `TOLERANCE`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from golfbudget.plan.results import Answer, Evidence, Side, Trial, Verdict, VqAnswer, Winner
 
@@ -69,14 +70,25 @@ def _side(trials: Iterable[Trial], side: Side) -> list[Trial]:
     return [trial for trial in trials if trial.candidate.side is side]
 
 
-def decide(trials: Sequence[Trial], *, must_save: int, compare: Compare) -> tuple[Verdict, VqAnswer]:
-    """The verdict and the VQ answer.  `must_save` is how many bytes the baseline is over the cap (0: it fits)."""
+def decide(
+    trials: Sequence[Trial], *, must_save: int, compare: Compare, untried: Sequence[str] = ()
+) -> tuple[Verdict, VqAnswer]:
+    """The verdict and the VQ answer.
+
+    `must_save` is how many bytes the baseline is over the cap (0: it fits).  `untried` names rivals of VQ that
+    exist and were left out: VQ cannot be said to beat them.
+    """
     head, trunk = _side(trials, Side.HEAD), _side(trials, Side.TRUNK)
     vq = [trial for trial in head if trial.candidate.is_vq]
     control = [trial for trial in head if not trial.candidate.is_vq]
     if must_save > 0:
-        return _over(head, trunk, must_save, compare), _vq_over(vq, control, trunk, compare)
-    return _under(head, trunk), _vq_under(vq, control, trunk)
+        verdict, answer = _over(head, trunk, must_save, compare), _vq_over(vq, control, trunk, compare)
+    else:
+        verdict, answer = _under(head, trunk), _vq_under(vq, control, trunk)
+    if answer.answer is Answer.YES and untried:
+        reason = f"{answer.reason}; but no {' and no '.join(untried)} was tried"
+        answer = replace(answer, answer=Answer.UNDECIDED, reason=reason)
+    return verdict, answer
 
 
 # Under the cap: the most bytes at no loss
