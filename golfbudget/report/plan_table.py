@@ -91,9 +91,10 @@ def _legend(plan: Plan) -> Text:
             f"no loss: the whole interval lies at or below {TOLERANCE} bits per byte, the contest's record bar"
         )
     else:
-        lines.append(
-            "no loss: squared error at most 1.05 x the recipe's own on every matrix (equal-error rule); modelled: not known"
-        )
+        lines += [
+            "no loss: squared error at most 1.05 x the recipe's own on every matrix (equal-error rule)",
+            "modelled: only the squared error is known, not the loss",
+        ]
         worst = _worst(plan)
         lines += [worst] if worst else []
     lines += [f"{c.name}: {c.statement}: {count(int(c.value))} {c.unit}" for c in plan.certificates]
