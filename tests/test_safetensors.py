@@ -29,23 +29,6 @@ READER = formats.get("safetensors")
 Row = tuple[int, int, str | None, str, bool]
 
 
-def file(header: str | bytes, data: bytes = b"", *, length: int | None = None) -> bytes:
-    """A safetensors file from its parts; `length` lies about the header."""
-    raw = header if isinstance(header, bytes) else header.encode()
-    return (len(raw) if length is None else length).to_bytes(8, "little") + raw + data
-
-
-ONE = '"w":{"dtype":"I8","shape":[3],"data_offsets":[0,3]}'
-
-
-def record(dtype: str = '"I8"', shape: str = "[3]", offsets: str = "[0,3]", name: str = '"w"') -> str:
-    return f'{name}:{{"dtype":{dtype},"shape":{shape},"data_offsets":{offsets}}}'
-
-
-def deep(levels: int) -> str:
-    return "[" * levels + "]" * levels
-
-
 def read(data: bytes) -> Contents:
     contents = READER.read(data, where="m.safetensors")
     assert contents is not None

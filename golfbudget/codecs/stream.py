@@ -79,10 +79,13 @@ def decode(codec: Codec, data: Buffer, *, where: str, limit: int = DECODED_LIMIT
 
 def _zeros(data: Buffer, at: int) -> int:
     """How many zero bytes lie at `at`: xz and gzip allow such padding between members."""
-    count = 0
-    while at + count < len(data) and data[at + count] == 0:
-        count += 1
-    return count
+    start = at
+    while piece := bytes(data[at : at + _SKIP]):
+        zeros = len(piece) - len(piece.lstrip(b"\0"))
+        at += zeros
+        if zeros < len(piece):
+            break
+    return at - start
 
 
 def _another_member(codec: Codec, data: Buffer, at: int) -> bool:

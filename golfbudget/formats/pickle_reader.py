@@ -105,33 +105,11 @@ class _Mark:
 
 _MARK = _Mark()
 
-_LITERALS = frozenset(
-    [
-        "NONE",
-        "NEWTRUE",
-        "NEWFALSE",
-        "INT",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG",
-        "LONG1",
-        "LONG4",
-        "FLOAT",
-        "BINFLOAT",
-        "STRING",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-        "UNICODE",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "BINUNICODE8",
-        "BINBYTES",
-        "SHORT_BINBYTES",
-        "BINBYTES8",
-        "BYTEARRAY8",
-    ]
-)
+_LITERALS = frozenset({
+    "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
+    "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES",
+    "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+})  # fmt: skip
 _FIXED_LITERALS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _SIZED_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
@@ -274,8 +252,7 @@ class _Machine:
 
     def marked_dict(self, _argument: object, start: int, stop: int) -> None:
         nodes = self._pop_to_mark()
-        pairs = list(zip(nodes[::2], nodes[1::2], strict=True))
-        self._push(Mapped(pairs), nodes[0].start if nodes else start, stop)
+        self._push(Mapped(_pairs(nodes)), nodes[0].start if nodes else start, stop)
 
     def append(self, _argument: object, _start: int, stop: int) -> None:
         self._extend([self._pop()], stop)
@@ -299,7 +276,7 @@ class _Machine:
     def _update(self, nodes: list[Node], stop: int) -> None:
         top = self._top()
         if isinstance(top.value, Mapped):
-            top.value.items.extend(zip(nodes[::2], nodes[1::2], strict=True))
+            top.value.items.extend(_pairs(nodes))
         top.stop = stop
 
     def name(self, argument: object, start: int, stop: int) -> None:
@@ -353,6 +330,12 @@ class _Machine:
         if text not in self.encoded:
             self.encoded[text] = text.encode("latin-1")
         return self.encoded[text]
+
+
+def _pairs(nodes: list[Node]) -> list[tuple[Node, Node]]:
+    if len(nodes) % 2:
+        raise ValueError("a key has no value")
+    return list(zip(nodes[::2], nodes[1::2], strict=True))
 
 
 _Handler = Callable[[_Machine, object, int, int], None]

@@ -227,6 +227,6 @@ class _Runner:
             return []
         note = (
             f"{at_floor:,} of {rows:,} quantised rows sit at the recipe's scale floor: they use fewer levels than int8 "
-            "has, so candidates of 7 or 8 bits may add bytes and lower the error"
+            "has, so low-bit candidates, whose scales are fitted, may add bytes and lower the error"
         )
         return [note]

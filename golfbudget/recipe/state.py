@@ -49,7 +49,8 @@ def checkpoint_state(artifact: Artifact) -> dict[str, Tensor]:
             return groups[wrapper]
     if len(groups) == 1:
         return next(iter(groups.values()))
+    some = ", ".join(repr(group) for group in sorted(groups)[:4])
     raise UsageError(
-        f"{artifact.path}: tensors lie under {', '.join(repr(g) for g in sorted(groups))}; expected one of "
-        f"{', '.join(WRAPPERS)}, or one group"
+        f"{artifact.path}: tensors lie under {len(groups)} keys ({some} …), in a layout not known to planning; expected a "
+        f"state dict, alone or under one of {', '.join(WRAPPERS)}"
     )

@@ -1,0 +1,154 @@
+"""Golden reports of one small artifact built from literals, so that a change of any report is seen and meant.
+
+GOLFBUDGET_REWRITE=1 writes them anew; a missing one fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from golfbudget.artifact import open_bytes
+from golfbudget.budget import Budget
+from golfbudget.inspection import Inspection
+from golfbudget.plan.results import (
+    Answer,
+    Candidate,
+    Certificate,
+    Evidence,
+    Inputs,
+    Plan,
+    Quality,
+    Side,
+    TableSize,
+    Trial,
+    Verdict,
+    VqAnswer,
+    Winner,
+    WorstRow,
+)
+from golfbudget.report.inspect_json import inspect_json
+from golfbudget.report.inspect_table import inspect_table
+from golfbudget.report.plan_json import plan_json
+from golfbudget.report.plan_table import plan_table
+from golfbudget.report.tables import render
+from golfbudget.roles import assign, load_roles
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def blob() -> bytes:
+    """A safetensors file by hand: a tied table, its scales, one trunk matrix, one tensor of no known role."""
+    header = (
+        '{"__metadata__":{"note":"by hand"},'
+        '"tok_emb.weight.__q":{"dtype":"I8","shape":[4,2],"data_offsets":[0,8]},'
+        '"tok_emb.weight.__scale":{"dtype":"F16","shape":[4],"data_offsets":[8,16]},'
+        '"blocks.0.mlp.fc.weight":{"dtype":"F32","shape":[1,3],"data_offsets":[16,28]},'
+        '"mystery":{"dtype":"U8","shape":[5],"data_offsets":[28,33]}}'
+    ).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + bytes(range(33))
+
+
+@pytest.fixture
+def inspection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inspection:
+    monkeypatch.chdir(tmp_path)
+    Path("hand.safetensors").write_bytes(blob())
+    artifact = open_bytes(blob(), name="hand.safetensors")
+    budget = Budget(cap=1000, stored=artifact.size, code=100)
+    return Inspection(artifact=artifact, assignment=assign(artifact, load_roles()), budget=budget)
+
+
+def trial(name: str, side: Side, scheme: str, saved: int, quality: Quality, *, pareto: bool = False) -> Trial:
+    table = TableSize(owner="tok_emb.weight", name="values", account="weights", shape=(4, 2), bits=6, raw_bytes=8)
+    return Trial(
+        candidate=Candidate(name=name, side=side, scheme=scheme, options={"bits": 6}, owners=("tok_emb.weight",)),
+        tables=(table,),
+        decoder_bytes=0,
+        artifact_bytes=400 - saved,
+        sha256="ab" * 32,
+        saved_bytes=saved,
+        fits=True,
+        quality=quality,
+        pareto=pareto,
+    )
+
+
+@pytest.fixture
+def plan(inspection: Inspection) -> Plan:
+    by_error = Quality(
+        metric="squared-error-ratio",
+        delta=None,
+        low=None,
+        high=None,
+        evidence=Evidence.EQUAL_ERROR,
+        error_ratio=0.97,
+        worst_row=WorstRow(owner="tok_emb.weight", row=3, relative_error=0.0001),
+    )
+    measured = Quality(metric="bits-per-byte", delta=0.0123, low=0.01, high=0.0145, evidence=Evidence.MEASURED)
+    unknown = Quality(
+        metric="squared-error-ratio", delta=None, low=None, high=None, evidence=Evidence.MODELLED, error_ratio=12.5
+    )
+    same = Quality(metric="bits-per-byte", delta=0.0, low=None, high=None, evidence=Evidence.CERTIFIED)
+    return Plan(
+        inputs=Inputs(
+            source_path="hand.safetensors",
+            source_bytes=inspection.artifact.size,
+            source_sha256="cd" * 32,
+            recipe="int8-zlib",
+            recipe_argument=None,
+            seed=0,
+        ),
+        cap=1000,
+        code_bytes=100,
+        tied=True,
+        baseline=inspection,
+        certificates=(Certificate(name="tying", statement="it adds", value=12, unit="bytes"),),
+        trials=(
+            trial("trunk-int3", Side.TRUNK, "scalar", 90, unknown),
+            trial("head-int6", Side.HEAD, "scalar", 60, by_error, pareto=True),
+            trial("head-vq2-shared", Side.HEAD, "vq-logits", 30, measured),
+            trial("lossless-xz-9", Side.LOSSLESS, "repack", -4, same),
+        ),
+        evaluation=None,
+        vq=VqAnswer(answer=Answer.NO, best="head-vq2-shared", control="head-int6", margin_bytes=-60, reason="it lost"),
+        verdict=Verdict(
+            winner=Winner.HEAD,
+            evidence=Evidence.EQUAL_ERROR,
+            margin_bytes=60,
+            reasons=("head: head-int6 saves 60 bytes",),
+            best_head="head-int6",
+            best_trunk=None,
+        ),
+        notes=("made by hand",),
+    )
+
+
+def check(name: str, text: str) -> None:
+    path = FOLDER / name
+    if os.environ.get("GOLFBUDGET_REWRITE"):
+        FOLDER.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.is_file(), f"{path} is missing; GOLFBUDGET_REWRITE=1 writes it"
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("by", ["role", "account", "owner"])
+def test_inspect_tables(inspection: Inspection, by: str) -> None:
+    check(f"inspect-{by}.txt", render(*inspect_table(inspection, by)))
+
+
+def test_inspect_json(inspection: Inspection) -> None:
+    check("inspect.json", json.dumps(inspect_json(inspection), indent=1) + "\n")
+
+
+def test_plan_table(plan: Plan) -> None:
+    check("plan.txt", render(*plan_table(plan)))
+
+
+def test_plan_json(plan: Plan) -> None:
+    check("plan.json", json.dumps(plan_json(plan), indent=1) + "\n")
