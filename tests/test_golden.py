@@ -44,12 +44,12 @@ FOLDER = Path(__file__).parent / "golden"
 def blob() -> bytes:
     """A safetensors file by hand: a tied table, its scales, one trunk matrix, one tensor of no known role."""
     header = (
-        '{"__metadata__":{"note":"by hand"},'
-        '"tok_emb.weight.__q":{"dtype":"I8","shape":[4,2],"data_offsets":[0,8]},'
-        '"tok_emb.weight.__scale":{"dtype":"F16","shape":[4],"data_offsets":[8,16]},'
-        '"blocks.0.mlp.fc.weight":{"dtype":"F32","shape":[1,3],"data_offsets":[16,28]},'
-        '"mystery":{"dtype":"U8","shape":[5],"data_offsets":[28,33]}}'
-    ).encode()
+        b'{"__metadata__":{"note":"by hand"},'
+        b'"tok_emb.weight.__q":{"dtype":"I8","shape":[4,2],"data_offsets":[0,8]},'
+        b'"tok_emb.weight.__scale":{"dtype":"F16","shape":[4],"data_offsets":[8,16]},'
+        b'"blocks.0.mlp.fc.weight":{"dtype":"F32","shape":[1,3],"data_offsets":[16,28]},'
+        b'"mystery":{"dtype":"U8","shape":[5],"data_offsets":[28,33]}}'
+    )
     header += b" " * (-len(header) % 8)
     return struct.pack("<Q", len(header)) + header + bytes(range(33))
 
@@ -148,6 +148,7 @@ def test_inspect_json(inspection: Inspection) -> None:
 
 def test_plan_table(plan: Plan) -> None:
     check("plan.txt", render(*plan_table(plan)))
+    check("plan-narrow.txt", render(*plan_table(plan, width=80)))
 
 
 def test_plan_json(plan: Plan) -> None:

@@ -67,10 +67,14 @@ def demo(
     else:
         from golfbudget.report.inspect_table import inspect_table
         from golfbudget.report.plan_table import plan_table
+        from golfbudget.report.tables import screen_width
 
         title = "== inspect: the example's int8 artifact =="
         second = "\n== plan: the example's checkpoint =="
-        emit_table([title, *inspect_table(inspection, "role"), second, *plan_table(plan)], output)
+        emit_table(
+            [title, *inspect_table(inspection, "role"), second, *plan_table(plan, None if output else screen_width())],
+            output,
+        )
 
 
 def _copy(folder: Path) -> Path:

@@ -99,8 +99,9 @@ def plan(
         emit_json(plan_json(made), output)
     else:
         from golfbudget.report.plan_table import plan_table
+        from golfbudget.report.tables import screen_width
 
-        emit_table(plan_table(made), output)
+        emit_table(plan_table(made, None if output else screen_width()), output)
 
 
 def _schemes(text: str | None) -> tuple[str, ...] | None:

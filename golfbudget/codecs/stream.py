@@ -12,13 +12,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isqrt
 
 from golfbudget.codecs.base import Buffer, Codec, Decoder, Method, Sniff
 from golfbudget.errors import CorruptError, LedgerError, LimitError
 from golfbudget.ledger import Span
 
-#: Stored bytes per feed while decoding; boundaries are then found byte by byte within one such feed.
-CHUNK = 512
+#: The first decode is fed in equal pieces, and boundaries are then found byte by byte within one piece.  Pieces of
+#: sqrt(stored bytes / this) balance the two for the hundred or so boundaries that artifacts have.
+_BALANCE = 40
+_SHORTEST_FEED = 16
 _SKIP = 1 << 16
 #: Decoded bytes allowed by default, 64 times the contest's cap.
 DECODED_LIMIT = 1 << 30
@@ -95,10 +98,10 @@ def _another_member(codec: Codec, data: Buffer, at: int) -> bool:
 
 def _decode_member(codec: Codec, data: Buffer, start: int, decoded: bytearray, *, where: str, limit: int) -> Member:
     decoder = codec.decoder()
-    base, at = len(decoded), start
+    base, at, step = len(decoded), start, _feed_length(data)
     fed, made = [0], [0]
     while not decoder.finished:
-        chunk = bytes(data[at : at + CHUNK])
+        chunk = bytes(data[at : at + step])
         if not chunk:
             raise CorruptError(
                 f"{where}: the {codec.name} stream that starts at byte {start} is cut short: the data ends at byte "
@@ -205,19 +208,27 @@ def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int
     data, start = stream.data, member.stored.start
     fed = made = 0
     found = []
-
-    def feed(count: int) -> None:
-        nonlocal fed, made
-        made += sum(map(len, _outputs(decoder, bytes(data[start + fed : start + fed + count]))))
-        fed += count
-
+    step = _feed_length(data)
     for offset in offsets:
         if offset > made:
             chunk_stop = member.fed[bisect_left(member.made, offset)]
-            chunk_start = (chunk_stop - 1) // CHUNK * CHUNK
+            chunk_start = (chunk_stop - 1) // step * step
             while fed < chunk_start:
-                feed(min(_SKIP, chunk_start - fed))
+                count = min(_SKIP, chunk_start - fed)
+                made += sum(map(len, _outputs(decoder, bytes(data[start + fed : start + fed + count]))))
+                fed += count
+            near, at = bytes(data[start + fed : start + fed + 2 * step]), 0
             while made < offset:
-                feed(1)
+                if at == len(near):
+                    near, at, fed = bytes(data[start + fed + at : start + fed + at + step]), 0, fed + at
+                made += len(decoder.feed(near[at : at + 1]))
+                at += 1
+                while not decoder.drained:
+                    made += len(decoder.feed(b""))
+            fed += at
         found.append(8 * fed if offset else 0)
     return found
+
+
+def _feed_length(data: Buffer) -> int:
+    return max(_SHORTEST_FEED, isqrt(len(data) // _BALANCE))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.errors import CorruptError, UnsupportedError
+from golfbudget.errors import CorruptError, LimitError, UnsupportedError
 from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor
 from golfbudget.formats.pickle_reader import Call, Global, Mapped, Node, Persistent, Sequenced, read_pickle
 from golfbudget.formats.zip_directory import DEFLATED, STORED, ZipMember, read_directory
@@ -108,11 +108,16 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
 
 
 def _pickle_bytes(data: Buffer, member: ZipMember, where: str) -> bytes:
+    if member.decoded_length > _PICKLE_LIMIT:
+        raise LimitError(
+            f"{where}: {member.name!r} at byte {member.data.start} claims {member.decoded_length} bytes, at most "
+            f"{_PICKLE_LIMIT} are read as a pickle (--as opaque counts the file as a whole)"
+        )
     raw = bytes(data[member.data.start : member.data.stop])
     if member.method == DEFLATED:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            raw = inflate.decompress(raw, min(_PICKLE_LIMIT, member.decoded_length + 1))
+            raw = inflate.decompress(raw, member.decoded_length + 1)
         except zlib.error as error:
             raise CorruptError(
                 f"{where}: {member.name!r} at byte {member.data.start} does not inflate: {error}"

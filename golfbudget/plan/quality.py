@@ -23,13 +23,14 @@ def by_error(
 ) -> Quality:
     """The equal-error rule, matrix by matrix; `modelled` when it does not carry."""
     ratio: float | None = 0.0
-    passes, worst = True, None
+    passes, relative, worst = True, 0.0, None
     for owner in candidate.owners:
         reference = matrix_of(source, owner).double()
         own = (decoded[owner].double() - reference).square()
         recipe = (baseline[source.head if owner == source.head_owner else owner].double() - reference).square()
         error, allowed, energy = float(own.sum()), float(recipe.sum()), float(reference.square().sum())
         passes = passes and (error <= EQUAL_ERROR * allowed or error <= NEGLIGIBLE * energy)
+        relative = max(relative, error / energy if energy else error)
         if ratio is not None:
             ratio = max(ratio, error / allowed) if allowed else (ratio if error == 0 else None)
         rows = own.sum(1) / reference.square().sum(1).clamp_min(1e-30)
@@ -43,6 +44,7 @@ def by_error(
         high=None,
         evidence=Evidence.EQUAL_ERROR if passes else Evidence.MODELLED,
         error_ratio=None if ratio is None else float(f"{ratio:.6g}"),
+        relative_error=float(f"{relative:.6g}"),
         worst_row=worst,
     )
 
@@ -56,5 +58,6 @@ def measured(by_rule: Quality, interval: Interval) -> Quality:
         high=interval.high,
         evidence=Evidence.MEASURED,
         error_ratio=by_rule.error_ratio,
+        relative_error=by_rule.relative_error,
         worst_row=by_rule.worst_row,
     )

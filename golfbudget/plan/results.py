@@ -89,7 +89,8 @@ class Quality:
     """Change against the baseline.
 
     `metric` is `bits-per-byte`, or `squared-error-ratio` when nothing was run.  `error_ratio` is the candidate's
-    squared error over the recipe's own, in its worst matrix (None: the recipe's is zero).
+    squared error over the recipe's own, in its worst matrix (None: the recipe's is zero); `relative_error` the same
+    over the matrix's energy.
     """
 
     metric: str
@@ -98,6 +99,7 @@ class Quality:
     high: float | None
     evidence: Evidence
     error_ratio: float | None = None
+    relative_error: float | None = None
     worst_row: WorstRow | None = None
 
 

@@ -135,8 +135,12 @@ def describe(trial: Trial) -> str:
     elif quality.evidence is Evidence.CERTIFIED:
         loss = "decodes to the same bytes"
     else:
-        ratio = "" if quality.error_ratio is None else f", {quality.error_ratio:.1f} x the recipe's squared error"
-        loss = f"loss not known{ratio}"
+        error = ""
+        if quality.error_ratio is not None:
+            error = f", {quality.error_ratio:.1f} x the recipe's squared error"
+        elif quality.relative_error is not None:
+            error = f", squared error {quality.relative_error:.1e} of the energy"
+        loss = f"loss not known{error}"
     return f"{trial.candidate.name} {saved}, {loss}"
 
 
@@ -166,7 +170,7 @@ def _vq_under(vq: list[Trial], control: list[Trial], trunk: list[Trial]) -> VqAn
     shown = best or _closest(vq)
     margin = (best.saved_bytes if best else 0) - (rival.saved_bytes if rival else 0)
     if shown is None:
-        return _answer(Answer.NO, None, best_control, None, "no VQ-Logits candidate applies to this head")
+        return _answer(Answer.UNDECIDED, None, best_control, None, "no VQ-Logits candidate was tried")
     if best is not None and margin > 0:
         against = describe(rival) if rival else "no control and no trunk candidate saves any at no loss"
         return _answer(Answer.YES, best, best_control, margin, f"{describe(best)}; against that, {against}")
@@ -185,7 +189,7 @@ def _closest(vq: list[Trial]) -> Trial | None:
 
     def order(trial: Trial) -> tuple[bool, float, int, str]:
         quality = trial.quality
-        loss = quality.delta if quality.delta is not None else quality.error_ratio
+        loss = quality.delta if quality.delta is not None else quality.relative_error
         return trial.saved_bytes <= 0, float("inf") if loss is None else loss, -trial.saved_bytes, trial.candidate.name
 
     return min(vq, key=order, default=None)
@@ -272,6 +276,8 @@ def _vq_over(  # noqa: PLR0911  (one way out per case)
     blind_rival = any(t.fits and unknown(t) for t in (*control, *trunk))
     if best is None:
         shown = _closest(vq)
+        if shown is None:
+            return _answer(Answer.UNDECIDED, None, best_control, None, "no VQ-Logits candidate was tried")
         if blind_vq and (rival is None or not costless(rival)):
             return _answer(
                 Answer.UNDECIDED, shown, best_control, None, "a VQ-Logits candidate fits, but its loss is not known"

@@ -51,6 +51,6 @@ def checkpoint_state(artifact: Artifact) -> dict[str, Tensor]:
         return next(iter(groups.values()))
     some = ", ".join(repr(group) for group in sorted(groups)[:4])
     raise UsageError(
-        f"{artifact.path}: tensors lie under {len(groups)} keys ({some} …), in a layout not known to planning; expected a "
+        f"{artifact.path}: tensors lie under {len(groups)} keys ({some} …), in no layout known to planning; expected a "
         f"state dict, alone or under one of {', '.join(WRAPPERS)}"
     )

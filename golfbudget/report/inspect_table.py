@@ -13,7 +13,7 @@ from golfbudget.report.numbers import count, human, percent, ratio
 from golfbudget.report.tables import facts, table
 from golfbudget.rollup import Totals, roll_up, total
 
-_AMOUNTS = ("parameters", "decoded bytes", "stored bytes", "bits/param", "of file", "of cap")
+_AMOUNTS = ("parameters", "decoded\nbytes", "stored\nbytes", "bits per\nparameter", "share\nof file", "share\nof cap")
 
 
 def inspect_table(inspection: Inspection, by: str) -> list[RenderableType]:
@@ -84,8 +84,9 @@ def _amounts(totals: Totals, inspection: Inspection) -> tuple[str, ...]:
 
 def _heading(inspection: Inspection) -> Text:
     artifact = inspection.artifact
+    rounded = f" ({human(artifact.size)})" if artifact.size >= 1000 else ""
     rows = [
-        ("file", f"{artifact.path}  {count(artifact.size)} bytes ({human(artifact.size)})"),
+        ("file", f"{artifact.path}  {count(artifact.size)} bytes{rounded}"),
         ("layers", " > ".join(_layer(layer) for layer in artifact.layers)),
     ]
     tied = inspection.assignment.tied

@@ -128,6 +128,7 @@ def _quality(quality: Quality) -> dict[str, object]:
         "high": quality.high,
         "evidence": str(quality.evidence),
         "error_ratio": quality.error_ratio,
+        "relative_error": quality.relative_error,
         "worst_row": None
         if worst is None
         else {"owner": worst.owner, "row": worst.row, "relative_error": worst.relative_error},

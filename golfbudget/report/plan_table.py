@@ -12,9 +12,12 @@ from golfbudget.report.inspect_table import cap_facts, role_table
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.tables import facts, table
 
+#: A terminal narrower than this gets the candidates without evidence and price.
+_ALL_COLUMNS = 100
 
-def plan_table(plan: Plan) -> list[RenderableType]:
-    """Renderables, top to bottom: baseline ledger, candidates, answers."""
+
+def plan_table(plan: Plan, width: int | None = None) -> list[RenderableType]:
+    """Renderables, top to bottom: baseline ledger, candidates, answers; `width` is the terminal's, if it has one."""
     return [
         _heading(plan),
         Text(),
@@ -22,7 +25,7 @@ def plan_table(plan: Plan) -> list[RenderableType]:
         Text(),
         cap_facts(plan.baseline),
         Text(),
-        _candidates(plan),
+        _candidates(plan, narrow=width is not None and width < _ALL_COLUMNS),
         Text(),
         _legend(plan),
         Text(),
@@ -49,22 +52,29 @@ def _heading(plan: Plan) -> Text:
     return facts(rows)
 
 
-def _candidates(plan: Plan) -> RenderableType:
-    loss = "bits/byte vs baseline" if plan.evaluation else "squared error / recipe's"
-    made = table(
-        ("candidate", "pareto", "counted bytes", "saved", loss, "95 % interval", "evidence", "µbpb/kB"), left=2
-    )
+def _candidates(plan: Plan, *, narrow: bool) -> RenderableType:
+    loss = "bits/byte vs\nbaseline" if plan.evaluation else "squared error\nover recipe's"
+    headings = [
+        "candidate\n(* frontier)",
+        "counted\nbytes",
+        "saved\nbytes",
+        loss,
+        "95 % interval",
+        "evidence",
+        "µbpb\nper kB",
+    ]
+    made = table(headings[:-2] if narrow else headings)
     for trial in plan.trials:
-        made.add_row(
-            trial.candidate.name,
-            "*" if trial.pareto else "",
+        cells = [
+            trial.candidate.name + (" *" if trial.pareto else ""),
             count(trial.counted_bytes),
             signed(trial.saved_bytes),
             _loss(trial.quality),
             _interval(trial.quality),
             str(trial.quality.evidence),
             "–" if trial.price is None else f"{trial.price:.1f}",
-        )
+        ]
+        made.add_row(*(cells[:-2] if narrow else cells))
     return made
 
 
@@ -73,7 +83,9 @@ def _loss(quality: Quality) -> str:
         return "same bytes"
     if quality.delta is not None:
         return f"{quality.delta:+.4f}"
-    return "–" if quality.error_ratio is None else f"{quality.error_ratio:.3f} x"
+    if quality.error_ratio is not None:
+        return f"{quality.error_ratio:.3f} x"
+    return "–" if quality.relative_error is None else f"{quality.relative_error:.1e} of energy"
 
 
 def _interval(quality: Quality) -> str:
@@ -84,7 +96,7 @@ def _interval(quality: Quality) -> str:
 
 def _legend(plan: Plan) -> Text:
     lines = [
-        "counted bytes: the written file plus decoder code; saved: against the baseline; *: nothing beats it in both",
+        "counted: the written file plus decoder code; saved: against the baseline; *: nothing beats it in both",
     ]
     if plan.evaluation:
         lines.append(

@@ -19,11 +19,19 @@ from rich.text import Text
 _UNBOUNDED = 100_000
 
 
+def screen_width() -> int | None:
+    """Columns of the terminal that stdout is, None where lines may be of any length."""
+    return console().width if _bounded() else None
+
+
+def _bounded() -> bool:
+    return sys.stdout.isatty() or "COLUMNS" in os.environ
+
+
 def console(file: TextIO | None = None) -> Console:
     """A console on a stream (default stdout), colourless and unwrapped unless it is a terminal."""
-    stream = file or sys.stdout
-    bounded = stream.isatty() or "COLUMNS" in os.environ
-    return Console(file=stream, width=None if bounded else _UNBOUNDED, highlight=False, markup=False, emoji=False)
+    width = None if _bounded() else _UNBOUNDED
+    return Console(file=file or sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
 def render(*parts: RenderableType) -> str:
@@ -37,7 +45,9 @@ def render(*parts: RenderableType) -> str:
 
 def table(headings: Sequence[str], *, left: int = 1) -> Table:
     """A table whose first `left` columns are text and the rest numbers, aligned right and never folded."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    made = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1), collapse_padding=True
+    )
     for number, heading in enumerate(headings):
         if number < left:
             made.add_column(heading, overflow="fold")
