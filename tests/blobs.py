@@ -30,7 +30,7 @@ def opened(data: bytes, name: str = "m.pt") -> Artifact:
 # safetensors
 
 
-def file(header: str | bytes, data: bytes = b"", *, length: int | None = None) -> bytes:
+def safetensors_file(header: str | bytes, data: bytes = b"", *, length: int | None = None) -> bytes:
     """A safetensors file from its parts; `length` lies about the header."""
     raw = header if isinstance(header, bytes) else header.encode()
     return (len(raw) if length is None else length).to_bytes(8, "little") + raw + data
@@ -136,7 +136,7 @@ def hostile_pickles(marker: Path) -> dict[str, tuple[bytes, bytes]]:
     }
     made |= {
         f"builtins.{function}, protocol {protocol}": (
-            pickle.dumps([Evil(getattr(__import__("X), (code.decode(),))], protocol),
+            pickle.dumps([Evil(getattr(builtins, function), (code.decode(),))], protocol),
             b"R",
         )
         for protocol in (2, 4)
@@ -171,5 +171,3 @@ def hostile_pickles(marker: Path) -> dict[str, tuple[bytes, bytes]]:
         "NEXT_BUFFER": (b"\x80\x05\x97.", b"\x97"),
         "READONLY_BUFFER": (b"\x80\x05N\x98.", b"\x98"),
     }
-
-

@@ -15,10 +15,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from blobs import KEY, archive, at_w, hostile_pickles, member_at, opened, saved
+from blobs import pickled_tensor as tensor
+from blobs import pickled_tensor_v3 as tensor_v3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-# Pickles: literal rows, and pickle as the judge
+from golfbudget.artifact import open_bytes
+from golfbudget.errors import CorruptError, GolfbudgetError, LimitError, UnsupportedError
+from golfbudget.formats import pickle_reader
+from golfbudget.formats.pickle_reader import Mapped, Node, Sequenced, read_pickle
+from golfbudget.ledger import Account
+
+# Literal rows, and pickle as the judge
 
 
 def plain(node: Node) -> object:
@@ -39,7 +48,7 @@ def spans(node: Node) -> tuple[int, int, object]:
 
 
 def test_each_value_keeps_the_bytes_that_built_it() -> None:
-    # The bytes start at  0, 2, 3, 5, 6, 8, 10, 11, 13, 14, 15 and 16.
+    # The opcodes start at bytes 0, 2, 3, 5, 6, 8, 10, 11, 13, 14 and 15.
     data = (
         b"\x80\x02" + b"}" + b"q\x00" + b"(" + b"K\x07" + b"K\x08" + b"N" + b"K\x09" + b"\x85" + b"u" + b"." + b"left"
     )
@@ -55,7 +64,7 @@ PLAIN_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, derandomize=True)
 @given(value=PLAIN_VALUES, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL), rest=st.binary(max_size=4))
 def test_plain_values_of_every_protocol_are_what_pickle_wrote(value: object, protocol: int, rest: bytes) -> None:
     data = pickle.dumps(value, protocol)
@@ -72,7 +81,7 @@ def test_what_unpickling_would_import_is_only_spelled() -> None:
     assert "antigravity" not in sys.modules
 
 
-# Pickles: hostile
+# What must never run
 
 
 @pytest.mark.parametrize("name", hostile_pickles(Path("marker")))
@@ -136,17 +145,17 @@ STRUCTURE = "tensor 'w' is not described as torch describes tensors: "
 BOMB = doubled(b"%b%b\x86", 40)[2:]
 
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "a size of 4000 bytes": (at_w(pickled_tensor(shape=HUGE + b"\x85")), STRUCTURE + "shape and strides"),
-    "a stride of 4000 bytes": (at_w(pickled_tensor(strides=HUGE + b"\x85")), STRUCTURE + "shape and strides"),
-    "an offset of 4000 bytes": (at_w(pickled_tensor(first=HUGE)), STRUCTURE + "its storage or offset"),
-    "a negative offset": (at_w(pickled_tensor(first=b"J\xff\xff\xff\xff")), STRUCTURE + "its storage or offset"),
-    "a negative size": (at_w(pickled_tensor(shape=b"J\xff\xff\xff\xff\x85")), STRUCTURE + "shape and strides"),
-    "a size that is text": (at_w(pickled_tensor(shape=KEY + b"\x85")), STRUCTURE + "shape and strides"),
-    "a shape that is a number": (at_w(pickled_tensor(shape=b"K\x01")), STRUCTURE + "shape and strides"),
-    "65 dimensions": (at_w(pickled_tensor(shape=b"(" + b"K\x01" * 65 + b"t")), STRUCTURE + "shape and strides are at most 64"),
-    "fewer strides than dimensions": (at_w(pickled_tensor(strides=b")")), STRUCTURE + "it has as many strides"),
+    "a size of 4000 bytes": (at_w(tensor(shape=HUGE + b"\x85")), STRUCTURE + "shape and strides"),
+    "a stride of 4000 bytes": (at_w(tensor(strides=HUGE + b"\x85")), STRUCTURE + "shape and strides"),
+    "an offset of 4000 bytes": (at_w(tensor(first=HUGE)), STRUCTURE + "its storage or offset"),
+    "a negative offset": (at_w(tensor(first=b"J\xff\xff\xff\xff")), STRUCTURE + "its storage or offset"),
+    "a negative size": (at_w(tensor(shape=b"J\xff\xff\xff\xff\x85")), STRUCTURE + "shape and strides"),
+    "a size that is text": (at_w(tensor(shape=KEY + b"\x85")), STRUCTURE + "shape and strides"),
+    "a shape that is a number": (at_w(tensor(shape=b"K\x01")), STRUCTURE + "shape and strides"),
+    "65 dimensions": (at_w(tensor(shape=b"(" + b"K\x01" * 65 + b"t")), STRUCTURE + "shape and strides"),
+    "fewer strides than dimensions": (at_w(tensor(strides=b")")), STRUCTURE + "it has as many strides"),
     "2 ** 64 elements on four bytes": (
-        at_w(pickled_tensor(shape=b"J\xff\xff\xff\x7fq\x05h\x05J\xff\xff\xff\x7f\x87", strides=b"K\x00K\x00K\x00\x87")),
+        at_w(tensor(shape=b"J\xff\xff\xff\x7fq\x05h\x05J\xff\xff\xff\x7f\x87", strides=b"K\x00K\x00K\x00\x87")),
         STRUCTURE + "it has at most",
     ),
     "a storage that is no reference": (
@@ -154,16 +163,16 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         STRUCTURE + "its storage or offset",
     ),
     "too few arguments": (at_w(b"ctorch._utils\n_rebuild_tensor_v2\n(K\x01tR"), STRUCTURE),
-    "a storage whose key is a number": (at_w(pickled_tensor(key=HUGE)), STRUCTURE + "its storage has no type and name"),
-    "a storage whose key is a bomb": (at_w(pickled_tensor(key=BOMB)), STRUCTURE + "its storage has no type and name"),
-    "a storage whose type is a bomb": (at_w(pickled_tensor(kind=BOMB)), STRUCTURE + "its storage has no type and name"),
-    "a storage the archive lacks": (at_w(pickled_tensor(key=b"X\x01\x00\x00\x009")), "lies in storage '9', which the archive"),
+    "a storage whose key is a number": (at_w(tensor(key=HUGE)), STRUCTURE + "its storage has no type and name"),
+    "a storage whose key is a bomb": (at_w(tensor(key=BOMB)), STRUCTURE + "its storage has no type and name"),
+    "a storage whose type is a bomb": (at_w(tensor(kind=BOMB)), STRUCTURE + "its storage has no type and name"),
+    "a storage the archive lacks": (at_w(tensor(key=b"X\x01\x00\x00\x009")), "lies in storage '9', which the archive"),
     "a tensor larger than its storage": (
-        at_w(pickled_tensor(shape=b"K\x02\x85")),
+        at_w(tensor(shape=b"K\x02\x85")),
         r"tensor 'w' \[2\] float32 needs 8 bytes, its storage 'archive/data/0' at byte \d+ has 4",
     ),
     "a parameter in a parameter, 5000 times": (
-        at_w(PARAMETER * 5000 + pickled_tensor() + b"\x85R" * 5000),
+        at_w(PARAMETER * 5000 + tensor() + b"\x85R" * 5000),
         STRUCTURE + "it is wrapped more than 64 times",
     ),
     "a parameter inside itself": (
@@ -172,9 +181,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "lists nested 70 deep": (at_w(b"]" * 70 + b"a" * 69), "the pickle nests more than 64 deep"),
     "a global whose name is a bomb": (at_w(BOMB + KEY + b"\x93"), "at byte 46 is malformed near byte .* must be text"),
-    "an unknown dtype": (at_w(pickled_tensor(kind=b"ctorch\nQInt8Storage\n")), "tensor 'w' has dtype QInt8Storage"),
-    "an unknown dtype of its own": (at_w(pickled_tensor_v3("int7")), "tensor 'w' has dtype int7, which is not read yet"),
-    "a dtype without whole bytes": (at_w(pickled_tensor_v3("float6_e2m3")), "tensor 'w' has dtype float6_e2m3"),
+    "an unknown dtype": (at_w(tensor(kind=b"ctorch\nQInt8Storage\n")), "tensor 'w' has dtype QInt8Storage"),
+    "an unknown dtype of its own": (at_w(tensor_v3("int7")), "tensor 'w' has dtype int7, which is not read yet"),
+    "a dtype without whole bytes": (at_w(tensor_v3("float6_e2m3")), "tensor 'w' has dtype float6_e2m3"),
     "a dict without a value": (b"\x80\x02}(K\x01u.", "at byte 46 cannot be read past byte 52: a key has no value"),
     "a value where a mark should be": (b"\x80\x02K\x01t.", "is malformed near byte 50"),
     "a mark where a value should be": (b"\x80\x02(\x85.", "a value was expected, found a mark"),
@@ -216,7 +225,7 @@ def test_names_that_no_report_could_print_are_spelled_otherwise() -> None:
     surrogate = b"X\x03\x00\x00\x00\xed\xa0\x80"
     long = b"X" + struct.pack("<I", 9000) + b"k" * 9000
     text = b"\x80\x02}(" + b"".join(
-        key + pickled_tensor() for key in (HUGE, surrogate, long, b"X\x01\x00\x00\x001", b"K\x01", b")", b"]")
+        key + tensor() for key in (HUGE, surrogate, long, b"X\x01\x00\x00\x001", b"K\x01", b")", b"]")
     )
     (stored,) = opened(archive(text + b"u.", {"0": b"abcd"})).contents.tensors
     assert (stored.name, *stored.aliases) == ("?", r"\ud800", "k" * 512 + "…", "1", "1#2", "?#2", "?#3")
@@ -227,7 +236,7 @@ def test_long_names_and_many_views_take_time_in_proportion() -> None:
     begin = time.perf_counter()
     opened(archive(b"\x80\x02}" + key + b"](" + b"N" * 2000 + b"es."))
     names = (b"X\x05\x00\x00\x00%05d" % number for number in range(2000))
-    views = b"".join(name + pickled_tensor(first=b"M" + struct.pack("<H", at)) for at, name in enumerate(names))
+    views = b"".join(name + tensor(first=b"M" + struct.pack("<H", at)) for at, name in enumerate(names))
     opened(archive(b"\x80\x02}(" + views + b"u.", {"0": bytes(8000)}))
     encoded = (
         b"c_codecs\nencode\nq\x000"
@@ -247,8 +256,8 @@ def test_a_pickle_of_more_opcodes_than_memory_allows_is_refused(monkeypatch: pyt
         open_bytes(archive(b"\x80\x02" + b"N0" * 1000 + b"N.", method=zipfile.ZIP_DEFLATED), name="m.pt")
 
 
-@settings(max_examples=150)
-@given(text=st.binary(max_size=60), prefix=st.sampled_from([b"", b"\x80\x02}(X\x01\x00\x00\x00w" + pickled_tensor()]))
+@settings(max_examples=150, derandomize=True)
+@given(text=st.binary(max_size=60), prefix=st.sampled_from([b"", b"\x80\x02}(X\x01\x00\x00\x00w" + tensor()]))
 def test_any_bytes_as_the_pickle_give_contents_or_an_error_that_names_the_file(text: bytes, prefix: bytes) -> None:
     try:
         opened(archive(prefix + text, {"0": b"abcd"}))
@@ -256,15 +265,13 @@ def test_any_bytes_as_the_pickle_give_contents_or_an_error_that_names_the_file(t
         assert str(error).startswith("m.pt: ")  # noqa: PT017
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, derandomize=True)
 @given(st.data())
 def test_a_changed_pickle_with_a_right_checksum_gives_contents_or_an_error(data: st.DataObject) -> None:
-    text = bytearray(b"\x80\x02}(X\x01\x00\x00\x00w" + pickled_tensor() + b"X\x01\x00\x00\x00vh\x00]h\x00au.")
+    text = bytearray(b"\x80\x02}(X\x01\x00\x00\x00w" + tensor() + b"X\x01\x00\x00\x00vh\x00]h\x00au.")
     for at in data.draw(st.lists(st.integers(0, len(text) - 1), min_size=1, max_size=3)):
         text[at] = data.draw(st.sampled_from(b"()}]tuseaRQq\x00h\x85\x86\x80K\x01.0X") | st.integers(0, 255))
     try:
         opened(archive(bytes(text), {"0": b"abcd"}))
     except GolfbudgetError as error:
         assert str(error).startswith("m.pt: ")  # noqa: PT017
-
-

@@ -6,11 +6,7 @@ Hostile pickles are written here and never loaded.
 from __future__ import annotations
 
 import io
-import pickle
-import re
 import struct
-import sys
-import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -18,28 +14,28 @@ from pathlib import Path
 
 import pytest
 import torch
+from blobs import archive, at_w, member_at, opened, pickled_tensor_v3, rewritten, saved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from golfbudget.artifact import Artifact, open_bytes
-from golfbudget.errors import CorruptError, GolfbudgetError, LimitError, UnsupportedError
-from golfbudget.formats import StoredTensor, pickle_reader
+from golfbudget.errors import CorruptError, UnsupportedError
+from golfbudget.formats import StoredTensor
 from golfbudget.formats.base import DTYPE_BITS
-from golfbudget.formats.pickle_reader import Mapped, Node, Sequenced, read_pickle
 from golfbudget.formats.zip_directory import read_directory
 from golfbudget.ledger import Account, Role
 from golfbudget.recipe.state import read_tensors
 from golfbudget.roles import assign, load_roles
 
 
-def named(value: object, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a loaded value under the name the reader must give it."""
+def named(value: object, path: str = "", inside: tuple[int, ...] = ()) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a loaded value, which may hold itself, under the name the reader must give it."""
     if isinstance(value, Tensor):
         yield path or "[tensor]", value
-    elif isinstance(value, (dict, list, tuple)):
+    elif isinstance(value, (dict, list, tuple)) and id(value) not in inside:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from named(item, f"{path}/{key}" if path else str(key))
+            yield from named(item, f"{path}/{key}" if path else str(key), (*inside, id(value)))
 
 
 def window(tensor: Tensor) -> tuple[object, ...]:
@@ -104,7 +100,7 @@ VALUES: dict[str, Callable[[], object]] = {
     },
     "the state dict of a module": lambda: Tiny().state_dict(),
     "an OrderedDict": lambda: OrderedDict(a=torch.randn(2, 2), b=torch.randn(1)),
-    "parameters": lambda: {"p": nn.Parameter(torch.randn(2, 2)), "q": nn.Parameter(torch.ones(3), requires_grad=False)},
+    "parameters": lambda: {"p": nn.Parameter(torch.randn(2)), "q": nn.Parameter(torch.ones(3), requires_grad=False)},
     "an optimizer's state": lambda: {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.randn(4)}}, "lr": 1e-3},
     "scalars and empty tensors": lambda: {"s": torch.tensor(3.5), "e": torch.empty(0), "f": torch.empty(2, 0, 3)},
     "empty views of a tensor that is stored": lambda: {"w": (w := torch.randn(5)), "e": w[2:2], "f": w[5:5]},
@@ -115,9 +111,9 @@ VALUES: dict[str, Callable[[], object]] = {
     "halves of one storage": halves,
     "overlapping views": lambda: {"a": (w := torch.arange(9.0))[:6], "b": w[3:], "c": w[4:5], "d": w},
     "an expanded view": lambda: {"x": torch.arange(3.0)[:, None].expand(3, 4)},
-    "the same bytes as two dtypes": lambda: {"f": (w := torch.ones(4).view(torch.float8_e5m2)), "i": w.view(torch.uint16)},
+    "bytes of two dtypes": lambda: {"f": (w := torch.ones(4).view(torch.uint16)), "i": w.view(torch.float8_e5m2)},
     "names that are not ASCII": lambda: {"é/日": torch.randn(1), "🏌": {"": torch.randn(2)}},
-    "keys that are not text": lambda: {0: torch.randn(1), 1.5: torch.randn(2), None: torch.ones(3), b"k": torch.ones(4)},
+    "other keys": lambda: {0: torch.randn(1), 1.5: torch.randn(2), None: torch.ones(3), b"k": torch.ones(4)},
     "a tensor by itself": lambda: torch.randn(4, 2),
     "a list of tensors": lambda: [torch.randn(1), torch.randn(2)],
     "a dict that holds itself": recursive,
@@ -127,7 +123,7 @@ DTYPES = [getattr(torch, name) for name in DTYPE_BITS if hasattr(torch, name)]
 
 
 def check_against_torch(data: bytes, artifact: Artifact) -> None:
-    expected = dict(_once(torch.load(io.BytesIO(data), weights_only=True)))
+    expected = dict(named(torch.load(io.BytesIO(data), weights_only=True)))
     stored = {tensor.name: tensor for tensor in artifact.contents.tensors}
     groups: dict[tuple[object, ...], list[str]] = {}
     for name, tensor in expected.items():
@@ -138,13 +134,6 @@ def check_against_torch(data: bytes, artifact: Artifact) -> None:
     for name, found in stored.items():
         check_tensor(found, expected[name])
         assert raw(loaded[name]) == raw(expected[name])
-
-
-def _once(value: object) -> Iterator[tuple[str, Tensor]]:
-    """As `named`, for a value that may hold itself under the key `again`."""
-    if isinstance(value, dict) and value.get("again") is value:
-        value = {key: item for key, item in value.items() if key != "again"}
-    return named(value)
 
 
 def check_tensor(tensor: StoredTensor, expected: Tensor) -> None:
@@ -195,7 +184,7 @@ def views(draw: st.DrawFn) -> dict[str, Tensor]:
     return made or {"v": base}
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, derandomize=True)
 @given(views())
 def test_each_byte_of_a_shared_storage_goes_to_the_earliest_view_that_spans_it(value: dict[str, Tensor]) -> None:
     data = saved(value)
