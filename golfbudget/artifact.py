@@ -12,7 +12,7 @@ from pathlib import Path
 
 from golfbudget import codecs, formats
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Method, Sniff
-from golfbudget.errors import CorruptError, GolfbudgetError, UsageError
+from golfbudget.errors import CorruptError, UsageError
 from golfbudget.formats import Contents, Region
 from golfbudget.ledger import Account, apportion
 
@@ -21,6 +21,8 @@ MODEL_SUFFIXES = (".safetensors", ".ptz", ".pt", ".pth", ".bin", ".npz")
 _DEEPEST = 4
 #: A weak signature whose stream yields this much before it fails was no coincidence.
 _CONVINCING = 64
+#: Decoded bytes by which a container is recognised where the codec has no signature.
+_HEAD = 16
 OPAQUE = "opaque"
 
 
@@ -112,7 +114,9 @@ def open_bytes(data: Buffer, *, name: str, as_format: str | None = None, limit: 
     while contents is None:
         contents = _contents(inner, where=where, forced=forced)
         if contents is None and (forced is None or forced.name != OPAQUE) and len(streams) < _DEEPEST:
-            stream = _decode(inner, where=where, limit=limit)
+            # The limit is on all layers together: every decoded one is held at once.
+            left = limit - sum(len(stream.decoded) for stream in streams)
+            stream = _decode(inner, where=where, limit=left)
             if stream is not None:
                 streams.append(stream)
                 inner, where = stream.decoded, f"{where} (inside {stream.codec.name})"
@@ -154,29 +158,19 @@ def _decode(data: Buffer, *, where: str, limit: int) -> codecs.Stream | None:
     """Decode by the codec whose signature matches, or by a weaker candidate that works; None when there is none."""
     head = bytes(data[:32])
     claims = {codec: codec.sniff(head) for codec in codecs.registered().values()}
-    for codec, sniff in claims.items():
-        if sniff is Sniff.SURE:
+    for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.SURE):
+        return codecs.decode(codec, data, where=where, limit=limit)
+    for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.MAYBE):
+        try:
             return codecs.decode(codec, data, where=where, limit=limit)
-    for codec, sniff in claims.items():
-        if sniff is Sniff.MAYBE:
-            try:
-                stream = codecs.decode(codec, data, where=where, limit=limit)
-            except CorruptError as error:
-                if codec.name != "brotli" and error.progress >= _CONVINCING:
-                    raise
-                continue
-            except GolfbudgetError:
-                if codec.name != "brotli":
-                    raise
-                continue
-            if codec.name != "brotli" or _known(stream.decoded):
-                return stream
+        except CorruptError as error:
+            if error.progress >= _CONVINCING:
+                raise
+    for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.UNSIGNED):
+        first = codecs.beginning(codec, data, _HEAD)
+        if any(known.begins(first) for known in formats.registered().values()):
+            return codecs.decode(codec, data, where=where, limit=limit)
     return None
-
-
-def _known(data: Buffer) -> bool:
-    """Whether a known container starts here: what brotli, which has no signature, needs to be believed."""
-    return any(known.sniff(data) is Sniff.SURE for known in formats.registered().values())
 
 
 def _codec_layers(streams: list[codecs.Stream]) -> list[Layer]:

@@ -42,10 +42,10 @@ def parse_size(text: str) -> int:
     >>> parse_size("16MB"), parse_size("16 MiB"), parse_size("1.5kB")
     (16000000, 16777216, 1500)
     """
-    found = re.fullmatch(r"(\d[\d_,]*)(?:\.(\d+))?\s*([A-Za-z]*)", text.strip())
+    found = re.fullmatch(r"(\d[\d_,]{0,30})(?:\.(\d{1,30}))?\s*([A-Za-z]{0,3})", text.strip(), re.ASCII)
     unit = _UNITS.get(found[3].upper()) if found else None
     if found is None or unit is None:
-        raise UsageError(f"{text!r} is no size; write 16000000, 16MB (decimal) or 16MiB (binary)")
+        raise UsageError(f"{text[:80]!r} is no size; write 16000000, 16MB (decimal) or 16MiB (binary)")
     whole = int(re.sub(r"[_,]", "", found[1])) * unit
     if found[2] is None:
         return whole
@@ -57,10 +57,13 @@ def parse_size(text: str) -> int:
 
 def code_size(text: str) -> int:
     """Bytes of code from a file that exists, or from a size."""
-    path = Path(text)
-    if path.is_file():
-        return path.stat().st_size
+    try:
+        path = Path(text)
+        if path.is_file():
+            return path.stat().st_size
+    except (OSError, ValueError):
+        pass  # Not a name that a file can have: then it must be a size.
     try:
         return parse_size(text)
     except UsageError:
-        raise UsageError(f"--code {text}: neither a file that exists nor a size such as 48000 or 48kB") from None
+        raise UsageError(f"--code {text[:80]}: neither a file that exists nor a size such as 48000 or 48kB") from None

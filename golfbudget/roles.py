@@ -125,7 +125,8 @@ def assign(artifact: Artifact, roles: Roles) -> Assignment:
                 )
             )
             continue
-        entries.append(_overhead(region, bits, roles, role_of, artifact.contents.values))
+        served = _served(region.name, roles, role_of, tensors)
+        entries.append(_overhead(region, bits, served, role_of, artifact.contents.values))
     entries += [
         Entry(
             owner=frame.label,
@@ -140,10 +141,9 @@ def assign(artifact: Artifact, roles: Roles) -> Assignment:
 
 
 def _overhead(
-    region: Region, bits: int, roles: Roles, role_of: Mapping[str, Role], values: Mapping[str, object]
+    region: Region, bits: int, owner: str | None, role_of: Mapping[str, Role], values: Mapping[str, object]
 ) -> Entry:
     """An entry for bytes that are no tensor's data: charged to the tensor they serve where there is one."""
-    owner = _served(region.name, roles, role_of)
     if owner is None:
         role = Role.UNASSIGNED if region.account is Account.UNMAPPED else Role.SHARED
         label = region.label or f"[{region.name}]"
@@ -161,10 +161,12 @@ def _overhead(
     )
 
 
-def _served(path: str | None, roles: Roles, known: Mapping[str, Role]) -> str | None:
+def _served(
+    path: str | None, roles: Roles, known: Mapping[str, Role], stored: Mapping[str, StoredTensor]
+) -> str | None:
     """The owner that a stored path, or the nearest path above it, belongs to."""
     while path:
-        owner = path if path in known else roles.owner_of(path, ())[0]
+        owner = path if path in known else roles.owner_of(path, stored)[0]
         if owner in known:
             return owner
         path = path.rpartition("/")[0]

@@ -113,6 +113,13 @@ def test_a_scale_needs_its_matrix_beside_it() -> None:
     assert ("bigram.scale", Account.WEIGHTS) in accounts
 
 
+def test_the_overhead_of_a_scale_belongs_to_its_matrix_too() -> None:
+    entries = assigned({"w": {"a.q": weight(), "a.scale": torch.ones(4)}, "m": {"a": "int6"}}).ledger.entries
+    assert not [e for e in entries if e.owner != "a" and not e.owner.startswith("[")]
+    # Local header, descriptor and directory record of both storages, and their pickle items.
+    assert len([e for e in entries if e.owner == "a" and e.account is Account.CONTAINER]) >= 8
+
+
 @given(st.lists(st.sampled_from(["tok_emb.weight", "lm_head.weight", "blocks.0.w", "x", "vocab_bias"]), unique=True))
 def test_assigning_roles_moves_no_byte(names: list[str]) -> None:
     artifact = saved({name: torch.zeros(3, 2) for name in names})

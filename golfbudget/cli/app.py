@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import click
@@ -58,6 +59,10 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run with the given arguments; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that cannot show a character gets its escape, not a traceback.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
@@ -79,6 +84,6 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    line = " ".join(message.split())
+    line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
     sys.stderr.write(f"golfbudget: error: {line}\n")
     return TROUBLE

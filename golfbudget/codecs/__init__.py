@@ -6,7 +6,7 @@ which has none, last.
 
 from golfbudget.codecs import deflate, lzma_, bz2_, zstd, brotli_, none  # noqa: F401, I001  (registry order)
 from golfbudget.codecs.base import Buffer, Codec, Method, Sniff, get, registered
-from golfbudget.codecs.stream import DECODED_LIMIT, Costs, Stream, attribute, decode
+from golfbudget.codecs.stream import DECODED_LIMIT, Costs, Stream, attribute, beginning, decode
 
 __all__ = [
     "DECODED_LIMIT",
@@ -17,6 +17,7 @@ __all__ = [
     "Sniff",
     "Stream",
     "attribute",
+    "beginning",
     "decode",
     "get",
     "registered",

@@ -19,10 +19,12 @@ class Sniff(IntEnum):
     """How strongly the first bytes claim a codec."""
 
     NO = 0
+    #: There is no signature to go by: what it decodes to must begin like a known container.
+    UNSIGNED = 1
     #: Worth a try; failing to decode means it was something else.
-    MAYBE = 1
+    MAYBE = 2
     #: The bytes claim it; failing to decode means they are corrupt.
-    SURE = 2
+    SURE = 3
 
 
 class Method(StrEnum):

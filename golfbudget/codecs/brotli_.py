@@ -53,7 +53,7 @@ class Brotli:
     failures = (CorruptError,)
 
     def sniff(self, head: bytes) -> Sniff:
-        return Sniff.MAYBE if head else Sniff.NO
+        return Sniff.UNSIGNED if head else Sniff.NO
 
     def header_length(self, data: Buffer, start: int) -> int:
         return 0

@@ -150,6 +150,21 @@ def _outputs(decoder: Decoder, chunk: bytes) -> Iterator[bytes]:
         yield decoder.feed(b"")
 
 
+def beginning(codec: Codec, data: Buffer, count: int) -> bytes:
+    """The first `count` decoded bytes, or as many as come before the stream ends or fails."""
+    decoder, decoded, at = codec.decoder(), b"", 0
+    try:
+        while len(decoded) < count and at < len(data) and not decoder.finished:
+            for piece in _outputs(decoder, bytes(data[at : at + _SHORTEST_FEED])):
+                decoded += piece[:count]
+                if len(decoded) >= count:
+                    break
+            at += _SHORTEST_FEED
+    except codec.failures:
+        pass
+    return decoded[:count]
+
+
 def attribute(stream: Stream, boundaries: Sequence[int]) -> Costs:
     """What each range between consecutive boundaries costs, in stored bits.
 

@@ -21,6 +21,10 @@ DTYPE_BITS: Mapping[str, int] = {
 }  # fmt: skip
 
 
+#: Key of `Contents.values` for the byte order a container states, which no tensor name can be.
+BYTE_ORDER = "[byteorder]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """Bytes of a container, explained: `name` is the stored name they serve, None when they serve the whole file.
@@ -99,6 +103,9 @@ class Format(Protocol):
 
     def sniff(self, data: Buffer) -> Sniff:
         """Judge by content; cheap."""
+
+    def begins(self, head: bytes) -> bool:
+        """Whether a file of this format could begin with these bytes (at least 16 where there are as many)."""
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
         """Explain every byte, or None when the grammar holds but the file is of another kind.

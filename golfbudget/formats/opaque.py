@@ -17,6 +17,9 @@ class Opaque:
     def sniff(self, data: Buffer) -> Sniff:
         return Sniff.MAYBE
 
+    def begins(self, head: bytes) -> bool:
+        return False
+
     def read(self, data: Buffer, *, where: str) -> Contents | None:
         region = Region(span=Span(0, len(data)), account=Account.UNMAPPED, label="[opaque]")
         return Contents(format=self.name, regions=(region,))

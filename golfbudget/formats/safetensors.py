@@ -52,6 +52,9 @@ class Safetensors:
         header = int.from_bytes(data[:_LENGTH], "little")
         return Sniff.SURE if 2 <= header <= min(len(data) - _LENGTH, HEADER_LIMIT) else Sniff.NO
 
+    def begins(self, head: bytes) -> bool:
+        return head[_LENGTH : _LENGTH + 1] == b"{" and int.from_bytes(head[:_LENGTH], "little") <= HEADER_LIMIT
+
     def read(self, data: Buffer, *, where: str) -> Contents | None:
         if len(data) < _LENGTH:
             raise CorruptError(

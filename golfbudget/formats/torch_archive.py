@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError
-from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor
+from golfbudget.formats.base import BYTE_ORDER, DTYPE_BITS, Contents, Region, StoredTensor
 from golfbudget.formats.pickle_reader import Call, Global, Mapped, Node, Persistent, Sequenced, read_pickle
 from golfbudget.formats.zip_directory import DEFLATED, STORED, ZipMember, read_directory
 from golfbudget.ledger import Account, Span
@@ -77,7 +77,7 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
     if len(pickles) != 1:
         return None
     root = pickles[0].name[: -len("data.pkl")]
-    raw = _pickle_bytes(data, pickles[0], where)
+    raw = _member_bytes(data, pickles[0], where)
     top, length = read_pickle(raw, where=where, offset=pickles[0].data.start)
     found = _Found()
     _walk(top, _ALONE, 0, found, set(), where, Span(0, length))
@@ -88,6 +88,8 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
         views_of.setdefault(view.key, []).append(view)
     regions: list[Region] = []
     for member in directory.members:
+        if member.name == f"{root}byteorder" and member.decoded_length < 16:
+            found.values[BYTE_ORDER] = _member_bytes(data, member, where).decode("ascii", "backslashreplace")
         key = member.name.removeprefix(f"{root}data/")
         if storages.get(key) is member:
             regions += _storage_regions(member, views_of.get(key, []))
@@ -107,7 +109,7 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
     )
 
 
-def _pickle_bytes(data: Buffer, member: ZipMember, where: str) -> bytes:
+def _member_bytes(data: Buffer, member: ZipMember, where: str) -> bytes:
     if member.decoded_length > _PICKLE_LIMIT:
         raise LimitError(
             f"{where}: {member.name!r} at byte {member.data.start} claims {member.decoded_length} bytes, at most "

@@ -20,6 +20,9 @@ class TorchZip:
     def sniff(self, data: Buffer) -> Sniff:
         return Sniff.SURE if bytes(data[:4]) == _SIGNATURE else Sniff.NO
 
+    def begins(self, head: bytes) -> bool:
+        return head[:4] == _SIGNATURE
+
     def read(self, data: Buffer, *, where: str) -> Contents | None:
         if bytes(data[:2]) in _PICKLES:
             raise UnsupportedError(

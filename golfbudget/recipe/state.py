@@ -7,14 +7,16 @@ from torch import Tensor
 
 from golfbudget.artifact import Artifact
 from golfbudget.errors import UnsupportedError, UsageError
-from golfbudget.formats import StoredTensor
+from golfbudget.formats import BYTE_ORDER, StoredTensor
 
 #: Keys under which training scripts wrap a model's tensors, in the order in which one is chosen.
 WRAPPERS = ("model_state_dict", "state_dict", "model", "module", "weights")
 
 
 def read_tensors(artifact: Artifact) -> dict[str, Tensor]:
-    """Every stored tensor by its stored name, in file order."""
+    """Every stored tensor by its stored name, in file order; `UnsupportedError` for what torch cannot hold here."""
+    if artifact.contents.values.get(BYTE_ORDER) == "big":
+        raise UnsupportedError(f"{artifact.path}: the tensors are big-endian, and planning reads little-endian ones")
     return {tensor.name: _read(artifact, tensor) for tensor in artifact.contents.tensors}
 
 

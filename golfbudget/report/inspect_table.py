@@ -10,7 +10,7 @@ from golfbudget.artifact import Layer
 from golfbudget.inspection import Inspection
 from golfbudget.ledger import Account, Entry, Role
 from golfbudget.report.numbers import count, human, percent, ratio
-from golfbudget.report.tables import facts, table
+from golfbudget.report.tables import facts, printable, table
 from golfbudget.rollup import Totals, roll_up, total
 
 _AMOUNTS = ("parameters", "decoded\nbytes", "stored\nbytes", "bits per\nparameter", "share\nof file", "share\nof cap")
@@ -38,7 +38,7 @@ _Row = tuple[tuple[str, ...], Totals, str]
 def _table(inspection: Inspection, headings: tuple[str, ...], rows: list[_Row], *, whole: str) -> Table:
     made = table((*headings, *_AMOUNTS), left=len(headings))
     for labels, totals, style in rows:
-        made.add_row(*labels, *_amounts(totals, inspection), style=style)
+        made.add_row(*map(printable, labels), *_amounts(totals, inspection), style=style)
     made.add_section()
     everything = total(roll_up(inspection.assignment.ledger, lambda _: None).values())
     made.add_row(whole, *([""] * (len(headings) - 1)), *_amounts(everything, inspection), style="bold")

@@ -10,7 +10,7 @@ from golfbudget.plan.results import Evidence, Plan, Quality, Trial
 from golfbudget.plan.verdict import TOLERANCE
 from golfbudget.report.inspect_table import cap_facts, role_table
 from golfbudget.report.numbers import count, human, signed
-from golfbudget.report.tables import facts, table
+from golfbudget.report.tables import facts, printable, table
 
 #: A terminal narrower than this gets the candidates without evidence and price.
 _ALL_COLUMNS = 100
@@ -124,7 +124,7 @@ def _worst(plan: Plan) -> str | None:
     if row is None:
         return None
     place = f"row {row.row} of {row.owner} in {trial.candidate.name}"
-    return f"worst row that passed: {place}, error {error:.2g} of its energy"
+    return f"worst row that passed: {printable(place)}, error {error:.2g} of its energy"
 
 
 def _answers(plan: Plan) -> list[RenderableType]:
@@ -133,8 +133,8 @@ def _answers(plan: Plan) -> list[RenderableType]:
     margin = "" if verdict.margin_bytes is None else f" by {count(verdict.margin_bytes)} bytes"
     evidence = "" if verdict.evidence is None else f" ({verdict.evidence})"
     answers.append(Text(f"verdict: {verdict.winner}{margin}{evidence}", style="bold"))
-    answers += [Padding(Text(f"- {reason}"), (0, 0, 0, 2), expand=False) for reason in verdict.reasons]
+    answers += [Padding(Text(f"- {printable(reason)}"), (0, 0, 0, 2), expand=False) for reason in verdict.reasons]
     margin = "" if plan.vq.margin_bytes is None else f" (margin {signed(plan.vq.margin_bytes)} bytes)"
     answers.append(Text(f"does a VQ-Logits head win? {plan.vq.answer}{margin}", style="bold"))
-    answers.append(Padding(Text(f"- {plan.vq.reason}"), (0, 0, 0, 2), expand=False))
+    answers.append(Padding(Text(f"- {printable(plan.vq.reason)}"), (0, 0, 0, 2), expand=False))
     return answers

@@ -56,7 +56,12 @@ def table(headings: Sequence[str], *, left: int = 1) -> Table:
     return made
 
 
+def printable(text: str) -> str:
+    """Text from a file, with everything that could steer a terminal or break a line escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def facts(rows: Sequence[tuple[str, str]]) -> Text:
     """Aligned `label  value` lines."""
     width = max(len(label) for label, _ in rows)
-    return Text("\n".join(f"{label:<{width}}  {value}" for label, value in rows))
+    return Text("\n".join(f"{label:<{width}}  {printable(value)}" for label, value in rows))
