@@ -4,30 +4,8 @@ from __future__ import annotations
 
 import bz2
 
-from golfbudget.codecs.base import PIECE, Buffer, Decoder, Method, Sniff, register
-
-
-class _Bz2Decoder:
-    def __init__(self) -> None:
-        self._bz2 = bz2.BZ2Decompressor()
-        self._full = False
-
-    def feed(self, data: bytes) -> bytes:
-        out = self._bz2.decompress(data, PIECE)
-        self._full = len(out) == PIECE
-        return out
-
-    @property
-    def drained(self) -> bool:
-        return self.finished or (self._bz2.needs_input and not self._full)
-
-    @property
-    def finished(self) -> bool:
-        return self._bz2.eof
-
-    @property
-    def unused(self) -> int:
-        return len(self._bz2.unused_data)
+from golfbudget.codecs.base import Buffer, Decoder, Method, Sniff, register
+from golfbudget.codecs.standard import StandardDecoder
 
 
 @register
@@ -52,7 +30,7 @@ class Bz2:
         return 4
 
     def decoder(self) -> Decoder:
-        return _Bz2Decoder()
+        return StandardDecoder(bz2.BZ2Decompressor())
 
     def encode(self, data: Buffer, level: int) -> bytes:
         return bz2.compress(data, level)

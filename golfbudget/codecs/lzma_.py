@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import lzma
 
-from golfbudget.codecs.base import PIECE, Buffer, Decoder, Method, Sniff, register
+from golfbudget.codecs.base import Buffer, Decoder, Method, Sniff, register
+from golfbudget.codecs.standard import StandardDecoder
 
 #: Largest dictionary memory a stream may ask for; preset 9 needs 65 MiB.
 MEMORY_LIMIT = 1 << 30
 _STREAM_HEADER = 12
 
 
-class _LzmaDecoder:
-    def __init__(self, container: int) -> None:
-        self._lzma = lzma.LZMADecompressor(format=container, memlimit=MEMORY_LIMIT)
-        self._full = False
-
-    def feed(self, data: bytes) -> bytes:
-        out = self._lzma.decompress(data, PIECE)
-        self._full = len(out) == PIECE
-        return out
-
-    @property
-    def drained(self) -> bool:
-        return self.finished or (self._lzma.needs_input and not self._full)
-
-    @property
-    def finished(self) -> bool:
-        return self._lzma.eof
-
-    @property
-    def unused(self) -> int:
-        return len(self._lzma.unused_data)
+def _decoder(container: int) -> Decoder:
+    return StandardDecoder(lzma.LZMADecompressor(format=container, memlimit=MEMORY_LIMIT))
 
 
 @register
@@ -54,7 +36,7 @@ class Xz:
         return _STREAM_HEADER + (4 * (size + 1) if size else 0)
 
     def decoder(self) -> Decoder:
-        return _LzmaDecoder(lzma.FORMAT_XZ)
+        return _decoder(lzma.FORMAT_XZ)
 
     def encode(self, data: Buffer, level: int) -> bytes:
         return lzma.compress(data, preset=level)
@@ -85,7 +67,7 @@ class Lzma:
         return 13
 
     def decoder(self) -> Decoder:
-        return _LzmaDecoder(lzma.FORMAT_ALONE)
+        return _decoder(lzma.FORMAT_ALONE)
 
     def encode(self, data: Buffer, level: int) -> bytes:
         return lzma.compress(data, format=lzma.FORMAT_ALONE, preset=level)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import math
 import platform
 import sysconfig
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -64,26 +64,25 @@ def train_tokenizer(text: str, out: Path) -> None:
     """A SentencePiece BPE model with byte fallback whose pieces are exactly their own bytes."""
     import sentencepiece
 
-    with tempfile.TemporaryDirectory() as folder:
-        prefix = Path(folder) / "tokenizer"
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(text.split("\n")),
-            model_prefix=str(prefix),
-            model_type="bpe",
-            vocab_size=SHAPE.vocab,
-            byte_fallback=True,
-            character_coverage=0.9999,
-            normalization_rule_name="identity",
-            add_dummy_prefix=False,
-            remove_extra_whitespaces=False,
-            allow_whitespace_only_pieces=True,
-            split_digits=True,
-            bos_id=-1,
-            eos_id=-1,
-            num_threads=1,
-            minloglevel=2,
-        )
-        out.write_bytes(prefix.with_suffix(".model").read_bytes())
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(text.split("\n")),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=SHAPE.vocab,
+        byte_fallback=True,
+        character_coverage=0.9999,
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
+        split_digits=True,
+        bos_id=-1,
+        eos_id=-1,
+        num_threads=1,
+        minloglevel=2,
+    )
+    out.write_bytes(model.getvalue())
 
 
 def encode(text: str, tokenizer: Path) -> tuple[Tokens, NDArray[np.uint8]]:
