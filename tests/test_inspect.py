@@ -154,6 +154,8 @@ def test_help_of_every_command_has_an_example(golfbudget: Run) -> None:
         assert command in listing.stdout
         text = golfbudget(command, "--help").stdout
         assert f"golfbudget {command}" in text.split("Example", 1)[1]
+        for line in text.partition("Arguments:")[2].partition("\n\n")[0].splitlines()[1:]:
+            assert len(line.replace("[required]", "").split()) > 3, line
 
 
 def test_version_and_no_arguments(golfbudget: Run) -> None:
