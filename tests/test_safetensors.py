@@ -294,7 +294,10 @@ REFUSALS: dict[str, tuple[bytes, str]] = {
         file('{"w":{"dtype":"I8","dtype":"I8","shape":[3],"data_offsets":[0,3]}}', b"abc"),
         "a key stands twice in one record",
     ),
-    "a record that is no object": (file('{"w":[1]}'), r"tensor 'w' \(record at byte 9\): expected an object with dtype"),
+    "a record that is no object": (
+        file('{"w":[1]}'),
+        r"tensor 'w' \(record at byte 9\): expected an object with dtype",
+    ),
     "a record without a shape": (file('{"w":{"dtype":"I8","data_offsets":[0,3]}}', b"abc"), "expected an object with"),
     "an unknown dtype": (file("{" + record('"I9"') + "}", b"abc"), "unknown dtype 'I9'; known: BOOL, U8"),
     "a dtype that is a list": (file("{" + record("[]") + "}", b"abc"), r"unknown dtype \[\]"),
