@@ -61,10 +61,11 @@ LITERALS: dict[str, tuple[bytes, list[Row]]] = {
         ],
     ),
     "padding, metadata, an empty tensor, and data in another order than the header": (
-        b"\xc1\0\0\0\0\0\0\0"
-        b'{"__metadata__":{"k":"v"}, "b":{"dtype":"F16","shape":[1,2],"data_offsets":[2,6]},'
-        b'"e":{"dtype":"F32","shape":[0,9],"data_offsets":[2,2]},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}'
-        b"    aabbbb",
+        b"\xc1"
+        + bytes(7)
+        + b'{"__metadata__":{"k":"v"}, "b":{"dtype":"F16","shape":[1,2],"data_offsets":[2,6]},'
+        + b'"e":{"dtype":"F32","shape":[0,9],"data_offsets":[2,2]},'
+        + b'"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}    aabbbb',
         [
             (0, 8, None, "[header length]", False),
             (8, 9, None, "[header]", False),
@@ -82,22 +83,23 @@ LITERALS: dict[str, tuple[bytes, list[Row]]] = {
         ],
     ),
     "names whose characters take two, three and four bytes, and one that is escaped": (
-        b"\x9e\0\0\0\0\0\0\0{"
-        b'"\xc3\xa9\xe6\x97\xa5":{"dtype":"BOOL","shape":[],"data_offsets":[0,1]},'
-        b'"\xf0\x9f\x8f\x8c":{"dtype":"I8","shape":[1],"data_offsets":[1,2]},'
-        b'"\\u0041":{"dtype":"U8","shape":[],"data_offsets":[2,3]}}xyz',
+        b"\xa9"
+        + bytes(7)
+        + b'{"\xc3\xa9\xe6\x97\xa5":{"dtype":"BOOL","shape":[],"data_offsets":[0,1]},'
+        + b'"\xf0\x9f\x8f\x8c":{"dtype":"I8","shape":[1],"data_offsets":[1,2]},'
+        + b'"\\u0041":{"dtype":"U8","shape":[],"data_offsets":[2,3]}}xyz',
         [
             (0, 8, None, "[header length]", False),
             (8, 9, None, "[header]", False),
-            (9, 64, "é日", "[metadata]", False),
-            (64, 65, None, "[header]", False),
-            (65, 119, "🏌", "[metadata]", False),
-            (119, 120, None, "[header]", False),
-            (120, 174, "A", "[metadata]", False),
-            (174, 175, None, "[header]", False),
-            (175, 176, "é日", "", True),
-            (176, 177, "🏌", "", True),
-            (177, 178, "A", "", True),
+            (9, 65, "é日", "[metadata]", False),
+            (65, 66, None, "[header]", False),
+            (66, 120, "🏌", "[metadata]", False),
+            (120, 121, None, "[header]", False),
+            (121, 176, "A", "[metadata]", False),
+            (176, 177, None, "[header]", False),
+            (177, 178, "é日", "", True),
+            (178, 179, "🏌", "", True),
+            (179, 180, "A", "", True),
         ],
     ),
 }
@@ -116,13 +118,14 @@ def test_metadata_is_kept_as_values_and_is_no_tensor() -> None:
 
 
 def test_the_ledger_charges_a_record_to_its_tensor_and_the_rest_to_everybody() -> None:
-    header = '{"lm_head.weight":{"dtype":"I8","shape":[2,2],"data_offsets":[0,4]},"x":{"dtype":"I8","shape":[],"data_offsets":[4,5]}}'
+    own = record(name='"lm_head.weight"', shape="[2,2]", offsets="[0,4]")
+    other = record(name='"x"', shape="[]", offsets="[4,5]")
+    header = "{" + own + "," + other + "}"
     artifact = open_bytes(file(header, b"abcde"), name="m.safetensors")
     entries = assign(artifact, load_roles()).ledger.entries
-    record = header.index(',"x"') - 1
     head = [(e.role, e.account, e.decoded_bytes, e.stored_bits) for e in entries if e.owner == "lm_head.weight"]
     assert head == [
-        (Role.HEAD, Account.CONTAINER, record, 8 * record),
+        (Role.HEAD, Account.CONTAINER, len(own), 8 * len(own)),
         (Role.HEAD, Account.WEIGHTS, 4, 32),
     ]
     shared = {(e.owner, e.decoded_bytes) for e in entries if e.role is Role.SHARED}
@@ -134,13 +137,14 @@ def test_the_ledger_charges_a_record_to_its_tensor_and_the_rest_to_everybody() -
 
 KINDS = [np.bool_, np.uint8, np.int8, np.int16, np.uint16, np.float16, np.int32, np.uint32, np.float32]
 KINDS += [np.int64, np.uint64, np.float64, np.complex64]
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(lambda n: n != "__metadata__")
+NAMES = st.text(max_size=12).filter(lambda name: name != "__metadata__")
+Arrays = dict[str, np.ndarray[tuple[int, ...], np.dtype[Any]]]
 
 
 @st.composite
-def states(draw: st.DrawFn) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
+def states(draw: st.DrawFn) -> Arrays:
     """Named arrays of any dtype numpy shares with the format, empty ones and scalars included."""
-    made = {}
+    made: Arrays = {}
     for name in draw(st.lists(NAMES, unique=True, max_size=5)):
         shape = tuple(draw(st.lists(st.integers(0, 4), max_size=3)))
         kind = np.dtype(draw(st.sampled_from(KINDS)))
@@ -150,15 +154,10 @@ def states(draw: st.DrawFn) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np
     return made
 
 
-@settings(max_examples=80)
-@given(states(), st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2))
-def test_tensors_are_those_that_the_library_wrote(
-    state: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]], metadata: dict[str, str] | None
-) -> None:
-    try:
-        data = safetensors.numpy.save(state, metadata)
-    except UnicodeEncodeError:  # Half a surrogate pair in the metadata.
-        return
+@settings(max_examples=80, derandomize=True)
+@given(states(), st.none() | st.dictionaries(st.text(max_size=5), st.text(max_size=5), min_size=1, max_size=2))
+def test_tensors_are_those_that_the_library_wrote(state: Arrays, metadata: dict[str, str] | None) -> None:
+    data = safetensors.numpy.save(state, metadata)
     contents = read(data)
     assert {t.name for t in contents.tensors} == set(state)
     assert contents.values == {f"__metadata__/{key}": value for key, value in (metadata or {}).items()}
@@ -176,7 +175,11 @@ def test_tensors_are_those_that_the_library_wrote(
 
 
 def test_offsets_and_shapes_are_those_of_safe_open(tmp_path: Path) -> None:
-    state = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.arange(5, dtype=np.int8), "é": np.zeros((0, 4))}
+    state: Arrays = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "b": np.arange(5, dtype=np.int8),
+        "é": np.zeros((0, 4)),
+    }
     path = tmp_path / "m.safetensors"
     safetensors.numpy.save_file(state, path, {"step": "7"})
     contents = read(path.read_bytes())
@@ -190,13 +193,20 @@ def test_offsets_and_shapes_are_those_of_safe_open(tmp_path: Path) -> None:
             assert list(tensor.shape) == opened.get_slice(tensor.name).get_shape()
 
 
-DTYPES = """BOOL U8 I8 F8_E4M3 F8_E5M2 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ I16 U16 F16 BF16 I32 U32 F32 I64 U64 F64 C64
-F4 F6_E2M3 F6_E3M2""".split()
+DTYPES = [
+    *("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I16", "U16", "F16", "BF16"),
+    *("I32", "U32", "F32", "I64", "U64", "F64", "C64", "F4", "F6_E2M3", "F6_E3M2"),
+]
+
+
+def judge(data: bytes) -> None:
+    """Have the library read a file; it raises SafetensorError when it refuses."""
+    safetensors.deserialize(data)  # type: ignore[no-untyped-call]
 
 
 def test_every_dtype_of_the_library_is_known() -> None:
     with pytest.raises(safetensors.SafetensorError, match="expected one of") as refused:
-        safetensors.deserialize(file('{"w":{"dtype":"?","shape":[8],"data_offsets":[0,8]}}', bytes(8)))
+        judge(file('{"w":{"dtype":"?","shape":[8],"data_offsets":[0,8]}}', bytes(8)))
     known = str(refused.value).partition("expected one of")[2].partition(" at line")[0]
     assert {name.strip(" `") for name in known.split(",")} == set(DTYPES)
 
@@ -209,7 +219,7 @@ def test_eight_elements_of_each_dtype_take_as_many_bytes_as_the_library_says(dty
     accepted = []
     for length in range(1, 70):
         try:
-            safetensors.deserialize(of_length(length))
+            judge(of_length(length))
         except safetensors.SafetensorError:
             with pytest.raises(CorruptError, match="bits, data_offsets"):
                 read(of_length(length))
@@ -219,7 +229,7 @@ def test_eight_elements_of_each_dtype_take_as_many_bytes_as_the_library_says(dty
     assert len(accepted) == 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, derandomize=True)
 @given(
     records=st.dictionaries(
         st.sampled_from("abc"),
@@ -241,7 +251,7 @@ def test_a_file_is_refused_exactly_when_the_library_refuses_it(
     )
     data = file(header, bytes(length))
     try:
-        safetensors.deserialize(data)
+        judge(data)
     except safetensors.SafetensorError:
         with pytest.raises(CorruptError, match=r"^m\.safetensors: "):
             read(data)
@@ -251,45 +261,43 @@ def test_a_file_is_refused_exactly_when_the_library_refuses_it(
 
 # Refusals, one cause each
 
-ONE = '"w":{"dtype":"I8","shape":[3],"data_offsets":[0,3]}'
-
-
-def record(dtype: str = '"I8"', shape: str = "[3]", offsets: str = "[0,3]", name: str = '"w"') -> str:
-    return f'{name}:{{"dtype":{dtype},"shape":{shape},"data_offsets":{offsets}}}'
-
-
-def deep(levels: int) -> str:
-    return "[" * levels + "]" * levels
-
-
 REFUSALS: dict[str, tuple[bytes, str]] = {
     "too few bytes": (b"\x02\0\0\0", "4 bytes are too few for a safetensors file"),
     "nothing at all": (b"", "0 bytes are too few"),
-    "a header length of 2**64 - 1": (file("{}", length=2**64 - 1), "header length at byte 0 says 18446744073709551615"),
+    "a header length of 2**64 - 1": (
+        file("{}", length=2**64 - 1),
+        "header length at byte 0 says 18446744073709551615",
+    ),
     "a header longer than the file": (file("{}", length=3), "says 3 bytes, expected at most 2"),
     "a header over the limit": (
-        file("{}", b"" if HEADER_LIMIT > 10**9 else b"x", length=HEADER_LIMIT + 1),
-        f"says {HEADER_LIMIT + 1} bytes, expected at most 3",
+        file("{}", b"x", length=HEADER_LIMIT + 1),
+        f"says {HEADER_LIMIT + 1} bytes, expected at most 3;",
     ),
     "an empty header": (file(""), "near character 0: it ends early"),
     "a header that is text": (file("hello, world"), "near character 0: expected '{', found 'h'"),
-    "a header that is a list": (file("[]"), "expected '{', found '['"),
+    "a header that is a list": (file("[]"), r"expected '{', found '\['"),
     "a header cut short": (file("{" + ONE), "it ends early"),
     "a header that ends in a name": (file('{"w"'), "it ends early"),
-    "a header without a comma": (file("{" + ONE + " " + record(name='"v"') + "}"), "expected ',', found '\"'"),
+    "a header without a comma": (
+        file("{" + ONE + " " + record(name='"v"') + "}"),
+        "expected ',', found '\"'",
+    ),
     "a header with a trailing comma": (file("{" + ONE + ",}"), "from byte 8.* near character 53"),
     "a header with text after it": (file("{" + ONE + "} x", b"abc"), "text after the closing brace"),
     "a name that is a number": (file("{1:2}"), "a name is not a string"),
     "a header in Latin-1": (file(b'{"\xe9":1}'), "the header at byte 10 is not UTF-8"),
     "half a surrogate pair": (file("{" + record(name=r'"\ud800"') + "}", b"abc"), "surrogates not allowed"),
     "a number of 5000 digits": (file('{"w":' + "9" * 5000 + "}"), "4300 digits"),
-    "nesting of 100 000": (file('{"w":' + deep(100_000) + "}"), "recursion"),
+    "nesting of 100 000": (file('{"w":' + deep(100_000) + "}"), "from byte 8.* near character 5"),
     "a name that stands twice": (file("{" + ONE + "," + ONE + "}", b"abc"), "the name 'w' stands twice"),
     "a name that stands twice, once escaped": (
         file("{" + ONE + "," + record(name=r'"\u0077"') + "}", b"abc"),
         "the name 'w' stands twice",
     ),
-    "metadata that stands twice": (file('{"__metadata__":{},"__metadata__":{}}'), "'__metadata__' stands twice"),
+    "metadata that stands twice": (
+        file('{"__metadata__":{},"__metadata__":{}}'),
+        "'__metadata__' stands twice",
+    ),
     "a key that stands twice": (
         file('{"w":{"dtype":"I8","dtype":"I8","shape":[3],"data_offsets":[0,3]}}', b"abc"),
         "a key stands twice in one record",
@@ -298,34 +306,61 @@ REFUSALS: dict[str, tuple[bytes, str]] = {
         file('{"w":[1]}'),
         r"tensor 'w' \(record at byte 9\): expected an object with dtype",
     ),
-    "a record without a shape": (file('{"w":{"dtype":"I8","data_offsets":[0,3]}}', b"abc"), "expected an object with"),
+    "a record without a shape": (
+        file('{"w":{"dtype":"I8","data_offsets":[0,3]}}', b"abc"),
+        "expected an object with",
+    ),
     "an unknown dtype": (file("{" + record('"I9"') + "}", b"abc"), "unknown dtype 'I9'; known: BOOL, U8"),
     "a dtype that is a list": (file("{" + record("[]") + "}", b"abc"), r"unknown dtype \[\]"),
     "a dtype that is null": (file("{" + record("null") + "}", b"abc"), "unknown dtype None"),
     "a negative size": (file("{" + record(shape="[-3]") + "}", b"abc"), r"whole numbers, found \[-3\]"),
-    "a fractional size": (file("{" + record(shape="[3.0]") + "}", b"abc"), r"whole numbers, found \[3\.0\]"),
-    "a size that is a boolean": (file("{" + record(shape="[true]") + "}", b"abc"), r"whole numbers, found \[True\]"),
-    "a size that is not a number": (file("{" + record(shape="[NaN]") + "}", b"abc"), r"whole numbers, found \[nan\]"),
+    "a fractional size": (
+        file("{" + record(shape="[3.0]") + "}", b"abc"),
+        r"whole numbers, found \[3\.0\]",
+    ),
+    "a size that is a boolean": (
+        file("{" + record(shape="[true]") + "}", b"abc"),
+        r"whole numbers, found \[True\]",
+    ),
+    "a size that is not a number": (
+        file("{" + record(shape="[NaN]") + "}", b"abc"),
+        r"whole numbers, found \[nan\]",
+    ),
     "a size of 2**63": (file("{" + record(shape=f"[{2**63}]") + "}", b"abc"), "whole numbers, found"),
-    "a shape of 65 dimensions": (file("{" + record(shape=str([1] * 65)) + "}", b"abc"), "at most 64 whole numbers"),
+    "a shape of 65 dimensions": (
+        file("{" + record(shape=str([1] * 65)) + "}", b"abc"),
+        "at most 64 whole numbers",
+    ),
     "a shape that is a number": (file("{" + record(shape="3") + "}", b"abc"), "whole numbers, found 3"),
     "a shape nested deep": (file("{" + record(shape=deep(500)) + "}", b"abc"), r"found \[\[\[.*\.\.\."),
     "sizes whose product overflows 64 bits": (
         file("{" + record(shape=str([2**62, 2**62])) + "}", b"abc"),
         f"takes {8 * 2**124} bits",
     ),
-    "a range of three numbers": (file("{" + record(offsets="[0,3,3]") + "}", b"abc"), r"must be \[begin, end\]"),
-    "a range that runs backwards": (file("{" + record(offsets="[3,0]") + "}", b"abc"), "begin <= end, found"),
-    "a range that starts before the data": (file("{" + record(offsets="[-3,0]") + "}", b"abc"), "begin <= end, found"),
+    "a range of three numbers": (
+        file("{" + record(offsets="[0,3,3]") + "}", b"abc"),
+        r"must be \[begin, end\]",
+    ),
+    "a range that runs backwards": (
+        file("{" + record(offsets="[3,0]") + "}", b"abc"),
+        "begin <= end, found",
+    ),
+    "a range that starts before the data": (
+        file("{" + record(offsets="[-3,0]") + "}", b"abc"),
+        "begin <= end, found",
+    ),
     "a range of floats": (file("{" + record(offsets="[0.0,3.0]") + "}", b"abc"), "begin <= end, found"),
     "a shape that needs more than its range": (
         file("{" + record('"F32"') + "}", b"abc"),
         r"F32 of shape \[3\] takes 96 bits, data_offsets \[0, 3\] hold 24",
     ),
-    "four-bit elements that fill no byte": (file("{" + record('"F4"', "[5]") + "}", b"abc"), "takes 20 bits"),
+    "four-bit elements that fill no byte": (
+        file("{" + record('"F4"', "[5]") + "}", b"abc"),
+        "takes 20 bits",
+    ),
     "two tensors on the same bytes": (
         file("{" + ONE + "," + record(name='"v"', offsets="[1,4]") + "}", b"abcd"),
-        r"bytes \[113, 115\) before tensor 'v' are claimed twice, also by 'w'",
+        r"bytes \[114, 116\) before tensor 'v' are claimed twice, also by 'w'",
     ),
     "an empty tensor inside another": (
         file("{" + ONE + "," + record(name='"v"', shape="[0]", offsets="[1,1]") + "}", b"abc"),
@@ -333,17 +368,26 @@ REFUSALS: dict[str, tuple[bytes, str]] = {
     ),
     "a hole": (
         file("{" + ONE + "," + record(name='"v"', offsets="[5,8]") + "}", b"abcdefgh"),
-        r"bytes \[115, 117\) before tensor 'v' are claimed by no tensor",
+        r"bytes \[116, 118\) before tensor 'v' are claimed by no tensor",
     ),
     "a hole before the first tensor": (
         file("{" + record(offsets="[1,4]") + "}", b"abcd"),
         r"bytes \[61, 62\) before tensor 'w' are claimed by no tensor",
     ),
-    "bytes after the last tensor": (file("{" + ONE + "}", b"abcd"), r"bytes \[64, 65\) after the last tensor"),
+    "bytes after the last tensor": (
+        file("{" + ONE + "}", b"abcd"),
+        r"bytes \[64, 65\) after the last tensor",
+    ),
     "bytes after a header without tensors": (file("{}", b"x"), r"bytes \[10, 11\) after the last tensor"),
-    "data cut short": (file("{" + ONE + "}", b"ab"), "tensor 'w' ends at byte 64, the file at 63; it is truncated"),
+    "data cut short": (
+        file("{" + ONE + "}", b"ab"),
+        "tensor 'w' ends at byte 64, the file at 63; it is truncated",
+    ),
     "metadata that is a list": (file('{"__metadata__":[]}'), "__metadata__ must map strings to strings"),
-    "metadata that holds a number": (file('{"__metadata__":{"a":1}}'), "__metadata__ must map strings to strings"),
+    "metadata that holds a number": (
+        file('{"__metadata__":{"a":1}}'),
+        "__metadata__ must map strings to strings",
+    ),
 }
 
 
@@ -382,7 +426,18 @@ def test_a_file_is_recognised_by_its_header_not_by_its_name() -> None:
     assert open_bytes(file("{}", length=3), name="weights").contents.format == "opaque"
 
 
-def test_reading_touches_the_header_only() -> None:
-    header = '{"w":{"dtype":"U8","shape":[1000000000000],"data_offsets":[0,1000000000000]}}'
-    with pytest.raises(CorruptError, match=r"ends at byte 1000000000\d+, the file at"):
-        read(file(header, bytes(8)))
+def test_the_libraries_own_limit_on_the_header_holds_for_files_of_any_length() -> None:
+    with pytest.raises(CorruptError, match=f"says {HEADER_LIMIT + 1} bytes, expected at most {HEADER_LIMIT};"):
+        READER.read(file("{}", bytes(HEADER_LIMIT), length=HEADER_LIMIT + 1), where="m.safetensors")
+
+
+def test_reading_touches_the_header_only(tmp_path: Path) -> None:
+    size = 1 << 33
+    header = "{" + record('"U8"', f"[{size}]", f"[0,{size}]") + "}"
+    path = tmp_path / "m.safetensors"
+    with path.open("wb") as sparse:
+        sparse.write(file(header))
+        sparse.truncate(8 + len(header) + size)
+    artifact = open_artifact(path)
+    assert [(t.name, t.shape, t.offset) for t in artifact.contents.tensors] == [("w", (size,), 8 + len(header))]
+    assert sum(artifact.stored_bits) == 8 * path.stat().st_size
