@@ -26,10 +26,29 @@ BYTE_ORDER = "[byteorder]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inner:
+    """A stream that a region holds: a zip member, a stream of a group, a literal of a program.
+
+    `codec` names how it is encoded ("none": as it is); None means that its content is sniffed like a file's.
+    `read` explains what it decodes to and checks lengths and checksums (`CorruptError`); None means that the
+    formats are tried, and `fallback` where none claims it.  `text` is the stream itself where the region's bytes
+    only spell it (base 85), with the spelling's name.
+    """
+
+    name: str
+    codec: str | None = None
+    read: Callable[[Buffer, str], Contents] | None = None
+    fallback: str = "opaque"
+    text: tuple[str, bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """Bytes of a container, explained: `name` is the stored name they serve, None when they serve the whole file.
 
     `label` says what shared bytes are.  `account` is WEIGHTS for a tensor's own data: roles refine it by name.
+    A container with an `inner` stream in any region is a bundle: its streams are leaves of the layer tree, and
+    its other regions decode to nothing, as a codec's framing does.
     """
 
     span: Span
@@ -37,6 +56,7 @@ class Region:
     name: str | None = None
     label: str = ""
     tensor: bool = False
+    inner: Inner | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
