@@ -38,13 +38,13 @@ class Totals:
 
 def of_entry(entry: Entry, stored_bytes: int) -> Totals:
     """One entry's amounts."""
-    uncounted = entry.account in (Account.WEIGHTS, Account.UNMAPPED) and entry.tensor is not None
+    uncounted = entry.dtype == "bytes" and not entry.parameters
     return Totals(
         parameters=entry.parameters,
         decoded_bytes=entry.decoded_bytes,
         stored_bits=entry.stored_bits,
         stored_bytes=stored_bytes,
-        complete=not (uncounted and entry.dtype == "bytes") and entry.account is not Account.UNMAPPED,
+        complete=not uncounted and entry.account is not Account.UNMAPPED,
     )
 
 

@@ -12,8 +12,9 @@ PACKAGE = Path(golfbudget.__file__).parent
 #: From the bottom up; a module may import its own layer and those before it.
 LAYERS = [
     {"errors"},
-    {"ledger", "hashing", "configs"},
+    {"ledger", "hashing", "configs", "plugins"},
     {"codecs"},
+    {"filters"},
     {"formats"},
     {"artifact"},
     {"roles", "rollup", "budget", "rules"},
@@ -62,6 +63,7 @@ def test_reading_commands_do_not_reach_torch() -> None:
         "errors",
         "ledger",
         "codecs",
+        "filters",
         "formats",
         "artifact",
         "roles",

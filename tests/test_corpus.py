@@ -36,7 +36,9 @@ def test_every_file_is_a_ledger_that_sums_to_it(corpus: Path, corpus_facts: list
         ledger = inspection.assignment.ledger
         assert ledger.size == fact["bytes"] == path.stat().st_size, path
         assert sum(entry.stored_bits for entry in ledger.entries) == 8 * fact["bytes"], path
-        assert inspection.artifact.length == fact.get("decoded_bytes", fact["bytes"]), path
+        assert sum(len(leaf.data) for leaf in inspection.artifact.leaves) == fact.get("decoded_bytes", fact["bytes"]), (
+            path
+        )
         codecs = [layer.name for layer in inspection.artifact.layers if layer.kind == "codec"]
         assert (codecs or ["none"]) == [fact["codec"]], path
 
@@ -50,8 +52,8 @@ def test_every_torch_zip_and_safetensors_file_is_really_opened(
             continue
         opened += 1
         inspection = inspect_file(corpus / fact["file"], cap=16_000_000)
-        tensors = inspection.artifact.contents.tensors
-        assert inspection.artifact.contents.format == fact["container"]
+        tensors = inspection.artifact.tensors
+        assert inspection.artifact.format == fact["container"]
         assert len(tensors) == fact["n_tensors"], fact["file"]
         data = [entry for entry in inspection.assignment.ledger.entries if entry.shape is not None]
         assert sum(entry.decoded_bytes for entry in data) == fact["tensor_bytes"], fact["file"]
@@ -70,8 +72,8 @@ def test_unknown_containers_are_opaque_inside_their_codec(corpus: Path, corpus_f
     for fact in corpus_facts:
         if fact["container"] not in OPENED:
             artifact = open_artifact(corpus / fact["file"])
-            assert artifact.contents.format == "opaque", fact["file"]
-            assert {region.account for region in artifact.contents.regions} == {Account.UNMAPPED}
+            assert artifact.format == "opaque", fact["file"]
+            assert {region.account for region in artifact.leaves[0].contents.regions} == {Account.UNMAPPED}
 
 
 def test_the_tied_head_of_the_four_megabyte_artifact(corpus: Path, golfbudget: Run) -> None:
@@ -125,12 +127,12 @@ def test_the_recipe_reproduces_public_exports_from_their_checkpoints(corpus: Pat
     assert list(exported.passthrough) == list(theirs.passthrough)
     assert all(torch.equal(exported.passthrough[name], theirs.passthrough[name]) for name in theirs.passthrough)
     assert exported.kept_dtypes == theirs.kept_dtypes
-    assert len(container_bytes(exported)) == published.length
+    assert len(container_bytes(exported)) == len(published.leaves[0].data)
 
 
 def test_a_public_artifact_is_written_again_byte_for_byte(corpus: Path) -> None:
     published = open_artifact(corpus / "int8_zlib_4mb/final_model.int8.ptz")
     export = read_export(published)
     container = container_bytes(export)
-    assert container == bytes(published.data)
+    assert container == bytes(published.leaves[0].data)
     assert zlib.decompress(artifact_bytes(export, load_recipe("int8-zlib"))) == container

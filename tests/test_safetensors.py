@@ -403,7 +403,7 @@ def test_a_file_that_claims_the_format_by_its_name_is_refused_or_counted_as_opaq
     data, _ = REFUSALS[name]
     with pytest.raises(CorruptError):
         open_bytes(data, name="m.safetensors")
-    contents = open_bytes(data, name="m.safetensors", as_format="opaque").contents
+    contents = open_bytes(data, name="m.safetensors", as_format="opaque").leaves[0].contents
     assert [(r.span.start, r.span.stop, r.account) for r in contents.regions] == [(0, len(data), Account.UNMAPPED)]
 
 
@@ -422,8 +422,8 @@ def test_a_file_is_recognised_by_its_header_not_by_its_name() -> None:
     assert READER.sniff(data[:9]) is Sniff.NO
     assert READER.sniff(b"\x02\0\0\0\0\0\0\0[]") is Sniff.NO
     assert READER.sniff(file("{}", length=3)) is Sniff.NO
-    assert open_bytes(data, name="weights").contents.format == "safetensors"
-    assert open_bytes(file("{}", length=3), name="weights").contents.format == "opaque"
+    assert open_bytes(data, name="weights").format == "safetensors"
+    assert open_bytes(file("{}", length=3), name="weights").format == "opaque"
 
 
 def test_the_libraries_own_limit_on_the_header_holds_for_files_of_any_length() -> None:
@@ -439,5 +439,5 @@ def test_reading_touches_the_header_only(tmp_path: Path) -> None:
         sparse.write(file(header))
         sparse.truncate(8 + len(header) + size)
     artifact = open_artifact(path)
-    assert [(t.name, t.shape, t.offset) for t in artifact.contents.tensors] == [("w", (size,), 8 + len(header))]
-    assert sum(artifact.stored_bits) == 8 * path.stat().st_size
+    assert [(t.name, t.shape, t.offset) for t in artifact.tensors] == [("w", (size,), 8 + len(header))]
+    assert sum(part.stored_bits for part in artifact.parts) == 8 * path.stat().st_size

@@ -54,9 +54,7 @@ def unpack(
 
     artifact = open_artifact(path)
     if not is_layout(artifact):
-        raise UsageError(
-            f"{path}: not of layout {FORMAT}, the one that unpack knows (found {artifact.contents.format})"
-        )
+        raise UsageError(f"{path}: not of layout {FORMAT}, the one that unpack knows (found {artifact.format})")
     state = decode(read_export(artifact))
     write(output, save({name: tensor.contiguous() for name, tensor in state.items()}))
     note(f"wrote {output}: {len(state)} tensors", quiet=quiet)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Protocol
 
+from golfbudget import plugins
 from golfbudget.codecs.base import Buffer, Sniff
 from golfbudget.errors import UsageError
-from golfbudget.ledger import Account, Span
+from golfbudget.ledger import Account, Role, Span
 
 #: Bits per element of every dtype a reader can name, under the field's short names.
 DTYPE_BITS: Mapping[str, int] = {
@@ -82,6 +84,11 @@ class StoredTensor:
         return count
 
     @property
+    def stored_bytes(self) -> int:
+        """Bytes of its elements, were they contiguous."""
+        return (self.elements * DTYPE_BITS.get(self.dtype, 8) + 7) // 8
+
+    @property
     def contiguous(self) -> bool:
         return self.elements == 0 or all(
             size == 1 or stride == expected
@@ -103,12 +110,16 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a reader found: regions that tile the container, its tensors in file order, and plain values by name."""
+    """What a reader found: regions that tile the container, its tensors in file order, and plain values by name.
+
+    `roles` holds what the container itself says that a stored name is for; it goes before any rule.
+    """
 
     format: str
     regions: tuple[Region, ...]
     tensors: tuple[StoredTensor, ...] = ()
     values: Mapping[str, object] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
 
 class Format(Protocol):
@@ -134,7 +145,11 @@ class Format(Protocol):
         """
 
 
+#: Entry point group under which other packages announce readers: a `Format`, or a class that makes one.
+ENTRY_POINTS = "golfbudget.formats"
+
 _FORMATS: dict[str, Format] = {}
+_OTHERS: list[Format] = []
 
 
 def register(format_class: Callable[[], Format]) -> Callable[[], Format]:
@@ -152,9 +167,44 @@ def registered() -> dict[str, Format]:
 
 
 def get(name: str) -> Format:
-    """The format of that name; `UsageError` lists the known ones."""
+    """The format of that name, ours or another package's; `UsageError` lists the known ones."""
+    if name not in _FORMATS:
+        _load_others()
     try:
         return _FORMATS[name]
     except KeyError:
         known = ", ".join(sorted(_FORMATS))
         raise UsageError(f"no format is called {name!r}; known: {known}") from None
+
+
+def candidates(data: Buffer) -> list[Format]:
+    """Formats whose signature the data bears, in the order in which they are tried."""
+    return [known for known in _FORMATS.values() if known.sniff(data) is Sniff.SURE]
+
+
+def begins(head: bytes) -> bool:
+    """Whether a file of any known format could begin with these bytes."""
+    return any(known.begins(head) for known in _FORMATS.values())
+
+
+def claimed_by(name: str | None) -> Format | None:
+    """The format that a file's suffix claims."""
+    suffix = PurePath(name).suffix if name else ""
+    return next((known for known in _FORMATS.values() if suffix and suffix in known.suffixes), None)
+
+
+def others(data: Buffer) -> list[Format]:
+    """Formats of other packages that recognise the data.  Only asked when no format of ours does."""
+    return [known for known in _load_others() if known.sniff(data) is Sniff.SURE]
+
+
+def _load_others() -> list[Format]:
+    """Readers that installed packages announce under the entry point group `golfbudget.formats`."""
+    for name, found in plugins.load(ENTRY_POINTS):
+        made = found() if isinstance(found, type) else found
+        if not all(hasattr(made, attribute) for attribute in ("name", "suffixes", "sniff", "begins", "read")):
+            raise UsageError(f"the entry point {name!r} of {ENTRY_POINTS} is no format: see golfbudget.formats.Format")
+        if made.name not in _FORMATS:
+            _FORMATS[made.name] = made
+            _OTHERS.append(made)
+    return _OTHERS

@@ -132,10 +132,10 @@ def replace_codec(recipe: Recipe, codec: str, level: int) -> Recipe:
 
 
 def _refuse_unknown_layouts(artifact: Artifact, path: Path) -> None:
-    declared = artifact.contents.values.get(FORMAT_KEY)
+    declared = artifact.values.get(FORMAT_KEY)
     if declared is not None:
         raise UsageError(f"{path}: layout {declared!r} is not known to planning; known: {FORMAT}")
-    small = [t.name for t in artifact.contents.tensors if t.dtype in ("int8", "uint8") and len(t.shape) > 1]
+    small = [t.name for t in artifact.tensors if t.dtype in ("int8", "uint8") and len(t.shape) > 1]
     if small:
         raise UsageError(
             f"{path}: {small[0]!r} is {len(small)} of the file's quantised tensors, in a layout not known to planning; "

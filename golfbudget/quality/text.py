@@ -49,7 +49,7 @@ def load_text(path: Path) -> Text:
     tokens, token_bytes = tensors["tokens"].long(), tensors["token_bytes"].long()
     if not len(tokens) or int(tokens.min()) < 0 or int(tokens.max()) >= len(token_bytes):
         raise UsageError(f"{path}: token ids must lie in [0, {len(token_bytes)}), the vocabulary of token_bytes")
-    window = _window(artifact.contents.values.get("__metadata__/window"), path)
+    window = _window(artifact.values.get("__metadata__/window"), path)
     count = (len(tokens) - 1) // window
     if count < 2:
         raise UsageError(f"{path}: {len(tokens)} tokens are too few for two windows of {window}")

@@ -156,7 +156,7 @@ def artifact_bytes(export: Export, recipe: Recipe) -> bytes:
 
 def is_layout(artifact: Artifact) -> bool:
     """Whether an opened artifact says it is of this layout."""
-    return artifact.contents.values.get(FORMAT_KEY) == FORMAT
+    return artifact.values.get(FORMAT_KEY) == FORMAT
 
 
 def read_export(artifact: Artifact) -> Export:
@@ -186,13 +186,13 @@ def read_export(artifact: Artifact) -> Export:
 
 
 def _strings(artifact: Artifact, prefix: str) -> dict[str, str]:
-    values = artifact.contents.values
+    values = artifact.values
     return {sys.intern(k.removeprefix(prefix)): str(v) for k, v in values.items() if k.startswith(prefix)}
 
 
 def _read_schemes(artifact: Artifact, tensors: Mapping[str, Tensor]) -> dict[str, Encoded]:
     """Encodings under `schemes`; tables are believed for their tensors only, shape and scheme come as values."""
-    values = artifact.contents.values
+    values = artifact.values
     found: dict[str, Encoded] = {}
     for name in dict.fromkeys(key.partition("/")[0] for key in tensors):
         scheme = str(values.get(f"schemes/{name}/scheme"))

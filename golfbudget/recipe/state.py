@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from golfbudget.artifact import Artifact
+from golfbudget.artifact import Artifact, Leaf
 from golfbudget.errors import UnsupportedError, UsageError
 from golfbudget.formats import BYTE_ORDER, StoredTensor
 
@@ -15,12 +15,12 @@ WRAPPERS = ("model_state_dict", "state_dict", "model", "module", "weights")
 
 def read_tensors(artifact: Artifact) -> dict[str, Tensor]:
     """Every stored tensor by its stored name, in file order; `UnsupportedError` for what torch cannot hold here."""
-    if artifact.contents.values.get(BYTE_ORDER) == "big":
+    if artifact.values.get(BYTE_ORDER) == "big":
         raise UnsupportedError(f"{artifact.path}: the tensors are big-endian, and planning reads little-endian ones")
-    return {tensor.name: _read(artifact, tensor) for tensor in artifact.contents.tensors}
+    return {tensor.name: _read(artifact, leaf, tensor) for leaf, tensor in artifact.placed()}
 
 
-def _read(artifact: Artifact, tensor: StoredTensor) -> Tensor:
+def _read(artifact: Artifact, leaf: Leaf, tensor: StoredTensor) -> Tensor:
     dtype = getattr(torch, tensor.dtype, None)
     if not isinstance(dtype, torch.dtype) or tensor.offset is None:
         what = "its bytes are compressed inside the container" if tensor.offset is None else f"dtype {tensor.dtype}"
@@ -29,7 +29,7 @@ def _read(artifact: Artifact, tensor: StoredTensor) -> Tensor:
         return torch.empty(tensor.shape, dtype=dtype)
     last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True))
     width = dtype.itemsize
-    raw = bytearray(artifact.data[tensor.offset : tensor.offset + (last + 1) * width])
+    raw = bytearray(leaf.data[tensor.offset : tensor.offset + (last + 1) * width])
     flat = torch.frombuffer(raw, dtype=dtype)
     return flat.as_strided(tensor.shape, tensor.strides).clone(memory_format=torch.contiguous_format)
 
@@ -41,7 +41,7 @@ def checkpoint_state(artifact: Artifact) -> dict[str, Tensor]:
     """
     tensors = read_tensors(artifact)
     if not tensors:
-        raise UsageError(f"{artifact.path}: no tensors to plan for ({artifact.contents.format}); give a checkpoint")
+        raise UsageError(f"{artifact.path}: no tensors to plan for ({artifact.format}); give a checkpoint")
     groups: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         wrapper, slash, rest = name.partition("/")

@@ -1,0 +1,106 @@
+"""What opening a file gives: its layers, its leaves, and every part of it with its price in stored bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from golfbudget.codecs import Buffer, Method, Stream
+from golfbudget.formats import Contents, StoredTensor
+from golfbudget.ledger import Account, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One step of the nesting, outermost first; `member` names the stream inside a container that it belongs to.
+
+    `kind` is `codec`, `filter` or `container`; `stored_bytes` and `attribution` are a codec's only.
+    """
+
+    kind: str
+    name: str
+    decoded_bytes: int
+    stored_bytes: int | None = None
+    attribution: Method | None = None
+    member: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """A stream at the end of the layer tree, decoded, and what a reader made of it; `streams` are the codecs around it.
+
+    `name` is the member it was found in, "" for the file itself.
+    """
+
+    name: str
+    data: Buffer
+    contents: Contents
+    streams: tuple[Stream, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Bytes that belong together, and the bits they cost on disk.
+
+    `name` is the stored name they serve (None: the whole file), `label` says what shared bytes are.  Bytes of a
+    leaf have their number and span; framing (codec headers, the structure of a bundle) decodes to nothing.
+    """
+
+    account: Account
+    stored_bits: int
+    name: str | None = None
+    label: str = ""
+    tensor: bool = False
+    leaf: int | None = None
+    span: Span | None = None
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One file that was opened, and its length."""
+
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """An opened artifact: the stored bits of its parts sum to its size.
+
+    `format` is the outermost container's.  `tied` is what a configuration beside the weights says of the head,
+    None where nothing does.
+    """
+
+    path: str
+    size: int
+    format: str
+    layers: tuple[Layer, ...]
+    leaves: tuple[Leaf, ...]
+    parts: tuple[Part, ...]
+    files: tuple[Source, ...] = ()
+    tied: bool | None = None
+    notes: tuple[str, ...] = ()
+    bundle: tuple[Contents, ...] = field(default=())
+
+    @cached_property
+    def tensors(self) -> tuple[StoredTensor, ...]:
+        """All tensors, in file order."""
+        return tuple(tensor for _, tensor in self.placed())
+
+    def placed(self) -> Iterator[tuple[Leaf, StoredTensor]]:
+        """All tensors, each with the leaf its offset counts in."""
+        for leaf in self.leaves:
+            for tensor in leaf.contents.tensors:
+                yield leaf, tensor
+
+    @cached_property
+    def values(self) -> Mapping[str, object]:
+        """Plain values by name, of every container."""
+        return {
+            name: value
+            for contents in (*self.bundle, *(leaf.contents for leaf in self.leaves))
+            for name, value in contents.values.items()
+        }

@@ -1,0 +1,275 @@
+"""The layer tree: peel a stream, read the container left over, and do the same for every stream inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from golfbudget import formats
+from golfbudget.artifact.model import Artifact, Layer, Leaf, Part, Source
+from golfbudget.artifact.peel import Allowance, Spelled, Step, innermost, peel
+from golfbudget.artifact.places import Place, place_of, read_file, tie_word_embeddings, weight_map
+from golfbudget.artifact.price import methods, price
+from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
+from golfbudget.errors import CorruptError, LimitError
+from golfbudget.formats import Contents, Format, Inner, Region
+from golfbudget.ledger import Account, apportion
+
+OPAQUE = "opaque"
+PYTHON = "python-source"
+#: Containers inside one another; a program that unpacks a program that unpacks weights needs three.
+_DEEPEST = 6
+#: Streams inside one file, so that a directory of a million empty members costs seconds, not hours.
+_MOST_STREAMS = 1 << 16
+
+
+def open_artifact(
+    path: Path,
+    *,
+    as_format: str | None = None,
+    layout: Format | None = None,
+    limit: int = DECODED_LIMIT,
+) -> Artifact:
+    """Open a file of any kind, or a folder of shards.  What is understood is explained; the rest is never dropped.
+
+    `as_format` forces the innermost format (`opaque`: do not even decode), `layout` gives one of the user's own.
+    Raises `CorruptError`, `UnsupportedError` or `LimitError` for bytes that break what they claim to be,
+    `UsageError` for a bad path.
+    """
+    place = place_of(path)
+    opening = _Opening(Allowance(limit))
+    forced = layout if as_format is None else formats.get(as_format)
+    if place.index is None:
+        (file,) = place.files
+        return opening.artifact(read_file(file), name=str(file), forced=forced, place=place)
+    return opening.shards(place, place.index, forced)
+
+
+def open_bytes(data: Buffer, *, name: str, as_format: str | None = None, limit: int = DECODED_LIMIT) -> Artifact:
+    """As `open_artifact`, for bytes already at hand; `name` is used in messages and for its suffix."""
+    forced = None if as_format is None else formats.get(as_format)
+    return _Opening(Allowance(limit)).artifact(data, name=name, forced=forced)
+
+
+@dataclass(slots=True)
+class _Opening:
+    """One run over a layer tree, collecting what it finds in file order."""
+
+    allowance: Allowance
+    layers: list[Layer] = field(default_factory=list)
+    leaves: list[Leaf] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    bundles: list[Contents] = field(default_factory=list)
+    streams: int = 0
+
+    def artifact(self, data: Buffer, *, name: str, forced: Format | None, place: Place | None = None) -> Artifact:
+        """Open one file."""
+        contents = self._open(data, where=name, bits=8 * len(data), forced=forced, claim=name)
+        return self._made(
+            path=name,
+            size=len(data),
+            outermost=contents.format,
+            files=() if place is None else (Source(path=place.files[0], size=len(data)),),
+            tied=None if place is None else tie_word_embeddings(place.config),
+        )
+
+    def shards(self, place: Place, index: Path, forced: Format | None) -> Artifact:
+        """Open a checkpoint in shards: the index and every file it lists are one artifact."""
+        listed = weight_map(index)
+        files = [Source(path=index, size=index.stat().st_size)]
+        self.layers.append(Layer(kind="container", name="index", decoded_bytes=files[0].size, member=index.name))
+        self.parts.append(Part(account=Account.CONTAINER, label=f"[{index.name}]", stored_bits=8 * files[0].size))
+        outermost = OPAQUE
+        for file in place.files:
+            data = read_file(file)
+            before = len(self.leaves)
+            found = self._open(
+                data, where=str(file), bits=8 * len(data), forced=forced, claim=file.name, member=file.name
+            )
+            outermost = found.format
+            held = {tensor.name for leaf in self.leaves[before:] for tensor in leaf.contents.tensors}
+            missing = [name for name, at in listed.items() if at == file.name and name not in held]
+            if missing:
+                raise CorruptError(
+                    f"{file}: {index.name} lists {missing[0][:80]!r} there ({len(missing)} such), and it is not"
+                )
+            files.append(Source(path=file, size=len(data)))
+        return self._made(
+            path=str(place.path),
+            size=sum(file.size for file in files),
+            outermost=outermost,
+            files=tuple(files),
+            tied=tie_word_embeddings(place.config),
+        )
+
+    def _made(self, *, path: str, size: int, outermost: str, files: tuple[Source, ...], tied: bool | None) -> Artifact:
+        seen: set[str] = set()
+        for leaf in self.leaves:
+            for tensor in leaf.contents.tensors:
+                if tensor.name in seen:
+                    raise CorruptError(f"{path}: two streams hold a tensor called {tensor.name[:80]!r}")
+                seen.add(tensor.name)
+        return Artifact(
+            path=path,
+            size=size,
+            format=outermost,
+            layers=tuple(self.layers),
+            leaves=tuple(self.leaves),
+            parts=tuple(self.parts),
+            files=files,
+            tied=tied,
+            bundle=tuple(self.bundles),
+        )
+
+    def _open(
+        self,
+        data: Buffer,
+        *,
+        where: str,
+        bits: int,
+        forced: Format | None = None,
+        claim: str | None = None,
+        member: str | None = None,
+        inner: Inner | None = None,
+        depth: int = 0,
+    ) -> Contents:
+        """Open one stream that costs `bits` on disk: a file (with the name that may claim a format) or an inner one."""
+        self.streams += 1
+        if depth > _DEEPEST or self.streams > _MOST_STREAMS:
+            raise LimitError(
+                f"{where}: more than {_MOST_STREAMS} streams, or containers nested more than {_DEEPEST} deep "
+                "(--as opaque counts the file as a whole)"
+            )
+        steps, what = self._steps(data, where, inner, raw=forced is not None and forced.name == OPAQUE)
+        rest = innermost(data, steps)
+        contents = _read(rest, what, forced=forced, claim=None if steps else claim, inner=inner)
+        self._add_layers(steps, contents, len(rest), member)
+        order = sorted(range(len(contents.regions)), key=lambda i: contents.regions[i].span)
+        regions = [contents.regions[i] for i in order]
+        costs = price(steps, [0, *(region.span.stop for region in regions)] if regions else [0], where)
+        split = apportion(bits, [*costs.ranges, costs.framing, costs.trailing])
+        self._add_regions(contents, rest, regions, split[:-2], member, what, steps, depth)
+        self._add_framing(steps, split[-2], split[-1], contents, inner)
+        return contents
+
+    def _add_framing(
+        self, steps: Sequence[Step], framing: int, trailing: int, contents: Contents, inner: Inner | None
+    ) -> None:
+        """Bits that decode to nothing: headers, tables and checksums, and what lies after a stream."""
+        names = [step.codec.name if isinstance(step, Stream) else step.name for step in steps]
+        if names:
+            part = Part(
+                account=Account.CODEC,
+                stored_bits=framing,
+                label=f"[{' + '.join(names)} framing]",
+                name=None if inner is None else inner.name,
+                code=contents.format == PYTHON,
+            )
+            self.parts.append(part)
+        if trailing:
+            label = f"[after the {next(n for n, s in zip(names, steps, strict=True) if isinstance(s, Stream))} stream]"
+            self.parts.append(Part(account=Account.UNMAPPED, stored_bits=trailing, label=label))
+
+    def _steps(self, data: Buffer, where: str, inner: Inner | None, *, raw: bool) -> tuple[list[Step], str]:
+        if raw:
+            return [], where
+        if inner is None:
+            return peel(data, where=where, allowance=self.allowance)
+        steps: list[Step] = []
+        if inner.text is not None:
+            spelling, decoded = inner.text
+            steps.append(Spelled(name=spelling, data=data, decoded=decoded))
+            data = decoded
+        if inner.codec == "none":
+            return steps, where
+        most = {} if inner.read is None else {"most": 1}
+        more, where = peel(data, where=where, allowance=self.allowance, codec=inner.codec, **most)
+        return [*steps, *more], where
+
+    def _add_layers(self, steps: Sequence[Step], contents: Contents, length: int, member: str | None) -> None:
+        for step, method in zip(steps, methods(steps), strict=True):
+            coded = isinstance(step, Stream)
+            self.layers.append(
+                Layer(
+                    kind="codec" if coded else "filter",
+                    name=step.codec.name if isinstance(step, Stream) else step.name,
+                    stored_bytes=len(step.data) if coded else None,
+                    decoded_bytes=len(step.decoded),
+                    attribution=method,
+                    member=member,
+                )
+            )
+        self.layers.append(Layer(kind="container", name=contents.format, decoded_bytes=length, member=member))
+
+    def _add_regions(
+        self,
+        contents: Contents,
+        data: Buffer,
+        regions: Sequence[Region],
+        bits: Sequence[int],
+        member: str | None,
+        where: str,
+        steps: Sequence[Step],
+        depth: int,
+    ) -> None:
+        """Post the regions of a leaf, or go into the streams of a bundle."""
+        bundled = any(region.inner is not None for region in regions)
+        number = None if bundled else len(self.leaves)
+        if bundled:
+            self.bundles.append(contents)
+        else:
+            streams = tuple(step for step in steps if isinstance(step, Stream))
+            self.leaves.append(Leaf(name=member or "", data=data, contents=contents, streams=streams))
+        code = contents.format == PYTHON
+        for region, cost in zip(regions, bits, strict=True):
+            if region.inner is None:
+                part = Part(
+                    account=region.account,
+                    stored_bits=cost,
+                    name=region.name,
+                    label=region.label,
+                    tensor=region.tensor,
+                    leaf=number,
+                    span=None if bundled else region.span,
+                    code=code,
+                )
+                self.parts.append(part)
+                continue
+            name = f"{member}/{region.inner.name}" if member else region.inner.name
+            self._open(
+                memoryview(data)[region.span.start : region.span.stop],
+                where=f"{where}: {region.inner.name}",
+                bits=cost,
+                member=name,
+                inner=region.inner,
+                depth=depth + 1,
+            )
+
+
+def _read(data: Buffer, where: str, *, forced: Format | None, claim: str | None, inner: Inner | None) -> Contents:
+    """What a format makes of the innermost bytes; `opaque` when none does."""
+    if inner is not None and inner.read is not None:
+        return inner.read(data, where)
+    for known in _readers(data, forced, claim, inner):
+        found = known.read(data, where=where)
+        if found is not None:
+            return found
+    raise CorruptError(f"{where}: no reader could make anything of it")
+
+
+def _readers(data: Buffer, forced: Format | None, claim: str | None, inner: Inner | None) -> Iterator[Format]:
+    """The formats to try, in order; asking other packages' readers comes last, since it costs time."""
+    opaque = formats.get(OPAQUE)
+    if forced is not None:
+        yield from (forced, opaque)
+        return
+    known = formats.candidates(data)
+    yield from known
+    claimed = formats.claimed_by(claim)
+    if not known and claimed is not None:
+        yield claimed
+    yield from formats.others(data)
+    if inner is not None:
+        yield formats.get(inner.fallback)
+    yield opaque

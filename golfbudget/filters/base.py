@@ -1,0 +1,60 @@
+"""What a filter is: bytes to bytes of the same number, behind a header, so that every byte keeps a place of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from golfbudget.codecs import Buffer
+from golfbudget.errors import UsageError
+from golfbudget.ledger import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filtered:
+    """A filter undone: stored byte `header + i` is byte `place(i)` of `decoded`.
+
+    `planes(start, stop)` gives the stored spans (header included in the offsets) that hold decoded bytes
+    `[start, stop)`.  `codec` is the codec that the header names, None where it names none.
+    """
+
+    name: str
+    data: Buffer
+    decoded: Buffer
+    header: int
+    planes: Callable[[int, int], tuple[Span, ...]]
+    codec: str | None = None
+
+
+class Filter(Protocol):
+    """A registered filter."""
+
+    @property
+    def name(self) -> str: ...
+
+    def begins(self, head: bytes) -> bool:
+        """Whether a filtered file could begin with these bytes (at least 32 where there are as many).
+
+        Strict enough to tell a brotli stream, which has no signature, by what it decodes to.
+        """
+
+    def undo(self, data: Buffer, known: Callable[[bytes], bool]) -> Filtered | None:
+        """Undo the filter, None when it is not there; `known` tells whether some bytes begin a known container."""
+
+
+_FILTERS: dict[str, Filter] = {}
+
+
+def register(filter_class: Callable[[], Filter]) -> Callable[[], Filter]:
+    """Class decorator: add an instance to the registry; a name can be taken once."""
+    found = filter_class()
+    if found.name in _FILTERS:
+        raise UsageError(f"filter {found.name!r} is registered twice")
+    _FILTERS[found.name] = found
+    return filter_class
+
+
+def registered() -> dict[str, Filter]:
+    """A copy of the registry."""
+    return dict(_FILTERS)

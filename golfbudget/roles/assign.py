@@ -1,0 +1,185 @@
+"""Turn an opened artifact into a ledger: whose bytes, what they are, and what they are for.
+
+Assigning roles moves no byte: it only writes names on parts that already sum to the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from golfbudget.artifact import Artifact, Part
+from golfbudget.formats import StoredTensor
+from golfbudget.ledger import Account, Entry, Ledger, Role
+from golfbudget.roles.detect import Tied, find_maps, find_tied
+from golfbudget.roles.layouts import Layout, ModelTensor, lay_out
+from golfbudget.roles.rules import RoleRule, Roles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A ledger with roles, the model's tensors, and whether one matrix is input table and output head.
+
+    `tied` is None where there is no input table; `detected` holds accounts that shapes and values gave away,
+    with the reason, by stored name.
+    """
+
+    ledger: Ledger
+    tied: bool | None
+    tied_reason: str
+    models: Mapping[str, ModelTensor]
+    detected: Mapping[str, tuple[Account, str]]
+
+
+def assign(artifact: Artifact, roles: Roles) -> Assignment:
+    """Make the ledger of an opened artifact."""
+    layout = lay_out(artifact, roles)
+    detected = find_maps(artifact, roles, layout.places)
+    tied = find_tied(artifact, roles, layout.places)
+    maker = _Maker(artifact, roles, layout, detected, tied)
+    ledger = Ledger(
+        size=artifact.size,
+        leaves=tuple(len(leaf.data) for leaf in artifact.leaves),
+        entries=tuple(maker.entry(part) for part in artifact.parts),
+    )
+    models = dict(layout.models)
+    for stored, (account, _) in detected.items():
+        if account is Account.MAPPING:
+            owner = layout.places[stored].owner
+            models[owner] = replace(models[owner], parameters=0, packed_bits=None)
+    return Assignment(ledger=ledger, tied=tied.tied, tied_reason=tied.reason, models=models, detected=detected)
+
+
+class _Maker:
+    """Makes one entry per part; a tensor's parameters are counted with its first."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        roles: Roles,
+        layout: Layout,
+        detected: Mapping[str, tuple[Account, str]],
+        tied: Tied,
+    ) -> None:
+        self.roles, self.layout, self.detected, self.tied = roles, layout, detected, tied
+        self.tensors = {tensor.name: tensor for tensor in artifact.tensors}
+        self.values = artifact.values
+        self.stated = stated_roles(artifact)
+        self.counted: set[str] = set()
+        self.role_of: dict[str, Role] = {}
+        for stored, place in layout.places.items():
+            rule = roles.rule_of(place.owner)
+            role = self.stated.get(stored) or role_by(rule, tied=tied.tied)
+            if rule is None and stored not in self.stated and stored in detected:
+                role = Role.HEAD
+            if self.role_of.get(place.owner, Role.UNASSIGNED) is Role.UNASSIGNED:
+                self.role_of[place.owner] = role
+
+    def entry(self, part: Part) -> Entry:
+        """The ledger's line for a part."""
+        tensor = self.tensors.get(part.name or "") if part.tensor else None
+        if tensor is not None:
+            return self._tensor(part, tensor)
+        if part.name is not None and part.name in self.layout.places and isinstance(self.values.get(part.name), bytes):
+            return self._packed(part, part.name)
+        owner = self._served(part.name)
+        if owner is not None:
+            return self._line(part, owner=owner, role=self.role_of[owner], account=part.account)
+        return self._shared(part)
+
+    def _tensor(self, part: Part, tensor: StoredTensor) -> Entry:
+        place = self.layout.places[tensor.name]
+        account, _ = self.detected.get(tensor.name, (place.account, ""))
+        mapping = account is Account.MAPPING
+        return self._line(
+            part,
+            owner=place.owner,
+            role=self.role_of[place.owner],
+            account=account,
+            tensor=tensor.name,
+            dtype=tensor.dtype,
+            shape=tensor.shape,
+            parameters=0 if mapping else self._count(tensor.name),
+        )
+
+    def _packed(self, part: Part, name: str) -> Entry:
+        """A byte string inside a pickle that holds packed weights."""
+        place = self.layout.places[name]
+        first = name not in self.counted
+        return self._line(
+            part,
+            owner=place.owner,
+            role=self.role_of[place.owner],
+            account=place.account if first else Account.CONTAINER,
+            tensor=name if first else None,
+            dtype="bytes" if first else None,
+            parameters=self._count(name),
+        )
+
+    def _shared(self, part: Part) -> Entry:
+        """Bytes that serve the whole file, or nothing that is known."""
+        if part.code:
+            return self._line(part, owner=part.label, role=Role.CODE, account=part.account)
+        if part.account is not Account.UNMAPPED:
+            return self._line(part, owner=part.label or f"[{part.name}]", role=Role.SHARED, account=part.account)
+        if part.name is None:
+            return self._line(part, owner=part.label, role=Role.UNASSIGNED, account=part.account)
+        owner, _ = self.roles.name_rule(part.name, self.tensors)
+        role = self.stated.get(part.name) or role_by(self.roles.rule_of(owner), tied=self.tied.tied)
+        return self._line(part, owner=owner, role=role, account=part.account)
+
+    def _count(self, name: str) -> int:
+        if name in self.counted:
+            return 0
+        self.counted.add(name)
+        return self.layout.parameters[name]
+
+    def _served(self, path: str | None) -> str | None:
+        """The owner that a stored path, or the nearest path above it, belongs to."""
+        while path:
+            place = self.layout.places.get(path)
+            if place is not None:
+                return place.owner
+            owner = path if path in self.role_of else self.roles.name_rule(path, self.tensors)[0]
+            if owner in self.role_of:
+                return owner
+            path = path.rpartition("/")[0]
+        return None
+
+    @staticmethod
+    def _line(
+        part: Part,
+        *,
+        owner: str,
+        role: Role,
+        account: Account,
+        tensor: str | None = None,
+        dtype: str | None = None,
+        shape: tuple[int, ...] | None = None,
+        parameters: int = 0,
+    ) -> Entry:
+        return Entry(
+            owner=owner,
+            role=role,
+            account=account,
+            stored_bits=part.stored_bits,
+            leaf=part.leaf,
+            span=part.span,
+            tensor=tensor,
+            dtype=dtype,
+            shape=shape,
+            parameters=parameters,
+        )
+
+
+def role_by(rule: RoleRule | None, *, tied: bool | None) -> Role:
+    """The role that a rule gives."""
+    if rule is None:
+        return Role.UNASSIGNED
+    return rule.tied_role if tied and rule.tied_role is not None else rule.role
+
+
+def stated_roles(artifact: Artifact) -> dict[str, Role]:
+    """Roles that containers themselves state, by stored name."""
+    contents = (*artifact.bundle, *(leaf.contents for leaf in artifact.leaves))
+    return {name: role for found in contents for name, role in found.roles.items()}

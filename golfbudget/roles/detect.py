@@ -1,0 +1,142 @@
+"""What names do not tell: whether the head is tied, and which integer vectors are maps from tokens to codes."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from golfbudget.artifact import Artifact, Leaf
+from golfbudget.formats import BYTE_ORDER, StoredTensor
+from golfbudget.ledger import Account
+from golfbudget.roles.layouts import Place
+from golfbudget.roles.rules import Roles
+
+_INTEGERS = {
+    "uint8": "B",
+    "int8": "b",
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
+}
+_FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+#: Vectors of whole numbers with one entry per token that count something; their values may well be small.
+_COUNTS = re.compile(r"(count|freq|histogram|length|size|len)s?(\b|_|$)", re.IGNORECASE)
+#: No vocabulary is larger; longer vectors are not read.
+_MOST_TOKENS = 1 << 22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tied:
+    """Whether one matrix serves as input table and output head (None: no input table), and how that is known."""
+
+    tied: bool | None
+    reason: str
+
+
+def find_tied(artifact: Artifact, roles: Roles, places: Mapping[str, Place]) -> Tied:
+    """Tied: there is an input table, and no output matrix of its own bytes, unless a configuration says otherwise."""
+    inputs: list[str] = []
+    outputs: list[str] = []
+    aliases = {tensor.name: tensor.aliases for tensor in artifact.tensors}
+    for stored, place in places.items():
+        if place.account not in (Account.WEIGHTS, Account.CODEBOOK):
+            continue
+        # One matrix under several names: it is an input table if any of them is one, and then no output of its own.
+        owners = [place.owner, *(roles.name_rule(alias, places)[0] for alias in aliases.get(stored, ()))]
+        kinds = {owner: rule.matrix for owner in owners if (rule := roles.rule_of(owner)) is not None}
+        if "input" in kinds.values():
+            inputs.append(place.owner)
+        elif "output" in kinds.values():
+            outputs.append(place.owner)
+    if not inputs:
+        return Tied(tied=None, reason="no input table is known by name")
+    if artifact.tied is not None:
+        said = "true" if artifact.tied else "false"
+        stored = f"{outputs[0]} is stored too" if outputs else "no output matrix is stored"
+        return Tied(tied=artifact.tied, reason=f"config.json says tie_word_embeddings: {said}; {stored}")
+    if outputs:
+        return Tied(tied=False, reason=f"{outputs[0]} is an output matrix of its own")
+    return Tied(tied=True, reason=f"{inputs[0]} is an input table and no output matrix is stored")
+
+
+def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, Place]) -> dict[str, tuple[Account, str]]:
+    """Stored name to (account, reason) for maps and codebooks that only shapes and values give away.
+
+    A map is an integer vector with one entry per token whose values all index rows of a codebook that is present:
+    one known by name, or a matrix of no known role with exactly as many rows as the map uses codes.
+    """
+    if artifact.values.get(BYTE_ORDER) == "big":
+        return {}
+    books = [
+        t
+        for t in artifact.tensors
+        if len(t.shape) == 2 and t.shape[0] > 1 and places[t.name].account is Account.CODEBOOK
+    ]
+    loose = [t for t in artifact.tensors if _could_be_codebook(t, roles, places[t.name])]
+    tokens = _vocabulary(artifact, roles, places)
+    found: dict[str, tuple[Account, str]] = {}
+    for leaf, tensor in artifact.placed():
+        if not _could_be_map(tensor, places[tensor.name], tokens):
+            continue
+        low, high, distinct = _extent(leaf, tensor)
+        if low < 0:
+            continue
+        named = next((b for b in books if high < b.shape[0] < tensor.elements), None)
+        exact = next((b for b in loose if high + 1 == b.shape[0] == distinct and b.shape[0] < tensor.elements), None)
+        book = named or exact
+        if book is not None:
+            reason = f"its {tensor.elements} values, at most {high}, index the {book.shape[0]} rows of {book.name}"
+            found[tensor.name] = (Account.MAPPING, reason)
+            if named is None:
+                found[book.name] = (
+                    Account.CODEBOOK,
+                    f"its {book.shape[0]} rows are exactly those that {tensor.name} uses",
+                )
+    return found
+
+
+def _vocabulary(artifact: Artifact, roles: Roles, places: Mapping[str, Place]) -> set[int]:
+    """Numbers of tokens that the input and output tables of a known name speak of; empty where there are none."""
+    found = set()
+    for tensor in artifact.tensors:
+        rule = roles.rule_of(places[tensor.name].owner)
+        plain = places[tensor.name].account in (Account.WEIGHTS, Account.BIAS)
+        if (
+            rule is not None
+            and plain
+            and tensor.shape
+            and (rule.matrix or tensor.name.endswith(("vocab_bias", "bias")))
+        ):
+            found.add(tensor.shape[0])
+    return found
+
+
+def _could_be_map(tensor: StoredTensor, place: Place, tokens: set[int]) -> bool:
+    return (
+        tensor.dtype in _INTEGERS
+        and len(tensor.shape) == 1
+        and 1 < tensor.elements <= _MOST_TOKENS
+        and tensor.contiguous
+        and tensor.offset is not None
+        and place.account is Account.WEIGHTS
+        and not _COUNTS.search(tensor.name)
+        and (not tokens or tensor.elements in tokens)
+    )
+
+
+def _could_be_codebook(tensor: StoredTensor, roles: Roles, place: Place) -> bool:
+    known = roles.rule_of(place.owner)
+    return len(tensor.shape) == 2 and tensor.dtype in _FLOATS and place.account is Account.WEIGHTS and known is None
+
+
+def _extent(leaf: Leaf, tensor: StoredTensor) -> tuple[int, int, int]:
+    """(least, greatest, number of distinct) values of an integer vector."""
+    start = tensor.offset or 0
+    raw = bytes(leaf.data[start : start + tensor.stored_bytes])
+    numbers = array(_INTEGERS[tensor.dtype], raw)
+    return min(numbers), max(numbers), len(set(numbers))
