@@ -141,7 +141,7 @@ class _Opening:
                 f"{where}: more than {_MOST_STREAMS} streams, or containers nested more than {_DEEPEST} deep "
                 "(--as opaque counts the file as a whole)"
             )
-        steps, what = self._steps(data, where, inner, raw=forced is not None and forced.name == OPAQUE)
+        steps, what = self._steps(data, where, inner, forced)
         rest = innermost(data, steps)
         contents = _read(rest, what, forced=forced, claim=None if steps else claim, inner=inner)
         self._add_layers(steps, contents, len(rest), member)
@@ -171,11 +171,12 @@ class _Opening:
             label = f"[after the {next(n for n, s in zip(names, steps, strict=True) if isinstance(s, Stream))} stream]"
             self.parts.append(Part(account=Account.UNMAPPED, stored_bits=trailing, label=label))
 
-    def _steps(self, data: Buffer, where: str, inner: Inner | None, *, raw: bool) -> tuple[list[Step], str]:
-        if raw:
+    def _steps(self, data: Buffer, where: str, inner: Inner | None, forced: Format | None) -> tuple[list[Step], str]:
+        if forced is not None and forced.name == OPAQUE:
             return [], where
         if inner is None:
-            return peel(data, where=where, allowance=self.allowance)
+            named = getattr(forced, "codec", None)
+            return peel(data, where=where, allowance=self.allowance, codec=named)
         steps: list[Step] = []
         if inner.text is not None:
             spelling, decoded = inner.text

@@ -1,7 +1,8 @@
-"""safetensors: eight bytes of header length, a JSON header, then tensors without holes.
+"""safetensors: eight bytes of header length, a JSON header, then tensors.
 
-Specification: https://huggingface.co/docs/safetensors (format section).  Reading touches the header only; the
-tensor data of a large checkpoint is never loaded.
+Specification: https://huggingface.co/docs/safetensors (format section).  It forbids holes between tensors and bytes
+after them; other writers leave such bytes all the same, and they are counted as unmapped.  Bytes claimed twice or
+not there are errors.  Reading touches the header only; the tensor data of a large checkpoint is never loaded.
 """
 
 from __future__ import annotations
@@ -70,10 +71,10 @@ class Safetensors:
         start = _LENGTH + header
         records = _records(bytes(data[_LENGTH:start]), where)
         tensors = [_tensor(r, start, where) for r in records if r.name != "__metadata__"]
-        _check_tiling(tensors, start, len(data), where)
+        gaps = _gaps(tensors, start, len(data), where)
         return Contents(
             format=self.name,
-            regions=tuple(_regions(records, tensors, start)),
+            regions=(*_regions(records, tensors, start), *gaps),
             tensors=tuple(tensor for tensor, _ in tensors),
             values=_metadata(records, where),
         )
@@ -178,27 +179,26 @@ def _naturals(value: object) -> bool:
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 63 for n in value)
 
 
-def _check_tiling(tensors: list[tuple[StoredTensor, Span]], start: int, stop: int, where: str) -> None:
-    """The format forbids holes, overlaps and trailing bytes; say which bytes break the rule."""
+def _gaps(tensors: list[tuple[StoredTensor, Span]], start: int, stop: int, where: str) -> list[Region]:
+    """The bytes that no tensor claims, as regions; `CorruptError` for bytes claimed twice or past the end."""
     cursor, before = start, "the header"
+    gaps: list[Region] = []
     for tensor, span in sorted(tensors, key=lambda pair: pair[1]):
         if span.stop > stop:
             raise CorruptError(
                 f"{where}: tensor {tensor.name!r} ends at byte {span.stop}, the file at {stop}; it is truncated"
             )
-        if span.start != cursor:
-            what = "claimed by no tensor" if span.start > cursor else f"claimed twice, also by {before}"
-            low, high = sorted((cursor, span.start))
+        if span.start < cursor:
             raise CorruptError(
-                f"{where}: bytes [{low}, {high}) before tensor {tensor.name!r} are {what}; the format forbids it "
-                "(--as opaque counts the file as a whole)"
+                f"{where}: bytes [{span.start}, {cursor}) before tensor {tensor.name!r} are claimed twice, also by "
+                f"{before}; the format forbids it (--as opaque counts the file as a whole)"
             )
+        if span.start > cursor:
+            gaps.append(Region(span=Span(cursor, span.start), account=Account.UNMAPPED, label="[gap]"))
         cursor, before = span.stop, repr(tensor.name)
-    if cursor != stop:
-        raise CorruptError(
-            f"{where}: bytes [{cursor}, {stop}) after the last tensor are claimed by none; the format forbids it "
-            "(--as opaque counts the file as a whole)"
-        )
+    if cursor < stop:
+        gaps.append(Region(span=Span(cursor, stop), account=Account.UNMAPPED, label="[after the last tensor]"))
+    return gaps
 
 
 def _regions(records: list[_Record], tensors: list[tuple[StoredTensor, Span]], start: int) -> list[Region]:

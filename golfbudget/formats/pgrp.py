@@ -1,0 +1,89 @@
+"""`PGRP`: weights in groups of tensors of one kind, each group its own compressed stream.
+
+A public script's layout, described in its run's notes: the magic, a little-endian count of streams, one 32-bit
+length for each, then the streams.  Seven are weight groups coded by lrzip (zpaq inside), which this package does
+not decode; then one brotli stream of everything else (torch.save), and one of the row permutations.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from golfbudget.codecs import Buffer, Sniff
+from golfbudget.errors import CorruptError
+from golfbudget.formats.base import Contents, Inner, Region, register
+from golfbudget.ledger import Account, Span
+
+MAGIC = b"PGRP"
+_COUNT = struct.Struct("<4sI")
+#: What the streams of the public layout hold, in order.
+GROUPS = ("tok_emb.weight.q", "attn.c_k", "attn.c_q", "attn.c_v", "attn.proj", "mlp.fc", "mlp.proj")
+REMAINDER, PERMUTATIONS = "remainder", "permutations"
+_NAMES = (*GROUPS, REMAINDER, PERMUTATIONS)
+_MOST = 4096
+LRZIP = b"LRZI"
+
+
+@register
+class Pgrp:
+    """A bundle: every stream is a leaf of its own."""
+
+    name = "pgrp"
+    suffixes: tuple[str, ...] = ()
+
+    def sniff(self, data: Buffer) -> Sniff:
+        return Sniff.SURE if bytes(data[:4]) == MAGIC else Sniff.NO
+
+    def begins(self, head: bytes) -> bool:
+        return head[:4] == MAGIC
+
+    def read(self, data: Buffer, *, where: str) -> Contents | None:
+        lengths = _lengths(data, where)
+        header = _COUNT.size + 4 * len(lengths)
+        names = _NAMES if len(lengths) == len(_NAMES) else tuple(f"stream {i}" for i in range(len(lengths)))
+        regions = [Region(span=Span(0, header), account=Account.CONTAINER, label="[pgrp header]")]
+        at = header
+        for name, length in zip(names, lengths, strict=True):
+            span = Span(at, at + length)
+            regions.append(_stream(data, name, span))
+            at = span.stop
+        if at < len(data):
+            regions.append(Region(span=Span(at, len(data)), account=Account.UNMAPPED, label="[after the streams]"))
+        return Contents(format=self.name, regions=tuple(regions))
+
+
+def _lengths(data: Buffer, where: str) -> tuple[int, ...]:
+    head = bytes(data[: _COUNT.size])
+    if len(head) < _COUNT.size or head[:4] != MAGIC:
+        raise CorruptError(f"{where}: expected {MAGIC!r} and a count of streams at byte 0, found {head!r}")
+    _, count = _COUNT.unpack(head)
+    if not 0 < count <= _MOST or _COUNT.size + 4 * count > len(data):
+        raise CorruptError(
+            f"{where}: the count at byte 4 says {count} streams, expected 1 to {_MOST} whose lengths fit {len(data)} "
+            "bytes"
+        )
+    lengths = struct.unpack(f"<{count}I", bytes(data[_COUNT.size : _COUNT.size + 4 * count]))
+    stop = _COUNT.size + 4 * count + sum(lengths)
+    if stop > len(data):
+        raise CorruptError(f"{where}: {count} streams end at byte {stop} by their lengths, the file at {len(data)}")
+    return lengths
+
+
+def _stream(data: Buffer, name: str, span: Span) -> Region:
+    """A stream: opened by its content, or kept whole where it is lrzip's."""
+    account = Account.MAPPING if name == PERMUTATIONS else Account.UNMAPPED
+
+    def whole(inner: Buffer, _where: str) -> Contents:
+        region = Region(span=Span(0, len(inner)), account=account, name=name, label=f"[{name}]")
+        return Contents(format="opaque", regions=(region,))
+
+    head = bytes(data[span.start : span.start + 4])
+    if head == LRZIP or not len(span):
+        inner = Inner(name=name, codec="none", read=whole)
+    elif name == PERMUTATIONS:
+        inner = Inner(name=name, codec="brotli", read=whole)
+    elif name == REMAINDER:
+        inner = Inner(name=name, codec="brotli")
+    else:
+        inner = Inner(name=name)
+    return Region(span=span, account=Account.CONTAINER, name=name, label=f"[{name}]", inner=inner)
