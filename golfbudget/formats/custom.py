@@ -33,7 +33,7 @@ from golfbudget.errors import ConfigError, CorruptError
 from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor, row_major
 from golfbudget.ledger import Account, Role, Span
 
-Natural = Annotated[int, msgspec.Meta(ge=0, lt=1 << 63)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
 
 
 class TensorLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
