@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import CorruptError, GolfbudgetError, LimitError, UnsupportedError
 from golfbudget.formats import pickle_reader
-from golfbudget.formats.pickle_reader import Mapped, Node, Sequenced, read_pickle
+from golfbudget.formats.pickle_reader import read_pickle
+from golfbudget.formats.pickle_values import Mapped, Node, Sequenced
 from golfbudget.ledger import Account
 
 # Literal rows, and pickle as the judge
@@ -52,9 +53,9 @@ def test_each_value_keeps_the_bytes_that_built_it() -> None:
     data = (
         b"\x80\x02" + b"}" + b"q\x00" + b"(" + b"K\x07" + b"K\x08" + b"N" + b"K\x09" + b"\x85" + b"u" + b"." + b"left"
     )
-    node, length = read_pickle(data, where="m.pt")
-    assert length == 16
-    assert spans(node) == (2, 15, [((6, 8, 7), (8, 10, 8)), ((10, 11, None), (11, 14, [(11, 13, 9)]))])
+    found = read_pickle(data, where="m.pt")
+    assert found.length == 16
+    assert spans(found.top) == (2, 15, [((6, 8, 7), (8, 10, 8)), ((10, 11, None), (11, 14, [(11, 13, 9)]))])
 
 
 PLAIN_VALUES = st.recursive(
@@ -68,16 +69,16 @@ PLAIN_VALUES = st.recursive(
 @given(value=PLAIN_VALUES, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL), rest=st.binary(max_size=4))
 def test_plain_values_of_every_protocol_are_what_pickle_wrote(value: object, protocol: int, rest: bytes) -> None:
     data = pickle.dumps(value, protocol)
-    node, length = read_pickle(data + rest, where="m.pt")
-    assert length == len(data)
-    assert plain(node) == value
+    found = read_pickle(data + rest, where="m.pt")
+    assert found.length == len(data)
+    assert plain(found.top) == value
 
 
 def test_what_unpickling_would_import_is_only_spelled() -> None:
     for text in (b"cantigravity\nfly\n", b"\x8c\x0bantigravity\x8c\x03fly\x93"):
-        node, _ = read_pickle(b"\x80\x04}K\x01" + text + b"s.", where="m.pt")
-        assert isinstance(node.value, Mapped)
-        assert str(node.value.items[0][1].value) == "antigravity fly"
+        found = read_pickle(b"\x80\x04}K\x01" + text + b"s.", where="m.pt").top.value
+        assert isinstance(found, Mapped)
+        assert str(found.items[0][1].value) == "antigravity fly"
     assert "antigravity" not in sys.modules
 
 
