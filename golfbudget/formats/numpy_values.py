@@ -136,8 +136,6 @@ def _checked(
     if elements >= MOST_ELEMENTS:
         raise TypeError(f"it has at most {MOST_ELEMENTS - 1} elements")
     value, payload = content.value, content.payload
-    if isinstance(value, Call) and value.function.name in ("bytes", "bytearray") and not value.arguments:
-        value = b""
     if isinstance(value, str) and payload is not None and payload.raw:
         value = value.encode("latin-1")  # A byte string of Python 2.
     if not isinstance(value, (bytes, bytearray)) or (value and payload is None):

@@ -4,7 +4,8 @@ Every value remembers which bytes of the pickle built it, so that a container's 
 tensor it serves; a literal also remembers where its content lies, so that an array's bytes are found in the file.
 Calls that would run something are refused (`pickle_values`).  Opcodes: the standard library's `pickletools`.
 
-Memory: each literal is copied once (twice for bytes that protocol 2 spells as text), the pickle itself never.
+Memory: the pickle itself is never copied, the literal at hand at most twice (thrice for bytes spelled as text); one
+copy of each stays until the values are read out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import IO, cast
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError
 from golfbudget.formats.pickle_values import (
+    BYTES,
     CONTAINERS,
     Call,
     Global,
@@ -309,19 +311,23 @@ class _Machine:
             )
         if str(target) in CONTAINERS:
             self._push(Mapped(), function.start, stop)
-        elif str(target) == "_codecs encode":
-            text = made_of.items[0] if made_of.items else Node("", start, start)
-            self._push(self._encode(text.value), function.start, stop, text.payload)
+        elif str(target) in BYTES and (content := self._bytes(target, made_of.items)) is not None:
+            self._push(content, function.start, stop, made_of.items[0].payload if made_of.items else None)
         else:
             self._push(Call(target, made_of.items), function.start, stop)
 
-    def _encode(self, text: object) -> bytes:
-        """Protocol 2 stores bytes as text plus a call that encodes it; give the bytes back, once per text."""
-        if not isinstance(text, str):
+    def _bytes(self, target: Global, arguments: list[Node]) -> bytes | None:
+        """What a call that makes bytes makes, once per text; protocol 2 stores text plus a call that encodes it."""
+        content = arguments[0].value if arguments else b""
+        if isinstance(content, str):
+            if content not in self.encoded:
+                self.encoded[content] = content.encode("latin-1")
+            content = self.encoded[content]
+        if isinstance(content, bytes):
+            return content
+        if target.name == "encode":
             raise TypeError("encode needs text")
-        if text not in self.encoded:
-            self.encoded[text] = text.encode("latin-1")
-        return self.encoded[text]
+        return None
 
 
 def _payload(opcode: str, start: int, stop: int) -> Payload | None:

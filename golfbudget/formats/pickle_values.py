@@ -116,6 +116,8 @@ _BUILTINS = ("builtins", "__builtin__")
 CONTAINERS = frozenset(
     {"collections OrderedDict", "collections defaultdict", "collections Counter", *(f"{m} dict" for m in _BUILTINS)}
 )
+#: Calls that make bytes, from text or from bytes.
+BYTES = frozenset({"_codecs encode", *(f"{m} {name}" for m in _BUILTINS for name in ("bytes", "bytearray"))})
 _RECONSTRUCTORS = frozenset({"copyreg _reconstructor", "copy_reg _reconstructor"})
 #: Known calls that make an object whose attributes are worth looking at.
 OBJECTS = _RECONSTRUCTORS | {"argparse Namespace", "types SimpleNamespace", "collections deque"}

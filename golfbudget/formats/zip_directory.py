@@ -70,7 +70,7 @@ def read_directory(data: Buffer, where: str) -> ZipDirectory:
     members = sorted(_members(data, start, tail, where), key=lambda member: member.header)
     if len(members) != entries:
         raise CorruptError(f"{where}: the zip directory has {len(members)} records, its end record says {entries}")
-    stops = [member.header.start for member in members[1:]] + [start]
+    stops = [member.header.start for member in members[1:]] + [start] * bool(members)
     checked = []
     for member, stop in zip(members, stops, strict=True):
         if member.data.stop > stop:
