@@ -9,6 +9,7 @@ import argparse
 import io
 import pickle
 import struct
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -249,6 +250,7 @@ def reconstructed(shape: bytes, content: bytes, dtype: bytes = b"cnumpy\ndtype\n
     return b"\x80\x03}X\x01\x00\x00\x00w" + made + b"(K\x01" + shape + dtype + b"\x89" + content + b"tbs."
 
 
+I2, AXES = b"cnumpy\ndtype\nX\x02\x00\x00\x00i2\x85R", b"X\x01\x00\x00\x00KK\x01K\x01\x86"
 NOT_NUMPY = "array 'w' is not described as numpy describes arrays: "
 REFUSED: dict[str, tuple[bytes, str]] = {
     "too few bytes": (
@@ -274,9 +276,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "buffers out of band": (b"\x80\x05}X\x01\x00\x00\x00w\x97s.", "opcode NEXT_BUFFER at byte 9"),
     "axes that are no permutation": (
-        b"\x80\x05}X\x01\x00\x00\x00wcnumpy.core.numeric\n_frombuffer\n("
-         b"C\x04abcdcnumpy\ndtype\nX\x02\x00\x00\x00i2\x85R"
-         b"K\x02K\x01\x86X\x01\x00\x00\x00KK\x01K\x01\x86tRs.",
+        b"\x80\x05}X\x01\x00\x00\x00wcnumpy.core.numeric\n_frombuffer\n(C\x04abcd%bK\x02K\x01\x86%btRs." % (I2, AXES),
         NOT_NUMPY + "its axes are a permutation",
     ),
     "tensors of torch": (
@@ -328,6 +328,29 @@ def test_a_large_payload_is_not_copied_many_times() -> None:
         tracemalloc.stop()
         assert contents is not None
         assert peak < copies * size, protocol
+
+
+@pytest.mark.parametrize(
+    ("literal", "use"),
+    [
+        (b"\x96" + struct.pack("<Q", 1 << 20) + bytes(1 << 20), b"h\x00"),
+        (
+            b"T" + struct.pack("<i", 1 << 20) + bytes(1 << 20),
+            b"cnumpy.core.numeric\n_frombuffer\n(h\x00cnumpy\ndtype\nU\x02u1\x85RJ\x00\x00\x10\x00\x85U\x01CtR",
+        ),
+    ],
+)
+def test_a_literal_that_many_values_share_is_copied_once(literal: bytes, use: bytes) -> None:
+    begin = time.perf_counter()
+    text = b"\x80\x05" + literal + b"q\x000(" + use * 5000 + b"t."
+    tracemalloc.start()
+    contents = get("pickle").read(text, where="m.pkl")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert contents is not None
+    assert len(contents.values) + sum(1 + len(t.aliases) for t in contents.tensors) == 5000
+    assert peak < 40_000_000
+    assert time.perf_counter() - begin < 5
 
 
 # .npy

@@ -42,8 +42,8 @@ class NumpyPickle:
             return head[1] >= 4 and len(head) > 11 and int.from_bytes(head[3:11], "little") < _LONGEST_FRAME
         if head[2] in _OPENERS:
             return head[3] in _FOLLOWERS
-        module, *_ = head[3:].split(b"\n")
-        return head[2:3] == b"c" and all(part.isidentifier() for part in module.decode("latin-1").split("."))
+        module = head[3:].split(b"\n")[0].decode("latin-1")  # Perhaps only the beginning of one.
+        return head[2:3] == b"c" and all(part.isidentifier() for part in module.removesuffix(".").split("."))
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
         from golfbudget.formats.pickle_reader import read_pickle

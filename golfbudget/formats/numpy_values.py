@@ -136,9 +136,9 @@ def _checked(
     if elements >= MOST_ELEMENTS:
         raise TypeError(f"it has at most {MOST_ELEMENTS - 1} elements")
     value, payload = content.value, content.payload
-    if isinstance(value, str) and payload is not None and payload.raw:
-        value = value.encode("latin-1")  # A byte string of Python 2.
-    if not isinstance(value, (bytes, bytearray)) or (value and payload is None):
+    # A byte string of Python 2 is read as text of as many characters; other text is no array's content.
+    text = isinstance(value, str) and (payload is None or not payload.raw)
+    if not isinstance(value, (bytes, bytearray, str)) or text or (value and payload is None):
         raise TypeError("its content is bytes that stand in the pickle")
     if len(value) != elements * dtype.width:
         raise CorruptError(

@@ -76,6 +76,8 @@ class _Walker:
     found: Found = field(default_factory=Found)
     #: Containers that were entered; shared ones are entered once.
     seen: set[int] = field(default_factory=set)
+    #: Byte arrays as bytes, copied once however often they are referred to.
+    copies: dict[int, bytes] = field(default_factory=dict)
 
     def visit(self, node: Node, name: str, depth: int, bound: Span | None) -> None:
         """`bound` is where the item stands: items reached through the memo stand elsewhere and claim nothing."""
@@ -83,7 +85,9 @@ class _Walker:
         if isinstance(value, _PLAIN):
             self.found.values[name] = value
         elif isinstance(value, bytearray):
-            self.found.values[name] = bytes(value)
+            if id(value) not in self.copies:
+                self.copies[id(value)] = bytes(value)
+            self.found.values[name] = self.copies[id(value)]
         elif not self._tensor(value, name):
             self._enter(value, name, depth, bound)
 

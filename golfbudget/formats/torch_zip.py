@@ -34,7 +34,7 @@ class TorchZip:
                 f"{where}: expected a zip archive or a pickle as torch.save writes them, found {bytes(data[:4])!r} at "
                 "byte 0; --as opaque counts the file as a whole"
             )
-        from golfbudget.formats.npz import read_arrays
+        from golfbudget.formats.npz_archive import read_arrays
         from golfbudget.formats.torch_archive import read_archive
 
         return read_archive(data, where=where) or read_arrays(data, where=where)
