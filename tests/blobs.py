@@ -6,17 +6,21 @@ Nothing here is ever unpickled.
 from __future__ import annotations
 
 import builtins
+import bz2
 import io
 import os
 import pickle
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import torch
 
 from golfbudget.artifact import Artifact, open_bytes
+from golfbudget.formats import Contents, Region
 from golfbudget.formats.zip_directory import read_directory
+from golfbudget.ledger import check_tiling
 from golfbudget.roles import assign, load_roles
 
 
@@ -25,6 +29,28 @@ def opened(data: bytes, name: str = "m.pt") -> Artifact:
     artifact = open_bytes(data, name=name)
     assign(artifact, load_roles())
     return artifact
+
+
+def inner_streams(data: bytes, contents: Contents) -> list[tuple[Region, bytes, Contents]]:
+    """Every stream of a bundle: its region, what it decodes to, and what its reader makes of that."""
+    found = []
+    for region in contents.regions:
+        if region.inner is not None:
+            raw = data[region.span.start : region.span.stop]
+            if region.inner.codec == "deflate":
+                inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+                raw = inflate.decompress(raw)
+                assert inflate.eof
+                assert not inflate.unused_data
+            elif region.inner.codec == "bz2":
+                raw = bz2.decompress(raw)
+            else:
+                assert region.inner.codec == "none"
+            assert region.inner.read is not None
+            read = region.inner.read(raw, "inner")
+            check_tiling(len(raw), [r.span for r in read.regions], "inner")
+            found.append((region, raw, read))
+    return found
 
 
 # safetensors
@@ -162,8 +188,21 @@ def hostile_pickles(marker: Path) -> dict[str, tuple[bytes, bytes]]:
         "a call whose result is thrown away": (b"\x80\x02cos\nsystem\n" + text + b"\x85R0}.", b"R"),
         "a call after the memo": (b"\x80\x02cos\nsystem\nq\x000h\x00" + text + b"\x85R.", b"R"),
         "a torch function that loads code": (b"\x80\x02ctorch.hub\nload\n" + text + b"\x85R.", b"R"),
-        "a known name in another module": (b"\x80\x02cevil\nOrderedDict\n)R.", b"R"),
-        "a module hidden in the name": (b"\x80\x04\x8c\x11collections.evil \x8c\x0bOrderedDict\x93)R.", b"R"),
+        "a function of an unknown module": (b"\x80\x02cevil\nrun\n)R.", b"R"),
+        "a function behind the name of a class": (
+            b"\x80\x04\x8c\x04evil\x8c\x09os.system\x93" + text + b"\x85R.",
+            b"R",
+        ),
+        "a class that starts a process": (b"\x80\x02csubprocess\nPopen\n" + text + b"\x85R.", b"R"),
+        "an instance whose base starts a process": (
+            b"\x80\x02ccopy_reg\n_reconstructor\ncevil\nThing\ncsubprocess\nPopen\n" + text + b"\x87R.",
+            b"R",
+        ),
+        "a function that rebuilds a tensor of another type": (
+            b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(cos\nsystem\nctorch\nTensor\n" + text + b"\x85}tR.",
+            b"R",
+        ),
+        "a function that is called later": (b"\x80\x02cfunctools\npartial\ncos\nsystem\n\x85R.", b"R"),
         "a persistent id of protocol 0": (b"Pos.system\n.", b"P"),
         "EXT1": (b"\x80\x02\x82\x01)R.", b"\x82"),
         "EXT2": (b"\x80\x02\x83\x01\x00)R.", b"\x83"),

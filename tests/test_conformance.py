@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import pickle
 import shutil
 import subprocess
 import zlib
@@ -185,9 +186,32 @@ def _torch_zip() -> bytes:
     return out.getvalue()
 
 
+def _torch_legacy() -> bytes:
+    out = io.BytesIO()
+    state = {"a.weight": torch.zeros(3, 5), "b": torch.ones(7, dtype=torch.int8)}
+    torch.save(state, out, _use_new_zipfile_serialization=False)
+    return out.getvalue()
+
+
+def _npy() -> bytes:
+    out = io.BytesIO()
+    np.save(out, np.zeros((3, 5), np.float32))
+    return out.getvalue()
+
+
+def _npz() -> bytes:
+    out = io.BytesIO()
+    np.savez_compressed(out, a=np.zeros((3, 5), np.float32), b=np.ones(7, np.int8))
+    return out.getvalue()
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "safetensors": _safetensors,
     "torch-zip": _torch_zip,
+    "npz": _npz,
+    "npy": _npy,
+    "torch-legacy": _torch_legacy,
+    "pickle": lambda: pickle.dumps({"a.weight": np.zeros((3, 5), np.float32), "b": {"q": np.ones(7, np.int8)}}),
     "opaque": lambda: b"anything at all",
 }
 

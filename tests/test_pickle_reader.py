@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import CorruptError, GolfbudgetError, LimitError, UnsupportedError
 from golfbudget.formats import pickle_reader
-from golfbudget.formats.pickle_reader import Mapped, Node, Sequenced, read_pickle
+from golfbudget.formats.pickle_reader import read_pickle
+from golfbudget.formats.pickle_values import Global, Mapped, Node, Sequenced
 from golfbudget.ledger import Account
 
 # Literal rows, and pickle as the judge
@@ -52,9 +53,9 @@ def test_each_value_keeps_the_bytes_that_built_it() -> None:
     data = (
         b"\x80\x02" + b"}" + b"q\x00" + b"(" + b"K\x07" + b"K\x08" + b"N" + b"K\x09" + b"\x85" + b"u" + b"." + b"left"
     )
-    node, length = read_pickle(data, where="m.pt")
-    assert length == 16
-    assert spans(node) == (2, 15, [((6, 8, 7), (8, 10, 8)), ((10, 11, None), (11, 14, [(11, 13, 9)]))])
+    found = read_pickle(data, where="m.pt")
+    assert found.length == 16
+    assert spans(found.top) == (2, 15, [((6, 8, 7), (8, 10, 8)), ((10, 11, None), (11, 14, [(11, 13, 9)]))])
 
 
 PLAIN_VALUES = st.recursive(
@@ -68,16 +69,16 @@ PLAIN_VALUES = st.recursive(
 @given(value=PLAIN_VALUES, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL), rest=st.binary(max_size=4))
 def test_plain_values_of_every_protocol_are_what_pickle_wrote(value: object, protocol: int, rest: bytes) -> None:
     data = pickle.dumps(value, protocol)
-    node, length = read_pickle(data + rest, where="m.pt")
-    assert length == len(data)
-    assert plain(node) == value
+    found = read_pickle(data + rest, where="m.pt")
+    assert found.length == len(data)
+    assert plain(found.top) == value
 
 
 def test_what_unpickling_would_import_is_only_spelled() -> None:
     for text in (b"cantigravity\nfly\n", b"\x8c\x0bantigravity\x8c\x03fly\x93"):
-        node, _ = read_pickle(b"\x80\x04}K\x01" + text + b"s.", where="m.pt")
-        assert isinstance(node.value, Mapped)
-        assert str(node.value.items[0][1].value) == "antigravity fly"
+        found = read_pickle(b"\x80\x04}K\x01" + text + b"s.", where="m.pt").top.value
+        assert isinstance(found, Mapped)
+        assert str(found.items[0][1].value) == "antigravity fly"
     assert "antigravity" not in sys.modules
 
 
@@ -110,6 +111,53 @@ def test_known_constructors_are_data_wherever_torch_puts_them() -> None:
         )
     )
     assert opened(archive(text + b"u.")).contents.values == {"d/e": 5, "f": b"\xff"}
+
+
+COPYREG = b"\x80\x02ccopy_reg\n_reconstructor\ncmy\nConfig\nc__builtin__\n"
+W = b"X\x01\x00\x00\x00w%b"
+INERT = {
+    "a class by REDUCE": b"\x80\x02cmy.config\nConfig\n)R}(" + W + b"ub.",
+    "a class by NEWOBJ": b"\x80\x02cmy.config\nconfig\n)\x81}" + W + b"sb.",
+    "a class by NEWOBJ_EX": b"\x80\x04cmy.config\nConfig\n)}" + W + b"s\x92.",
+    "an object by copyreg": COPYREG + b"object\nN\x87R}" + W + b"sb.",
+    "a dict by copyreg": COPYREG + b"dict\n}" + W + b"s\x87R.",
+    "a class with slots": b"\x80\x02cmy\nConfig\n)\x81N}" + W + b"s\x86b.",
+    "a namespace": b"\x80\x02cargparse\nNamespace\n)\x81}" + W + b"sb.",
+    "a dict of an unknown class": b"\x80\x02cmy\nDict\n)\x81(" + W + b"u.",
+    "a known name in another module": b"\x80\x02cevil\nOrderedDict\n)R(" + W + b"u.",
+    "a module hidden in the name": b"\x80\x04\x8c\x11collections.evil \x8c\x0bOrderedDict\x93)R(" + W + b"u.",
+}
+
+
+@pytest.mark.parametrize("name", INERT)
+def test_an_object_of_an_unknown_class_is_never_made_but_its_tensors_are_found(name: str) -> None:
+    text = INERT[name] % tensor()
+    contents = opened(archive(text, {"0": b"abcd"})).contents
+    (stored,) = contents.tensors
+    assert stored.name == "w"
+    assert isinstance(contents.values["[tensor]"], Global)
+    assert "my" not in sys.modules
+    # The same object inside a dict gives its own name to what it holds.
+    held = b"\x80\x04}X\x03\x00\x00\x00obj" + text[2:-1] + b"s."
+    contents = opened(archive(held, {"0": b"abcd"})).contents
+    assert [t.name for t in contents.tensors] == ["obj/w"]
+    assert str(contents.values["obj"]).rpartition(" ")[2] in ("Config", "config", "Namespace", "Dict", "OrderedDict")
+
+
+def test_items_and_arguments_of_an_unknown_class_are_found_by_number() -> None:
+    text = b"\x80\x02}X\x01\x00\x00\x00pcmy\nPair\n" + tensor() + b"\x85\x81" + b"(" + b"K\x05" + b"es."
+    contents = opened(archive(text, {"0": b"abcd"})).contents
+    assert [t.name for t in contents.tensors] == ["p/0"]
+    assert contents.values["p/0#2"] == 5
+
+
+def test_shared_states_and_arguments_take_time_in_proportion() -> None:
+    state = b"\x80\x02}q\x00(" + b"".join(b"M" + struct.pack("<H", n) + b"N" for n in range(20_000)) + b"u0"
+    begin = time.perf_counter()
+    opened(archive(state + b"(" + b"cmy\nConfig\n)\x81h\x00b" * 20_000 + b"t."))
+    arguments = b"\x80\x02(" + b"N" * 20_000 + b"tq\x000cmy\nConfig\nq\x010("
+    opened(archive(arguments + b"h\x01h\x00\x81" * 20_000 + b"t."))
+    assert time.perf_counter() - begin < 5
 
 
 def doubled(opcodes: bytes, times: int) -> bytes:

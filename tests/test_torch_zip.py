@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from blobs import archive, at_w, member_at, opened, pickled_tensor_v3, rewritten, saved
+from blobs import archive, at_w, inner_streams, member_at, opened, pickled_tensor_v3, rewritten, saved
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from golfbudget.artifact import Artifact, open_bytes
 from golfbudget.errors import CorruptError, UnsupportedError
-from golfbudget.formats import StoredTensor
+from golfbudget.formats import StoredTensor, get
 from golfbudget.formats.base import DTYPE_BITS
 from golfbudget.formats.zip_directory import read_directory
-from golfbudget.ledger import Account, Role
+from golfbudget.ledger import Account, Role, check_tiling
 from golfbudget.recipe.state import read_tensors
 from golfbudget.roles import assign, load_roles
 
@@ -122,8 +122,9 @@ VALUES: dict[str, Callable[[], object]] = {
 DTYPES = [getattr(torch, name) for name in DTYPE_BITS if hasattr(torch, name)]
 
 
-def check_against_torch(data: bytes, artifact: Artifact) -> None:
-    expected = dict(named(torch.load(io.BytesIO(data), weights_only=True)))
+def check_against_torch(data: bytes, artifact: Artifact, *, trusted: bool = False) -> None:
+    """`trusted` data was written by the test itself, by a protocol that torch's safe loader does not read."""
+    expected = dict(named(torch.load(io.BytesIO(data), weights_only=not trusted)))
     stored = {tensor.name: tensor for tensor in artifact.contents.tensors}
     groups: dict[tuple[object, ...], list[str]] = {}
     for name, tensor in expected.items():
@@ -276,31 +277,91 @@ def test_the_name_of_the_file_is_in_the_archive_and_changes_nothing_else(tmp_pat
     assert found[0] == found[1]
 
 
-def test_the_layout_before_1_6_is_refused_by_name_and_opaque_without_it() -> None:
-    out = io.BytesIO()
-    torch.save({"w": torch.ones(2)}, out, _use_new_zipfile_serialization=False)
-    with pytest.raises(UnsupportedError, match=r"^m\.pt: a pickle outside a zip archive .* --as opaque"):
-        open_bytes(out.getvalue(), name="m.pt")
-    assert open_bytes(out.getvalue(), name="m").contents.format == "opaque"
-
-
 # Zips that torch does not write
 
 
-def test_deflated_members_are_explained_though_their_values_cannot_be_read() -> None:
+def bundle_against_torch(plain: bytes, data: bytes) -> dict[str, StoredTensor]:
+    """Read a bundle's streams and compare every tensor with torch's; the tensors by name."""
+    expected = dict(named(torch.load(io.BytesIO(plain), weights_only=True)))
+    contents = get("torch-zip").read(data, where="m.pt")
+    assert contents is not None
+    assert contents.tensors == ()
+    check_tiling(len(data), [region.span for region in contents.regions], "m.pt")
+    assert Account.UNMAPPED not in {region.account for region in contents.regions}
+    found = {}
+    for region, raw_bytes, inner in inner_streams(data, contents):
+        assert inner.format == ("pickle" if region.label == "[data.pkl]" else "torch-storage")
+        assert region.name == next((tensor.name for tensor in inner.tensors), None)
+        for tensor in inner.tensors:
+            found[tensor.name] = tensor
+            check_tensor(tensor, expected[tensor.name])
+            assert tensor.offset is not None
+            if tensor.elements:
+                flat = torch.frombuffer(
+                    bytearray(raw_bytes), dtype=expected[tensor.name].dtype, offset=tensor.offset
+                ).as_strided(tensor.shape, tensor.strides)
+                assert raw(flat) == raw(expected[tensor.name])
+    assert found.keys() | {name for tensor in found.values() for name in tensor.aliases} == expected.keys()
+    return found
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_deflated_storages_are_streams_of_their_own_in_which_torchs_values_stand(name: str) -> None:
     torch.manual_seed(0)
-    value = {"a": torch.zeros(40, 5), "b": torch.randn(3), "c": {"d": torch.arange(6)}}
-    plain, deflated = opened(saved(value)), opened(rewritten(saved(value), zipfile.ZIP_DEFLATED))
-    for one, other in zip(plain.contents.tensors, deflated.contents.tensors, strict=True):
-        assert (one.name, one.dtype, one.shape, one.strides) == (other.name, other.dtype, other.shape, other.strides)
-        assert other.offset is None
-    assert plain.contents.values == deflated.contents.values
-    assert {r.name for r in deflated.contents.regions if r.tensor} == {"a", "b", "c/d"}
-    assert Account.UNMAPPED not in {r.account for r in deflated.contents.regions}
-    parameters = [sum(e.parameters for e in assign(a, load_roles()).ledger.entries) for a in (plain, deflated)]
-    assert parameters == [209, 209]
-    with pytest.raises(UnsupportedError, match=r"tensor 'a' cannot be loaded.* compressed inside the container"):
-        read_tensors(deflated)
+    data = saved(VALUES[name]())
+    if next(named(torch.load(io.BytesIO(data), weights_only=True)), None) is not None:
+        bundle_against_torch(data, rewritten(data, zipfile.ZIP_DEFLATED))
+
+
+def test_one_deflated_storage_makes_every_storage_and_the_pickle_a_stream() -> None:
+    torch.manual_seed(0)
+    data = saved({"a": torch.zeros(40, 5), "b": torch.randn(3), "c": {"d": torch.arange(6)}, "n": 5})
+    mixed = rewritten(data, zipfile.ZIP_DEFLATED, only="data/0")
+    assert bundle_against_torch(data, mixed).keys() == {"a", "b", "c/d"}
+    contents = get("torch-zip").read(mixed, where="m.pt")
+    assert contents is not None
+    streams = inner_streams(mixed, contents)
+    assert {(r.inner.name, r.inner.codec) for r, _, _ in streams if r.inner} == {
+        ("archive/data.pkl", "none"),
+        ("archive/data/0", "deflate"),
+        ("archive/data/1", "none"),
+        ("archive/data/2", "none"),
+    }
+    (pickle,) = (inner for _, _, inner in streams if inner.format == "pickle")
+    assert {r.name for r in pickle.regions} >= {"a", "b", "c/d", "n"}
+    assert pickle.values["n"] == 5
+
+
+def test_slack_splits_and_orphans_keep_their_owners_inside_deflated_storages() -> None:
+    base = torch.arange(100.0)
+    data = saved({"v": base[10:20], "w": base[30:40]})
+    bundle_against_torch(data, rewritten(data, zipfile.ZIP_DEFLATED))
+    contents = get("torch-zip").read(rewritten(data, zipfile.ZIP_DEFLATED), where="m.pt")
+    assert contents is not None
+    (storage,) = (
+        i for _, _, i in inner_streams(rewritten(data, zipfile.ZIP_DEFLATED), contents) if i.format != "pickle"
+    )
+    found = [(r.name, r.label, len(r.span), r.tensor) for r in storage.regions]
+    expected = [("v", "[slack]", 40, False), ("v", "", 40, True), ("v", "[slack]", 40, False), ("w", "", 40, True)]
+    assert found == [*expected, ("v", "[slack]", 240, False)]
+    orphan = archive(b"\x80\x02}.", {"0": b"abcd"}, zipfile.ZIP_DEFLATED)
+    contents = get("torch-zip").read(orphan, where="m.pt")
+    assert contents is not None
+    unmapped = [r for _, _, i in inner_streams(orphan, contents) for r in i.regions if r.account is Account.UNMAPPED]
+    assert [(len(r.span), r.label) for r in unmapped] == [(4, "[orphan storage archive/data/0]")]
+
+
+def test_a_stream_that_does_not_match_its_directory_record_is_refused() -> None:
+    data = rewritten(saved({"a": torch.zeros(40)}), zipfile.ZIP_DEFLATED)
+    contents = get("torch-zip").read(data, where="m.pt")
+    assert contents is not None
+    for region, raw_bytes, _ in inner_streams(data, contents):
+        assert region.inner is not None
+        assert region.inner.read is not None
+        flipped = bytes([raw_bytes[0] ^ 1]) + raw_bytes[1:]
+        for wrong, message in ((flipped, "does not match its checksum"), (raw_bytes[:-1], "its directory record says")):
+            with pytest.raises(CorruptError, match=rf"^inner: '{region.inner.name}' .*{message}"):
+                region.inner.read(wrong, "inner")
 
 
 def test_a_deflated_pickle_still_names_stored_tensors() -> None:

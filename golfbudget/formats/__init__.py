@@ -1,6 +1,18 @@
-"""Formats: one reader per file grammar.  Importing this package fills the registry, `opaque` last."""
+"""Formats: one reader per file grammar.  Importing this package fills the registry, `opaque` last.
 
-from golfbudget.formats import safetensors, torch_zip, pgrp, opaque  # noqa: F401, I001  (registry order)
+torch's old layout begins with a pickle and is tried before plain pickles; torch's archives before other zips.
+"""
+
+from golfbudget.formats import (  # noqa: I001  (registry order)
+    safetensors,  # noqa: F401
+    torch_zip,  # noqa: F401
+    npz,  # noqa: F401
+    npy,  # noqa: F401
+    torch_legacy,  # noqa: F401
+    numpy_pickle,  # noqa: F401
+    pgrp,  # noqa: F401
+    opaque,  # noqa: F401
+)
 from golfbudget.formats.base import (
     BYTE_ORDER,
     DTYPE_BITS,

@@ -1,102 +1,47 @@
 """Read a pickle as data: a symbolic stack machine that imports nothing, calls nothing, and keeps byte spans.
 
 Every value remembers which bytes of the pickle built it, so that a container's overhead can be charged to the
-tensor it serves.  A call to anything outside a short list of tensor and container constructors is refused.
-Opcodes: the standard library's `pickletools`.
+tensor it serves; a literal also remembers where its content lies, so that an array's bytes are found in the file.
+Calls that would run something are refused (`pickle_values`).  Opcodes: the standard library's `pickletools`.
+
+Memory: the pickle itself is never copied, the literal at hand at most twice (thrice for bytes spelled as text); one
+copy of each stays until the values are read out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import IO, cast
 
+from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError
+from golfbudget.formats.pickle_values import (
+    BYTES,
+    CONTAINERS,
+    Call,
+    Global,
+    Mapped,
+    Node,
+    Payload,
+    Persistent,
+    Sequenced,
+    refusal,
+)
 
 #: A tensor takes about 50 opcodes; each opcode can cost a hundred bytes of memory, so their number is bounded.
 _MOST_OPCODES = 1 << 22
-
-#: Callables whose calls are understood as data.  Modules moved over time; both spellings are listed.
-_CONTAINERS = frozenset(
-    {"collections OrderedDict", "collections defaultdict", "collections Counter", "builtins dict", "__builtin__ dict"}
-)
-_KNOWN_CALLS = _CONTAINERS | {
-    "_codecs encode",
-    "argparse Namespace",
-    "copyreg _reconstructor",
-    "copy_reg _reconstructor",
-    "numpy dtype",
-    "pathlib PosixPath",
-    "pathlib WindowsPath",
-    "torch Size",
-    "torch device",
-    "torch dtype",
-    "torch._tensor _rebuild_from_type_v2",
-    "torch._utils _rebuild_parameter",
-    "torch._utils _rebuild_parameter_with_state",
-    "torch._utils _rebuild_tensor",
-    "torch._utils _rebuild_tensor_v2",
-    "torch._utils _rebuild_tensor_v3",
-    "types SimpleNamespace",
-    *(
-        f"{module} {name}"
-        for module in ("builtins", "__builtin__")
-        for name in ("bytearray", "bytes", "complex", "frozenset", "list", "range", "set", "slice", "tuple")
-    ),
-    *(
-        f"{module} {name}"
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-        for name in ("_reconstruct", "scalar")
-    ),
-}
-
-
-@dataclass(slots=True)
-class Node:
-    """A value and the half-open byte range `[start, stop)` of the opcodes that put it on the stack."""
-
-    value: object
-    start: int
-    stop: int
-
-
-@dataclass(slots=True)
-class Mapped:
-    """A dict, as the pairs set on it, in order."""
-
-    items: list[tuple[Node, Node]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Sequenced:
-    """A list, set or tuple."""
-
-    items: list[Node] = field(default_factory=list)
+#: How far a line-ended argument is searched at a time.
+_LINE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Global:
-    """A name that unpickling would import; here only its spelling."""
+class Pickle:
+    """The top value, how many bytes the pickle takes, and every persistent reference made, used or not."""
 
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module} {self.name}"
-
-
-@dataclass(slots=True)
-class Call:
-    """A call that unpickling would make."""
-
-    function: Global
-    arguments: list[Node]
-
-
-@dataclass(slots=True)
-class Persistent:
-    """A reference to something outside the pickle; torch puts storages there."""
-
-    arguments: list[Node]
+    top: Node
+    length: int
+    references: tuple[Persistent, ...]
 
 
 class _Mark:
@@ -110,15 +55,20 @@ _LITERALS = frozenset({
     "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES",
     "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 })  # fmt: skip
+#: Bytes of opcode and length before the content of a literal.
+_PREFIXES = {
+    "SHORT_BINBYTES": 2, "BINBYTES": 5, "BINBYTES8": 9, "BYTEARRAY8": 9, "SHORT_BINSTRING": 2, "BINSTRING": 5,
+    "SHORT_BINUNICODE": 2, "BINUNICODE": 5, "BINUNICODE8": 9, "UNICODE": 1,
+}  # fmt: skip
 _FIXED_LITERALS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _SIZED_TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
-def read_pickle(data: bytes, *, where: str, offset: int = 0) -> tuple[Node, int]:
-    """The top value of the pickle at the start of `data`, and how many bytes the pickle takes.
+def read_pickle(data: Buffer, *, where: str, offset: int = 0) -> Pickle:
+    """The pickle at the start of `data`.
 
     `offset` is where `data` lies in the file, for messages.  Raises `CorruptError` when it is no pickle and
-    `UnsupportedError` when it would call something that is not a tensor or plain container.
+    `UnsupportedError` when loading it would run something.
     """
     machine = _Machine(where, offset)
     try:
@@ -134,15 +84,41 @@ def read_pickle(data: bytes, *, where: str, offset: int = 0) -> tuple[Node, int]
         ) from None
     if machine.result is None:
         raise CorruptError(f"{where}: the pickle at byte {offset} ends without a value")
-    return machine.result
+    top, length = machine.result
+    return Pickle(top, length, tuple(machine.references))
 
 
-def _operations(data: bytes) -> Iterator[tuple[str, object, int, int]]:
+class _Window:
+    """As much of a file object as `pickletools` needs, over bytes that are not copied."""
+
+    def __init__(self, data: Buffer) -> None:
+        self._data, self._at = memoryview(data), 0
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, count: int) -> bytes:
+        found = bytes(self._data[self._at : self._at + count])
+        self._at += len(found)
+        return found
+
+    def readline(self) -> bytes:
+        start, at = self._at, self._at
+        while piece := bytes(self._data[at : at + _LINE]):
+            newline = piece.find(b"\n")
+            at += len(piece) if newline < 0 else newline + 1
+            if newline >= 0:
+                break
+        return self.read(at - start)
+
+
+def _operations(data: Buffer) -> Iterator[tuple[str, object, int, int]]:
     """(name, argument, start, stop) of each opcode; an opcode ends where the next begins."""
     import pickletools  # Costs 4 ms, and files without a pickle do not need it.
 
     held: tuple[str, object, int] | None = None
-    for opcode, argument, position in pickletools.genops(data):
+    # All that is asked of the file is what a window has.
+    for opcode, argument, position in pickletools.genops(cast("IO[bytes]", _Window(data))):
         start = position or 0
         if held is not None:
             yield (*held, start)
@@ -157,7 +133,8 @@ class _Machine:
     def __init__(self, where: str, offset: int) -> None:
         self.where, self.offset = where, offset
         self.stack: list[Node | _Mark] = []
-        self.memo: dict[int, object] = {}
+        self.memo: dict[int, tuple[object, Payload | None]] = {}
+        self.references: list[Persistent] = []
         self.encoded: dict[str, bytes] = {}
         self.steps = 0
         self.result: tuple[Node, int] | None = None
@@ -172,7 +149,7 @@ class _Machine:
                 f"{self.offset + start}, which is no list of tensors (--as opaque counts the file as a whole)"
             )
         if opcode in _LITERALS:
-            self._push(_FIXED_LITERALS.get(opcode, argument), start, stop)
+            self._push(_FIXED_LITERALS.get(opcode, argument), start, stop, _payload(opcode, start, stop))
         elif opcode in _SIZED_TUPLES:
             self._gather(Sequenced, _SIZED_TUPLES[opcode], start, stop)
         elif (handler := _HANDLERS.get(opcode)) is not None:
@@ -185,8 +162,8 @@ class _Machine:
 
     # Stack primitives
 
-    def _push(self, value: object, start: int, stop: int) -> None:
-        self.stack.append(Node(value, start, stop))
+    def _push(self, value: object, start: int, stop: int, payload: Payload | None = None) -> None:
+        self.stack.append(Node(value, start, stop, payload))
 
     def _pop(self) -> Node:
         node = self.stack.pop()
@@ -228,17 +205,19 @@ class _Machine:
         self._pop_to_mark()
 
     def duplicate(self, _argument: object, start: int, stop: int) -> None:
-        self._push(self._top().value, start, stop)
+        top = self._top()
+        self._push(top.value, start, stop, top.payload)
 
     def put(self, argument: object, _start: int, stop: int) -> None:
         top = self._top()
-        self.memo[argument if isinstance(argument, int) else len(self.memo)] = top.value
+        self.memo[argument if isinstance(argument, int) else len(self.memo)] = (top.value, top.payload)
         top.stop = stop
 
     def get(self, argument: object, start: int, stop: int) -> None:
-        if argument not in self.memo:
+        if not isinstance(argument, int) or argument not in self.memo:
             raise IndexError(f"memo {argument} is read before it is set")
-        self._push(self.memo[argument], start, stop)
+        value, payload = self.memo[argument]
+        self._push(value, start, stop, payload)
 
     def empty_dict(self, _argument: object, start: int, stop: int) -> None:
         self._push(Mapped(), start, stop)
@@ -271,12 +250,16 @@ class _Machine:
         top = self._top()
         if isinstance(top.value, Sequenced):
             top.value.items.extend(nodes)
+        elif isinstance(top.value, Call):
+            top.value.add([(node, node) for node in nodes])
         top.stop = stop
 
     def _update(self, nodes: list[Node], stop: int) -> None:
         top = self._top()
         if isinstance(top.value, Mapped):
             top.value.items.extend(_pairs(nodes))
+        elif isinstance(top.value, Call):
+            top.value.add(list(_pairs(nodes)))
         top.stop = stop
 
     def name(self, argument: object, start: int, stop: int) -> None:
@@ -292,44 +275,75 @@ class _Machine:
     def persistent(self, _argument: object, _start: int, stop: int) -> None:
         node = self._pop()
         arguments = node.value.items if isinstance(node.value, Sequenced) else [node]
-        self._push(Persistent(arguments), node.start, stop)
+        reference = Persistent(arguments)
+        self.references.append(reference)
+        self._push(reference, node.start, stop)
 
     def reduce(self, _argument: object, start: int, stop: int) -> None:
         arguments, function = self._pop(), self._pop()
-        self._call(function, arguments, start, stop)
+        self._call(function, arguments, start, stop, instance=False)
+
+    def new_object(self, _argument: object, start: int, stop: int) -> None:
+        arguments, function = self._pop(), self._pop()
+        self._call(function, arguments, start, stop, instance=True)
 
     def new_object_with_keywords(self, _argument: object, start: int, stop: int) -> None:
-        self._pop()
-        self.reduce(None, start, stop)
+        keywords = self._pop()
+        self.new_object(None, start, stop)
+        made = self._top().value
+        if isinstance(made, Call):
+            made.add([(None, keywords)])
 
     def build(self, _argument: object, _start: int, stop: int) -> None:
-        self._pop()
-        self._top().stop = stop
+        state, top = self._pop(), self._top()
+        if isinstance(top.value, Call):
+            top.value.add([(None, state)])
+        top.stop = stop
 
-    def _call(self, function: Node, arguments: Node, start: int, stop: int) -> None:
-        target = function.value
-        if not isinstance(target, Global) or not isinstance(arguments.value, Sequenced):
+    def _call(self, function: Node, arguments: Node, start: int, stop: int, *, instance: bool) -> None:
+        target, made_of = _named(function.value), arguments.value
+        if target is None or not isinstance(made_of, Sequenced):
             raise TypeError("a call needs a name and a tuple of arguments")
-        if str(target) not in _KNOWN_CALLS:
+        if (reason := refusal(target, made_of.items, instance=instance)) is not None:
             raise UnsupportedError(
-                f"{self.where}: the pickle calls {target.module}.{target.name} at byte {self.offset + start}, which "
-                "builds no tensor; nothing was executed (--as opaque counts the file as a whole)"
+                f"{self.where}: the pickle {reason}, at byte {self.offset + start}; nothing was executed (--as opaque "
+                "counts the file as a whole)"
             )
-        value: object = Call(target, arguments.value.items)
-        if str(target) in _CONTAINERS:
-            value = Mapped()
-        elif target.name == "encode":
-            value = self._encode(arguments.value.items)
-        self._push(value, function.start, stop)
+        if str(target) in CONTAINERS:
+            self._push(Mapped(), function.start, stop)
+        elif str(target) in BYTES and (content := self._bytes(target, made_of.items)) is not None:
+            self._push(content, function.start, stop, made_of.items[0].payload if made_of.items else None)
+        else:
+            self._push(Call(target, made_of.items), function.start, stop)
 
-    def _encode(self, arguments: list[Node]) -> bytes:
-        """Protocol 2 stores bytes as text plus a call that encodes it; give the bytes back, once per text."""
-        text = arguments[0].value if arguments else ""
-        if not isinstance(text, str):
+    def _bytes(self, target: Global, arguments: list[Node]) -> bytes | None:
+        """What a call that makes bytes makes, once per text; protocol 2 stores text plus a call that encodes it."""
+        content = arguments[0].value if arguments else b""
+        if isinstance(content, str):
+            if content not in self.encoded:
+                self.encoded[content] = content.encode("latin-1")
+            content = self.encoded[content]
+        if isinstance(content, bytes):
+            return content
+        if target.name == "encode":
             raise TypeError("encode needs text")
-        if text not in self.encoded:
-            self.encoded[text] = text.encode("latin-1")
-        return self.encoded[text]
+        return None
+
+
+def _payload(opcode: str, start: int, stop: int) -> Payload | None:
+    """Where a literal's content lies; text is never raw, for its bytes are UTF-8 or escapes."""
+    prefix = _PREFIXES.get(opcode)
+    if prefix is None:
+        return None
+    end = stop - 1 if opcode == "UNICODE" else stop
+    return Payload(start + prefix, end, raw=not opcode.endswith(("UNICODE", "UNICODE8")))
+
+
+def _named(value: object) -> Global | None:
+    """The name that would be called; torch before 1.6 wraps the classes of modules in references to their source."""
+    if isinstance(value, Persistent) and len(value.arguments) > 1 and value.arguments[0].value == "module":
+        value = value.arguments[1].value
+    return value if isinstance(value, Global) else None
 
 
 def _pairs(nodes: list[Node]) -> list[tuple[Node, Node]]:
@@ -371,7 +385,7 @@ _HANDLERS: dict[str, _Handler] = {
     "STACK_GLOBAL": _Machine.stack_name,
     "BINPERSID": _Machine.persistent,
     "REDUCE": _Machine.reduce,
-    "NEWOBJ": _Machine.reduce,
+    "NEWOBJ": _Machine.new_object,
     "NEWOBJ_EX": _Machine.new_object_with_keywords,
     "BUILD": _Machine.build,
 }

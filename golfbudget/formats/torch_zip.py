@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from golfbudget.codecs.base import Buffer, Sniff
-from golfbudget.errors import CorruptError, UnsupportedError
+from golfbudget.errors import CorruptError
 from golfbudget.formats.base import Contents, register
 
 _SIGNATURE = b"PK\x03\x04"
@@ -24,16 +24,17 @@ class TorchZip:
         return head[:4] == _SIGNATURE
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
+        """A zip archive of arrays is read as such, and so is a pickle: their files share suffix or signature."""
         if bytes(data[:2]) in _PICKLES:
-            raise UnsupportedError(
-                f"{where}: a pickle outside a zip archive (torch's layout before 1.6, or plain pickle) is not read "
-                "yet; --as opaque counts the file as a whole"
-            )
+            from golfbudget.formats.torch_legacy import read_bare_pickle
+
+            return read_bare_pickle(data, where=where)
         if bytes(data[:4]) != _SIGNATURE:
             raise CorruptError(
-                f"{where}: expected a zip archive as torch.save writes it, found {bytes(data[:4])!r} at byte 0; --as "
-                "opaque counts the file as a whole"
+                f"{where}: expected a zip archive or a pickle as torch.save writes them, found {bytes(data[:4])!r} at "
+                "byte 0; --as opaque counts the file as a whole"
             )
+        from golfbudget.formats.npz_archive import read_arrays
         from golfbudget.formats.torch_archive import read_archive
 
-        return read_archive(data, where=where)
+        return read_archive(data, where=where) or read_arrays(data, where=where)

@@ -1,18 +1,20 @@
 """The zip grammar as far as byte accounting needs it: where every header, member and directory record lies.
 
 The central directory is the truth (local headers of streamed members hold no sizes).  Specification: PKWARE
-APPNOTE 6.3.10, sections 4.3 to 4.5.  Nothing is decompressed here.
+APPNOTE 6.3.10, sections 4.3 to 4.5.  Nothing is decompressed here but a small member that is asked for.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.errors import CorruptError, UnsupportedError
-from golfbudget.ledger import Span
+from golfbudget.errors import CorruptError, LimitError, UnsupportedError
+from golfbudget.formats.base import Region
+from golfbudget.ledger import Account, Span
 
 LOCAL, CENTRAL, DESCRIPTOR = b"PK\x03\x04", b"PK\x01\x02", b"PK\x07\x08"
 END, END64, LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
@@ -26,7 +28,11 @@ _LOCATOR64_FIELDS = struct.Struct("<4sLQL")
 _ENCRYPTED, _STREAMED = 0x1, 0x8
 _ZIP64_EXTRA = 0x0001
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
-STORED, DEFLATED = 0, 8
+STORED, DEFLATED, BZIP2 = 0, 8, 12
+#: Codecs whose streams are exactly what a zip member of the method holds; method 14 puts a header before LZMA.
+METHOD_CODECS = {STORED: "none", DEFLATED: "deflate", BZIP2: "bz2"}
+#: A member that is decoded here at once; a pickle of a model's names is kilobytes, of packed weights megabytes.
+_MEMBER_LIMIT = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +70,7 @@ def read_directory(data: Buffer, where: str) -> ZipDirectory:
     members = sorted(_members(data, start, tail, where), key=lambda member: member.header)
     if len(members) != entries:
         raise CorruptError(f"{where}: the zip directory has {len(members)} records, its end record says {entries}")
-    stops = [member.header.start for member in members[1:]] + [start]
+    stops = [member.header.start for member in members[1:]] + [start] * bool(members)
     checked = []
     for member, stop in zip(members, stops, strict=True):
         if member.data.stop > stop:
@@ -209,3 +215,54 @@ def _with_descriptor(data: Buffer, member: ZipMember, stop: int) -> ZipMember:
         narrow = bytes(data[at + 8 : at + 16])
         length = 16 if narrow == struct.pack("<LL", len(member.data), member.decoded_length) else length
     return replace(member, descriptor=Span(at, at + length))
+
+
+def member_bytes(data: Buffer, member: ZipMember, where: str) -> Buffer:
+    """A whole member, stored (then nothing is copied) or deflated, checked against its directory record."""
+    if member.decoded_length > _MEMBER_LIMIT and member.method != STORED:
+        raise LimitError(
+            f"{where}: {member.name!r} at byte {member.data.start} claims {member.decoded_length} bytes, at most "
+            f"{_MEMBER_LIMIT} are decoded at once (--as opaque counts the file as a whole)"
+        )
+    raw: Buffer = memoryview(data)[member.data.start : member.data.stop]
+    if member.method == DEFLATED:
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            raw = inflate.decompress(raw, member.decoded_length + 1)
+        except zlib.error as error:
+            raise CorruptError(
+                f"{where}: {member.name!r} at byte {member.data.start} does not inflate: {error}"
+            ) from None
+    elif member.method != STORED:
+        raise UnsupportedError(f"{where}: zip member {member.name!r} is compressed by method {member.method}")
+    check_member(raw, member, where)
+    return raw
+
+
+def check_member(decoded: Buffer, member: ZipMember, where: str) -> None:
+    """`CorruptError` unless a member's decoded bytes have the length and checksum of its directory record."""
+    if len(decoded) != member.decoded_length:
+        raise CorruptError(
+            f"{where}: {member.name!r} at byte {member.data.start} holds {len(decoded)} bytes, its directory record "
+            f"says {member.decoded_length}"
+        )
+    if zlib.crc32(decoded) != member.crc:
+        raise CorruptError(f"{where}: {member.name!r} at byte {member.data.start} does not match its checksum")
+
+
+def member_overhead(member: ZipMember, name: str | None, label: str) -> list[Region]:
+    """Local header with padding, directory record and descriptor, all for `name`."""
+    spans = [member.header, member.record, member.descriptor]
+    return [Region(span=s, account=Account.CONTAINER, name=name, label=label) for s in spans if len(s)]
+
+
+def with_gaps(regions: list[Region], length: int) -> Iterator[Region]:
+    """The regions in file order; bytes that no zip record explains become unmapped, never dropped."""
+    cursor = 0
+    for region in sorted(regions, key=lambda r: r.span):
+        if region.span.start > cursor:
+            yield Region(span=Span(cursor, region.span.start), account=Account.UNMAPPED, label="[zip gap]")
+        yield region
+        cursor = max(cursor, region.span.stop)
+    if cursor < length:
+        yield Region(span=Span(cursor, length), account=Account.UNMAPPED, label="[zip gap]")
