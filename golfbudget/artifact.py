@@ -159,17 +159,17 @@ def _decode(data: Buffer, *, where: str, limit: int) -> codecs.Stream | None:
     head = bytes(data[:32])
     claims = {codec: codec.sniff(head) for codec in codecs.registered().values()}
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.SURE):
-        return codecs.decode(codec, data, where=where, limit=limit)
+        return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.MAYBE):
         try:
-            return codecs.decode(codec, data, where=where, limit=limit)
+            return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
         except CorruptError as error:
             if error.progress >= _CONVINCING:
                 raise
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.UNSIGNED):
         first = codecs.beginning(codec, data, _HEAD)
         if any(known.begins(first) for known in formats.registered().values()):
-            return codecs.decode(codec, data, where=where, limit=limit)
+            return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
     return None
 
 
