@@ -10,6 +10,9 @@ from golfbudget.errors import CorruptError
 if TYPE_CHECKING:
     import brotli
 
+#: Shorter outputs than this, half the decoder's own buffer, leave nothing behind in it.
+_SURELY_ALL = 1 << 14
+
 
 class _BrotliDecoder:
     def __init__(self) -> None:
@@ -27,8 +30,8 @@ class _BrotliDecoder:
         except self._error as error:
             raise CorruptError(str(error)) from None
         self.finished = self._brotli.is_finished()
-        # The decoder keeps output beyond its own buffer until it is asked again with no input.
-        self.drained = self.finished or not (out or not self._brotli.can_accept_more_data())
+        # The decoder keeps output beyond its own buffer of 32 kB until it is asked again with no input.
+        self.drained = self.finished or (len(out) < _SURELY_ALL and self._brotli.can_accept_more_data())
         return out
 
     @property

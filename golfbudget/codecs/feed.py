@@ -43,27 +43,27 @@ class Feeder:
         """
         step, goal = pace.plan(self._base + self.made, self._start + self.at)
         decoder, growth, goal = self.decoder, self.growth, goal - self._base
+        feed, made = decoder.feed, self.made
         position = self._start + self.at
         window = bytes(self._data[position : position + (step if step > 1 else WINDOW)])
         for low in range(0, len(window), step):
             chunk = window[low : low + step]
             self.since = self.at
             self.at += len(chunk)
-            before = self.made
-            self._take(decoder.feed(chunk), take)
+            if piece := feed(chunk):
+                take(piece)
+                made += len(piece)
             while not decoder.drained:
-                self._take(decoder.feed(b""), take)
-            if self.made > before:
+                if piece := feed(b""):
+                    take(piece)
+                    made += len(piece)
+            if made > self.made:
+                self.made = made
                 growth.before.append(self.since)
                 growth.fed.append(self.at)
-                growth.made.append(self.made)
-                if self.made >= goal:
+                growth.made.append(made)
+                if made >= goal:
                     break
             if decoder.finished:
                 break
         return bool(window)
-
-    def _take(self, piece: bytes, take: Callable[[bytes], object]) -> None:
-        if piece:
-            take(piece)
-            self.made += len(piece)

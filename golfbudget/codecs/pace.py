@@ -18,9 +18,11 @@ LONGEST = 1 << 14
 #: Single bytes fed before the plan is looked at again.
 WINDOW = 256
 #: Single bytes are fed from this many decoded bytes before a boundary on, and through this many last stored ones.
-_SLACK, _TAIL = 32, 64
+_SLACK, _TAIL = 16, 64
 #: Pieces aim at the boundary with this factor to spare, as the rate of expansion changes.
 _SPARE = 2
+#: A piece is at most this many times the one before, so that what starts after a boundary is felt out first.
+_GROWTH = 4
 #: The first question is asked when this much has come out; with no answer, again at every doubling up to the last.
 _FIRST_ASKED, _LAST_ASKED = 16, 1 << 20
 _COST_OF_ASKING = 8
@@ -97,7 +99,7 @@ class Aimed:
             self._ask(made)
         step, goal = self._aim(made) if self._left > 0 else (LONGEST, made + 1)
         # The last decoded byte is a boundary, and few bytes of checksums stand after what it needs.
-        step = max(1, min(step, 2 * self._step, LONGEST, (self._stop - at - _TAIL) // 2))
+        step = max(1, min(step, _GROWTH * self._step, LONGEST, (self._stop - at - _TAIL) // 2))
         self._step = step
         self._left -= 1
         return step, goal

@@ -24,6 +24,8 @@ from golfbudget.ledger import Span
 _BALANCE = 40
 _SHORTEST_FEED = 16
 _SKIP = 1 << 16
+#: Boundaries this close together, in decoded bytes, are reached in one run of single bytes.
+_NEAR = 256
 #: Decoded bytes allowed by default, 64 times the contest's cap.
 DECODED_LIMIT = 1 << 30
 
@@ -259,13 +261,24 @@ def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int
         if strict:
             pace = Strict(wanted, [start + growth.reaching(offset)[0] for offset in missing])
         else:
-            pace = Aimed(stop=len(stream.data), foresight=Foresight(dense=[(offset, offset) for offset in wanted]))
+            pace = Aimed(stop=len(stream.data), foresight=Foresight(dense=_clusters(wanted)))
         feeder = Feeder(stream.codec.decoder(), stream.data, start, base=base)
         while feeder.made < missing[-1] and feeder.feed(pace, len):
             pass
         growth = feeder.growth
         missing = _settle(growth, missing, found)
     return [8 * found[offset] for offset in offsets]
+
+
+def _clusters(offsets: Sequence[int]) -> list[tuple[int, int]]:
+    """Offsets too close together to feed more than single bytes between them, as closed ranges."""
+    ranges: list[tuple[int, int]] = []
+    for offset in offsets:
+        if ranges and offset - ranges[-1][1] <= _NEAR:
+            ranges[-1] = (ranges[-1][0], offset)
+        else:
+            ranges.append((offset, offset))
+    return ranges
 
 
 def _settle(growth: Growth, offsets: Sequence[int], found: dict[int, int]) -> list[int]:
