@@ -62,7 +62,7 @@ def peel(
     while len(steps) < most:
         step: Step | None
         if named is not None:
-            step = codecs.decode(codecs.get(named), data, where=where, limit=allowance.left)
+            step = codecs.decode(codecs.get(named), data, where=where, limit=allowance.left, foresee=formats.Foreseer())
         elif formats.candidates(data):
             break
         else:
@@ -100,14 +100,14 @@ def _decode(data: Buffer, *, where: str, limit: int) -> Stream | None:
     head = bytes(data[:32])
     claims = {codec: codec.sniff(head) for codec in codecs.registered().values()}
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.SURE):
-        return codecs.decode(codec, data, where=where, limit=limit)
+        return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.MAYBE):
         try:
-            return codecs.decode(codec, data, where=where, limit=limit)
+            return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
         except CorruptError as error:
             if error.progress >= _CONVINCING:
                 raise
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.UNSIGNED):
         if _known(codecs.beginning(codec, data, _HEAD)):
-            return codecs.decode(codec, data, where=where, limit=limit)
+            return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
     return None

@@ -1,11 +1,12 @@
 """Codecs: one small file each, and one feeder (`stream`) that serves them all.
 
-Importing this package fills the registry, in the order in which content is sniffed: signatures first, brotli,
-which has none, last.
+Importing this package fills the registry, in the order in which content is sniffed: signatures first; deflate
+and brotli, which have none, are tried last and in this order, as only brotli is an import.
 """
 
 from golfbudget.codecs import deflate, lzma_, bz2_, zstd, brotli_, none  # noqa: F401, I001  (registry order)
 from golfbudget.codecs.base import Buffer, Codec, Method, Sniff, get, registered
+from golfbudget.codecs.pace import Foresee, Foresight
 from golfbudget.codecs.stream import DECODED_LIMIT, Costs, Stream, attribute, beginning, decode
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "Buffer",
     "Codec",
     "Costs",
+    "Foresee",
+    "Foresight",
     "Method",
     "Sniff",
     "Stream",

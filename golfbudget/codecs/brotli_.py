@@ -10,31 +10,29 @@ from golfbudget.errors import CorruptError
 if TYPE_CHECKING:
     import brotli
 
+#: Shorter outputs than this, half the decoder's own buffer, leave nothing behind in it.
+_SURELY_ALL = 1 << 14
+
 
 class _BrotliDecoder:
     def __init__(self) -> None:
         import brotli
 
         self._brotli: brotli.Decompressor = brotli.Decompressor()
+        self._process = self._brotli.process
         self._error = brotli.error
-        self._full = False
+        self.finished = False
+        self.drained = True
 
     def feed(self, data: bytes) -> bytes:
         try:
-            out: bytes = self._brotli.process(data, output_buffer_limit=PIECE)
+            out: bytes = self._process(data, output_buffer_limit=PIECE)
         except self._error as error:
             raise CorruptError(str(error)) from None
-        # The decoder keeps output beyond its own buffer until it is asked again with no input.
-        self._full = bool(out)
+        self.finished = self._brotli.is_finished()
+        # The decoder keeps output beyond its own buffer of 32 kB until it is asked again with no input.
+        self.drained = self.finished or (len(out) < _SURELY_ALL and self._brotli.can_accept_more_data())
         return out
-
-    @property
-    def drained(self) -> bool:
-        return self.finished or (not self._full and bool(self._brotli.can_accept_more_data()))
-
-    @property
-    def finished(self) -> bool:
-        return bool(self._brotli.is_finished())
 
     @property
     def unused(self) -> int:

@@ -1,4 +1,4 @@
-"""zlib (RFC 1950) and gzip (RFC 1952): two framings of deflate, decoded by the standard library."""
+"""deflate (RFC 1951) and its two framings, zlib (RFC 1950) and gzip (RFC 1952), decoded by the standard library."""
 
 from __future__ import annotations
 
@@ -11,23 +11,20 @@ _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 
 
 class _InflateDecoder:
+    """Its state is plain attributes, kept by `feed`: feeds are many and of single bytes."""
+
     def __init__(self, wbits: int) -> None:
         self._inflate = zlib.decompressobj(wbits)
-        self._full = False
+        self.finished = False
+        self.drained = True
 
     def feed(self, data: bytes) -> bytes:
-        tail = self._inflate.unconsumed_tail
-        out = self._inflate.decompress(tail + data if tail else data, PIECE)
-        self._full = len(out) == PIECE
+        inflate = self._inflate
+        tail = inflate.unconsumed_tail
+        out = inflate.decompress(tail + data if tail else data, PIECE)
+        self.finished = inflate.eof
+        self.drained = self.finished or not (len(out) == PIECE or inflate.unconsumed_tail)
         return out
-
-    @property
-    def drained(self) -> bool:
-        return self.finished or not (self._full or self._inflate.unconsumed_tail)
-
-    @property
-    def finished(self) -> bool:
-        return self._inflate.eof
 
     @property
     def unused(self) -> int:
@@ -93,4 +90,33 @@ class Gzip:
 
     def encode(self, data: Buffer, level: int) -> bytes:
         deflate = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WBITS)
+        return deflate.compress(data) + deflate.flush()
+
+
+@register
+class Deflate:
+    """Blocks of bits without header or checksum, as zip members hold them.  A file of it is known by its content."""
+
+    name = "deflate"
+    many_members = False
+    method = Method.BYTE_EXACT
+    default_level = 9
+    levels = range(10)
+    failures = (zlib.error,)
+
+    def sniff(self, head: bytes) -> Sniff:
+        kind = head[0] >> 1 & 3 if head else 3
+        # Of the four kinds of block one is not defined, and one, stored, gives its length twice.
+        if kind == 3 or (kind == 0 and any(a ^ b != 0xFF for a, b in zip(head[1:3], head[3:5], strict=False))):
+            return Sniff.NO
+        return Sniff.UNSIGNED
+
+    def header_length(self, data: Buffer, start: int) -> int:
+        return 0
+
+    def decoder(self) -> Decoder:
+        return _InflateDecoder(-zlib.MAX_WBITS)
+
+    def encode(self, data: Buffer, level: int) -> bytes:
+        deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
         return deflate.compress(data) + deflate.flush()

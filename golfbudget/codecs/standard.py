@@ -13,20 +13,15 @@ class StandardDecoder:
 
     def __init__(self, decompressor: lzma.LZMADecompressor | bz2.BZ2Decompressor) -> None:
         self._inner = decompressor
-        self._full = False
+        self.finished = False
+        self.drained = True
 
     def feed(self, data: bytes) -> bytes:
-        out = self._inner.decompress(data, PIECE)
-        self._full = len(out) == PIECE
+        inner = self._inner
+        out = inner.decompress(data, PIECE)
+        self.finished = inner.eof
+        self.drained = self.finished or (inner.needs_input and len(out) < PIECE)
         return out
-
-    @property
-    def drained(self) -> bool:
-        return self.finished or (self._inner.needs_input and not self._full)
-
-    @property
-    def finished(self) -> bool:
-        return self._inner.eof
 
     @property
     def unused(self) -> int:

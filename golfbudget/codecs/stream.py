@@ -15,30 +15,29 @@ from itertools import pairwise
 from math import isqrt
 
 from golfbudget.codecs.base import Buffer, Codec, Decoder, Method, Sniff
+from golfbudget.codecs.feed import Feeder, Growth
+from golfbudget.codecs.pace import Aimed, Even, Foresee, Foresight, Pace, Strict
 from golfbudget.errors import CorruptError, LedgerError, LimitError
 from golfbudget.ledger import Span
 
-#: The first decode is fed in equal pieces, and boundaries are then found byte by byte within one piece.  Pieces of
-#: sqrt(stored bytes / this) balance the two for the hundred or so boundaries that artifacts have.
+#: Codecs whose bits are estimated are fed in equal pieces of sqrt(stored bytes / this), the estimate's resolution.
 _BALANCE = 40
 _SHORTEST_FEED = 16
 _SKIP = 1 << 16
+#: Boundaries this close together, in decoded bytes, are reached in one run of single bytes.
+_NEAR = 256
 #: Decoded bytes allowed by default, 64 times the contest's cap.
 DECODED_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One member of a stream: where it lies, what it decodes to, and how output grew with input.
-
-    `made[i]` decoded bytes (of this member) could be produced from its first `fed[i]` stored bytes.
-    """
+    """One member of a stream: where it lies, what it decodes to, and how output grew with input."""
 
     stored: Span
     header: int
     decoded: Span
-    fed: tuple[int, ...]
-    made: tuple[int, ...]
+    growth: Growth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +60,26 @@ class Costs:
     trailing: int
 
 
-def decode(codec: Codec, data: Buffer, *, where: str, limit: int = DECODED_LIMIT) -> Stream:
+def decode(
+    codec: Codec, data: Buffer, *, where: str, limit: int = DECODED_LIMIT, foresee: Foresee | None = None
+) -> Stream:
     """Decode every member of `data`.
+
+    `foresee` is asked, as the decoded bytes come out, where boundaries will be; `attribute` then knows what they
+    cost without decoding again.  Without it, or where it is wrong, `attribute` only takes longer.
 
     Raises `CorruptError` (with the stored byte near which decoding failed) for bad or truncated streams and
     `LimitError` as soon as more than `limit` bytes come out.
     """
     decoded = bytearray()
+    pace: Pace = Even(max(_SHORTEST_FEED, isqrt(len(data) // _BALANCE)))
+    if codec.method is Method.BYTE_EXACT:
+        pace = Aimed(stop=len(data), foresee=foresee, decoded=decoded)
     members: list[Member] = []
     at = 0
     while at < len(data) and (not members or _another_member(codec, data, at)):
         start = at + (_zeros(data, at) if members else 0)
-        member = _decode_member(codec, data, start, decoded, where=where, limit=limit)
+        member = _decode_member(codec, data, start, decoded, pace, where=where, limit=limit)
         members.append(member)
         at = member.stored.stop
     if not members:
@@ -96,51 +103,69 @@ def _another_member(codec: Codec, data: Buffer, at: int) -> bool:
     return codec.many_members and codec.sniff(bytes(data[at : at + 32])) is Sniff.SURE
 
 
-def _decode_member(codec: Codec, data: Buffer, start: int, decoded: bytearray, *, where: str, limit: int) -> Member:
-    decoder = codec.decoder()
-    base, at, step = len(decoded), start, _feed_length(data)
-    fed, made = [0], [0]
-    while not decoder.finished:
-        chunk = bytes(data[at : at + step])
-        if not chunk:
-            raise CorruptError(
-                f"{where}: the {codec.name} stream that starts at byte {start} is cut short: the data ends at byte "
-                f"{len(data)} after {len(decoded) - base} decoded bytes; fetch the file again",
-                progress=len(decoded),
+def _decode_member(
+    codec: Codec, data: Buffer, start: int, decoded: bytearray, pace: Pace, *, where: str, limit: int
+) -> Member:
+    base = len(decoded)
+    feeder = Feeder(codec.decoder(), data, start, base=base)
+
+    def keep(piece: bytes) -> None:
+        decoded.extend(piece)
+        if len(decoded) > limit:
+            raise LimitError(
+                f"{where}: the {codec.name} stream decodes to more than {limit} bytes (seen by stored byte "
+                f"{start + feeder.at} of {len(data)}); if that is right, raise --max-decoded"
             )
+
+    retried = False
+    while not feeder.decoder.finished:
         try:
-            for piece in _outputs(decoder, chunk):
-                decoded += piece
-                if len(decoded) > limit:
-                    raise LimitError(
-                        f"{where}: the {codec.name} stream decodes to more than {limit} bytes (seen by stored byte "
-                        f"{at + len(chunk)} of {len(data)}); if that is right, raise --max-decoded"
-                    )
+            if feeder.feed(pace, keep):
+                continue
         except codec.failures as error:
             if isinstance(error, lzma.LZMAError) and "emory" in str(error):
                 raise LimitError(f"{where}: the {codec.name} stream asks for too large a dictionary: {error}") from None
+            if not retried and feeder.at - feeder.since > 1:
+                retried = True
+                del decoded[base + feeder.growth.made[-1] :]
+                feeder, pace = _again(codec, data, start, feeder)
+                continue
             raise CorruptError(
-                f"{where}: the {codec.name} stream is corrupt near byte {at} (after {len(decoded) - base} decoded "
-                f"bytes): {error}",
+                f"{where}: the {codec.name} stream is corrupt near byte {start + feeder.since} (after "
+                f"{len(decoded) - base} decoded bytes): {error}",
                 progress=len(decoded),
             ) from None
-        at += len(chunk)
-        if len(decoded) - base > made[-1]:
-            fed.append(at - start)
-            made.append(len(decoded) - base)
-    stop = at - decoder.unused
+        raise CorruptError(
+            f"{where}: the {codec.name} stream that starts at byte {start} is cut short: the data ends at byte "
+            f"{len(data)} after {len(decoded) - base} decoded bytes; fetch the file again",
+            progress=len(decoded),
+        )
+    length = feeder.at - feeder.decoder.unused
     try:
         header = codec.header_length(data, start)
     except IndexError:
         header = 0
-    fed[-1] = min(fed[-1], stop - start)
+    growth = feeder.growth
+    growth.fed[-1] = min(growth.fed[-1], length)
     return Member(
-        stored=Span(start, stop),
-        header=min(header, stop - start),
+        stored=Span(start, start + length),
+        header=min(header, length),
         decoded=Span(base, len(decoded)),
-        fed=tuple(fed),
-        made=tuple(made),
+        growth=growth,
     )
+
+
+def _again(codec: Codec, data: Buffer, start: int, failed: Feeder) -> tuple[Feeder, Pace]:
+    """A feeder that stands before the piece that failed, and a pace of single bytes to find where in it.
+
+    Some decoders fail on bytes that only follow the stream; fed one by one, such bytes are never fed at all.
+    """
+    feeder = Feeder(codec.decoder(), data, start)
+    pace = Strict([1 << 62], [start + failed.since])
+    while feeder.at < failed.since and feeder.feed(pace, len):
+        pass
+    feeder.growth = failed.growth
+    return feeder, pace
 
 
 def _outputs(decoder: Decoder, chunk: bytes) -> Iterator[bytes]:
@@ -168,9 +193,9 @@ def beginning(codec: Codec, data: Buffer, count: int) -> bytes:
 def attribute(stream: Stream, boundaries: Sequence[int]) -> Costs:
     """What each range between consecutive boundaries costs, in stored bits.
 
-    `boundaries` are decoded offsets that never fall, from 0 to the decoded length.  Codecs of method
-    `byte-exact` are decoded a second time, byte by byte around each boundary; for `estimate` codecs bits
-    between two observed outputs are split linearly.  The parts always sum to the stored bytes.
+    `boundaries` are decoded offsets that never fall, from 0 to the decoded length.  For codecs of method
+    `byte-exact` what `decode` saw is used where it saw enough, and the rest is decoded again; for `estimate`
+    codecs bits between two observed outputs are split linearly.  The parts always sum to the stored bytes.
     """
     length = len(stream.decoded)
     cuts = list(boundaries)
@@ -206,44 +231,63 @@ def _positions(stream: Stream, member: Member, offsets: Sequence[int]) -> list[i
 
 def _interpolate(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
     del stream
+    fed, made = member.growth.fed, member.growth.made
     found = []
     for offset in offsets:
         if offset <= 0:
             found.append(0)
             continue
-        i = bisect_left(member.made, offset)
-        grown = member.made[i] - member.made[i - 1]
-        step = 8 * (member.fed[i] - member.fed[i - 1])
-        found.append(8 * member.fed[i - 1] + step * (offset - member.made[i - 1]) // grown)
+        i = bisect_left(made, offset)
+        grown = made[i] - made[i - 1]
+        step = 8 * (fed[i] - fed[i - 1])
+        found.append(8 * fed[i - 1] + step * (offset - made[i - 1]) // grown)
     return found
 
 
 def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
-    decoder = stream.codec.decoder()
-    data, start = stream.data, member.stored.start
-    fed = made = 0
-    found = []
-    step = _feed_length(data)
+    """Offsets that a feed of more than one byte reached are fed again, up to the last of them.
+
+    First by aiming at them, then, where the expansion jumped over one, from the last feed before it on.
+    """
+    base, start = member.decoded.start, member.stored.start
+    found = {0: 0}
+    missing = _settle(member.growth, [offset for offset in offsets if offset], found)
+    growth = member.growth
+    for strict in (False, True):
+        if not missing:
+            break
+        wanted = [base + offset for offset in missing]
+        pace: Pace
+        if strict:
+            pace = Strict(wanted, [start + growth.reaching(offset)[0] for offset in missing])
+        else:
+            pace = Aimed(stop=len(stream.data), foresight=Foresight(dense=_clusters(wanted)))
+        feeder = Feeder(stream.codec.decoder(), stream.data, start, base=base)
+        while feeder.made < missing[-1] and feeder.feed(pace, len):
+            pass
+        growth = feeder.growth
+        missing = _settle(growth, missing, found)
+    return [8 * found[offset] for offset in offsets]
+
+
+def _clusters(offsets: Sequence[int]) -> list[tuple[int, int]]:
+    """Offsets too close together to feed more than single bytes between them, as closed ranges."""
+    ranges: list[tuple[int, int]] = []
     for offset in offsets:
-        if offset > made:
-            chunk_stop = member.fed[bisect_left(member.made, offset)]
-            chunk_start = (chunk_stop - 1) // step * step
-            while fed < chunk_start:
-                count = min(_SKIP, chunk_start - fed)
-                made += sum(map(len, _outputs(decoder, bytes(data[start + fed : start + fed + count]))))
-                fed += count
-            near, at = bytes(data[start + fed : start + fed + 2 * step]), 0
-            while made < offset:
-                if at == len(near):
-                    near, at, fed = bytes(data[start + fed + at : start + fed + at + step]), 0, fed + at
-                made += len(decoder.feed(near[at : at + 1]))
-                at += 1
-                while not decoder.drained:
-                    made += len(decoder.feed(b""))
-            fed += at
-        found.append(8 * fed if offset else 0)
-    return found
+        if ranges and offset - ranges[-1][1] <= _NEAR:
+            ranges[-1] = (ranges[-1][0], offset)
+        else:
+            ranges.append((offset, offset))
+    return ranges
 
 
-def _feed_length(data: Buffer) -> int:
-    return max(_SHORTEST_FEED, isqrt(len(data) // _BALANCE))
+def _settle(growth: Growth, offsets: Sequence[int], found: dict[int, int]) -> list[int]:
+    """Enter the offsets that a feed of one byte reached into `found`; the others are returned."""
+    missing = []
+    for offset in offsets:
+        before, fed = growth.reaching(offset)
+        if fed - before == 1:
+            found[offset] = fed
+        else:
+            missing.append(offset)
+    return missing

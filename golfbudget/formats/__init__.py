@@ -28,11 +28,13 @@ from golfbudget.formats.base import (
     others,
     registered,
 )
+from golfbudget.formats.foresight import Foreseer
 
 __all__ = [
     "BYTE_ORDER",
     "DTYPE_BITS",
     "Contents",
+    "Foreseer",
     "Format",
     "Inner",
     "Region",

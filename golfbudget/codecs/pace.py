@@ -1,0 +1,160 @@
+"""How much of a stream to feed next, so that one decode sees exactly which stored byte each boundary needs.
+
+A boundary is known to the byte when the feed that reached it was of one byte.  Near offsets at which a
+boundary is foreseen the feed is therefore of single bytes, and away from them of ever larger pieces.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from golfbudget.codecs.base import Buffer
+
+#: Longest piece fed: long enough to cost nothing, short enough that an error names the place.
+LONGEST = 1 << 14
+#: Single bytes fed before the plan is looked at again.
+WINDOW = 256
+#: Single bytes are fed from this many decoded bytes before a boundary on, and through this many last stored ones.
+_SLACK, _TAIL = 16, 64
+#: Pieces aim at the boundary with this factor to spare, as the rate of expansion changes.
+_SPARE = 2
+#: A piece is at most this many times the one before, so that what starts after a boundary is felt out first.
+_GROWTH = 4
+#: The first question is asked when this much has come out; with no answer, again at every doubling up to the last.
+_FIRST_ASKED, _LAST_ASKED = 16, 1 << 20
+_COST_OF_ASKING = 8
+#: Single bytes that any stream may be fed, beside one in 64 of its own.
+_FREE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foresight:
+    """Where boundaries will be in the decoded bytes, as far as what has come out so far tells.
+
+    `dense` are closed ranges (first, last) of decoded offsets that may all be boundaries; first == last is one
+    offset.  At `horizon` decoded bytes the question is worth asking again; None means never.  It may be wrong:
+    that costs time, never exactness.
+    """
+
+    dense: Sequence[tuple[int, int]]
+    horizon: int | None = None
+
+
+#: Asked with the decoded bytes so far, of which it must keep no view.
+Foresee = Callable[[Buffer], Foresight | None]
+
+
+class Pace(Protocol):
+    """Decides the next feed."""
+
+    def plan(self, made: int, at: int) -> tuple[int, int]:
+        """(piece length, decoded offset to stop at), where `made` bytes have come out of the first `at`."""
+
+
+class Even:
+    """Equal pieces, for codecs whose bits are not found by feeding."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def plan(self, made: int, at: int) -> tuple[int, int]:
+        return self._length, made + 1
+
+
+class Aimed:
+    """Single bytes at the foreseen boundaries, pieces that grow and shrink geometrically between them.
+
+    A stream that foresees too much is read in pieces once single bytes would cost more than the decode itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        stop: int,
+        foresight: Foresight | None = None,
+        foresee: Foresee | None = None,
+        decoded: Buffer = b"",
+    ) -> None:
+        self._stop = stop
+        self._foresee, self._decoded = foresee, decoded
+        self._left = _FREE + stop // 64 if foresee else 2 * stop + _FREE
+        self._dense: list[tuple[int, int]] = []
+        self._next = 0
+        self._horizon: int | None = None
+        if foresight is not None:
+            self._believe(foresight)
+        elif foresee is not None:
+            first = len(decoded) + _FIRST_ASKED
+            self._believe(Foresight(dense=[(0, first)], horizon=first))
+        self._step = 1
+        self._rate = 1.0
+        self._seen: tuple[int, int] | None = None
+
+    def plan(self, made: int, at: int) -> tuple[int, int]:
+        self._measure(made, at)
+        while self._horizon is not None and made >= self._horizon:
+            self._ask(made)
+        step, goal = self._aim(made) if self._left > 0 else (LONGEST, made + 1)
+        # The last decoded byte is a boundary, and few bytes of checksums stand after what it needs.
+        step = max(1, min(step, _GROWTH * self._step, LONGEST, (self._stop - at - _TAIL) // 2))
+        self._step = step
+        self._left -= 1
+        return step, goal
+
+    def _measure(self, made: int, at: int) -> None:
+        """Follow decoded bytes per stored byte: up at once, down by halves, as headers in between yield none."""
+        if self._seen is not None and made > self._seen[0]:
+            rate = (made - self._seen[0]) / (at - self._seen[1])
+            self._rate = max(rate, (self._rate + rate) / 2)
+        if self._seen is not None and self._step == 1:
+            self._left -= at - self._seen[1]
+        self._seen = (made, at)
+
+    def _ask(self, made: int) -> None:
+        self._left -= _COST_OF_ASKING
+        if self._foresee is None or self._left < 0:
+            self._horizon = None
+        elif (found := self._foresee(self._decoded)) is not None:
+            self._believe(found)
+            if self._horizon is not None and self._horizon <= made:
+                self._horizon = made + 1
+        else:
+            self._dense, self._horizon = [], 2 * made if made < _LAST_ASKED else None
+
+    def _believe(self, foresight: Foresight) -> None:
+        self._dense, self._next = sorted(foresight.dense), 0
+        self._horizon = foresight.horizon
+
+    def _aim(self, made: int) -> tuple[int, int]:
+        while self._next < len(self._dense) and self._dense[self._next][1] <= made:
+            self._next += 1
+        if self._next < len(self._dense):
+            first, last = self._dense[self._next]
+        elif self._horizon is not None:
+            first = last = self._horizon
+        else:
+            return LONGEST, made + 1
+        distance = first - made - _SLACK
+        if distance <= 0:
+            return 1, last if self._horizon is None else min(last, self._horizon)
+        step = int(distance / (_SPARE * self._rate))
+        return (step, made + 1) if step > 1 else (1, made + 1 + distance // 2)
+
+
+class Strict:
+    """Pieces up to the last feed that is known to stay before each wanted offset, single bytes from there.
+
+    `before[i]` is how much can be fed without reaching `wanted[i]`; both rise.
+    """
+
+    def __init__(self, wanted: Sequence[int], before: Sequence[int]) -> None:
+        self._wanted, self._before = wanted, before
+
+    def plan(self, made: int, at: int) -> tuple[int, int]:
+        i = bisect_left(self._wanted, made + 1)
+        if i == len(self._wanted):
+            return LONGEST, made + 1
+        return max(1, min(self._before[i] - at, LONGEST)), self._wanted[i]
