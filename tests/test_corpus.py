@@ -73,7 +73,7 @@ def test_unknown_containers_are_opaque_inside_their_codec(corpus: Path, corpus_f
         if fact["container"] in ("custom", "opaque"):
             artifact = open_artifact(corpus / fact["file"])
             assert artifact.format == "opaque", fact["file"]
-            assert {region.account for region in artifact.leaves[0].contents.regions} == {Account.UNMAPPED}
+            assert {region.account for region in artifact.contents.regions} == {Account.UNMAPPED}
 
 
 def test_the_tied_head_of_the_four_megabyte_artifact(corpus: Path, golfbudget: Run) -> None:
