@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import shutil
+import struct
 import subprocess
 import zlib
 from collections.abc import Callable
@@ -185,9 +186,15 @@ def _torch_zip() -> bytes:
     return out.getvalue()
 
 
+def _gguf() -> bytes:
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + struct.pack("<Q1sIQIQ", 1, b"w", 1, 5, 24, 0)
+    return head + bytes(-len(head) % 32) + b"abcde"
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "safetensors": _safetensors,
     "torch-zip": _torch_zip,
+    "gguf": _gguf,
     "opaque": lambda: b"anything at all",
 }
 
