@@ -408,7 +408,7 @@ def test_what_is_no_regular_file(golfbudget: Run, tmp_path: Path) -> None:
     [
         ((), "Missing argument 'PATH'"),
         (("m.bin", "--nonsense"), "No such option"),
-        (("m.bin", "--as", "gguf"), "no format is called 'gguf'; known: opaque, safetensors, torch-zip"),
+        (("m.bin", "--as", "no-such"), "no format is called 'no-such'; known: .*opaque, .*safetensors, torch-zip"),
         (("m.bin", "--by", "colour"), "'colour' is not one of"),
         (("m.bin", "--format", "yaml"), "'yaml' is not one of"),
         (("m.bin", "--cap", "-3"), "'-3' is no size"),
@@ -525,7 +525,9 @@ def test_memory_stays_bounded_by_default(data: bytes, message: str, kilobytes: i
 
 # Changed files, in this process
 
-NESTS = [(), *((name,) for name in codecs.registered() if name != "none"), ("zlib", "xz"), ("zstd", "gzip")]
+#: Codecs that content or a guess from it can lead to.
+FOUND = [name for name in codecs.registered() if name not in ("none", "lzma2-raw")]
+NESTS = [(), *((name,) for name in FOUND), ("zlib", "xz"), ("zstd", "gzip")]
 
 
 def small_files() -> dict[str, bytes]:

@@ -544,6 +544,11 @@ REFUSALS: dict[str, tuple[str, type[GolfbudgetError], str]] = {
         CorruptError,
         "is not the base64",
     ),
+    "ascii85 that would take much memory": (
+        f"import zlib, base64\nexec(zlib.decompress(base64.a85decode('{'5' * (8 << 20)}5')))",
+        UnsupportedError,
+        "ascii85 of 8388609 characters is not read",
+    ),
     "an empty payload": ("import zlib\nexec(zlib.decompress(b''))", CorruptError, "it is empty"),
     "deflate without a header": (
         f"import zlib\nexec(zlib.decompress({ZL!r}, -15))",

@@ -21,6 +21,8 @@ SHORTEST = 64
 _MOST_WRAPPERS = 16
 #: Multiples of five characters decode on their own; the standard library's decoder takes 40 bytes for each five.
 _PIECE = 5 << 16
+#: Ascii85 has characters for whole groups, so it cannot be decoded in pieces.
+_LONGEST_ASCII85 = 1 << 23
 
 _XZ = b"\xfd7zXZ\x00"
 _FORMAT_AUTO, _FORMAT_XZ, _FORMAT_ALONE, _FORMAT_RAW = range(4)
@@ -44,10 +46,16 @@ def _base85(text: str | bytes) -> bytes:
     return b"".join(base64.b85decode(text[at : at + _PIECE]) for at in range(0, len(text), _PIECE))
 
 
+def _ascii85(text: str | bytes, **keywords: object) -> bytes:
+    if len(text) > _LONGEST_ASCII85:
+        raise UnsupportedError(f"ascii85 of {len(text)} characters is not read, only up to {_LONGEST_ASCII85}")
+    return base64.a85decode(text, **keywords)  # type: ignore[arg-type]  # The call's own keywords, wrong ones too.
+
+
 #: Spellings by function: the name of the spelling, and the function.
 _SPELLINGS: dict[str, tuple[str, Callable[..., bytes]]] = {
     "base64.b85decode": ("base85", _base85),
-    "base64.a85decode": ("ascii85", base64.a85decode),
+    "base64.a85decode": ("ascii85", _ascii85),
     "base64.b64decode": ("base64", base64.b64decode),
     "base64.standard_b64decode": ("base64", base64.standard_b64decode),
     "base64.urlsafe_b64decode": ("base64", base64.urlsafe_b64decode),
