@@ -214,6 +214,7 @@ def _npz() -> bytes:
     np.savez_compressed(out, a=np.zeros((3, 5), np.float32), b=np.ones(7, np.int8))
     return out.getvalue()
 
+
 def _gguf() -> bytes:
     head = b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + struct.pack("<Q1sIQIQ", 1, b"w", 1, 5, 24, 0)
     return head + bytes(-len(head) % 32) + b"abcde"

@@ -56,7 +56,7 @@ def unpacked(inner: Inner) -> bytes:
     """What an inner stream decodes to, by the registered codec or, where none is named, by what it shows."""
     assert inner.text is not None
     if inner.codec is None:
-        return bytes(open_bytes(inner.text[1], name="inner").data)
+        return bytes(open_bytes(inner.text[1], name="inner").leaves[0].data)
     stream = codecs.decode(codecs.get(inner.codec), inner.text[1], where="inner")
     assert len(stream.trailing) == 0
     return bytes(stream.decoded)

@@ -202,9 +202,7 @@ def test_each_byte_of_a_shared_storage_goes_to_the_earliest_view_that_spans_it(v
             start = width * view.storage_offset()
             reaches.append((start, start + width * (last + 1), number, name))
     for at in range(base.nbytes()):
-        (region,) = (
-            r for r in artifact.contents.regions if r.span.start <= member.data.start + at < r.span.stop
-        )
+        (region,) = (r for r in artifact.contents.regions if r.span.start <= member.data.start + at < r.span.stop)
         owners = [name for start, stop, _, name in sorted(reaches) if start <= at < stop]
         assert (region.tensor, region.name) == ((True, owners[0]) if owners else (False, next(iter(value))))
         assert region.account is (Account.WEIGHTS if owners else Account.CONTAINER)
@@ -275,9 +273,7 @@ def test_the_name_of_the_file_is_in_the_archive_and_changes_nothing_else(tmp_pat
         assert f"{stem}/data.pkl".encode() in data
         artifact = opened(data)
         check_against_torch(data, artifact)
-        found.append(
-            [(r.name, r.label, r.account) for r in artifact.contents.regions if r.label != "[zip gap]"]
-        )
+        found.append([(r.name, r.label, r.account) for r in artifact.contents.regions if r.label != "[zip gap]"])
     assert found[0] == found[1]
 
 

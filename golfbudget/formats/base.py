@@ -88,6 +88,8 @@ class StoredTensor:
     @property
     def stored_bytes(self) -> int:
         """Bytes of its elements, were they contiguous."""
+        if self.block is not None:
+            return self.elements // self.block[0] * self.block[1]
         return (self.elements * DTYPE_BITS.get(self.dtype, 8) + 7) // 8
 
     @property
