@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
 
-from golfbudget.codecs.base import Buffer, Codec, Decoder, Method, Sniff
-from golfbudget.errors import CorruptError, LedgerError, LimitError
+from golfbudget.codecs.base import Buffer, Codec, Decoder, Exact, Method, Sniff
+from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError
 from golfbudget.ledger import Span
 
 #: The first decode is fed in equal pieces, and boundaries are then found byte by byte within one piece.  Pieces of
@@ -50,6 +50,7 @@ class Stream:
     decoded: Buffer
     members: tuple[Member, ...]
     trailing: Span
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +71,26 @@ def decode(codec: Codec, data: Buffer, *, where: str, limit: int = DECODED_LIMIT
     decoded = bytearray()
     members: list[Member] = []
     at = 0
-    while at < len(data) and (not members or _another_member(codec, data, at)):
-        start = at + (_zeros(data, at) if members else 0)
-        member = _decode_member(codec, data, start, decoded, where=where, limit=limit)
+    while at < len(data) and (claim := _another_member(codec, data, at) if members else Sniff.SURE) is not Sniff.NO:
+        start, made = at + (_zeros(data, at) if members else 0), len(decoded)
+        try:
+            member = _decode_member(codec, data, start, decoded, where=where, limit=limit)
+        except CorruptError:
+            if claim is Sniff.SURE:
+                raise
+            del decoded[made:]
+            break
         members.append(member)
         at = member.stored.stop
     if not members:
         raise CorruptError(f"{where}: an empty file is no {codec.name} stream")
-    return Stream(codec=codec, data=data, decoded=decoded, members=tuple(members), trailing=Span(at, len(data)))
+    if at < len(data) and not decoded and codec.sniff(bytes(data[:32])) is Sniff.MAYBE:
+        raise CorruptError(
+            f"{where}: the {codec.name} stream decodes to nothing, and what is at byte {at} is no part of it"
+        )
+    return Stream(
+        codec=codec, data=data, decoded=decoded, members=tuple(members), trailing=Span(at, len(data)), where=where
+    )
 
 
 def _zeros(data: Buffer, at: int) -> int:
@@ -91,9 +104,10 @@ def _zeros(data: Buffer, at: int) -> int:
     return at - start
 
 
-def _another_member(codec: Codec, data: Buffer, at: int) -> bool:
+def _another_member(codec: Codec, data: Buffer, at: int) -> Sniff:
+    """How strongly what follows padding claims to be another member; MAYBE is one only if it decodes."""
     at += _zeros(data, at)
-    return codec.many_members and codec.sniff(bytes(data[at : at + 32])) is Sniff.SURE
+    return codec.sniff(bytes(data[at : at + 32])) if codec.many_members else Sniff.NO
 
 
 def _decode_member(codec: Codec, data: Buffer, start: int, decoded: bytearray, *, where: str, limit: int) -> Member:
@@ -116,6 +130,8 @@ def _decode_member(codec: Codec, data: Buffer, start: int, decoded: bytearray, *
                         f"{where}: the {codec.name} stream decodes to more than {limit} bytes (seen by stored byte "
                         f"{at + len(chunk)} of {len(data)}); if that is right, raise --max-decoded"
                     )
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{where}: the {codec.name} stream that starts at byte {start}: {error}") from None
         except codec.failures as error:
             if isinstance(error, lzma.LZMAError) and "emory" in str(error):
                 raise LimitError(f"{where}: the {codec.name} stream asks for too large a dictionary: {error}") from None
@@ -168,14 +184,39 @@ def beginning(codec: Codec, data: Buffer, count: int) -> bytes:
 def attribute(stream: Stream, boundaries: Sequence[int]) -> Costs:
     """What each range between consecutive boundaries costs, in stored bits.
 
-    `boundaries` are decoded offsets that never fall, from 0 to the decoded length.  Codecs of method
-    `byte-exact` are decoded a second time, byte by byte around each boundary; for `estimate` codecs bits
-    between two observed outputs are split linearly.  The parts always sum to the stored bytes.
+    `boundaries` are decoded offsets that never fall, from 0 to the decoded length.  Codecs of method `exact` read
+    their own codes; those of method `byte-exact` are decoded a second time, byte by byte around each boundary; for
+    `estimate` codecs bits between two observed outputs are split linearly.  The parts always sum to the stored bytes.
     """
     length = len(stream.decoded)
     cuts = list(boundaries)
     if not cuts or cuts[0] != 0 or cuts[-1] != length or any(a > b for a, b in pairwise(cuts)):
         raise LedgerError(f"boundaries must rise from 0 to {length}, found {cuts[:3]} to {cuts[-1:]}")
+    costs = _exactly(stream, stream.codec, cuts) if isinstance(stream.codec, Exact) else _by_feeding(stream, cuts)
+    if sum(costs.ranges) + costs.framing + costs.trailing != 8 * len(stream.data):
+        raise LedgerError(f"{stream.codec.name}: attributed bits do not sum to the stream")
+    return costs
+
+
+def _exactly(stream: Stream, codec: Exact, cuts: Sequence[int]) -> Costs:
+    """The codec itself says what each range of each member costs; what it gives to none is framing."""
+    ranges = [0] * (len(cuts) - 1)
+    view = memoryview(stream.decoded)
+    for member in stream.members:
+        first, last = member.decoded.start, member.decoded.stop
+        inner = sorted({cut - first for cut in cuts[bisect_right(cuts, first) : bisect_left(cuts, last)]})
+        offsets = [0, *inner, last - first] if first < last else [0]
+        found = codec.costs(stream.data, member.stored, view[first:last], offsets, where=stream.where)
+        for offset, bits in zip(offsets[:-1], found, strict=True):
+            ranges[bisect_right(cuts, first + offset) - 1] += bits
+    trailing = 8 * len(stream.trailing)
+    framing = 8 * len(stream.data) - trailing - sum(ranges)
+    if framing < 0 or any(bits < 0 for bits in ranges):
+        raise LedgerError(f"{stream.codec.name}: more bits were attributed than are stored")
+    return Costs(ranges=tuple(ranges), framing=framing, trailing=trailing)
+
+
+def _by_feeding(stream: Stream, cuts: Sequence[int]) -> Costs:
     ranges = [0] * (len(cuts) - 1)
     framing = 0
     stored = 0
@@ -192,10 +233,7 @@ def attribute(stream: Stream, boundaries: Sequence[int]) -> Costs:
                 ranges[bisect_right(cuts, first + a) - 1] += stop - start
             else:
                 framing += stop - start
-    costs = Costs(ranges=tuple(ranges), framing=framing, trailing=8 * len(stream.trailing))
-    if sum(costs.ranges) + costs.framing + costs.trailing != 8 * len(stream.data):
-        raise LedgerError(f"{stream.codec.name}: attributed bits do not sum to the stream")
-    return costs
+    return Costs(ranges=tuple(ranges), framing=framing, trailing=8 * len(stream.trailing))
 
 
 def _positions(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
