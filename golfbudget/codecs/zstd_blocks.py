@@ -22,15 +22,14 @@ _JUMP_TABLE = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequences:
-    """A block's sequences: each list but `pieces` has one entry a sequence, in order.
+    """A block's sequences in order, and its end as if it were one more, without a match.
 
-    `pieces` are the literals before each match and after the last; a match starts at byte `starts[i]` of the
-    block and ends at `stops[i]`; before sequence i, `left[i]` bits of the stream were unread.
+    Sequence i copies the literals `pieces[i]`, its match starts at byte `starts[i]` of the block, and `left[i]`
+    bits of the stream are unread before it.
     """
 
     pieces: list[bytes]
     starts: list[int]
-    stops: list[int]
     left: list[int]
 
 
@@ -48,16 +47,14 @@ def own_bits(reader: Reader, number: int, out: bytes, cuts: Sequence[int]) -> li
         *tables, at = reader.tables(number, sections)
         found = read_sequences(body[at:], sections.sequences, (tables[0], tables[1], tables[2]), out)
     else:
-        found = Sequences(pieces=[out], starts=[], stops=[], left=[])
+        found = Sequences(pieces=[out], starts=[len(out)], left=[0])
     literals = b"".join(found.pieces)
     if len(literals) != sections.regenerated:
         raise CorruptError(f"has {sections.regenerated} literals, but its sequences leave {len(literals)} bytes")
     places = _literals_before(found, cuts)
     bits = _literal_bits(reader, number, sections, literals, places)
-    if found.left:
-        spent = [found.left[0] - left for left in (*found.left, 0)]
-        bits = [known + spent[bisect_left(found.starts, cut)] for known, cut in zip(bits, cuts, strict=True)]
-    return bits
+    spent = (found.left[0] - found.left[bisect_left(found.starts, cut)] for cut in cuts)
+    return [literal + sequence for literal, sequence in zip(bits, spent, strict=True)]
 
 
 def read_sequences(
@@ -68,19 +65,19 @@ def read_sequences(
 
     literal_table, offset_table, match_table = tables
     _, at = backward(stream)
-    # windows[i] holds the 40 bits from byte i on: the longest read, 26 bits of states, may start at any bit.
-    padded = stream + bytes(8)
-    windows = (np.ndarray(len(stream), "<u8", padded, strides=(1,)) & np.uint64((1 << 40) - 1)).tolist()
+    # windows[i] holds 60 bits from byte 4 * i on, which CPython keeps in two digits: the longest read, 26 bits of
+    # states, may start at any of the first 32.
+    padded = stream + bytes(12)
+    windows = (np.ndarray(len(stream) // 4 + 1, "<u8", padded, strides=(4,)) & np.uint64((1 << 60) - 1)).tolist()
     states = []
     for table in (literal_table, offset_table, match_table):
         at -= len(table).bit_length() - 1
         if at < 0:
             raise CorruptError("has a sequences bitstream too short for its first states")
-        states.append(windows[at >> 3] >> (at & 7) & len(table) - 1)
+        states.append(windows[at >> 5] >> (at & 31) & len(table) - 1)
     literal_state, offset_state, match_state = states
     pieces: list[bytes] = []
     starts: list[int] = []
-    stops: list[int] = []
     left: list[int] = []
     made = 0
     try:
@@ -89,21 +86,21 @@ def read_sequences(
             extra, literals, literal_width, literal_mask, literal_base = literal_table[literal_state]
             match_extra, match, match_width, match_mask, match_base = match_table[match_state]
             offset_extra, _, offset_width, offset_mask, offset_base = offset_table[offset_state]
-            at -= offset_extra + match_extra
+            at -= offset_extra
             if match_extra:
-                match += windows[at >> 3] >> (at & 7) & (1 << match_extra) - 1
+                at -= match_extra
+                match += windows[at >> 5] >> (at & 31) & (1 << match_extra) - 1
             if extra:
                 at -= extra
-                literals += windows[at >> 3] >> (at & 7) & (1 << extra) - 1
-            pieces.append(out[made : made + literals])
-            made += literals
-            starts.append(made)
-            made += match
-            stops.append(made)
+                literals += windows[at >> 5] >> (at & 31) & (1 << extra) - 1
+            start = made + literals
+            pieces.append(out[made:start])
+            starts.append(start)
+            made = start + match
             if more:
                 # The three states are read in one go; the literal lengths' bits are the highest.
                 at -= literal_width + match_width + offset_width
-                bits = windows[at >> 3] >> (at & 7)
+                bits = windows[at >> 5] >> (at & 31)
                 offset_state = offset_base + (bits & offset_mask)
                 bits >>= offset_width
                 match_state = match_base + (bits & match_mask)
@@ -115,17 +112,20 @@ def read_sequences(
     if made > len(out):
         raise CorruptError(f"has sequences that make {made} bytes, but decodes to {len(out)}")
     pieces.append(out[made:])
-    return Sequences(pieces=pieces, starts=starts, stops=stops, left=left)
+    starts.append(len(out))
+    left.append(0)
+    return Sequences(pieces=pieces, starts=starts, left=left)
 
 
 def _literals_before(found: Sequences, cuts: Sequence[int]) -> list[int]:
     """How many of a block's literals lie before each of `cuts`."""
-    before = list(accumulate(map(len, found.pieces), initial=0))
-    places = []
+    places, known, before = [], 0, 0
     for cut in cuts:
-        # All literals of the sequences whose match starts before the cut, and what lies after the last such match.
+        # All literals before the last match that starts earlier, and those between that match and the cut.
         number = bisect_left(found.starts, cut)
-        places.append(before[number] + max(0, cut - (found.stops[number - 1] if number else 0)))
+        before += sum(map(len, found.pieces[known:number]))
+        known = number
+        places.append(before + max(0, cut - found.starts[number] + len(found.pieces[number])))
     return places
 
 

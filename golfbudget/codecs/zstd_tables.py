@@ -15,6 +15,7 @@ _WEIGHT_ACCURACY = 6
 #: The RFC says 11; the reference decoder takes one more.
 _LONGEST_CODE = 12
 _DIRECT_WEIGHTS = 127
+_MASKS = tuple((1 << width) - 1 for width in range(10))
 
 #: One state of a decoding table: extra bits of its symbol, the symbol's base value, and the bits to read for the
 #: next state, their mask and the state they are added to.
@@ -123,36 +124,33 @@ def read_distribution(body: bytes, at: int, *, symbols: int, largest_accuracy: i
     return Distribution(tuple(counts), accuracy), at + (used + 7) // 8
 
 
-def spread(distribution: Distribution) -> list[tuple[int, int, int]]:
-    """The symbol of every state, its bits to read and the state they are added to (section 4.1.1)."""
+def spread(distribution: Distribution) -> tuple[list[int], list[int], list[int]]:
+    """Of every state its symbol, the bits to read for the next state, and what they are added to (section 4.1.1)."""
+    import numpy as np
+
     size = 1 << distribution.accuracy
-    counts = distribution.counts
-    rare = [symbol for symbol, count in enumerate(counts) if count < 0]
-    symbols = [0] * (size - len(rare)) + rare[::-1]
-    common, step, at = size - len(rare), (size >> 1) + (size >> 3) + 3, 0
-    for symbol, count in enumerate(counts):
-        for _ in range(count):
-            symbols[at] = symbol
-            at = (at + step) % size
-            while at >= common:
-                at = (at + step) % size
-    following = [abs(count) for count in counts]
-    states = []
-    for symbol in symbols:
-        value = following[symbol]
-        following[symbol] = value + 1
-        width = distribution.accuracy + 1 - value.bit_length()
-        states.append((symbol, width, (value << width) - size))
-    return states
+    counts = np.array(distribution.counts)
+    rare = np.flatnonzero(counts < 0)
+    common = size - len(rare)
+    walk = np.arange(size) * ((size >> 1) + (size >> 3) + 3) % size
+    symbols = np.empty(size, np.int64)
+    symbols[common:] = rare[::-1]
+    symbols[walk[walk < common]] = np.repeat(np.arange(len(counts)), np.maximum(counts, 0))
+    # The states of a symbol of count c are numbered from c on, in their order.
+    present = np.abs(counts)
+    numbers = np.empty(size, np.int64)
+    numbers[np.argsort(symbols, kind="stable")] = np.arange(size) + np.repeat(2 * present - np.cumsum(present), present)
+    widths = distribution.accuracy + 1 - np.frexp(numbers)[1]
+    return symbols.tolist(), widths.tolist(), ((numbers << widths) - size).tolist()
 
 
 def decoding_table(field: Field, distribution: Distribution) -> list[State]:
     """The states of a field's table."""
     alphabet = ALPHABETS[field]
-    extra, bases = alphabet.extra_bits, alphabet.bases
-    return [
-        (extra[symbol], bases[symbol], width, (1 << width) - 1, base) for symbol, width, base in spread(distribution)
-    ]
+    symbols, widths, bases = spread(distribution)
+    extra = map(alphabet.extra_bits.__getitem__, symbols)
+    first = map(alphabet.bases.__getitem__, symbols)
+    return list(zip(extra, first, widths, map(_MASKS.__getitem__, widths), bases, strict=True))
 
 
 @cache
@@ -206,22 +204,21 @@ def read_code_lengths(body: bytes, at: int) -> tuple[bytes, int]:
 def _compressed_weights(body: bytes) -> list[int]:
     """Weights of a Huffman tree that two interleaved FSE states decode (section 4.2.1.2)."""
     distribution, at = read_distribution(body, 0, symbols=_LONGEST_CODE + 1, largest_accuracy=_WEIGHT_ACCURACY)
-    states = spread(distribution)
+    symbols, widths, bases = spread(distribution)
     value, left = backward(body[at:])
     left -= 2 * distribution.accuracy
     if left < 0:
         raise CorruptError("describes Huffman weights without their first states")
-    this = value >> left + distribution.accuracy & len(states) - 1
-    other = value >> left & len(states) - 1
+    this = value >> left + distribution.accuracy & len(symbols) - 1
+    other = value >> left & len(symbols) - 1
     weights: list[int] = []
     while len(weights) < 255:
-        symbol, width, base = states[this]
-        weights.append(symbol)
-        left -= width
+        weights.append(symbols[this])
+        left -= widths[this]
         if left < 0:
-            weights.append(states[other][0])
+            weights.append(symbols[other])
             break
-        this, other = other, base + (value >> left & (1 << width) - 1)
+        this, other = other, bases[this] + (value >> left & (1 << widths[this]) - 1)
     if len(weights) > 255 or left >= 0:
         raise CorruptError("describes more than 255 Huffman weights")
     return weights
