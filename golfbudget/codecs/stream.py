@@ -201,6 +201,7 @@ def attribute(stream: Stream, boundaries: Sequence[int]) -> Costs:
 def _exactly(stream: Stream, codec: Exact, cuts: Sequence[int]) -> Costs:
     """The codec itself says what each range of each member costs; what it gives to none is framing."""
     ranges = [0] * (len(cuts) - 1)
+    framing = stored = 0
     view = memoryview(stream.decoded)
     for member in stream.members:
         first, last = member.decoded.start, member.decoded.stop
@@ -209,11 +210,12 @@ def _exactly(stream: Stream, codec: Exact, cuts: Sequence[int]) -> Costs:
         found = codec.costs(stream.data, member.stored, view[first:last], offsets, where=stream.where)
         for offset, bits in zip(offsets[:-1], found, strict=True):
             ranges[bisect_right(cuts, first + offset) - 1] += bits
-    trailing = 8 * len(stream.trailing)
-    framing = 8 * len(stream.data) - trailing - sum(ranges)
-    if framing < 0 or any(bits < 0 for bits in ranges):
-        raise LedgerError(f"{stream.codec.name}: more bits were attributed than are stored")
-    return Costs(ranges=tuple(ranges), framing=framing, trailing=trailing)
+        left = 8 * len(member.stored) - sum(found)
+        if left < 0 or any(bits < 0 for bits in found):
+            raise LedgerError(f"{stream.codec.name}: more bits were attributed than are stored")
+        framing += 8 * (member.stored.start - stored) + left
+        stored = member.stored.stop
+    return Costs(ranges=tuple(ranges), framing=framing, trailing=8 * len(stream.trailing))
 
 
 def _by_feeding(stream: Stream, cuts: Sequence[int]) -> Costs:
