@@ -31,7 +31,7 @@ class _BrotliDecoder:
             raise CorruptError(str(error)) from None
         self.finished = self._brotli.is_finished()
         # The decoder keeps output beyond its own buffer of 32 kB until it is asked again with no input.
-        self.drained = self.finished or (len(out) < _SURELY_ALL and self._brotli.can_accept_more_data())
+        self.drained = self.finished or len(out) < _SURELY_ALL
         return out
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from golfbudget.codecs.base import Buffer, Decoder
-from golfbudget.codecs.pace import WINDOW, Pace
+from golfbudget.codecs.pace import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class Feeder:
 
         While the decoder works, the stored bytes [since, at) are the ones it works on.
         """
-        step, goal = pace.plan(self._base + self.made, self._start + self.at)
+        step, count, goal = pace.plan(self._base + self.made, self._start + self.at)
         decoder, growth, goal = self.decoder, self.growth, goal - self._base
         feed, made = decoder.feed, self.made
         position = self._start + self.at
-        window = bytes(self._data[position : position + (step if step > 1 else WINDOW)])
+        window = bytes(self._data[position : position + step * count])
         for low in range(0, len(window), step):
             chunk = window[low : low + step]
             self.since = self.at
