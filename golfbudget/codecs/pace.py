@@ -111,10 +111,13 @@ class Aimed:
         return step, count, goal
 
     def _measure(self, made: int, at: int) -> None:
-        """Follow decoded bytes per stored byte: up at once, down by halves, as headers in between yield none."""
+        """Follow decoded bytes per stored byte: up at once, down by halves and to no less than the average so far.
+
+        A codec's own headers yield none, and say nothing of what follows them.
+        """
         if self._seen is not None and made > self._seen[0]:
             rate = (made - self._seen[0]) / (at - self._seen[1])
-            self._rate = max(rate, (self._rate + rate) / 2)
+            self._rate = max(rate, (self._rate + rate) / 2, made / at)
         if self._seen is not None and self._step == 1:
             self._left -= at - self._seen[1]
         self._seen = (made, at)
