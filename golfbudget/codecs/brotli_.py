@@ -30,9 +30,10 @@ class _BrotliDecoder:
             out: bytes = self._process(data, output_buffer_limit=PIECE)
         except self._error as error:
             raise CorruptError(str(error)) from None
-        self.finished = self._is_finished()
         # The decoder keeps output beyond its own buffer of 32 kB until it is asked again with no input.
-        self.drained = self.finished or len(out) < _SURELY_ALL
+        self.drained = len(out) < _SURELY_ALL
+        if self._is_finished():
+            self.finished = self.drained = True
         return out
 
     @property

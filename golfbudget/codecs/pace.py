@@ -13,17 +13,17 @@ from typing import Protocol
 
 from golfbudget.codecs.base import Buffer
 
-#: Longest piece fed: long enough to cost nothing, short enough that an error names the place.
-LONGEST = 1 << 14
+#: Longest piece fed: long enough to cost nothing, short beside what is decoded from it.
+LONGEST = 1 << 16
 #: Single bytes fed before the plan is looked at again.
 _WINDOW = 256
 #: Single bytes are fed from this many decoded bytes before a boundary on, and through this many last stored ones.
 _SLACK, _TAIL = 16, 64
 #: Pieces aim at the boundary with this factor to spare, as the rate of expansion changes.
-_SPARE = 2
+_SPARE = 1.5
 #: What starts after a boundary may expand quite otherwise: it is felt out by this many single bytes, then by pieces
-#: of at most so many times the one before.
-_FELT, _GROWTH = 12, 4
+#: of at most so many times the one before.  A piece of a few bytes costs more than they do one by one.
+_FELT, _FIRST, _GROWTH, _FEW = 12, 16, 4, 8
 #: The first question is asked when this much has come out; with no answer, again at every doubling up to the last.
 _FIRST_ASKED, _LAST_ASKED = 16, 1 << 20
 _COST_OF_ASKING = 8
@@ -97,7 +97,7 @@ class Aimed:
         #: Whether single bytes are being fed at a boundary; and after one, until where they still are.
         self._dense_run, self._from = False, 0
         self._rate = 1.0
-        self._seen: tuple[int, int] | None = None
+        self._made = self._at = 0
 
     def plan(self, made: int, at: int) -> tuple[int, int, int]:
         self._measure(made, at)
@@ -105,7 +105,7 @@ class Aimed:
             self._ask(made)
         step, count, goal = self._aim(made, at) if self._left > 0 else (LONGEST, 1, made + 1)
         # The last decoded byte is a boundary, and few bytes of checksums stand after what it needs.
-        step = max(1, min(step, _GROWTH * self._step, LONGEST, (self._stop - at - _TAIL) // 2))
+        step = max(1, min(step, max(_FIRST, _GROWTH * self._step), LONGEST, (self._stop - at - _TAIL) // 2))
         self._step = step
         self._left -= 1
         return step, count, goal
@@ -115,12 +115,13 @@ class Aimed:
 
         A codec's own headers yield none, and say nothing of what follows them.
         """
-        if self._seen is not None and made > self._seen[0]:
-            rate = (made - self._seen[0]) / (at - self._seen[1])
+        grown, fed = made - self._made, at - self._at
+        if grown and fed:
+            rate = grown / fed
             self._rate = max(rate, (self._rate + rate) / 2, made / at)
-        if self._seen is not None and self._step == 1:
-            self._left -= at - self._seen[1]
-        self._seen = (made, at)
+        if self._step == 1:
+            self._left -= fed
+        self._made, self._at = made, at
 
     def _ask(self, made: int) -> None:
         self._left -= _COST_OF_ASKING
@@ -155,7 +156,7 @@ class Aimed:
         if at < self._from:
             return 1, self._from - at, made + 1 + distance // 2
         step = int(distance / (_SPARE * self._rate))
-        return (step, 1, made + 1) if step > 1 else (1, _WINDOW, made + 1 + distance // 2)
+        return (step, 1, made + 1) if step > _FEW else (1, _WINDOW, made + 1 + distance // 2)
 
 
 class Strict:

@@ -81,7 +81,7 @@ class ZipScan:
             stored = self._storages.get(key)
         if stored is not None:
             self._stop = data + stored
-            self._points += [(data + cut, data + cut) for cut in self._cuts.get(key, ()) if cut < stored]
+            self._points += [(data + cut, data + cut) for cut in self._cuts.pop(key, ()) if cut < stored]
 
     def _member(self, prefix: Buffer, data: int) -> Foresight | None:
         """Wait for the end of the data, then pass its descriptor; None when that is done."""
