@@ -317,7 +317,7 @@ def test_raw_deflate_is_recognised_by_what_it_holds() -> None:
     stored = codecs.get("deflate").encode(data, 9)
     artifact = open_bytes(stored, name="m.ptz")
     assert [layer.name for layer in artifact.layers] == ["deflate", "torch-zip"]
-    assert bytes(artifact.data) == data
+    assert bytes(artifact.leaves[0].data) == data
     other = open_bytes(codecs.get("deflate").encode(b"not a container " * 30, 9), name="m.ptz")
     assert [layer.name for layer in other.layers] == ["opaque"]
 
