@@ -18,7 +18,7 @@ LAYERS = [
     {"formats"},
     {"artifact"},
     {"roles", "rollup", "budget", "rules"},
-    {"inspection"},
+    {"inspection", "entropy"},
     {"schemes"},
     {"recipe"},
     {"quality", "example"},

@@ -56,3 +56,12 @@ def percent(part: int, whole: int) -> str:
 def ratio(value: float | None, digits: int = 3) -> str:
     """A ratio, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def optional(n: int | None) -> str:
+    """As `count`, or a dash where there is none.
+
+    >>> optional(-1200), optional(None)
+    ('-1,200', '–')
+    """
+    return "–" if n is None else count(n)
