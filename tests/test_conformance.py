@@ -8,6 +8,7 @@ import io
 import lzma
 import pickle
 import shutil
+import struct
 import subprocess
 import zlib
 from collections.abc import Callable
@@ -51,7 +52,7 @@ def test_codec(name: str, texture: str) -> None:
     check_codec(codecs.get(name), payloads()[texture])
 
 
-@pytest.mark.parametrize("name", ["zlib", "gzip", "xz", "lzma", "brotli"])
+@pytest.mark.parametrize("name", ["zlib", "gzip", "xz", "lzma", "lzma2-raw", "brotli"])
 @given(data=st.binary(max_size=3000), seed=st.integers(0, 99))
 @settings(max_examples=15)
 def test_byte_exact_attribution_equals_brute_force_on_any_data(name: str, data: bytes, seed: int) -> None:
@@ -141,6 +142,7 @@ def test_streams_that_others_wrote_decode_and_sum(name: str, label: str) -> None
         ("gzip", _tool("gzip", "-dc")),
         ("xz", _tool("xz", "-dc")),
         ("lzma", _tool("xz", "--format=lzma", "-dc")),
+        ("lzma2-raw", _tool("xz", "--format=raw", "--lzma2=preset=9", "-dc")),
         ("bz2", _tool("bzip2", "-dc")),
         ("zstd", lambda d: zstandard.ZstdDecompressor().decompress(d)),
     ],
@@ -148,6 +150,14 @@ def test_streams_that_others_wrote_decode_and_sum(name: str, label: str) -> None
 def test_others_decode_what_we_write(name: str, decode: Callable[[bytes], bytes]) -> None:
     payload = payloads()["mixed"]
     assert decode(codecs.get(name).encode(payload, codecs.get(name).default_level)) == payload
+
+
+def test_raw_lzma2_of_any_smaller_dictionary_decodes_and_no_content_claims_it() -> None:
+    payload, raw = payloads()["mixed"], codecs.get("lzma2-raw")
+    for options in ("preset=0", "preset=6", "preset=9e", "dict=4KiB", "lc=0,lp=2,pb=0"):
+        stored = _tool("xz", "--format=raw", f"--lzma2={options}", "-c")(payload)
+        assert bytes(codecs.decode(raw, stored, where="x").decoded) == payload
+        assert raw.sniff(stored[:32]) is Sniff.NO
 
 
 @pytest.mark.parametrize(
@@ -205,6 +215,11 @@ def _npz() -> bytes:
     return out.getvalue()
 
 
+def _gguf() -> bytes:
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + struct.pack("<Q1sIQIQ", 1, b"w", 1, 5, 24, 0)
+    return head + bytes(-len(head) % 32) + b"abcde"
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "safetensors": _safetensors,
     "torch-zip": _torch_zip,
@@ -212,6 +227,9 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "npy": _npy,
     "torch-legacy": _torch_legacy,
     "pickle": lambda: pickle.dumps({"a.weight": np.zeros((3, 5), np.float32), "b": {"q": np.ones(7, np.int8)}}),
+    "gguf": _gguf,
+    "python-source": lambda: b"import zlib\nexec(zlib.decompress(%r))\n" % zlib.compress(b"print(1)" * 9),
+    "pgrp": lambda: struct.pack("<4sII", b"PGRP", 1, 5) + b"LRZI!",
     "opaque": lambda: b"anything at all",
 }
 

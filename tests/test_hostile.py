@@ -522,7 +522,9 @@ def test_memory_stays_bounded_by_default(data: bytes, message: str, kilobytes: i
 
 # Changed files, in this process
 
-NESTS = [(), *((name,) for name in codecs.registered() if name != "none"), ("zlib", "xz"), ("zstd", "gzip")]
+#: Codecs that content or a guess from it can lead to.
+FOUND = [name for name in codecs.registered() if name not in ("none", "lzma2-raw")]
+NESTS = [(), *((name,) for name in FOUND), ("zlib", "xz"), ("zstd", "gzip")]
 
 
 def small_files() -> dict[str, bytes]:
@@ -562,7 +564,7 @@ def ledger_or_error(data: bytes, name: str) -> None:
 def test_the_whole_files_are_read(kind: str, nest: tuple[str, ...]) -> None:
     artifact = opened(WRAPPED[kind, nest], "m.bin")
     assert [layer.name for layer in artifact.layers] == [*reversed(nest), kind.removeprefix("deflated ")]
-    assert bytes(artifact.data) == SMALL[kind]
+    assert bytes(artifact.leaves[0].data) == SMALL[kind]
 
 
 KEYS = st.sampled_from(list(WRAPPED))

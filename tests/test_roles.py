@@ -125,7 +125,7 @@ def test_assigning_roles_moves_no_byte(names: list[str]) -> None:
     artifact = saved({name: torch.zeros(3, 2) for name in names})
     ledger = assign(artifact, load_roles()).ledger
     assert total(roll_up(ledger, lambda e: e.role).values()).stored_bytes == artifact.size
-    assert [e.span for e in ledger.entries] == [r.span for r in artifact.leaves[0].contents.regions]
+    assert [e.span for e in ledger.entries] == [r.span for r in artifact.contents.regions]
     assert [e.stored_bits for e in ledger.entries] == [part.stored_bits for part in artifact.parts]
 
 

@@ -85,6 +85,11 @@ class Artifact:
     notes: tuple[str, ...] = ()
     bundle: tuple[Contents, ...] = field(default=())
 
+    @property
+    def contents(self) -> Contents:
+        """What the reader of the outermost container found; of the first file where there are several."""
+        return self.bundle[0] if self.bundle else self.leaves[0].contents
+
     @cached_property
     def tensors(self) -> tuple[StoredTensor, ...]:
         """All tensors, in file order."""

@@ -4,7 +4,7 @@ Importing this package fills the registry, in the order in which content is snif
 and brotli, which have none, are tried last and in this order, as only brotli is an import.
 """
 
-from golfbudget.codecs import deflate, lzma_, bz2_, zstd, brotli_, none  # noqa: F401, I001  (registry order)
+from golfbudget.codecs import deflate, lzma_, lzma_raw, bz2_, zstd, brotli_, none  # noqa: F401, I001  (registry order)
 from golfbudget.codecs.base import Buffer, Codec, Method, Sniff, get, registered
 from golfbudget.codecs.pace import Foresee, Foresight
 from golfbudget.codecs.stream import DECODED_LIMIT, Costs, Stream, attribute, beginning, decode

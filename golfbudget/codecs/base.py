@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from golfbudget.errors import UsageError
+from golfbudget.ledger import Span
 
 #: Longest piece of output a decoder hands back at once, so that a bomb is noticed before it is in memory.
 PIECE = 1 << 20
@@ -89,6 +90,20 @@ class Codec(Protocol):
 
     def encode(self, data: Buffer, level: int) -> bytes:
         """Compress into one member."""
+
+
+@runtime_checkable
+class Exact(Protocol):
+    """What a codec of method EXACT does besides: it reads its own entropy codes."""
+
+    def costs(
+        self, data: Buffer, stored: Span, decoded: Buffer, offsets: Sequence[int], *, where: str
+    ) -> Sequence[int]:
+        """Stored bits of each range between consecutive `offsets` of one member's output.
+
+        The member lies at `stored` of `data` and decodes to `decoded`; `offsets` rise strictly from 0 to its length.
+        Bits of the member that no range is given are framing.  Raises `CorruptError` where its codes do not add up.
+        """
 
 
 _CODECS: dict[str, Codec] = {}

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
 
-from golfbudget.codecs.base import Buffer, Codec, Decoder, Method, Sniff
+from golfbudget.codecs.base import Buffer, Codec, Decoder, Exact, Method, Sniff
 from golfbudget.codecs.feed import Feeder, Growth
 from golfbudget.codecs.pace import Aimed, Even, Foresee, Foresight, Pace, Strict
-from golfbudget.errors import CorruptError, LedgerError, LimitError
+from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError
 from golfbudget.ledger import Span
 
 #: Codecs whose bits are estimated are fed in equal pieces of sqrt(stored bytes / this), the estimate's resolution.
@@ -49,6 +49,7 @@ class Stream:
     decoded: Buffer
     members: tuple[Member, ...]
     trailing: Span
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +78,26 @@ def decode(
         pace = Aimed(stop=len(data), foresee=foresee, decoded=decoded)
     members: list[Member] = []
     at = 0
-    while at < len(data) and (not members or _another_member(codec, data, at)):
-        start = at + (_zeros(data, at) if members else 0)
-        member = _decode_member(codec, data, start, decoded, pace, where=where, limit=limit)
+    while at < len(data) and (claim := _another_member(codec, data, at) if members else Sniff.SURE) is not Sniff.NO:
+        start, made = at + (_zeros(data, at) if members else 0), len(decoded)
+        try:
+            member = _decode_member(codec, data, start, decoded, pace, where=where, limit=limit)
+        except CorruptError:
+            if claim is Sniff.SURE:
+                raise
+            del decoded[made:]
+            break
         members.append(member)
         at = member.stored.stop
     if not members:
         raise CorruptError(f"{where}: an empty file is no {codec.name} stream")
-    return Stream(codec=codec, data=data, decoded=decoded, members=tuple(members), trailing=Span(at, len(data)))
+    if at < len(data) and not decoded and codec.sniff(bytes(data[:32])) is Sniff.MAYBE:
+        raise CorruptError(
+            f"{where}: the {codec.name} stream decodes to nothing, and what is at byte {at} is no part of it"
+        )
+    return Stream(
+        codec=codec, data=data, decoded=decoded, members=tuple(members), trailing=Span(at, len(data)), where=where
+    )
 
 
 def _zeros(data: Buffer, at: int) -> int:
@@ -98,9 +111,10 @@ def _zeros(data: Buffer, at: int) -> int:
     return at - start
 
 
-def _another_member(codec: Codec, data: Buffer, at: int) -> bool:
+def _another_member(codec: Codec, data: Buffer, at: int) -> Sniff:
+    """How strongly what follows padding claims to be another member; MAYBE is one only if it decodes."""
     at += _zeros(data, at)
-    return codec.many_members and codec.sniff(bytes(data[at : at + 32])) is Sniff.SURE
+    return codec.sniff(bytes(data[at : at + 32])) if codec.many_members else Sniff.NO
 
 
 def _decode_member(
@@ -122,6 +136,8 @@ def _decode_member(
         try:
             if feeder.feed(pace, keep):
                 continue
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{where}: the {codec.name} stream that starts at byte {start}: {error}") from None
         except codec.failures as error:
             if isinstance(error, lzma.LZMAError) and "emory" in str(error):
                 raise LimitError(f"{where}: the {codec.name} stream asks for too large a dictionary: {error}") from None
@@ -193,14 +209,42 @@ def beginning(codec: Codec, data: Buffer, count: int) -> bytes:
 def attribute(stream: Stream, boundaries: Sequence[int]) -> Costs:
     """What each range between consecutive boundaries costs, in stored bits.
 
-    `boundaries` are decoded offsets that never fall, from 0 to the decoded length.  For codecs of method
-    `byte-exact` what `decode` saw is used where it saw enough, and the rest is decoded again; for `estimate`
-    codecs bits between two observed outputs are split linearly.  The parts always sum to the stored bytes.
+    `boundaries` are decoded offsets that never fall, from 0 to the decoded length.  Codecs of method `exact` read
+    their own codes; for those of method `byte-exact` what `decode` saw is used where it saw enough, and the rest is
+    decoded again; for `estimate` codecs bits between two observed outputs are split linearly.  The parts always sum
+    to the stored bytes.
     """
     length = len(stream.decoded)
     cuts = list(boundaries)
     if not cuts or cuts[0] != 0 or cuts[-1] != length or any(a > b for a, b in pairwise(cuts)):
         raise LedgerError(f"boundaries must rise from 0 to {length}, found {cuts[:3]} to {cuts[-1:]}")
+    costs = _exactly(stream, stream.codec, cuts) if isinstance(stream.codec, Exact) else _by_feeding(stream, cuts)
+    if sum(costs.ranges) + costs.framing + costs.trailing != 8 * len(stream.data):
+        raise LedgerError(f"{stream.codec.name}: attributed bits do not sum to the stream")
+    return costs
+
+
+def _exactly(stream: Stream, codec: Exact, cuts: Sequence[int]) -> Costs:
+    """The codec itself says what each range of each member costs; what it gives to none is framing."""
+    ranges = [0] * (len(cuts) - 1)
+    framing = stored = 0
+    view = memoryview(stream.decoded)
+    for member in stream.members:
+        first, last = member.decoded.start, member.decoded.stop
+        inner = sorted({cut - first for cut in cuts[bisect_right(cuts, first) : bisect_left(cuts, last)]})
+        offsets = [0, *inner, last - first] if first < last else [0]
+        found = codec.costs(stream.data, member.stored, view[first:last], offsets, where=stream.where)
+        for offset, bits in zip(offsets[:-1], found, strict=True):
+            ranges[bisect_right(cuts, first + offset) - 1] += bits
+        left = 8 * len(member.stored) - sum(found)
+        if left < 0 or any(bits < 0 for bits in found):
+            raise LedgerError(f"{stream.codec.name}: more bits were attributed than are stored")
+        framing += 8 * (member.stored.start - stored) + left
+        stored = member.stored.stop
+    return Costs(ranges=tuple(ranges), framing=framing, trailing=8 * len(stream.trailing))
+
+
+def _by_feeding(stream: Stream, cuts: Sequence[int]) -> Costs:
     ranges = [0] * (len(cuts) - 1)
     framing = 0
     stored = 0
@@ -217,10 +261,7 @@ def attribute(stream: Stream, boundaries: Sequence[int]) -> Costs:
                 ranges[bisect_right(cuts, first + a) - 1] += stop - start
             else:
                 framing += stop - start
-    costs = Costs(ranges=tuple(ranges), framing=framing, trailing=8 * len(stream.trailing))
-    if sum(costs.ranges) + costs.framing + costs.trailing != 8 * len(stream.data):
-        raise LedgerError(f"{stream.codec.name}: attributed bits do not sum to the stream")
-    return costs
+    return Costs(ranges=tuple(ranges), framing=framing, trailing=8 * len(stream.trailing))
 
 
 def _positions(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:

@@ -10,7 +10,9 @@ from golfbudget.formats import (  # noqa: I001  (registry order)
     npy,  # noqa: F401
     torch_legacy,  # noqa: F401
     numpy_pickle,  # noqa: F401
+    gguf,  # noqa: F401
     pgrp,  # noqa: F401
+    python_source,  # noqa: F401
     opaque,  # noqa: F401
 )
 from golfbudget.formats.base import (

@@ -66,7 +66,8 @@ class StoredTensor:
     """A tensor as the file names it.
 
     `offset` is its first element's byte in the container, None when its bytes are compressed inside it;
-    `strides` are in elements.  `aliases` are further names for the same bytes.
+    `strides` are in elements.  `aliases` are further names for the same bytes.  `block` is set where a dtype packs
+    elements of a row into blocks: elements per block and bytes per block.  Such a dtype is not in `DTYPE_BITS`.
     """
 
     name: str
@@ -75,6 +76,7 @@ class StoredTensor:
     strides: tuple[int, ...]
     offset: int | None
     aliases: tuple[str, ...] = ()
+    block: tuple[int, int] | None = None
 
     @property
     def elements(self) -> int:
@@ -86,6 +88,8 @@ class StoredTensor:
     @property
     def stored_bytes(self) -> int:
         """Bytes of its elements, were they contiguous."""
+        if self.block is not None:
+            return self.elements // self.block[0] * self.block[1]
         return (self.elements * DTYPE_BITS.get(self.dtype, 8) + 7) // 8
 
     @property

@@ -109,6 +109,8 @@ class _Walker:
         return view is not None
 
     def _enter(self, value: object, name: str, depth: int, bound: Span | None) -> None:
+        if isinstance(value, Call) and str(value.function) == "torch Size" and value.arguments:
+            value = value.arguments[0].value
         if isinstance(value, Call):
             if str(value.function) in KNOWN_CALLS and str(value.function) not in OBJECTS:
                 return

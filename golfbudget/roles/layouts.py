@@ -133,11 +133,17 @@ def _model(
     count = sum(parameters[name] for name in own)
     nominal = _nominal(owner, values)
     if nominal is None:
-        dtypes = {tensors[name].dtype for name in own if name in tensors and parameters[name] == tensors[name].elements}
-        if len(dtypes) == 1:
-            nominal = DTYPE_BITS.get(dtypes.pop())
+        widths = {_width(tensors[name]) for name in own if name in tensors and parameters[name]}
+        nominal = widths.pop() if len(widths) == 1 else None
     bits = 8 * sum(packed[name] for name in own) / count if count else None
     return ModelTensor(owner=owner, parameters=count, nominal_bits=nominal, packed_bits=bits)
+
+
+def _width(tensor: StoredTensor) -> float | None:
+    """Bits per element of a stored dtype, the share of a block's scales included."""
+    if tensor.block is not None:
+        return 8 * tensor.block[1] / tensor.block[0]
+    return DTYPE_BITS.get(tensor.dtype)
 
 
 def _nominal(owner: str, values: Mapping[str, object]) -> float | None:
