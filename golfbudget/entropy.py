@@ -154,8 +154,26 @@ def floor_bytes(pieces: Sequence[Buffer], width: int) -> int:
 
 
 def zstd_blocks(artifact: Artifact) -> tuple[ZstdBlock, ...]:
-    """The blocks of every zstd stream around a leaf, as their headers describe them."""
-    return ()
+    """The blocks of every zstd stream around a leaf, as their headers describe them.  Costs one decode of each."""
+    from golfbudget.codecs.zstd import WINDOW_LIMIT
+    from golfbudget.codecs.zstd_costs import block_statistics
+
+    return tuple(
+        ZstdBlock(
+            member=leaf.name,
+            offset=block.offset,
+            stored=block.stored,
+            decoded=block.decoded,
+            kind=str(block.kind),
+            literals=block.literals,
+            sequences=block.sequences,
+        )
+        for leaf in artifact.leaves
+        for stream in leaf.streams
+        if stream.codec.name == "zstd"
+        for frame in stream.members
+        for block in block_statistics(stream.data, frame.stored, WINDOW_LIMIT, where=artifact.path)
+    )
 
 
 def _data(artifact: Artifact, entry: Entry) -> Buffer:

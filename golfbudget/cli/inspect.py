@@ -138,11 +138,18 @@ def _explain(
 
 
 def _measured(inspection: Inspection, *, quiet: bool) -> Inspection:
+    from rich.markup import escape
+
     from golfbudget.cli.progress import progress_bar
     from golfbudget.entropy import measure
+    from golfbudget.report.tables import printable
 
     with progress_bar("entropy", quiet=quiet) as progress:
-        return replace(inspection, entropy=measure(inspection.artifact, inspection.assignment.ledger, progress))
+
+        def step(name: str, steps: int) -> None:
+            progress(escape(printable(name)), steps)
+
+        return replace(inspection, entropy=measure(inspection.artifact, inspection.assignment.ledger, step))
 
 
 def _load(layout: Path) -> Format:

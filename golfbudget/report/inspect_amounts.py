@@ -25,7 +25,7 @@ def amounts(inspection: Inspection, view: View) -> list[Amount]:
     """The columns of a view, left to right."""
     size, cap = inspection.artifact.size, inspection.budget.cap
     made = [
-        Amount(heading="parameters", rank=1, text=lambda row: _parameters(row.totals)),
+        Amount(heading="parameters", rank=3, text=lambda row: _parameters(row.totals)),
         Amount(heading="decoded\nbytes", rank=6, text=lambda row: count(row.totals.decoded_bytes)),
         Amount(heading="stored\nbytes", rank=0, text=lambda row: count(row.totals.stored_bytes)),
         Amount(heading="bits per\nparameter", rank=0, text=lambda row: ratio(row.totals.bits_per_parameter)),
@@ -33,10 +33,10 @@ def amounts(inspection: Inspection, view: View) -> list[Amount]:
     if view.models:
         made += [
             Amount(
-                heading="nominal\nbits", rank=2, text=lambda row: ratio(row.model.nominal_bits if row.model else None)
+                heading="nominal\nbits", rank=1, text=lambda row: ratio(row.model.nominal_bits if row.model else None)
             ),
             Amount(
-                heading="packed\nbits", rank=3, text=lambda row: ratio(row.model.packed_bits if row.model else None)
+                heading="packed\nbits", rank=2, text=lambda row: ratio(row.model.packed_bits if row.model else None)
             ),
         ]
     if inspection.entropy is not None:

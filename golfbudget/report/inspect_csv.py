@@ -10,6 +10,7 @@ from io import StringIO
 
 from golfbudget.inspection import Inspection
 from golfbudget.report.inspect_rows import Row, view
+from golfbudget.report.numbers import bits_number
 from golfbudget.report.tables import printable
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -35,7 +36,11 @@ def inspect_csv(inspection: Inspection, by: str) -> str:
         labels = [guarded(label) for label in row.labels]
         cells: list[_Cell] = [*labels, *([None] * (len(found.headings) - len(labels))), *_amounts(row)]
         if found.models:
-            cells += [None, None] if row.model is None else [row.model.nominal_bits, row.model.packed_bits]
+            cells += (
+                [None, None]
+                if row.model is None
+                else list(map(bits_number, (row.model.nominal_bits, row.model.packed_bits)))
+            )
         if measured:
             at = row.measure
             cells += [None, None, None] if at is None else [at.floor, at.slack, at.alone]

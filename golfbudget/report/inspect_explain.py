@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from golfbudget import __version__
 from golfbudget.inspection import Inspection
 from golfbudget.report.inspect_json import source_json
-from golfbudget.report.tables import facts, printable
+from golfbudget.report.tables import facts
 from golfbudget.roles import Explanation
 
 SCHEMA = "golfbudget/explain/1"
@@ -21,12 +20,10 @@ def explain_table(explanations: Sequence[Explanation]) -> list[RenderableType]:
     """One paragraph per owner."""
     parts: list[RenderableType] = []
     for found in explanations:
-        parts += [Text()] if parts else []
-        parts.append(facts([("owner", found.owner), ("role", str(found.role)), ("reason", found.reason)]))
-        for stored in found.stored:
-            parts.append(Text(f"stored  {printable(stored.stored)}"))
-            inner = facts([("account", str(stored.account)), ("reason", stored.reason)])
-            parts.append(Padding(inner, (0, 0, 0, 8), expand=False))
+        rows = [("owner", found.owner), ("role", str(found.role)), ("reason", found.reason)]
+        for one in found.stored:
+            rows += [("stored", one.stored), ("  account", str(one.account)), ("  reason", one.reason)]
+        parts += [Text(), facts(rows)] if parts else [facts(rows)]
     return parts
 
 

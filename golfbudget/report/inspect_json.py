@@ -17,6 +17,7 @@ from golfbudget.entropy import roll_up as roll_up_measures
 from golfbudget.hashing import file_hashes
 from golfbudget.inspection import Inspection
 from golfbudget.ledger import Account, Entry, Ledger, Role
+from golfbudget.report.numbers import bits_number
 from golfbudget.rollup import Totals, roll_up, total
 
 SCHEMA = "golfbudget/inspect/1"
@@ -118,18 +119,14 @@ def _owners(inspection: Inspection) -> list[dict[str, object]]:
                 "owner": owner,
                 "role": str(role),
                 "parameters": totals.parameters,
-                "nominal_bits": None if model is None else _rounded(model.nominal_bits),
-                "packed_bits": None if model is None else _rounded(model.packed_bits),
+                "nominal_bits": None if model is None else bits_number(model.nominal_bits),
+                "packed_bits": None if model is None else bits_number(model.packed_bits),
                 "decoded_bytes": totals.decoded_bytes,
                 "stored_bytes": totals.stored_bytes,
                 **_measure(measures.get((owner, role)), entropy),
             }
         )
     return rows
-
-
-def _rounded(bits: float | None) -> float | None:
-    return None if bits is None else round(bits, 6)
 
 
 def _measure(found: Measure | None, entropy: Entropy | None) -> dict[str, object]:

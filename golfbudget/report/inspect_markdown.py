@@ -24,15 +24,18 @@ def inspect_markdown(inspection: Inspection, by: str) -> str:
     """The report as one text; all amounts are exact."""
     found = view(inspection, by)
     columns = amounts(inspection, found)
+
+    def cells_of(row: Row) -> list[str]:
+        return [html.escape(column.text(row), quote=False) for column in columns]
+
     lines = [f"- {label}: {escaped(value)}" for label, value in [*heading_facts(inspection), *cap_rows(inspection)]]
     headings = [*found.headings, *(column.heading.replace("\n", " ") for column in columns)]
     aligned = ["---"] * len(found.headings) + ["---:"] * len(columns)
     lines += ["", _line(headings), _line(aligned)]
     for row in found.rows:
-        cells = [*_labels(row, len(found.headings)), *(column.text(row) for column in columns)]
+        cells = [*_labels(row, len(found.headings)), *cells_of(row)]
         lines.append(_line(_bold(cells) if found.nested and not row.part else cells))
-    everything = whole(inspection)
-    last = ["file", *([""] * (len(found.headings) - 1)), *(column.text(everything) for column in columns)]
+    last = ["file", *([""] * (len(found.headings) - 1)), *cells_of(whole(inspection))]
     lines.append(_line(_bold(last)))
     if inspection.entropy is not None:
         lines += ["", *(f"- {label}: {escaped(value)}" for label, value in entropy_facts(inspection.entropy))]

@@ -65,3 +65,14 @@ def optional(n: int | None) -> str:
     ('-1,200', '–')
     """
     return "–" if n is None else count(n)
+
+
+def bits_number(bits: float | None) -> float | None:
+    """Bits per parameter for programs: whole where they are, six decimals otherwise.
+
+    >>> bits_number(8.0), bits_number(1.5849625007211562), bits_number(None)
+    (8, 1.584963, None)
+    """
+    if bits is None:
+        return None
+    return int(bits) if bits == int(bits) else round(bits, 6)
