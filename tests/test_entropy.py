@@ -7,6 +7,9 @@ import math
 import zlib
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
+from operator import attrgetter
+from random import Random
 
 import numpy as np
 import pytest
@@ -59,7 +62,7 @@ def test_uniform_symbols_cost_themselves_and_constants_nothing(times: int) -> No
 
 
 @given(st.binary(max_size=3000), st.sampled_from([1, 2]), st.randoms(use_true_random=False))
-def test_the_floor_is_the_formula_whatever_the_order(data: bytes, width: int, random: np.random.Generator) -> None:
+def test_the_floor_is_the_formula_whatever_the_order(data: bytes, width: int, random: Random) -> None:
     data = data[: len(data) // width * width]
     found = floor_bytes([data], width)
     assert abs(found - formula(data, width)) <= 0.5 + 1e-6
@@ -132,7 +135,7 @@ def test_measures_sum_over_any_key_and_overhead_has_none() -> None:
     ledger, entropy = measured(open_bytes(zlib.compress(saved(state())), name="m.ptz"))
     whole = total([one for one in entropy.entries if one is not None])
     for key in ("role", "account", "owner", "dtype"):
-        grouped = roll_up(ledger, entropy, lambda entry, key=key: getattr(entry, key))
+        grouped = roll_up(ledger, entropy, attrgetter(key))
         assert total(list(grouped.values())) == whole
     assert {
         entry.tensor is None for entry, one in zip(ledger.entries, entropy.entries, strict=True) if one is None
@@ -141,7 +144,7 @@ def test_measures_sum_over_any_key_and_overhead_has_none() -> None:
 
 def test_without_a_codec_nothing_is_invented() -> None:
     _, entropy = measured(open_bytes(saved(state()), name="m.pt"))
-    assert entropy.coders == entropy.zstd_blocks == ()
+    assert (entropy.coders, entropy.zstd_blocks) == ((), ())
     assert {one.alone for one in entropy.entries if one is not None} == {None}
 
 
@@ -176,7 +179,7 @@ def test_zstd_blocks_tile_their_frames_and_decode_to_the_stream() -> None:
     assert len(blocks) > 3
     assert sum(block.decoded for block in blocks) == len(data)
     assert blocks[-1].offset + blocks[-1].stored == len(frame)
-    assert all(b.offset == a.offset + a.stored for a, b in zip(blocks, blocks[1:], strict=False))
+    assert all(b.offset == a.offset + a.stored for a, b in pairwise(blocks))
     assert {block.kind for block in blocks} <= {"raw", "rle", "compressed"}
     assert all(block.literals <= block.decoded for block in blocks if block.kind == "compressed")
     assert {block.member for block in blocks} == {""}
