@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from golfbudget.errors import UsageError
 
+_PIECE = 1 << 20
+
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, hex, read in pieces."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    return file_hashes([path])[0]
+
+
+def file_hashes(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
+    """SHA-256 of the files' bytes one after another, and of each file, hex; every file is read once."""
+    together, each = hashlib.sha256(), []
+    for path in paths:
+        own = hashlib.sha256()
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    own.update(piece)
+                    if len(paths) > 1:
+                        together.update(piece)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        each.append(own.hexdigest())
+    return (each[0] if len(each) == 1 else together.hexdigest()), tuple(each)

@@ -8,16 +8,19 @@ from pathlib import Path
 from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.budget import Budget
 from golfbudget.codecs import DECODED_LIMIT
+from golfbudget.entropy import Entropy
+from golfbudget.formats import Format
 from golfbudget.roles import Assignment, Roles, assign, load_roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """An opened artifact, its ledger with roles, and its place under the cap."""
+    """An opened artifact, its ledger with roles, and its place under the cap; `entropy` only where it was asked for."""
 
     artifact: Artifact
     assignment: Assignment
     budget: Budget
+    entropy: Entropy | None = None
 
 
 def inspect_file(
@@ -27,13 +30,14 @@ def inspect_file(
     code: int | None = None,
     roles: Roles | None = None,
     as_format: str | None = None,
+    layout: Format | None = None,
     limit: int = DECODED_LIMIT,
 ) -> Inspection:
-    """Open a file and account for all of it; `cap`, `code` and `limit` are in bytes.
+    """Open a file and account for all of it; `cap`, `code` and `limit` are in bytes, `layout` is the user's own format.
 
     Raises the errors of `artifact.open_artifact`.
     """
-    artifact = open_artifact(path, as_format=as_format, limit=limit)
+    artifact = open_artifact(path, as_format=as_format, layout=layout, limit=limit)
     return Inspection(
         artifact=artifact,
         assignment=assign(artifact, roles or load_roles()),

@@ -19,7 +19,7 @@ LAYERS = [
     {"formats"},
     {"artifact"},
     {"roles", "rollup", "budget", "rules"},
-    {"inspection"},
+    {"inspection", "entropy"},
     {"schemes"},
     {"recipe"},
     {"quality", "example"},
@@ -83,6 +83,7 @@ def test_reading_commands_do_not_reach_torch() -> None:
         "budget",
         "rules",
         "inspection",
+        "entropy",
     ):
         place = PACKAGE / top
         for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from golfbudget.artifact import open_bytes
 from golfbudget.budget import Budget
+from golfbudget.entropy import measure
 from golfbudget.inspection import Inspection
 from golfbudget.plan.results import (
     Answer,
@@ -31,12 +33,15 @@ from golfbudget.plan.results import (
     Winner,
     WorstRow,
 )
+from golfbudget.report.inspect_csv import inspect_csv
+from golfbudget.report.inspect_explain import explain_json, explain_table
 from golfbudget.report.inspect_json import inspect_json
+from golfbudget.report.inspect_markdown import inspect_markdown
 from golfbudget.report.inspect_table import inspect_table
 from golfbudget.report.plan_json import plan_json
 from golfbudget.report.plan_table import plan_table
 from golfbudget.report.tables import render
-from golfbudget.roles import assign, load_roles
+from golfbudget.roles import assign, explain, load_roles
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -137,13 +142,63 @@ def check(name: str, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("by", ["role", "account", "owner"])
+@pytest.fixture
+def measured(inspection: Inspection) -> Inspection:
+    return replace(inspection, entropy=measure(inspection.artifact, inspection.assignment.ledger))
+
+
+VIEWS = ["role", "account", "owner", "block", "dtype"]
+
+
+@pytest.mark.parametrize("by", VIEWS)
 def test_inspect_tables(inspection: Inspection, by: str) -> None:
     check(f"inspect-{by}.txt", render(*inspect_table(inspection, by)))
 
 
+@pytest.mark.parametrize("by", VIEWS)
+def test_inspect_markdown(inspection: Inspection, by: str) -> None:
+    check(f"inspect-{by}.md", inspect_markdown(inspection, by))
+
+
+@pytest.mark.parametrize("by", VIEWS)
+def test_inspect_csv(inspection: Inspection, by: str) -> None:
+    check(f"inspect-{by}.csv", inspect_csv(inspection, by).replace("\r\n", "\n"))
+
+
+def test_inspect_entropy(measured: Inspection) -> None:
+    check("inspect-entropy.txt", render(*inspect_table(measured, "owner")))
+    check("inspect-entropy-narrow.txt", render(*inspect_table(measured, "owner", width=80)))
+
+
 def test_inspect_json(inspection: Inspection) -> None:
     check("inspect.json", json.dumps(inspect_json(inspection), indent=1) + "\n")
+
+
+#: Of its own, so that the default rules may change.
+ROLES = r"""
+[[names]]
+match = '^(?P<owner>.+)\.__scale$'
+account = "scales"
+
+[[names]]
+match = '^(?P<owner>.+)\.__q$'
+
+[[roles]]
+match = '^tok_emb'
+role = "embedding"
+matrix = "input"
+tied_role = "head"
+"""
+
+
+def test_explain(inspection: Inspection) -> None:
+    Path("roles.toml").write_text(ROLES, encoding="utf-8")
+    roles = load_roles(Path("roles.toml"))
+    inspection = replace(inspection, assignment=assign(inspection.artifact, roles))
+    owners = ("tok_emb.weight", "mystery", "[header]")
+    found = [explain(owner, inspection.artifact, inspection.assignment, roles) for owner in owners]
+    check("explain.txt", render(*explain_table(found)))
+    check("explain.json", json.dumps(explain_json(inspection, found), indent=1) + "\n")
 
 
 def test_plan_table(plan: Plan) -> None:

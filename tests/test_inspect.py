@@ -33,6 +33,8 @@ def test_json_obeys_the_laws_a_reader_can_check(golfbudget: Run, path: Path) -> 
     assert sum(e["stored_bytes"] for e in found["entries"]) == size
     assert sum(e["stored_bits"] for e in found["entries"]) == 8 * size
     assert sum(r["stored_bytes"] for r in found["roles"]) == size
+    assert sum(o["stored_bytes"] for o in found["owners"]) == size
+    assert sum(o["parameters"] for o in found["owners"]) == found["parameters"]
     for row in found["roles"]:
         for amount in ("stored_bytes", "decoded_bytes"):
             assert sum(a[amount] for a in row["accounts"]) == row[amount]
@@ -76,7 +78,7 @@ def test_exit_code_one_only_over_a_cap_that_was_asked_for(golfbudget: Run, tmp_p
     assert golfbudget("inspect", large).returncode == 0
 
 
-@pytest.mark.parametrize("by", ["role", "account", "owner"])
+@pytest.mark.parametrize("by", ["role", "account", "owner", "block", "dtype"])
 def test_tables_sum_to_the_file(golfbudget: Run, by: str) -> None:
     done = golfbudget("inspect", example.ARTIFACT, "--by", by)
     assert done.returncode == 0, done.stderr
@@ -84,8 +86,9 @@ def test_tables_sum_to_the_file(golfbudget: Run, by: str) -> None:
     start = next(i for i, line in enumerate(lines) if line.startswith("───")) + 1
     stop = next(i for i, line in enumerate(lines) if line.startswith("file  ") and i > start)
     rows = [line for line in lines[start:stop] if line.strip() and not line.startswith("  ")]
-    # Counted from the right: of cap, of file, bits/param, stored bytes.
-    stored = [int(line.replace(" %", "%").split()[-4].replace(",", "")) for line in rows]
+    # Counted from the right: of cap, of file, packed and nominal bits of an owner, bits/param, stored bytes.
+    at = -6 if by == "owner" else -4
+    stored = [int(line.replace(" %", "%").split()[at].replace(",", "")) for line in rows]
     assert sum(stored) == example.ARTIFACT.stat().st_size
     if by == "owner":
         assert stored == sorted(stored, reverse=True)

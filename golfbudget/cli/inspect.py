@@ -1,9 +1,10 @@
-"""`golfbudget inspect`: where the bytes of one file are."""
+"""`golfbudget inspect`: where the bytes of one artifact are, and why they are called what they are called."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,24 +13,46 @@ from golfbudget.cli.options import (
     By,
     CapOption,
     CodeOption,
-    Format,
-    FormatOption,
+    LayoutOption,
     MaxDecodedOption,
     OutputOption,
     QuietOption,
+    ReportFormat,
+    ReportFormatOption,
     RolesOption,
 )
+
+if TYPE_CHECKING:
+    from golfbudget.formats import Format
+    from golfbudget.inspection import Inspection
+    from golfbudget.roles import Roles
 
 
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A checkpoint or artifact, or a folder that holds one.")],
-    by: Annotated[By, typer.Option("--by", help="Rows of the table.")] = By.ROLE,
+    by: Annotated[
+        By, typer.Option("--by", help="Rows: what bytes are for, what they are, whose, in which block, of which type.")
+    ] = By.ROLE,
+    entropy: Annotated[
+        bool,
+        typer.Option(
+            "--entropy",
+            help="Add the order-0 entropy of each tensor and what it takes compressed by itself (slow for brotli, xz).",
+        ),
+    ] = False,
+    explain: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--explain", metavar="OWNER", help="Say instead why OWNER has its role and accounts; may be repeated."
+        ),
+    ] = None,
     cap: CapOption = None,
     code: CodeOption = None,
     roles: RolesOption = None,
     as_format: AsOption = None,
+    layout: LayoutOption = None,
     max_decoded: MaxDecodedOption = "1GiB",
-    output_format: FormatOption = Format.TABLE,
+    output_format: ReportFormatOption = ReportFormat.TABLE,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -42,31 +65,94 @@ def inspect(
     Examples:
       golfbudget inspect model.safetensors
       golfbudget inspect final_model.int8.ptz --code train_gpt.py --by owner
+      golfbudget inspect final_model.int8.ptz --by block --entropy
       golfbudget inspect final_model.int8.ptz --cap 16MB --format json -o base.json
+      golfbudget inspect final_model.int8.ptz --by dtype --format markdown
+      golfbudget inspect final_model.int8.ptz --explain tok_emb.weight
+      golfbudget inspect model.bin --layout layout.toml
     """
     from golfbudget.budget import code_size, parse_size
+    from golfbudget.errors import UsageError
     from golfbudget.inspection import inspect_file
     from golfbudget.roles import load_roles
     from golfbudget.rules import load_rules
 
-    del quiet
+    if layout is not None and as_format is not None:
+        raise UsageError("--layout and --as both say how to read the file; give one of them")
+    if explain and entropy:
+        raise UsageError("--explain prints no amounts, so there is nothing that --entropy could add")
+    if explain and output_format not in (ReportFormat.TABLE, ReportFormat.JSON):
+        raise UsageError(f"--explain prints a table or json, not {output_format.value}")
+    rules = load_roles(roles)
     inspection = inspect_file(
         path,
         cap=load_rules().cap if cap is None else parse_size(cap),
         code=None if code is None else code_size(code),
-        roles=load_roles(roles),
+        roles=rules,
         as_format=as_format,
+        layout=None if layout is None else _load(layout),
         limit=parse_size(max_decoded),
     )
-    if output_format is Format.JSON:
-        from golfbudget.cli.output import emit_json
+    if explain:
+        _explain(inspection, explain, rules, output_format, output)
+    else:
+        _report(_measured(inspection, quiet=quiet) if entropy else inspection, by.value, output_format, output)
+    if cap is not None and not inspection.budget.fits:
+        raise typer.Exit(1)
+
+
+def _report(inspection: Inspection, by: str, output_format: ReportFormat, output: Path | None) -> None:
+    from golfbudget.cli.output import emit_json, emit_table, emit_text
+
+    if output_format is ReportFormat.JSON:
         from golfbudget.report.inspect_json import inspect_json
 
         emit_json(inspect_json(inspection), output)
-    else:
-        from golfbudget.cli.output import emit_table
-        from golfbudget.report.inspect_table import inspect_table
+    elif output_format is ReportFormat.CSV:
+        from golfbudget.report.inspect_csv import inspect_csv
 
-        emit_table(inspect_table(inspection, by.value), output)
-    if cap is not None and not inspection.budget.fits:
-        raise typer.Exit(1)
+        emit_text(inspect_csv(inspection, by), output)
+    elif output_format is ReportFormat.MARKDOWN:
+        from golfbudget.report.inspect_markdown import inspect_markdown
+
+        emit_text(inspect_markdown(inspection, by), output)
+    else:
+        from golfbudget.report.inspect_table import inspect_table
+        from golfbudget.report.tables import screen_width
+
+        emit_table(inspect_table(inspection, by, None if output else screen_width()), output)
+
+
+def _explain(
+    inspection: Inspection, owners: list[str], rules: Roles, output_format: ReportFormat, output: Path | None
+) -> None:
+    from golfbudget.cli.output import emit_json, emit_table
+    from golfbudget.report.inspect_explain import explain_json, explain_table
+    from golfbudget.roles import explain
+
+    found = [explain(owner, inspection.artifact, inspection.assignment, rules) for owner in owners]
+    if output_format is ReportFormat.JSON:
+        emit_json(explain_json(inspection, found), output)
+    else:
+        emit_table(explain_table(found), output)
+
+
+def _measured(inspection: Inspection, *, quiet: bool) -> Inspection:
+    from rich.markup import escape
+
+    from golfbudget.cli.progress import progress_bar
+    from golfbudget.entropy import measure
+    from golfbudget.report.tables import printable
+
+    with progress_bar("entropy", quiet=quiet) as progress:
+
+        def step(name: str, steps: int) -> None:
+            progress(escape(printable(name)), steps)
+
+        return replace(inspection, entropy=measure(inspection.artifact, inspection.assignment.ledger, step))
+
+
+def _load(layout: Path) -> Format:
+    from golfbudget.formats.custom import load_layout
+
+    return load_layout(layout)

@@ -16,15 +16,30 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class ReportFormat(StrEnum):
+    """Output formats of `inspect`."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+
+
 class By(StrEnum):
     """What `inspect` groups by."""
 
     ROLE = "role"
     ACCOUNT = "account"
     OWNER = "owner"
+    BLOCK = "block"
+    DTYPE = "dtype"
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
+ReportFormatOption = Annotated[
+    ReportFormat,
+    typer.Option("--format", help="How to print the result; json holds all views, the others the one of --by."),
+]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE instead of stdout.")
 ]
@@ -41,7 +56,16 @@ RolesOption = Annotated[
 ]
 AsOption = Annotated[
     str | None,
-    typer.Option("--as", metavar="FORMAT", help="Read as safetensors, torch-zip or opaque, whatever the file claims."),
+    typer.Option(
+        "--as",
+        metavar="FORMAT",
+        help="Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, python-source or opaque, "
+        "whatever the file claims; opaque does not even decode.",
+    ),
+]
+LayoutOption = Annotated[
+    Path | None,
+    typer.Option("--layout", metavar="FILE", help="Read a binary of your own by its description (TOML)."),
 ]
 MaxDecodedOption = Annotated[
     str, typer.Option("--max-decoded", metavar="SIZE", help="Refuse streams that decode to more than this.")

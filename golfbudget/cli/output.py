@@ -33,6 +33,14 @@ def _document(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def emit_text(text: str, output: Path | None) -> None:
+    """Print or write a text as it stands."""
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write(output, text.encode(errors="backslashreplace"))
+
+
 def emit_table(parts: Sequence[RenderableType], output: Path | None) -> None:
     """Print renderables, or write their plain text."""
     from golfbudget.report.tables import console, render

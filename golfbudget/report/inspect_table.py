@@ -6,120 +6,84 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from golfbudget.artifact import Layer
 from golfbudget.inspection import Inspection
-from golfbudget.ledger import Account, Entry, Role
-from golfbudget.report.numbers import count, human, percent, ratio
-from golfbudget.report.tables import facts, printable, table
-from golfbudget.rollup import Totals, roll_up, total
+from golfbudget.report.inspect_amounts import Amount, amounts
+from golfbudget.report.inspect_heading import Facts, entropy_facts, heading_facts
+from golfbudget.report.inspect_rows import Row, View, view, whole
+from golfbudget.report.numbers import count, percent
+from golfbudget.report.tables import facts, fitting, printable, table
 
-_AMOUNTS = ("parameters", "decoded\nbytes", "stored\nbytes", "bits per\nparameter", "share\nof file", "share\nof cap")
+#: Columns that a narrow screen keeps for names; longer ones are folded.
+_NAME_WIDTH = 24
 
 
-def inspect_table(inspection: Inspection, by: str) -> list[RenderableType]:
-    """Renderables for `--by role`, `account` or `owner`."""
-    if by == "role":
-        made = role_table(inspection, whole="file")
-    elif by == "account":
-        made = _table(inspection, ("account",), _by_account(inspection), whole="file")
-    else:
-        made = _table(inspection, ("owner", "role"), _by_owner(inspection), whole="file")
-    return [_heading(inspection), Text(), made, Text(), cap_facts(inspection)]
+def inspect_table(inspection: Inspection, by: str, width: int | None = None) -> list[RenderableType]:
+    """Renderables for `--by`; `width` is the terminal's, if it has one."""
+    found = view(inspection, by)
+    made, left_out = _table(inspection, found, last="file", width=width)
+    parts: list[RenderableType] = [facts(heading_facts(inspection)), Text(), made]
+    if left_out:
+        parts.append(Text(f"not shown, the screen is too narrow: {', '.join(left_out)}"))
+    parts += [Text(), cap_facts(inspection)]
+    if inspection.entropy is not None:
+        parts += [Text(), facts(entropy_facts(inspection.entropy))]
+    return parts
 
 
 def role_table(inspection: Inspection, *, whole: str) -> Table:
     """Head against trunk, with each role's accounts; `whole` names the last row."""
-    return _table(inspection, ("role / account",), _by_role(inspection), whole=whole)
-
-
-_Row = tuple[tuple[str, ...], Totals, str]
-
-
-def _table(inspection: Inspection, headings: tuple[str, ...], rows: list[_Row], *, whole: str) -> Table:
-    made = table((*headings, *_AMOUNTS), left=len(headings))
-    for labels, totals, style in rows:
-        made.add_row(*map(printable, labels), *_amounts(totals, inspection), style=style)
-    made.add_section()
-    everything = total(roll_up(inspection.assignment.ledger, lambda _: None).values())
-    made.add_row(whole, *([""] * (len(headings) - 1)), *_amounts(everything, inspection), style="bold")
+    made, _ = _table(inspection, view(inspection, "role"), last=whole, width=None)
     return made
 
 
-def _by_role(inspection: Inspection) -> list[_Row]:
-    by_both = roll_up(inspection.assignment.ledger, lambda e: (e.role, e.account))
-    rows: list[_Row] = []
-    for role in Role:
-        accounts = [(account, by_both[role, account]) for account in Account if (role, account) in by_both]
-        if accounts:
-            tied = " (tied)" if role is Role.HEAD and inspection.assignment.tied else ""
-            rows.append(((f"{role}{tied}",), total(t for _, t in accounts), "bold"))
-            rows += [((f"  {account}",), t, "") for account, t in accounts]
-    return rows
+def _table(inspection: Inspection, found: View, *, last: str, width: int | None) -> tuple[Table, list[str]]:
+    """The table, and the columns that the width left no room for."""
+    headings = (" / ".join(found.headings),) if found.nested else found.headings
+    labels = [_labels(row, nested=found.nested) for row in found.rows]
+    everything = whole(inspection)
+    columns = amounts(inspection, found)
+    kept = columns if width is None else _kept(columns, [*found.rows, everything], [headings, *labels], width)
+    made = table((*headings, *(column.heading for column in kept)), left=len(headings))
+    for row, label in zip(found.rows, labels, strict=True):
+        style = "bold" if found.nested and not row.part else ""
+        made.add_row(*label, *(column.text(row) for column in kept), style=style)
+    made.add_section()
+    made.add_row(last, *([""] * (len(headings) - 1)), *(column.text(everything) for column in kept), style="bold")
+    return made, [column.heading.replace("\n", " ") for column in columns if column not in kept]
 
 
-def _by_account(inspection: Inspection) -> list[_Row]:
-    by_account = roll_up(inspection.assignment.ledger, lambda e: e.account)
-    return [((str(account),), by_account[account], "") for account in Account if account in by_account]
-
-
-def _by_owner(inspection: Inspection) -> list[_Row]:
-    def key(entry: Entry) -> tuple[str, Role]:
-        return entry.owner, entry.role
-
-    by_owner = roll_up(inspection.assignment.ledger, key)
-    ordered = sorted(by_owner.items(), key=lambda row: (-row[1].stored_bits, row[0]))
-    return [((owner, str(role)), totals, "") for (owner, role), totals in ordered]
-
-
-def _amounts(totals: Totals, inspection: Inspection) -> tuple[str, ...]:
-    return (
-        count(totals.parameters) if totals.complete or totals.parameters else "–",
-        count(totals.decoded_bytes),
-        count(totals.stored_bytes),
-        ratio(totals.bits_per_parameter),
-        percent(totals.stored_bytes, inspection.artifact.size),
-        percent(totals.stored_bytes, inspection.budget.cap),
-    )
-
-
-def _heading(inspection: Inspection) -> Text:
-    artifact = inspection.artifact
-    rounded = f" ({human(artifact.size)})" if artifact.size >= 1000 else ""
-    rows = [
-        ("file", f"{artifact.path}  {count(artifact.size)} bytes{rounded}"),
-        ("layers", " > ".join(_layer(layer) for layer in artifact.layers)),
+def _kept(columns: list[Amount], rows: list[Row], labels: list[tuple[str, ...]], width: int) -> list[Amount]:
+    first, *others = (max(map(len, texts)) for texts in zip(*labels, strict=True))
+    widths = [
+        max(*(len(line) for line in column.heading.split("\n")), *(len(column.text(row)) for row in rows))
+        for column in columns
     ]
-    tied = inspection.assignment.tied
-    if tied is not None:
-        what = (
-            "tied: one matrix is input table and output head, charged once" if tied else "untied: it has its own matrix"
-        )
-        rows.append(("head", what))
-    if any(entry.role is Role.UNASSIGNED for entry in inspection.assignment.ledger.entries):
-        rows.append(
-            ("note", "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)")
-        )
-    return facts(rows)
+    room = width - min(first, _NAME_WIDTH) - sum(other + 2 for other in others)
+    keep = fitting(widths, [column.rank for column in columns], room)
+    return [column for column, kept in zip(columns, keep, strict=True) if kept]
 
 
-def _layer(layer: Layer) -> str:
-    if layer.kind == "codec":
-        return f"{layer.name} ({layer.attribution} attribution)"
-    return f"{layer.name} ({count(layer.decoded_bytes)} bytes decoded)"
+def _labels(row: Row, *, nested: bool) -> tuple[str, ...]:
+    if nested:
+        return (f"  {printable(row.labels[1])}" if row.part else printable(row.labels[0]) + row.remark,)
+    return tuple(map(printable, row.labels))
 
 
 def cap_facts(inspection: Inspection) -> Text:
     """What counts against the cap and what is left."""
+    return facts(cap_rows(inspection))
+
+
+def cap_rows(inspection: Inspection) -> Facts:
+    """As `cap_facts`, label and value."""
     budget = inspection.budget
     code = "not counted (give --code FILE or SIZE)" if budget.code is None else f"{count(budget.code)} bytes"
     left = f"{count(budget.headroom)} bytes left" if budget.fits else f"over by {count(-budget.headroom)} bytes"
-    return facts(
-        [
-            ("code", code),
-            (
-                "used",
-                f"{count(budget.used)} of {count(budget.cap)} bytes, {percent(budget.used, budget.cap)} of the cap",
-            ),
-            ("headroom", left),
-        ]
-    )
+    return [
+        ("code", code),
+        (
+            "used",
+            f"{count(budget.used)} of {count(budget.cap)} bytes, {percent(budget.used, budget.cap)} of the cap",
+        ),
+        ("headroom", left),
+    ]

@@ -56,3 +56,23 @@ def percent(part: int, whole: int) -> str:
 def ratio(value: float | None, digits: int = 3) -> str:
     """A ratio, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def optional(n: int | None) -> str:
+    """As `count`, or a dash where there is none.
+
+    >>> optional(-1200), optional(None)
+    ('-1,200', '–')
+    """
+    return "–" if n is None else count(n)
+
+
+def bits_number(bits: float | None) -> float | None:
+    """Bits per parameter for programs: whole where they are, six decimals otherwise.
+
+    >>> bits_number(8.0), bits_number(1.5849625007211562), bits_number(None)
+    (8, 1.584963, None)
+    """
+    if bits is None:
+        return None
+    return int(bits) if bits == int(bits) else round(bits, 6)

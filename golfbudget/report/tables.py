@@ -17,6 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 _UNBOUNDED = 100_000
+#: Between two columns.
+_GAP = 2
 
 
 def screen_width() -> int | None:
@@ -54,6 +56,22 @@ def table(headings: Sequence[str], *, left: int = 1) -> Table:
         else:
             made.add_column(heading, justify="right", no_wrap=True)
     return made
+
+
+def fitting(widths: Sequence[int], ranks: Sequence[int], room: int) -> list[bool]:
+    """Which columns to keep so that all fit into `room`, the gaps before them included: the highest ranks go first.
+
+    Columns of rank 0 stay, whatever happens.
+
+    >>> fitting([10, 10, 10], [0, 2, 1], 24)
+    [True, False, True]
+    """
+    kept = [True] * len(widths)
+    for number in sorted(range(len(widths)), key=lambda i: -ranks[i]):
+        if not ranks[number] or sum(width + _GAP for width, keep in zip(widths, kept, strict=True) if keep) <= room:
+            break
+        kept[number] = False
+    return kept
 
 
 def printable(text: str) -> str:

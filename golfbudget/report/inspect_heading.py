@@ -1,0 +1,137 @@
+"""What stands above every report of `inspect`: the file, how it is nested, and what the numbers mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from golfbudget.artifact import Artifact, Layer
+from golfbudget.entropy import Entropy
+from golfbudget.inspection import Inspection
+from golfbudget.ledger import Role
+from golfbudget.report.numbers import count, human
+
+#: Kinds of members that are named; the rest are counted.
+_MOST_GROUPS = 3
+
+Facts = list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Members whose layers are the same: how many, and how many bytes their containers decode to."""
+
+    chain: list[Layer]
+    members: int = 0
+    decoded_bytes: int = 0
+
+
+def heading_facts(inspection: Inspection) -> Facts:
+    """File, layers, head and notes."""
+    artifact = inspection.artifact
+    rounded = f" ({human(artifact.size)})" if artifact.size >= 1000 else ""
+    files = f" in {len(artifact.files)} files" if len(artifact.files) > 1 else ""
+    rows = [
+        ("file", f"{artifact.path}  {count(artifact.size)} bytes{rounded}{files}"),
+        ("layers", layers_line(artifact)),
+    ]
+    tied = inspection.assignment.tied
+    if tied is not None:
+        what = (
+            "tied: one matrix is input table and output head, charged once" if tied else "untied: it has its own matrix"
+        )
+        rows.append(("head", what))
+    if any(entry.role is Role.UNASSIGNED for entry in inspection.assignment.ledger.entries):
+        rows.append(
+            ("note", "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)")
+        )
+    return rows + [("note", note) for note in artifact.notes]
+
+
+def layers_line(artifact: Artifact) -> str:
+    """The outer layers, then the streams inside them, those of the same layers together."""
+    outer = [layer for layer in artifact.layers if layer.member is None]
+    groups = _groups([layer for layer in artifact.layers if layer.member is not None])
+    texts = [_layer(layer, bundle=bool(groups) and len(outer) == 1) for layer in outer]
+    if groups:
+        texts.append(_inner(groups, "file" if not outer else "member"))
+    return " > ".join(texts)
+
+
+def _groups(layers: list[Layer]) -> list[_Group]:
+    """Groups of members by their layers, most decoded bytes first."""
+    chains: list[list[Layer]] = []
+    for layer in layers:
+        # A container ends a member's layers; what follows is another member's.
+        if not chains or chains[-1][-1].kind == "container":
+            chains.append([])
+        chains[-1].append(layer)
+    found: dict[tuple[tuple[str, object], ...], _Group] = {}
+    for chain in chains:
+        group = found.setdefault(tuple((layer.name, layer.attribution) for layer in chain), _Group(chain))
+        group.members += 1
+        group.decoded_bytes += chain[-1].decoded_bytes
+    return sorted(found.values(), key=lambda group: -group.decoded_bytes)
+
+
+def _inner(groups: list[_Group], word: str) -> str:
+    texts = []
+    for group in groups[:_MOST_GROUPS]:
+        *steps, container = group.chain
+        names = [_layer(step) for step in steps]
+        names.append(f"{container.name} ({count(group.decoded_bytes)} bytes decoded)")
+        texts.append(f"{_several(group.members, word)}: {' > '.join(names)}")
+    rest = sum(group.members for group in groups[_MOST_GROUPS:])
+    if rest:
+        texts.append(f"and {count(rest)} more")
+    return "; ".join(texts)
+
+
+def _several(number: int, word: str) -> str:
+    return f"{count(number)} {word}" if number == 1 else f"{count(number)} {word}s"
+
+
+def _layer(layer: Layer, *, bundle: bool = False) -> str:
+    if layer.kind == "codec":
+        return f"{layer.name} ({layer.attribution} attribution)"
+    if layer.kind == "filter":
+        return layer.name
+    return (
+        f"{layer.name} ({count(layer.decoded_bytes)} bytes)"
+        if bundle
+        else (f"{layer.name} ({count(layer.decoded_bytes)} bytes decoded)")
+    )
+
+
+def entropy_facts(entropy: Entropy) -> Facts:
+    """What the entropy columns are."""
+    coders = " or ".join(f"{coder.codec} at level {coder.level}" for coder in entropy.coders)
+    rows = [
+        (
+            "entropy floor",
+            "order-0 entropy, in bytes, of each stored tensor's elements (of its bytes where they are wider than two)",
+        ),
+        ("slack", "stored bytes of the tensors' own data minus the floor; below 0 the codec found more than order 0"),
+        (
+            "alone",
+            f"each tensor's bytes compressed by themselves with {coders}, the codec's default, without filters"
+            if coders
+            else "no codec is around any tensor",
+        ),
+    ]
+    if entropy.zstd_blocks:
+        rows.append(("zstd blocks", _blocks(entropy)))
+    return rows
+
+
+def _blocks(entropy: Entropy) -> str:
+    blocks = entropy.zstd_blocks
+    kinds: dict[str, int] = {}
+    for block in blocks:
+        kinds[block.kind] = kinds.get(block.kind, 0) + 1
+    sequences = sorted(block.sequences for block in blocks)
+    middle = sequences[(len(sequences) - 1) // 2]
+    listed = ", ".join(f"{count(number)} {kind}" for kind, number in kinds.items())
+    return (
+        f"{count(len(blocks))} ({listed}); sequences per block: least {count(sequences[0])}, median {count(middle)}, "
+        f"most {count(sequences[-1])}"
+    )

@@ -1,0 +1,171 @@
+"""The views of `inspect --by`: which entries make a row.  Rows that are no part of another sum to the file.
+
+Tables, markdown and csv all print these rows; none of them groups anything itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from golfbudget.entropy import Measure
+from golfbudget.entropy import roll_up as roll_up_measures
+from golfbudget.entropy import total as total_measure
+from golfbudget.inspection import Inspection
+from golfbudget.ledger import Account, Entry, Role
+from golfbudget.roles import ModelTensor
+from golfbudget.rollup import Totals, roll_up, total
+
+#: A component that numbers the blocks of a model; the words are those of torch, transformers and GGUF.
+_BLOCK = re.compile(r"^(?P<block>(?:.*?[./])?(?:blocks?|layers?|h|blk)[./]\d+)[./](?P<kind>[^./]+)")
+_ATTENTION = re.compile(r"^(?:self_|cross_)?attn(?:_|$)|^(?:self_|cross_)?attention(?:_|$)")
+_MLP = re.compile(r"^(?:mlp|ffn|feed_forward)(?:_|$)")
+STRUCTURE = "[file structure]"
+NO_TENSOR = "[no tensor]"
+
+_Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A group of entries; `part` says that the row above it that is none already holds its bytes.
+
+    `remark` is for people and no part of the label.
+    """
+
+    labels: _Labels
+    totals: Totals
+    measure: Measure | None = None
+    part: bool = False
+    remark: str = ""
+    model: ModelTensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Rows under the headings of their labels.  `nested`: groups (one label) are followed by their parts (two)."""
+
+    headings: _Labels
+    rows: tuple[Row, ...]
+    nested: bool = False
+    models: bool = False
+
+
+def view(inspection: Inspection, by: str) -> View:
+    """The rows of `--by role`, `account`, `owner`, `block` or `dtype`."""
+    return _VIEWS[by](inspection)
+
+
+def whole(inspection: Inspection) -> Row:
+    """The file as one row."""
+    (row,) = _rows(inspection, lambda _: ("file",))
+    return row
+
+
+def block_of(owner: str) -> tuple[str, str] | None:
+    """The block that an owner belongs to and the kind of part it is there.
+
+    >>> block_of("blocks.3.attn.c_q.weight"), block_of("model.layers.0.self_attn.q_proj.weight")
+    (('blocks.3', 'attn'), ('model.layers.0', 'attn'))
+    >>> block_of("blk.2.ffn_up.weight"), block_of("h.1.ln_1.weight"), block_of("per_layer_mlp_scales.3")
+    (('blk.2', 'mlp'), ('h.1', 'ln_1'), None)
+    """
+    found = _BLOCK.match(owner)
+    if found is None:
+        return None
+    kind = found["kind"]
+    if _ATTENTION.match(kind):
+        kind = "attn"
+    elif _MLP.match(kind):
+        kind = "mlp"
+    return found["block"], kind
+
+
+def _rows(inspection: Inspection, key: Callable[[Entry], _Labels], *, models: bool = False) -> list[Row]:
+    ledger, entropy = inspection.assignment.ledger, inspection.entropy
+    measures = {} if entropy is None else roll_up_measures(ledger, entropy, key)
+    of = inspection.assignment.models
+    return [
+        Row(labels=at, totals=totals, measure=measures.get(at), model=of.get(at[0]) if models else None)
+        for at, totals in roll_up(ledger, key).items()
+    ]
+
+
+def _largest_first(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (-row.totals.stored_bits, row.labels))
+
+
+def _group(label: str, parts: list[Row], remark: str = "") -> list[Row]:
+    """A group's row, then its parts."""
+    measures = [part.measure for part in parts if part.measure is not None]
+    group = Row(
+        labels=(label,),
+        totals=total(part.totals for part in parts),
+        measure=total_measure(measures) if measures else None,
+        remark=remark,
+    )
+    made = [Row(labels=part.labels, totals=part.totals, measure=part.measure, part=True) for part in parts]
+    return [group, *made]
+
+
+def _by_role(inspection: Inspection) -> View:
+    found = {row.labels: row for row in _rows(inspection, lambda entry: (entry.role, entry.account))}
+    rows: list[Row] = []
+    for role in Role:
+        parts = [found[role, account] for account in Account if (role, account) in found]
+        if parts:
+            tied = " (tied)" if role is Role.HEAD and inspection.assignment.tied else ""
+            rows += _group(role, parts, tied)
+    return View(headings=("role", "account"), rows=tuple(rows), nested=True)
+
+
+def _by_account(inspection: Inspection) -> View:
+    found = {row.labels[0]: row for row in _rows(inspection, lambda entry: (entry.account,))}
+    return View(headings=("account",), rows=tuple(found[account] for account in Account if account in found))
+
+
+def _by_owner(inspection: Inspection) -> View:
+    rows = _rows(inspection, lambda entry: (entry.owner, entry.role), models=True)
+    return View(headings=("owner", "role"), rows=tuple(_largest_first(rows)), models=True)
+
+
+def _by_block(inspection: Inspection) -> View:
+    models = inspection.assignment.models
+
+    def key(entry: Entry) -> _Labels:
+        return block_of(entry.owner) or (entry.owner if entry.owner in models else STRUCTURE,)
+
+    blocks: dict[str, list[Row]] = {}
+    others: list[Row] = []
+    structure: list[Row] = []
+    for row in _rows(inspection, key):
+        if len(row.labels) == 2:
+            blocks.setdefault(row.labels[0], []).append(row)
+        else:
+            (structure if row.labels[0] == STRUCTURE else others).append(row)
+    rows: list[Row] = []
+    for block in sorted(blocks, key=_natural):
+        rows += _group(block, _largest_first(blocks[block]))
+    return View(headings=("block", "kind"), rows=(*rows, *_largest_first(others), *structure), nested=True)
+
+
+def _by_dtype(inspection: Inspection) -> View:
+    rows = _largest_first(_rows(inspection, lambda entry: (entry.dtype or NO_TENSOR,)))
+    rows.sort(key=lambda row: row.labels[0] == NO_TENSOR)
+    return View(headings=("dtype",), rows=tuple(rows))
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """A sorting key by which `blocks.2` comes before `blocks.10`."""
+    parts = re.split(r"(\d+)", text)
+    return [(1, int(part), "") if number % 2 else (0, 0, part) for number, part in enumerate(parts)]
+
+
+_VIEWS: dict[str, Callable[[Inspection], View]] = {
+    "role": _by_role,
+    "account": _by_account,
+    "owner": _by_owner,
+    "block": _by_block,
+    "dtype": _by_dtype,
+}
