@@ -65,7 +65,7 @@ def _role_reason(
     rule = roles.rule_of(owner)
     if rule is not None:
         number = roles.roles.index(rule) + 1
-        text = f"[[roles]] rule {number}, match = {rule.match!r}, role = {str(rule.role)!r}"
+        text = f"[[roles]] rule {number}, match = '{rule.match}', role = {str(rule.role)!r}"
         if rule.matrix is not None:
             text += f", matrix = {rule.matrix!r}"
         if rule.tied_role is not None:
@@ -86,10 +86,10 @@ def _stored_reason(name: str, known: set[str], assignment: Assignment, roles: Ro
     owner, rule = roles.name_rule(name, known)
     parts = []
     if rule is not None:
-        parts.append(f"[[names]] rule {roles.names.index(rule) + 1}, match = {rule.match!r}")
+        parts.append(f"[[names]] rule {roles.names.index(rule) + 1}, match = '{rule.match}'")
         if rule.account is not None:
             return parts[0] + f", account = {str(rule.account)!r}"
     by_owner = roles.account_rule(owner)
     if by_owner is not None:
-        parts.append(f"[[accounts]] rule {roles.accounts.index(by_owner) + 1}, match = {by_owner.match!r}")
+        parts.append(f"[[accounts]] rule {roles.accounts.index(by_owner) + 1}, match = '{by_owner.match}'")
     return "; ".join(parts) or "plain weights: no [[names]] or [[accounts]] rule matches"
