@@ -1,6 +1,7 @@
 """How far stored tensors are from their order-0 entropy, and what each would cost compressed by itself.
 
-Estimates beside the ledger, never in it: the floor ignores all context, so that a codec may well go below it.
+Estimates beside the ledger, never in it: the floor ignores all context, so that a codec may well go below it, and the
+tables of a coder, so that it flatters small tensors.
 numpy is imported when tensors are counted, because no other report needs it.
 """
 

@@ -108,7 +108,8 @@ def entropy_facts(entropy: Entropy) -> Facts:
     rows = [
         (
             "entropy floor",
-            "order-0 entropy, in bytes, of each stored tensor's elements (of its bytes where they are wider than two)",
+            "order-0 entropy, in bytes, of each stored tensor's elements (of its bytes where they are wider than two); "
+            "a coder's tables are not in it",
         ),
         ("slack", "stored bytes of the tensors' own data minus the floor; below 0 the codec found more than order 0"),
         (
