@@ -10,6 +10,7 @@ import pickle
 import shutil
 import struct
 import subprocess
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_codec(name: str, texture: str) -> None:
     check_codec(codecs.get(name), payloads()[texture])
 
 
-@pytest.mark.parametrize("name", ["zlib", "gzip", "xz", "lzma", "lzma2-raw", "brotli"])
+@pytest.mark.parametrize("name", ["zlib", "gzip", "deflate", "xz", "lzma", "lzma2-raw", "brotli"])
 @given(data=st.binary(max_size=3000), seed=st.integers(0, 99))
 @settings(max_examples=15)
 def test_byte_exact_attribution_equals_brute_force_on_any_data(name: str, data: bytes, seed: int) -> None:
@@ -95,6 +96,23 @@ def _named_gzip(data: bytes) -> bytes:
     return out.getvalue()
 
 
+def _zip_member(archive: bytes) -> bytes:
+    """The deflated data of an archive's only member."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        (info,) = opened.infolist()
+    assert info.compress_type == zipfile.ZIP_DEFLATED
+    name, extra = struct.unpack_from("<HH", archive, info.header_offset + 26)
+    start = info.header_offset + 30 + name + extra
+    return archive[start : start + info.compress_size]
+
+
+def _zipped(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("member", data)
+    return out.getvalue()
+
+
 def _streamed_zstd(data: bytes) -> bytes:
     compressor = zstandard.ZstdCompressor(level=19, write_content_size=False).compressobj()
     return compressor.compress(data) + compressor.flush()
@@ -106,6 +124,11 @@ FOREIGN: dict[str, list[tuple[str, Callable[[bytes], bytes]]]] = {
         ("command", _tool("gzip", "-c")),
         ("named", _named_gzip),
         ("members", lambda d: gzip.compress(d[:99]) + gzip.compress(d[99:])),
+    ],
+    "deflate": [
+        ("zipfile", lambda d: _zip_member(_zipped(d))),
+        ("Info-ZIP", lambda d: _zip_member(_tool("zip", "-q", "-fz-", "-", "-")(d))),
+        ("within gzip", lambda d: gzip.compress(d)[10:-8]),
     ],
     "xz": [
         ("command", _tool("xz", "-c", "-6")),
@@ -140,6 +163,7 @@ def test_streams_that_others_wrote_decode_and_sum(name: str, label: str) -> None
     [
         ("zlib", zlib.decompress),
         ("gzip", _tool("gzip", "-dc")),
+        ("deflate", lambda d: zlib.decompress(d, -zlib.MAX_WBITS)),
         ("xz", _tool("xz", "-dc")),
         ("lzma", _tool("xz", "--format=lzma", "-dc")),
         ("lzma2-raw", _tool("xz", "--format=raw", "--lzma2=preset=9", "-dc")),
@@ -165,6 +189,7 @@ def test_raw_lzma2_of_any_smaller_dictionary_decodes_and_no_content_claims_it() 
     [
         ("zlib", "789ccb48cdc9c90700062c0215"),
         ("gzip", "1f8b0800000000000003cb48cdc9c9070086a6103605000000"),
+        ("deflate", "cb48cdc9c90700"),
         ("brotli", "0b028068656c6c6f03"),
         # RFC 8878 by hand: magic, single segment, five bytes of content, one last raw block.
         ("zstd", "28b52ffd2005290000" + b"hello".hex()),

@@ -20,6 +20,7 @@ class _BrotliDecoder:
 
         self._brotli: brotli.Decompressor = brotli.Decompressor()
         self._process = self._brotli.process
+        self._is_finished = self._brotli.is_finished
         self._error = brotli.error
         self.finished = False
         self.drained = True
@@ -29,9 +30,10 @@ class _BrotliDecoder:
             out: bytes = self._process(data, output_buffer_limit=PIECE)
         except self._error as error:
             raise CorruptError(str(error)) from None
-        self.finished = self._brotli.is_finished()
         # The decoder keeps output beyond its own buffer of 32 kB until it is asked again with no input.
-        self.drained = self.finished or (len(out) < _SURELY_ALL and self._brotli.can_accept_more_data())
+        self.drained = len(out) < _SURELY_ALL
+        if self._is_finished():
+            self.finished = self.drained = True
         return out
 
     @property

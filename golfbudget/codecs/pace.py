@@ -13,16 +13,17 @@ from typing import Protocol
 
 from golfbudget.codecs.base import Buffer
 
-#: Longest piece fed: long enough to cost nothing, short enough that an error names the place.
-LONGEST = 1 << 14
+#: Longest piece fed: long enough to cost nothing, short beside what is decoded from it.
+LONGEST = 1 << 16
 #: Single bytes fed before the plan is looked at again.
-WINDOW = 256
+_WINDOW = 256
 #: Single bytes are fed from this many decoded bytes before a boundary on, and through this many last stored ones.
 _SLACK, _TAIL = 16, 64
 #: Pieces aim at the boundary with this factor to spare, as the rate of expansion changes.
-_SPARE = 2
-#: A piece is at most this many times the one before, so that what starts after a boundary is felt out first.
-_GROWTH = 4
+_SPARE = 1.5
+#: What starts after a boundary may expand quite otherwise: it is felt out by this many single bytes, then by pieces
+#: of at most so many times the one before.  A piece of a few bytes costs more than they do one by one.
+_FELT, _FIRST, _GROWTH, _FEW = 12, 16, 4, 8
 #: The first question is asked when this much has come out; with no answer, again at every doubling up to the last.
 _FIRST_ASKED, _LAST_ASKED = 16, 1 << 20
 _COST_OF_ASKING = 8
@@ -50,8 +51,11 @@ Foresee = Callable[[Buffer], Foresight | None]
 class Pace(Protocol):
     """Decides the next feed."""
 
-    def plan(self, made: int, at: int) -> tuple[int, int]:
-        """(piece length, decoded offset to stop at), where `made` bytes have come out of the first `at`."""
+    def plan(self, made: int, at: int) -> tuple[int, int, int]:
+        """Length and number of the next pieces, and a decoded offset at which to stop before that number.
+
+        `made` decoded bytes have come out of the first `at` stored ones.
+        """
 
 
 class Even:
@@ -60,8 +64,8 @@ class Even:
     def __init__(self, length: int) -> None:
         self._length = length
 
-    def plan(self, made: int, at: int) -> tuple[int, int]:
-        return self._length, made + 1
+    def plan(self, made: int, at: int) -> tuple[int, int, int]:
+        return self._length, 1, made + 1
 
 
 class Aimed:
@@ -90,28 +94,34 @@ class Aimed:
             first = len(decoded) + _FIRST_ASKED
             self._believe(Foresight(dense=[(0, first)], horizon=first))
         self._step = 1
+        #: Whether single bytes are being fed at a boundary; and after one, until where they still are.
+        self._dense_run, self._from = False, 0
         self._rate = 1.0
-        self._seen: tuple[int, int] | None = None
+        self._made = self._at = 0
 
-    def plan(self, made: int, at: int) -> tuple[int, int]:
+    def plan(self, made: int, at: int) -> tuple[int, int, int]:
         self._measure(made, at)
         while self._horizon is not None and made >= self._horizon:
             self._ask(made)
-        step, goal = self._aim(made) if self._left > 0 else (LONGEST, made + 1)
+        step, count, goal = self._aim(made, at) if self._left > 0 else (LONGEST, 1, made + 1)
         # The last decoded byte is a boundary, and few bytes of checksums stand after what it needs.
-        step = max(1, min(step, _GROWTH * self._step, LONGEST, (self._stop - at - _TAIL) // 2))
+        step = max(1, min(step, max(_FIRST, _GROWTH * self._step), LONGEST, (self._stop - at - _TAIL) // 2))
         self._step = step
         self._left -= 1
-        return step, goal
+        return step, count, goal
 
     def _measure(self, made: int, at: int) -> None:
-        """Follow decoded bytes per stored byte: up at once, down by halves, as headers in between yield none."""
-        if self._seen is not None and made > self._seen[0]:
-            rate = (made - self._seen[0]) / (at - self._seen[1])
-            self._rate = max(rate, (self._rate + rate) / 2)
-        if self._seen is not None and self._step == 1:
-            self._left -= at - self._seen[1]
-        self._seen = (made, at)
+        """Follow decoded bytes per stored byte: up at once, down by halves and to no less than the average so far.
+
+        A codec's own headers yield none, and say nothing of what follows them.
+        """
+        grown, fed = made - self._made, at - self._at
+        if grown and fed:
+            rate = grown / fed
+            self._rate = max(rate, (self._rate + rate) / 2, made / at)
+        if self._step == 1:
+            self._left -= fed
+        self._made, self._at = made, at
 
     def _ask(self, made: int) -> None:
         self._left -= _COST_OF_ASKING
@@ -128,7 +138,7 @@ class Aimed:
         self._dense, self._next = sorted(foresight.dense), 0
         self._horizon = foresight.horizon
 
-    def _aim(self, made: int) -> tuple[int, int]:
+    def _aim(self, made: int, at: int) -> tuple[int, int, int]:
         while self._next < len(self._dense) and self._dense[self._next][1] <= made:
             self._next += 1
         if self._next < len(self._dense):
@@ -136,12 +146,17 @@ class Aimed:
         elif self._horizon is not None:
             first = last = self._horizon
         else:
-            return LONGEST, made + 1
+            return LONGEST, 1, made + 1
         distance = first - made - _SLACK
         if distance <= 0:
-            return 1, last if self._horizon is None else min(last, self._horizon)
+            self._dense_run = True
+            return 1, _WINDOW, last if self._horizon is None else min(last, self._horizon)
+        if self._dense_run:
+            self._dense_run, self._from = False, at + _FELT
+        if at < self._from:
+            return 1, self._from - at, made + 1 + distance // 2
         step = int(distance / (_SPARE * self._rate))
-        return (step, made + 1) if step > 1 else (1, made + 1 + distance // 2)
+        return (step, 1, made + 1) if step > _FEW else (1, _WINDOW, made + 1 + distance // 2)
 
 
 class Strict:
@@ -153,8 +168,9 @@ class Strict:
     def __init__(self, wanted: Sequence[int], before: Sequence[int]) -> None:
         self._wanted, self._before = wanted, before
 
-    def plan(self, made: int, at: int) -> tuple[int, int]:
+    def plan(self, made: int, at: int) -> tuple[int, int, int]:
         i = bisect_left(self._wanted, made + 1)
         if i == len(self._wanted):
-            return LONGEST, made + 1
-        return max(1, min(self._before[i] - at, LONGEST)), self._wanted[i]
+            return LONGEST, 1, made + 1
+        step = max(1, min(self._before[i] - at, LONGEST))
+        return step, _WINDOW if step == 1 else 1, self._wanted[i]

@@ -123,7 +123,7 @@ def _decode_member(
     base = len(decoded)
     feeder = Feeder(codec.decoder(), data, start, base=base)
 
-    def keep(piece: bytes) -> None:
+    def keep(piece: Buffer) -> None:
         decoded.extend(piece)
         if len(decoded) > limit:
             raise LimitError(
@@ -141,7 +141,7 @@ def _decode_member(
         except codec.failures as error:
             if isinstance(error, lzma.LZMAError) and "emory" in str(error):
                 raise LimitError(f"{where}: the {codec.name} stream asks for too large a dictionary: {error}") from None
-            if not retried and feeder.at - feeder.since > 1:
+            if codec.method is Method.BYTE_EXACT and not retried and feeder.at - feeder.since > 1:
                 retried = True
                 del decoded[base + feeder.growth.made[-1] :]
                 feeder, pace = _again(codec, data, start, feeder)
@@ -162,7 +162,7 @@ def _decode_member(
     except IndexError:
         header = 0
     growth = feeder.growth
-    growth.fed[-1] = min(growth.fed[-1], length)
+    growth.fed[-1] = min(growth.fed[-1], length)  # The last piece may reach past the stream's end.
     return Member(
         stored=Span(start, start + length),
         header=min(header, length),

@@ -205,9 +205,9 @@ def others(data: Buffer) -> list[Format]:
 def _load_others() -> list[Format]:
     """Readers that installed packages announce under the entry point group `golfbudget.formats`."""
     for name, found in plugins.load(ENTRY_POINTS):
-        made = found() if isinstance(found, type) else found
-        if not all(hasattr(made, attribute) for attribute in ("name", "suffixes", "sniff", "begins", "read")):
+        if not all(hasattr(found, attribute) for attribute in ("name", "suffixes", "sniff", "begins", "read")):
             raise UsageError(f"the entry point {name!r} of {ENTRY_POINTS} is no format: see golfbudget.formats.Format")
+        made = found() if isinstance(found, type) else found
         if made.name not in _FORMATS:
             _FORMATS[made.name] = made
             _OTHERS.append(made)

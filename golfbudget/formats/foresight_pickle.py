@@ -11,8 +11,11 @@ from golfbudget.codecs.pace import Foresight
 
 PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 
+#: Opcodes without an argument; those of them that put nothing down which is looked back on.
+_SIMPLE = frozenset(b"(.01NRQ]})lsuaebtod\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98")
+_IDLE = _SIMPLE - frozenset(b".)t\x85\x86\x87QR\x93\x94")
 #: Argument bytes by opcode; lines for those that end in newlines; width of the length for those that state it.
-_FIXED = dict.fromkeys(b"(.01NRQ]})lsuaebtod\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98", 0) | {
+_FIXED = {
     0x80: 1, ord("K"): 1, ord("M"): 2, ord("J"): 4, ord("G"): 8, ord("h"): 1, ord("q"): 1, ord("j"): 4, ord("r"): 4,
     0x82: 1, 0x83: 2, 0x84: 4, 0x95: 8,
 }  # fmt: skip
@@ -30,7 +33,8 @@ _LONGEST_LINE = 4096
 _AHEAD = 1024
 #: Values kept to look back on; a persistent id has six.
 _KEPT = 16
-_MOST_STORAGES = 1 << 16
+#: A tensor takes about 40 opcodes.
+_MOST_OPCODES, _MOST_STORAGES = 1 << 20, 1 << 16
 
 _WIDTHS = {
     b"FloatStorage": 4, b"DoubleStorage": 8, b"HalfStorage": 2, b"BFloat16Storage": 2, b"CharStorage": 1,
@@ -52,6 +56,7 @@ class PickleScan:
         self.cuts: dict[bytes, set[int]] = {}
         self._several = several
         self._at = self._from = start
+        self._steps = 0
         self._memo: dict[int, object] = {}
         self._values: list[object] = []
         #: The storage that a view is being built on, with its width, and the numbers and tuples since.
@@ -77,32 +82,38 @@ class PickleScan:
     def _step(self, prefix: Buffer) -> bool:
         """Pass one opcode; False when more must come out first (it may lie beyond the prefix already)."""
         at = self._at
-        stop = self._argument(prefix, at + 1, prefix[at]) if at < len(prefix) else None
+        if at >= len(prefix):
+            return False
+        self._steps += 1
+        if self._steps > _MOST_OPCODES:
+            self.lost = True
+            return False
+        code = prefix[at]
+        if code in _SIMPLE:
+            self._simple(code)
+            self._at = at + 1
+            return True
+        if (length := _FIXED.get(code)) is not None:
+            stop = at + 1 + length
+            if stop > len(prefix):
+                return False
+            self._number(code, prefix[at + 1] if length == 1 else int.from_bytes(prefix[at + 1 : stop], "little"))
+            self._at = stop
+            return True
+        return self._text(prefix, at + 1, code)
+
+    def _text(self, prefix: Buffer, at: int, code: int) -> bool:
+        """Pass an opcode whose argument's length is found by looking at it."""
+        stop = None
+        if (width := _SIZED.get(code)) is not None:
+            stop = self._sized(prefix, at + width, bytes(prefix[at : at + width]), width)
+        elif (lines := _LINES.get(code)) is not None:
+            stop = self._lines(prefix, at, lines)
+        else:
+            self.lost = True
         if stop is not None:
             self._at = stop
         return stop is not None
-
-    def _argument(self, prefix: Buffer, at: int, code: int) -> int | None:
-        """Note what the opcode does; returns where its argument, which starts at `at`, stops."""
-        if (length := _FIXED.get(code)) is not None:
-            return self._fixed(prefix, at, code, at + length)
-        if (width := _SIZED.get(code)) is not None:
-            return self._sized(prefix, at + width, bytes(prefix[at : at + width]), width)
-        if (lines := _LINES.get(code)) is not None:
-            return self._lines(prefix, at, lines)
-        self.lost = True
-        return None
-
-    def _fixed(self, prefix: Buffer, at: int, code: int, stop: int) -> int | None:
-        if stop > len(prefix):
-            return None
-        if stop > at:
-            self._number(code, int.from_bytes(prefix[at:stop], "little"))
-        elif code == ord("."):
-            self.end = stop
-        else:
-            self._simple(code)
-        return stop
 
     def _sized(self, prefix: Buffer, at: int, length: bytes, width: int) -> int | None:
         if len(length) < width:
@@ -128,17 +139,21 @@ class PickleScan:
             del self._values[:-_KEPT]
 
     def _number(self, code: int, value: int) -> None:
-        if code in b"KMJ":
+        if code in b"qr":
+            self._memo[value] = self._values[-1] if self._values else None
+        elif code in b"hj":
+            self._push(self._memo.get(value))
+        elif code in b"KMJ":
             self._push(value)
             if self._view is not None and len(self._numbers) < 128:
                 self._numbers.append(value)
-        elif code in b"hj":
-            self._push(self._memo.get(value))
-        elif code in b"qr" and self._values:
-            self._memo[value] = self._values[-1]
 
     def _simple(self, code: int) -> None:
-        if code in _TUPLES:
+        if code in _IDLE:
+            return
+        if code == ord("."):
+            self.end = self._at + 1
+        elif code in _TUPLES:
             self._push(None)
             if self._view is not None:
                 self._group(_TUPLES[code])

@@ -16,6 +16,8 @@ from golfbudget.formats.zip_directory import CENTRAL, DESCRIPTOR, END, END64, LO
 _LOCAL_FIELDS = struct.Struct("<4s5H3L2H")
 _STREAMED, _FULL, _ZIP64_EXTRA = 0x8, 0xFFFFFFFF, 0x0001
 _DESCRIPTOR, _DESCRIPTOR64 = struct.Struct("<4sLLL"), struct.Struct("<4sLQQ")
+#: A descriptor and the next header, aligned as torch aligns it; a header that needs more is waited for again.
+_NEXT_HEADER = 80
 #: numpy pads the header of its arrays to a multiple of 64 bytes, nearly always 128 in all.
 _NPY_HEADER = 128
 #: Members of unknown length are expected to be a few bytes; a descriptor found further on is welcome, too.
@@ -79,7 +81,7 @@ class ZipScan:
             stored = self._storages.get(key)
         if stored is not None:
             self._stop = data + stored
-            self._points += [(data + cut, data + cut) for cut in self._cuts.get(key, ()) if cut < stored]
+            self._points += [(data + cut, data + cut) for cut in self._cuts.pop(key, ()) if cut < stored]
 
     def _member(self, prefix: Buffer, data: int) -> Foresight | None:
         """Wait for the end of the data, then pass its descriptor; None when that is done."""
@@ -92,7 +94,7 @@ class ZipScan:
             self._points += waiting.dense
             self._pickle = None
         if self._stop is not None:
-            after = self._stop + _DESCRIPTOR64.size
+            after = self._stop + _NEXT_HEADER
             if len(prefix) < after:
                 return Foresight(dense=[*self._points, (self._stop, after)], horizon=after)
             if (record := _past_descriptor(prefix, data, self._stop)) is not None:

@@ -70,8 +70,8 @@ class _Maker:
         for stored, place in layout.places.items():
             rule = roles.rule_of(place.owner)
             role = self.stated.get(stored) or role_by(rule, tied=tied.tied)
-            if rule is None and stored not in self.stated and stored in detected:
-                role = Role.HEAD
+            if stored in detected and stored not in self.stated and role in (Role.UNASSIGNED, Role.TRUNK):
+                role = Role.HEAD  # One entry per token, or the rows that such entries name: the vocabulary's.
             if self.role_of.get(place.owner, Role.UNASSIGNED) is Role.UNASSIGNED:
                 self.role_of[place.owner] = role
 
