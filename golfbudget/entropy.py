@@ -1,7 +1,8 @@
 """How far stored tensors are from their order-0 entropy, and what each would cost compressed by itself.
 
-Estimates beside the ledger, never in it: the floor ignores all context, so that a codec may well go below it.
-numpy is imported when tensors are counted, because no other report needs it.
+Estimates beside the ledger, never in it: the floor ignores all context, so that a codec may well go below it, and a
+coder's tables, so that small tensors of many symbols look cheaper than any code could make them.  numpy is imported
+when tensors are counted, because no other report needs it.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def entropy_facts(entropy: Entropy) -> Facts:
     rows = [
         (
             "entropy floor",
-            "order-0 entropy, in bytes, of each stored tensor's elements (of its bytes where they are wider than two)",
+            "order-0 entropy in bytes, no coder's tables, of each tensor's elements (its bytes where wider than two)",
         ),
         ("slack", "stored bytes of the tensors' own data minus the floor; below 0 the codec found more than order 0"),
         (
