@@ -18,7 +18,9 @@ from golfbudget.roles import ModelTensor
 from golfbudget.rollup import Totals, roll_up, total
 
 #: A component that numbers the blocks of a model; the words are those of torch, transformers and GGUF.
-_BLOCK = re.compile(r"^(?P<block>(?:.*?[./])?(?:(?:[a-z_]*_)?(?:blocks?|bank)|layers?|h|blk)[./]\d+)[./](?P<kind>[^./]+)")
+_BLOCK = re.compile(
+    r"^(?P<block>(?:.*?[./])?(?:(?:[a-z_]*_)?(?:blocks?|bank)|layers?|h|blk)[./]\d+)[./](?P<kind>[^./]+)"
+)
 _ATTENTION = re.compile(r"^(?:self_|cross_)?attn(?:_|$)|^(?:self_|cross_)?attention(?:_|$)")
 _MLP = re.compile(r"^(?:mlp|ffn|feed_forward)(?:_|$)")
 STRUCTURE = "[file structure]"

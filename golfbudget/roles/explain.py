@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from golfbudget.artifact import Artifact
@@ -38,6 +37,8 @@ def explain(owner: str, artifact: Artifact, assignment: Assignment, roles: Roles
         by_stored = [entry.owner for entry in assignment.ledger.entries if entry.tensor == owner]
         if by_stored:
             return explain(by_stored[0], artifact, assignment, roles)
+        import difflib  # Costs 5 ms, and only a wrong name needs it.
+
         known = sorted({entry.owner for entry in assignment.ledger.entries})
         near = difflib.get_close_matches(owner, known, 4, 0.4) or known[:4]
         raise UsageError(
