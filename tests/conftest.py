@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from installed import Demo, Installation, install, run_demo
 
+import golfbudget as package
+
 settings.register_profile("golfbudget", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("golfbudget")
 
@@ -44,6 +46,9 @@ def golfbudget() -> Run:
         *arguments: object, cwd: Path | None = None, python: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "FORCE_COLOR", "PYTHONPATH"}}
+        if python is None:
+            # The checkout under test, whichever one the interpreter has installed.
+            environment["PYTHONPATH"] = str(Path(package.__file__).parents[1])
         return subprocess.run(
             [str(python or sys.executable), "-m", "golfbudget", *map(str, arguments)],
             cwd=cwd,
