@@ -16,7 +16,7 @@ from operator import add
 from typing import TypeVar
 
 from golfbudget.artifact import Artifact
-from golfbudget.codecs import Buffer, Codec
+from golfbudget.codecs import Buffer, Codec, Stream
 from golfbudget.formats import DTYPE_BITS
 from golfbudget.ledger import Entry, Ledger, apportion
 
@@ -159,9 +159,15 @@ def zstd_blocks(artifact: Artifact) -> tuple[ZstdBlock, ...]:
     from golfbudget.codecs.zstd import WINDOW_LIMIT
     from golfbudget.codecs.zstd_costs import block_statistics
 
+    # A stream around a bundle is around all of its leaves, and listed once, for none of them.
+    around: dict[int, tuple[str, Stream]] = {}
+    for leaf in artifact.leaves:
+        for stream in leaf.streams:
+            if stream.codec.name == "zstd":
+                around[id(stream)] = ("" if id(stream) in around else leaf.name, stream)
     return tuple(
         ZstdBlock(
-            member=leaf.name,
+            member=member,
             offset=block.offset,
             stored=block.stored,
             decoded=block.decoded,
@@ -169,9 +175,7 @@ def zstd_blocks(artifact: Artifact) -> tuple[ZstdBlock, ...]:
             literals=block.literals,
             sequences=block.sequences,
         )
-        for leaf in artifact.leaves
-        for stream in leaf.streams
-        if stream.codec.name == "zstd"
+        for member, stream in around.values()
         for frame in stream.members
         for block in block_statistics(stream.data, frame.stored, WINDOW_LIMIT, where=artifact.path)
     )

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from golfbudget import codecs
 from golfbudget.artifact import Artifact, open_bytes
-from golfbudget.entropy import Entropy, floor_bytes, measure, roll_up, symbol_bytes, total
+from golfbudget.entropy import Entropy, floor_bytes, measure, roll_up, symbol_bytes, total, zstd_blocks
 from golfbudget.ledger import Ledger
 from golfbudget.roles import assign, load_roles
 
@@ -190,3 +190,13 @@ def test_progress_names_every_tensor_once() -> None:
     seen: list[tuple[str, int]] = []
     measure(artifact, assign(artifact, load_roles()).ledger, lambda name, steps: seen.append((name, steps)))
     assert sorted(seen) == sorted((name, 3) for name in state())
+
+
+def test_a_codec_around_a_bundle_is_around_each_of_its_members() -> None:
+    out = io.BytesIO()
+    np.savez(out, a=np.arange(4000, dtype=np.int16), b=np.zeros(4000, np.int16))
+    artifact = open_bytes(zstandard.compress(out.getvalue(), 3), name="m.npz")
+    assert [[stream.codec.name for stream in leaf.streams] for leaf in artifact.leaves] == [["zstd"], ["zstd"]]
+    blocks = zstd_blocks(artifact)
+    assert sum(block.stored for block in blocks) <= artifact.size
+    assert sum(block.decoded for block in blocks) == len(out.getvalue())

@@ -133,6 +133,7 @@ class _Opening:
         member: str | None = None,
         inner: Inner | None = None,
         depth: int = 0,
+        around: tuple[Stream, ...] = (),
     ) -> Contents:
         """Open one stream that costs `bits` on disk: a file (with the name that may claim a format) or an inner one."""
         self.streams += 1
@@ -149,7 +150,7 @@ class _Opening:
         regions = [contents.regions[i] for i in order]
         costs = price(steps, [0, *(region.span.stop for region in regions)] if regions else [0], where)
         split = apportion(bits, [*costs.ranges, costs.framing, costs.trailing])
-        self._add_regions(contents, rest, regions, split[:-2], member, what, steps, depth)
+        self._add_regions(contents, rest, regions, split[:-2], member, what, steps, depth, around)
         self._add_framing(steps, split[-2], split[-1], contents, inner)
         return contents
 
@@ -213,14 +214,15 @@ class _Opening:
         where: str,
         steps: Sequence[Step],
         depth: int,
+        around: tuple[Stream, ...],
     ) -> None:
         """Post the regions of a leaf, or go into the streams of a bundle."""
         bundled = any(region.inner is not None for region in regions)
+        streams = (*around, *(step for step in steps if isinstance(step, Stream)))
         number = None if bundled else len(self.leaves)
         if bundled:
             self.bundles.append(contents)
         else:
-            streams = tuple(step for step in steps if isinstance(step, Stream))
             self.leaves.append(Leaf(name=member or "", data=data, contents=contents, streams=streams))
         code = contents.format == PYTHON
         for region, cost in zip(regions, bits, strict=True):
@@ -245,6 +247,7 @@ class _Opening:
                 member=name,
                 inner=region.inner,
                 depth=depth + 1,
+                around=streams,
             )
 
 
