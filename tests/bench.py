@@ -131,8 +131,8 @@ def cases() -> list[Case]:
         ),
         Case(
             codec="zstd",
-            settings="level 9",
-            encode=lambda d: zstandard.ZstdCompressor(level=9).compress(d),
+            settings="level 19",
+            encode=lambda d: zstandard.ZstdCompressor(level=19).compress(d),
             plain=lambda d: zstandard.ZstdDecompressor().decompress(d),
             library="zstandard",
             rounds=3,
