@@ -45,7 +45,7 @@ def load(path: Path, kind: type[T]) -> T:
             return msgspec.convert(tomllib.load(file), type=kind)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}") from None
+    except (ValueError, RecursionError) as error:  # Bad syntax or encoding, numbers of absurd length, deep nesting.
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None

@@ -21,7 +21,9 @@ PYTHON = "python-source"
 #: Containers inside one another; a program that unpacks a program that unpacks weights needs three.
 _DEEPEST = 6
 #: Streams inside one file, so that a directory of a million empty members costs seconds, not hours.
-_MOST_STREAMS = 1 << 16
+_MOST_STREAMS = 1 << 14
+#: Parts of all streams together; each takes about a kilobyte of memory by the time it is reported.
+_MOST_PARTS = 1 << 20
 
 
 def open_artifact(
@@ -81,6 +83,9 @@ class _Opening:
         self.layers.append(Layer(kind="container", name="index", decoded_bytes=files[0].size, member=index.name))
         self.parts.append(Part(account=Account.CONTAINER, label=f"[{index.name}]", stored_bits=8 * files[0].size))
         outermost = OPAQUE
+        expected: dict[str, list[str]] = {}
+        for name, at in listed.items():
+            expected.setdefault(at, []).append(name)
         for file in place.files:
             data = read_file(file)
             before = len(self.leaves)
@@ -89,7 +94,7 @@ class _Opening:
             )
             outermost = found.format
             held = {tensor.name for leaf in self.leaves[before:] for tensor in leaf.contents.tensors}
-            missing = [name for name, at in listed.items() if at == file.name and name not in held]
+            missing = [name for name in expected.get(file.name, ()) if name not in held]
             if missing:
                 raise CorruptError(
                     f"{file}: {index.name} lists {missing[0][:80]!r} there ({len(missing)} such), and it is not"
@@ -145,6 +150,7 @@ class _Opening:
         steps, what = self._steps(data, where, inner, forced)
         rest = innermost(data, steps)
         contents = _read(rest, what, forced=forced, claim=None if steps else claim, inner=inner)
+        self.allowance.spend(contents.unpacked, where)
         self._add_layers(steps, contents, len(rest), member)
         order = sorted(range(len(contents.regions)), key=lambda i: contents.regions[i].span)
         regions = [contents.regions[i] for i in order]
@@ -225,6 +231,11 @@ class _Opening:
         else:
             self.leaves.append(Leaf(name=member or "", data=data, contents=contents, streams=streams))
         code = contents.format == PYTHON
+        if len(self.parts) + len(regions) > _MOST_PARTS:
+            raise LimitError(
+                f"{where}: more than {_MOST_PARTS} parts in all streams together (--as opaque counts the file as a "
+                "whole)"
+            )
         for region, cost in zip(regions, bits, strict=True):
             if region.inner is None:
                 part = Part(

@@ -13,8 +13,12 @@ from itertools import pairwise
 from golfbudget import codecs
 from golfbudget.artifact.peel import Spelled, Step
 from golfbudget.codecs import Costs, Method, Stream
+from golfbudget.errors import LimitError
 from golfbudget.filters import Filtered
 from golfbudget.ledger import Span, apportion
+
+#: Spans that a filter may scatter the parts of a container over; a thousand tensors in four planes take 12,000.
+_MOST_SPANS = 1 << 20
 
 
 def price(steps: Sequence[Step], cuts: Sequence[int], where: str) -> Costs:
@@ -45,6 +49,11 @@ def methods(steps: Sequence[Step]) -> list[Method | None]:
 
 def _through_filter(outer: Sequence[Step], step: Filtered, cuts: Sequence[int], where: str) -> Costs:
     """Price the spans where a filter put each range; they tile what is behind its header."""
+    if len(step.planes(0, 0)) * len(cuts) > _MOST_SPANS:
+        raise LimitError(
+            f"{where}: {step.name} scatters {len(cuts) - 1} parts over more than {_MOST_SPANS} places; --as opaque "
+            "counts the file as a whole"
+        )
     spans: list[tuple[Span, int]] = []
     for number, (start, stop) in enumerate(pairwise(cuts)):
         spans += [(span, number) for span in step.planes(start, stop) if len(span)]

@@ -26,6 +26,11 @@ _SHORTEST_FEED = 16
 _SKIP = 1 << 16
 #: Boundaries this close together, in decoded bytes, are reached in one run of single bytes.
 _NEAR = 256
+#: A stream whose beginning does not come out of this many stored bytes is not recognised; from `_CAREFUL` bytes on
+#: they are fed in ever longer pieces, for a stream can be made of empty blocks.
+_SEARCHED, _CAREFUL = 1 << 16, 1 << 10
+#: Writers of many members put 64 KiB or more into each; empty ones would cost more memory than what they decode to.
+_MOST_MEMBERS = 1 << 16
 #: Decoded bytes allowed by default, 64 times the contest's cap.
 DECODED_LIMIT = 1 << 30
 
@@ -89,6 +94,11 @@ def decode(
             break
         members.append(member)
         at = member.stored.stop
+        if len(members) > _MOST_MEMBERS:
+            raise LimitError(
+                f"{where}: the {codec.name} stream has more than {_MOST_MEMBERS} members by byte {at} of {len(data)}; "
+                "--as opaque counts the file as a whole"
+            )
     if not members:
         raise CorruptError(f"{where}: an empty file is no {codec.name} stream")
     if at < len(data) and not decoded and codec.sniff(bytes(data[:32])) is Sniff.MAYBE:
@@ -195,12 +205,13 @@ def beginning(codec: Codec, data: Buffer, count: int) -> bytes:
     """The first `count` decoded bytes, or as many as come before the stream ends or fails."""
     decoder, decoded, at = codec.decoder(), b"", 0
     try:
-        while len(decoded) < count and at < len(data) and not decoder.finished:
-            for piece in _outputs(decoder, bytes(data[at : at + _SHORTEST_FEED])):
+        while len(decoded) < count and at < min(len(data), _SEARCHED) and not decoder.finished:
+            step = _SHORTEST_FEED if at < _CAREFUL else at
+            for piece in _outputs(decoder, bytes(data[at : at + step])):
                 decoded += piece[:count]
                 if len(decoded) >= count:
                     break
-            at += _SHORTEST_FEED
+            at += step
     except codec.failures:
         pass
     return decoded[:count]
@@ -294,6 +305,8 @@ def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int
     found = {0: 0}
     missing = _settle(member.growth, [offset for offset in offsets if offset], found)
     growth = member.growth
+    # What follows the member is not its decoder's business: brotli's fails on it.
+    stored = memoryview(stream.data)[: member.stored.stop]
     for strict in (False, True):
         if not missing:
             break
@@ -302,8 +315,8 @@ def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int
         if strict:
             pace = Strict(wanted, [start + growth.reaching(offset)[0] for offset in missing])
         else:
-            pace = Aimed(stop=len(stream.data), foresight=Foresight(dense=_clusters(wanted)))
-        feeder = Feeder(stream.codec.decoder(), stream.data, start, base=base)
+            pace = Aimed(stop=len(stored), foresight=Foresight(dense=_clusters(wanted)))
+        feeder = Feeder(stream.codec.decoder(), stored, start, base=base)
         while feeder.made < missing[-1] and feeder.feed(pace, len):
             pass
         growth = feeder.growth

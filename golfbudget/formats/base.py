@@ -116,7 +116,8 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
 class Contents:
     """What a reader found: regions that tile the container, its tensors in file order, and plain values by name.
 
-    `roles` holds what the container itself says that a stored name is for; it goes before any rule.
+    `roles` holds what the container itself says that a stored name is for; it goes before any rule.  `unpacked` is
+    how many bytes the reader decoded on its own, which count against the limit on decoded bytes.
     """
 
     format: str
@@ -124,6 +125,7 @@ class Contents:
     tensors: tuple[StoredTensor, ...] = ()
     values: Mapping[str, object] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
+    unpacked: int = 0
 
 
 class Format(Protocol):

@@ -78,7 +78,7 @@ def array(call: Call, name: str, where: str) -> Array | None:
             return _reconstructed(call, name, where)
         if function.module in _NUMERIC and function.name == "_frombuffer":
             return _from_buffer(call, name, where)
-    except (IndexError, TypeError) as error:
+    except (IndexError, TypeError, ValueError) as error:
         raise CorruptError(f"{where}: array {name!r} is not described as numpy describes arrays: {error}") from None
     return None
 

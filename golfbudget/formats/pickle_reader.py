@@ -29,8 +29,8 @@ from golfbudget.formats.pickle_values import (
     refusal,
 )
 
-#: A tensor takes about 50 opcodes; each opcode can cost a hundred bytes of memory, so their number is bounded.
-_MOST_OPCODES = 1 << 22
+#: A tensor takes about 50 opcodes; each opcode can cost two hundred bytes of memory, so their number is bounded.
+_MOST_OPCODES = 1 << 21
 #: How far a line-ended argument is searched at a time.
 _LINE = 256
 

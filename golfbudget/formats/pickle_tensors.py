@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from golfbudget.errors import CorruptError, UnsupportedError
+from golfbudget.errors import CorruptError, LimitError, UnsupportedError
 from golfbudget.formats import numpy_values
 from golfbudget.formats.base import DTYPE_BITS, Region
 from golfbudget.formats.naming import spelled, unique
@@ -33,6 +33,8 @@ from golfbudget.ledger import Account, Span
 
 _MOST_NESTED = 64
 _MOST_ARGUMENTS = 16
+#: Characters of all names together, and what each item counts besides: 200,000 items, which take 200 MB.
+_MOST_NAMING, _ITEM = 1 << 24, 64
 
 _STORAGE_DTYPES = {
     "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
@@ -78,6 +80,7 @@ class _Walker:
     seen: set[int] = field(default_factory=set)
     #: Byte arrays as bytes, copied once however often they are referred to.
     copies: dict[int, bytes] = field(default_factory=dict)
+    naming: int = 0
 
     def visit(self, node: Node, name: str, depth: int, bound: Span | None) -> None:
         """`bound` is where the item stands: items reached through the memo stand elsewhere and claim nothing."""
@@ -124,6 +127,12 @@ class _Walker:
         self.seen.add(id(value))
         for key, first, last in self._children(value):
             inner = unique(f"{name}/{key}" if depth else key, self.found.names)
+            self.naming += _ITEM + len(inner)
+            if self.naming > _MOST_NAMING:
+                raise LimitError(
+                    f"{self.where}: the pickle holds more than {len(self.found.names)} items, which is no list of "
+                    "tensors (--as opaque counts the file as a whole)"
+                )
             start, stop = first.start, last.stop
             own = Span(start, stop) if bound and bound.start <= start <= stop <= bound.stop else None
             if own is not None:

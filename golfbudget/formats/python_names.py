@@ -14,6 +14,8 @@ from collections.abc import Iterator
 _DEEPEST = 8
 #: Entries of a list or dictionary of constants.
 _LONGEST = 8
+#: Constants worked out for one module: a list can name a list that names a list, eight times each.
+_MOST_CONSTANTS = 1 << 16
 #: What `from m import *` brings, of the names that matter here.
 _STARS: dict[str, frozenset[str]] = {
     "base64": frozenset(
@@ -41,6 +43,7 @@ class Names:
     def __init__(self, tree: ast.Module) -> None:
         self._bound: dict[str, list[str | ast.expr | None]] = {}
         self._stars: list[str] = []
+        self._constants = 0
         assigned = dict(_assignments(tree))
         for node in ast.walk(tree):
             for name, meaning in self._bindings(node, assigned):
@@ -117,7 +120,8 @@ class Names:
         Raises `NotStaticError`.
         """
         node = self.expression(node)
-        if depth > _DEEPEST:
+        self._constants += 1
+        if depth > _DEEPEST or self._constants > _MOST_CONSTANTS:
             raise NotStaticError
         match node:
             case ast.Constant():

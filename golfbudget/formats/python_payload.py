@@ -151,7 +151,7 @@ def _check_filters(filters: object) -> None:
         size = filters[0].get("dict_size", 0)
         if filters[0].get("id") == _LZMA2 and isinstance(size, int) and size <= DICTIONARY:
             return
-    raise UnsupportedError(f"lzma filters {filters!r} are not read, only a single LZMA2")
+    raise UnsupportedError(f"lzma filters {repr(filters)[:80]} are not read, only a single LZMA2")
 
 
 def find(tree: ast.Module) -> list[Payload]:

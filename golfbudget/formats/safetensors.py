@@ -12,7 +12,7 @@ import reprlib
 from dataclasses import dataclass
 
 from golfbudget.codecs.base import Buffer, Sniff
-from golfbudget.errors import CorruptError
+from golfbudget.errors import CorruptError, LimitError
 from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor, register, row_major
 from golfbudget.ledger import Account, Span
 
@@ -21,6 +21,8 @@ HEADER_LIMIT = 100_000_000
 _LENGTH = 8
 #: More than any tensor library allows; keeps a hostile shape from costing time.
 _MOST_DIMENSIONS = 64
+#: Far above real files (a few thousand); keeps a header of tiny records from filling memory.
+_MOST_RECORDS = 100_000
 
 _DTYPES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
@@ -113,6 +115,11 @@ def _records(header: bytes, where: str) -> list[_Record]:
             name.encode()  # Half a surrogate pair, which JSON can spell and nothing can print, fails here.
             names.add(name)
             records.append(_Record(name, value, Span(byte_of(start), byte_of(at))))
+            if len(records) > _MOST_RECORDS:
+                raise LimitError(
+                    f"{where}: the safetensors header holds more than {_MOST_RECORDS} records; --as opaque counts the "
+                    "file as a whole"
+                )
         if text[at + 1 :].strip(" \t\r\n"):
             raise ValueError("there is text after the closing brace")
     except (ValueError, IndexError, RecursionError) as error:

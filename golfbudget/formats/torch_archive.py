@@ -85,6 +85,7 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
         regions=tuple(with_gaps(regions, len(data))),
         tensors=() if bundle else tuple(stored_tensors(found.views, starts)),
         values=found.values,
+        unpacked=0 if pickles[0].method == STORED else len(raw),
     )
 
 

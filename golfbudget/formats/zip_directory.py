@@ -33,6 +33,8 @@ STORED, DEFLATED, BZIP2 = 0, 8, 12
 METHOD_CODECS = {STORED: "none", DEFLATED: "deflate", BZIP2: "bz2"}
 #: A member that is decoded here at once; a pickle of a model's names is kilobytes, of packed weights megabytes.
 _MEMBER_LIMIT = 1 << 28
+#: Far above any model's number of tensors; each member takes about a kilobyte of memory.
+_MOST_MEMBERS = 1 << 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +127,14 @@ def _tail_start(data: Buffer, end_at: int) -> int:
 
 
 def _members(data: Buffer, start: int, stop: int, where: str) -> Iterator[ZipMember]:
-    at = start
+    at, count = start, 0
     while at < stop:
+        count += 1
+        if count > _MOST_MEMBERS:
+            raise LimitError(
+                f"{where}: the zip directory has more than {_MOST_MEMBERS} records by byte {at}; --as opaque counts "
+                "the file as a whole"
+            )
         if at + _CENTRAL_FIELDS.size > stop or bytes(data[at : at + 4]) != CENTRAL:
             raise CorruptError(f"{where}: expected a zip directory record at byte {at}")
         fields = _CENTRAL_FIELDS.unpack_from(data, at)

@@ -15,6 +15,9 @@ from golfbudget.roles.detect import Tied, find_maps, find_tied
 from golfbudget.roles.layouts import Layout, ModelTensor, lay_out
 from golfbudget.roles.rules import RoleRule, Roles
 
+#: How far above a path the item that it serves is looked for; quantisers nest their parts three deep.
+_MOST_ABOVE = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
@@ -136,7 +139,9 @@ class _Maker:
 
     def _served(self, path: str | None) -> str | None:
         """The owner that a stored path, or the nearest path above it, belongs to."""
-        while path:
+        for _ in range(_MOST_ABOVE):
+            if not path:
+                break
             place = self.layout.places.get(path)
             if place is not None:
                 return place.owner

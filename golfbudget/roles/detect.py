@@ -28,6 +28,10 @@ _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 _COUNTS = re.compile(r"(count|freq|histogram|length|size|len)s?(\b|_|$)", re.IGNORECASE)
 #: No vocabulary is larger; longer vectors are not read.
 _MOST_TOKENS = 1 << 22
+#: Values of all vectors together that are read: tensors can be windows on the same bytes.
+_MOST_VALUES = 1 << 24
+#: Codebooks of different lengths that are kept in mind; a model has a few.
+_MOST_BOOKS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +82,38 @@ def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, Place]) -> 
         if len(t.shape) == 2 and t.shape[0] > 1 and places[t.name].account is Account.CODEBOOK
     ]
     loose = [t for t in artifact.tensors if _could_be_codebook(t, roles, places[t.name])]
+    named, exact = _by_rows(books, _MOST_BOOKS), _by_rows(loose, len(loose))
     tokens = _vocabulary(artifact, roles, places)
+    left = _MOST_VALUES if named or exact else 0
     found: dict[str, tuple[Account, str]] = {}
     for leaf, tensor in artifact.placed():
-        if not _could_be_map(tensor, places[tensor.name], tokens):
+        if not _could_be_map(tensor, places[tensor.name], tokens) or tensor.elements > left:
             continue
+        left -= tensor.elements
         low, high, distinct = _extent(leaf, tensor)
         if low < 0:
             continue
-        named = next((b for b in books if high < b.shape[0] < tensor.elements), None)
-        exact = next((b for b in loose if high + 1 == b.shape[0] == distinct and b.shape[0] < tensor.elements), None)
-        book = named or exact
+        book = next((b for rows, b in named.items() if high < rows < tensor.elements), None)
+        known = book is not None
+        if book is None and high + 1 == distinct < tensor.elements:
+            book = exact.get(distinct)
         if book is not None:
             reason = f"its {tensor.elements} values, at most {high}, index the {book.shape[0]} rows of {book.name}"
             found[tensor.name] = (Account.MAPPING, reason)
-            if named is None:
+            if not known:
                 found[book.name] = (
                     Account.CODEBOOK,
                     f"its {book.shape[0]} rows are exactly those that {tensor.name} uses",
                 )
+    return found
+
+
+def _by_rows(books: list[StoredTensor], most: int) -> dict[int, StoredTensor]:
+    """The first of each number of rows, in file order; at most so many."""
+    found: dict[int, StoredTensor] = {}
+    for book in books:
+        if len(found) < most:
+            found.setdefault(book.shape[0], book)
     return found
 
 

@@ -75,10 +75,10 @@ def lay_out(artifact: Artifact, roles: Roles) -> Layout:
             places[name] = place
     parameters = {name: _parameters(name, place, tensors.get(name), values) for name, place in places.items()}
     packed = {name: len(strings[name]) if name in strings else _length(tensors[name]) for name in places}
-    models = {}
-    for owner in dict.fromkeys(place.owner for place in places.values()):
-        own = [name for name, place in places.items() if place.owner == owner and place.account in _COUNTED]
-        models[owner] = _model(owner, own, parameters, packed, tensors, values)
+    own: dict[str, list[str]] = {}
+    for name, place in places.items():
+        own.setdefault(place.owner, []).extend([name] if place.account in _COUNTED else [])
+    models = {owner: _model(owner, names, parameters, packed, tensors, values) for owner, names in own.items()}
     return Layout(places=places, parameters=parameters, packed=packed, models=models)
 
 

@@ -14,6 +14,9 @@ from golfbudget import configs
 from golfbudget.errors import ConfigError
 from golfbudget.ledger import Account, Role
 
+#: Longer names match no rule: patterns can take time that grows with the square of the length.
+_LONGEST = 256
+
 
 class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     match: str
@@ -57,7 +60,7 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def name_rule(self, stored: str, known: Collection[str]) -> tuple[str, NameRule | None]:
         """The model's name for a stored tensor, and the rule that says so; without a rule it keeps its own name."""
-        for rule in self.names:
+        for rule in self.names if len(stored) <= _LONGEST else ():
             found = rule.pattern.match(stored)
             if found and (rule.beside is None or rule.beside.format(**found.groupdict()) in known):
                 return found["owner"], rule
@@ -65,11 +68,11 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def rule_of(self, owner: str) -> RoleRule | None:
         """The first role rule that matches an owner."""
-        return next((rule for rule in self.roles if rule.pattern.search(owner)), None)
+        return next((rule for rule in self.roles if len(owner) <= _LONGEST and rule.pattern.search(owner)), None)
 
     def account_rule(self, owner: str) -> AccountRule | None:
         """The first account rule that matches an owner, None for plain weights."""
-        return next((rule for rule in self.accounts if rule.pattern.search(owner)), None)
+        return next((rule for rule in self.accounts if len(owner) <= _LONGEST and rule.pattern.search(owner)), None)
 
 
 def load_roles(path: Path | None = None) -> Roles:
