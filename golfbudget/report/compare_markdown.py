@@ -60,7 +60,7 @@ def _command(name: str, title: str, text: str) -> str:
     r"""A workflow command: data and properties are escaped, so that no name can begin a command of its own.
 
     >>> _command("error", "a: b, c", "100 %\n::error::x")
-    '::error title=a%3A b%2C c::100 %25\\\\n::error::x'
+    '::error title=a%3A b%2C c::100 %25\\n::error::x'
     """
     return f"::{name} title={_data(title).replace(':', '%3A').replace(',', '%2C')}::{_data(text)}"
 
