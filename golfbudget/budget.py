@@ -55,8 +55,8 @@ def parse_size(text: str) -> int:
     return whole + fraction
 
 
-def code_size(text: str) -> int:
-    """Bytes of code from a file that exists, or from a size."""
+def code_size(text: str, *, option: str = "--code") -> int:
+    """Bytes of code from a file that exists, or from a size; `option` is what a message names."""
     try:
         path = Path(text)
         if path.is_file():
@@ -66,4 +66,4 @@ def code_size(text: str) -> int:
     try:
         return parse_size(text)
     except UsageError:
-        raise UsageError(f"--code {text[:80]}: neither a file that exists nor a size such as 48000 or 48kB") from None
+        raise UsageError(f"{option} {text[:80]}: neither a file that exists nor a size such as 48000 or 48kB") from None

@@ -12,6 +12,9 @@ from golfbudget.entropy import Entropy
 from golfbudget.formats import Format
 from golfbudget.roles import Assignment, Roles, assign, load_roles
 
+#: Of an inspection saved as JSON.
+SCHEMA = "golfbudget/inspect/1"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:

@@ -19,7 +19,8 @@ LAYERS = [
     {"formats"},
     {"artifact"},
     {"roles", "rollup", "budget", "rules"},
-    {"inspection", "entropy"},
+    {"inspection", "entropy", "content"},
+    {"compare", "gates", "baseline"},
     {"schemes"},
     {"recipe"},
     {"quality", "example"},
@@ -84,6 +85,10 @@ def test_reading_commands_do_not_reach_torch() -> None:
         "rules",
         "inspection",
         "entropy",
+        "content",
+        "compare",
+        "gates",
+        "baseline",
     ):
         place = PACKAGE / top
         for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:

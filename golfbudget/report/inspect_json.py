@@ -1,8 +1,9 @@
 """`inspect` as JSON, schema `golfbudget/inspect/1`.  Bytes are integers; nothing depends on when it was run.
 
 The accounts of a role sum to the role; roles, owners and entries each sum to the file.  `span` is an entry's
-half-open range of decoded bytes, null for codec framing.  What `--entropy` adds is estimates: fields beside the
-ledger's, null for what is no tensor's own data.
+half-open range of decoded bytes, null for codec framing.  An owner's `content` is the hash that `content.contents`
+makes of what it holds.  What `--entropy` adds is estimates: fields beside the ledger's, null for what is no tensor's
+own data.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ from pathlib import Path
 
 from golfbudget import __version__
 from golfbudget.artifact import Artifact, Layer
+from golfbudget.content import contents
 from golfbudget.entropy import Entropy, Measure
 from golfbudget.entropy import roll_up as roll_up_measures
 from golfbudget.hashing import file_hashes
-from golfbudget.inspection import Inspection
+from golfbudget.inspection import SCHEMA, Inspection
 from golfbudget.ledger import Account, Entry, Ledger, Role
 from golfbudget.report.numbers import bits_number
 from golfbudget.rollup import Totals, roll_up, total
-
-SCHEMA = "golfbudget/inspect/1"
 
 
 def inspect_json(inspection: Inspection) -> dict[str, object]:
@@ -111,6 +111,7 @@ def _owners(inspection: Inspection) -> list[dict[str, object]]:
         return entry.owner, entry.role
 
     measures = {} if entropy is None else roll_up_measures(ledger, entropy, key)
+    held = contents(inspection.artifact, ledger)
     rows = []
     for (owner, role), totals in roll_up(ledger, key).items():
         model = inspection.assignment.models.get(owner)
@@ -123,6 +124,7 @@ def _owners(inspection: Inspection) -> list[dict[str, object]]:
                 "packed_bits": None if model is None else bits_number(model.packed_bits),
                 "decoded_bytes": totals.decoded_bytes,
                 "stored_bytes": totals.stored_bytes,
+                "content": held[owner, role],
                 **_measure(measures.get((owner, role)), entropy),
             }
         )

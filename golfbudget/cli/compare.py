@@ -1,0 +1,162 @@
+"""`golfbudget compare`: what changed between two artifacts, and gates on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from golfbudget.cli.options import AsOption, LayoutOption, MaxDecodedOption, OutputOption, QuietOption, RolesOption
+
+if TYPE_CHECKING:
+    from golfbudget.compare import Comparison, Side
+    from golfbudget.gates import GateResult
+
+_SIDE = "An artifact or checkpoint, a folder that holds one, or a report that `inspect --format json` saved."
+
+
+class CompareFormat(StrEnum):
+    """Output formats of `compare`."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    GITHUB = "github"
+
+
+def compare(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help=_SIDE)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="What BASE has become; the same kinds of files.")],
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on",
+            metavar="EXPR",
+            help="Exit with 1 when EXPR is true; quote it.  ROLE or total, one of > >= < <=, and an amount: with a "
+            "sign or % the change, otherwise NEW itself.  May be repeated.",
+        ),
+    ] = None,
+    base_code: Annotated[
+        str | None, typer.Option("--base-code", metavar="FILE|SIZE", help="Code that ships with BASE too.")
+    ] = None,
+    new_code: Annotated[
+        str | None, typer.Option("--new-code", metavar="FILE|SIZE", help="Code that ships with NEW too.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show all owners that moved, not only those that moved most.")
+    ] = False,
+    roles: RolesOption = None,
+    as_format: AsOption = None,
+    layout: LayoutOption = None,
+    max_decoded: MaxDecodedOption = "1GiB",
+    output_format: Annotated[
+        CompareFormat,
+        typer.Option(
+            "--format",
+            help="How to print the result; markdown is made for a pull-request comment.  github annotates the run, "
+            "adds the markdown to the step summary, and writes it to the file of -o.",
+        ),
+    ] = CompareFormat.TABLE,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what changed from BASE to NEW, by role and by owner, and fail on growth.
+
+    Owners that were renamed are known by shape and content.  Exit code 1 when a --fail-on is true, 2 when a side
+    cannot be read.
+
+    \b
+    Examples:
+      golfbudget compare old.int8.ptz new.int8.ptz
+      golfbudget compare base.json final_model.int8.ptz --fail-on 'total>+0'
+      golfbudget compare base.json new.ptz --fail-on 'head>+10kB' --fail-on 'trunk>+1%' --fail-on 'total>16MB'
+      golfbudget compare base.json new.ptz --format markdown -o comment.md
+    """
+    from golfbudget.baseline import Reading, load_side
+    from golfbudget.budget import parse_size
+    from golfbudget.compare import compare as compare_sides
+    from golfbudget.errors import UsageError
+    from golfbudget.gates import judge, parse_gate
+    from golfbudget.roles import load_roles
+
+    del quiet
+    gates = [parse_gate(expression) for expression in fail_on or ()]
+    if layout is not None and as_format is not None:
+        raise UsageError("--layout and --as both say how to read the files; give one of them")
+    reading = Reading(roles=load_roles(roles), as_format=as_format, limit=parse_size(max_decoded))
+    if layout is not None:
+        from dataclasses import replace
+
+        from golfbudget.formats.custom import load_layout
+
+        reading = replace(reading, layout=load_layout(layout))
+    sides = [
+        _with_code(load_side(path, reading), code, option)
+        for path, code, option in ((base, base_code, "--base-code"), (new, new_code, "--new-code"))
+    ]
+    comparison = compare_sides(*sides)
+    results = [judge(gate, comparison) for gate in gates]
+    _report(comparison, results, output_format, output, every=every)
+    if not all(result.passed for result in results):
+        raise typer.Exit(1)
+
+
+def _with_code(side: Side, code: str | None, option: str) -> Side:
+    if code is None:
+        return side
+    from golfbudget.budget import code_size
+    from golfbudget.content import DIGITS
+    from golfbudget.hashing import file_hash
+
+    size = code_size(code, option=option)
+    path = Path(code)
+    return side.with_code(size, file_hash(path)[:DIGITS] if path.is_file() else None)
+
+
+def _report(
+    comparison: Comparison,
+    results: Sequence[GateResult],
+    output_format: CompareFormat,
+    output: Path | None,
+    *,
+    every: bool,
+) -> None:
+    from golfbudget.cli.output import emit_json, emit_table, emit_text
+
+    if output_format is CompareFormat.JSON:
+        from golfbudget.report.compare_json import compare_json
+
+        emit_json(compare_json(comparison, results), output)
+    elif output_format is CompareFormat.TABLE:
+        from golfbudget.report.compare_table import compare_table
+        from golfbudget.report.tables import screen_width
+
+        width = None if output else screen_width()
+        emit_table(compare_table(comparison, results, every=every, width=width), output)
+    else:
+        from golfbudget.report.compare_markdown import compare_markdown, github_commands
+
+        markdown = compare_markdown(comparison, results, every=every)
+        if output_format is CompareFormat.MARKDOWN:
+            emit_text(markdown, output)
+            return
+        emit_text(github_commands(comparison, results), None)
+        if output is not None:
+            emit_text(markdown, output)
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary:
+            _append(Path(summary), markdown)
+
+
+def _append(path: Path, text: str) -> None:
+    from golfbudget.errors import UsageError
+
+    try:
+        with path.open("ab") as file:
+            file.write(text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise UsageError(f"{path} (GITHUB_STEP_SUMMARY): cannot be written: {error.strerror}") from None

@@ -1,0 +1,292 @@
+"""Two sides, row by row: the union of their owners, so that what vanished, what is new and what changed are distinct.
+
+Pure: `baseline` loads sides, `gates` judges a comparison, reports print it.  Every delta is new minus base.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from golfbudget.errors import LedgerError
+from golfbudget.ledger import Role
+
+#: Owner of the code that is counted beside a file.
+CODE = "[code beside the file]"
+
+_Key = tuple[str, Role]
+
+
+class Status(StrEnum):
+    """What became of an owner."""
+
+    SAME = "same"
+    CHANGED = "changed"
+    ADDED = "added"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """What one owner has in one role; `tensors` are the dtypes and shapes of its stored tensors, sorted.
+
+    `content` is the hash of `content.contents`, None where it is not known.
+    """
+
+    owner: str
+    role: Role
+    stored_bytes: int
+    parameters: int = 0
+    tensors: tuple[str, ...] = ()
+    content: str | None = None
+
+    @property
+    def key(self) -> _Key:
+        return self.owner, self.role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One side of a comparison: `bytes` are the file's, `code_bytes` those of code beside it (None: not counted).
+
+    Invariant: the rows are distinct and sum to `bytes` plus `code_bytes`.  `report` is the saved report it came from.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: tuple[Owned, ...]
+    codecs: tuple[str, ...] = ()
+    code_bytes: int | None = None
+    report: str | None = None
+
+    def __post_init__(self) -> None:
+        if len({row.key for row in self.rows}) != len(self.rows):
+            raise LedgerError(f"{self.path}: an owner has two rows in one role")
+        if sum(row.stored_bytes for row in self.rows) != self.total:
+            raise LedgerError(f"{self.path}: owners do not sum to {self.total} bytes")
+
+    @property
+    def total(self) -> int:
+        """All bytes that are compared."""
+        return self.bytes + (self.code_bytes or 0)
+
+    @property
+    def parameters(self) -> int:
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def hashed(self) -> bool:
+        """Whether contents are known at all."""
+        return any(row.content is not None for row in self.rows)
+
+    def in_role(self, role: Role) -> int:
+        """Stored bytes of a role."""
+        return sum(row.stored_bytes for row in self.rows if row.role is role)
+
+    def with_code(self, code: int | None, content: str | None = None) -> Side:
+        """The same with `code` bytes counted beside the file instead of what was counted before."""
+        rows = tuple(row for row in self.rows if self.code_bytes is None or row.key != (CODE, Role.CODE))
+        if code is not None:
+            rows += (Owned(owner=CODE, role=Role.CODE, stored_bytes=code, content=content),)
+        return replace(self, rows=rows, code_bytes=code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """An amount of bytes on both sides."""
+
+    base_bytes: int
+    new_bytes: int
+
+    @property
+    def delta_bytes(self) -> int:
+        return self.new_bytes - self.base_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One owner on both sides; None on the side that has it not."""
+
+    base: Owned | None
+    new: Owned | None
+    status: Status
+
+    @property
+    def row(self) -> Owned:
+        """The side that names it: the new one, the base where it was removed."""
+        found = self.base if self.new is None else self.new
+        if found is None:
+            raise LedgerError("a change must have a side")
+        return found
+
+    @property
+    def amount(self) -> Delta:
+        return Delta(
+            base_bytes=0 if self.base is None else self.base.stored_bytes,
+            new_bytes=0 if self.new is None else self.new.stored_bytes,
+        )
+
+    @property
+    def same_content(self) -> bool | None:
+        """Whether both sides hold the same values; None where that is not known."""
+        if self.base is None or self.new is None or self.base.content is None or self.new.content is None:
+            return None
+        return self.base.content == self.new.content
+
+    @property
+    def was(self) -> str | None:
+        """The name it had."""
+        return self.base.owner if self.base and self.new and self.base.owner != self.new.owner else None
+
+    @property
+    def role_was(self) -> Role | None:
+        """The role it had."""
+        return self.base.role if self.base and self.new and self.base.role is not self.new.role else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Both sides and what differs: owners with the largest movers first and those that are the same last.
+
+    Invariant: every row of either side is in exactly one change.  `code_missing` is the side, `base` or `new`, that
+    counts no code where the other does: then neither's is compared.
+    """
+
+    base: Side
+    new: Side
+    changes: tuple[Change, ...]
+    code_missing: str | None = None
+
+    def __post_init__(self) -> None:
+        for side, rows in (
+            (self.base, [change.base for change in self.changes]),
+            (self.new, [change.new for change in self.changes]),
+        ):
+            if sorted(row.key for row in rows if row is not None) != sorted(row.key for row in side.rows):
+                raise LedgerError(f"{side.path}: an owner is in no change, or in two")
+
+    @property
+    def total(self) -> Delta:
+        return Delta(base_bytes=self.base.total, new_bytes=self.new.total)
+
+    def in_role(self, role: Role) -> Delta:
+        """Stored bytes of a role."""
+        return Delta(base_bytes=self.base.in_role(role), new_bytes=self.new.in_role(role))
+
+    @property
+    def roles(self) -> Mapping[Role, Delta]:
+        """Roles that either side has, in the order of the enumeration."""
+        held = {row.role for side in (self.base, self.new) for row in side.rows}
+        return {role: self.in_role(role) for role in Role if role in held}
+
+    @property
+    def moved(self) -> tuple[Change, ...]:
+        """Changes of owners that are not the same."""
+        return tuple(change for change in self.changes if change.status is not Status.SAME)
+
+    @property
+    def counts(self) -> Mapping[Status, int]:
+        """How many owners have each status."""
+        return {status: sum(change.status is status for change in self.changes) for status in Status}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the figures must know."""
+        made = []
+        if self.code_missing is not None:
+            made.append(f"code is left out: {self.code_missing} counts none (--{self.code_missing}-code FILE or SIZE)")
+        if self.base.codecs != self.new.codecs:
+            of = [" + ".join(side.codecs) or "none" for side in (self.base, self.new)]
+            made.append(f"the codecs differ, base {of[0]}, new {of[1]}: bytes moved where contents are the same")
+        made += [
+            f"{side.report} holds no hashes of contents: changes at equal size and renames are not seen"
+            for side in (self.base, self.new)
+            if side.report is not None and not side.hashed
+        ]
+        return tuple(made)
+
+
+def compare(base: Side, new: Side) -> Comparison:
+    """Pair the owners of two sides: by name and role, then by name alone, then by content and form (renamed).
+
+    Where several could be paired, they are in the natural order of their names.  Code that only one side counts
+    is left out, because its absence is no saving.
+    """
+    missing = None
+    if (base.code_bytes is None) != (new.code_bytes is None):
+        missing = "base" if base.code_bytes is None else "new"
+        base, new = base.with_code(None), new.with_code(None)
+    old, fresh = {row.key: row for row in base.rows}, {row.key: row for row in new.rows}
+    changes = [_paired(old.pop(key), fresh.pop(key)) for key in list(old) if key in fresh]
+    changes += [_paired(a, b) for a, b in _pairs(old, fresh, _name)]
+    changes += [Change(base=a, new=b, status=Status.RENAMED) for a, b in _pairs(old, fresh, _held)]
+    changes += [Change(base=row, new=None, status=Status.REMOVED) for row in old.values()]
+    changes += [Change(base=None, new=row, status=Status.ADDED) for row in fresh.values()]
+    return Comparison(base=base, new=new, changes=tuple(sorted(changes, key=_order)), code_missing=missing)
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A sorting key by which `blocks.2` comes before `blocks.10`.
+
+    >>> sorted(["b.10", "b.2", "a"], key=natural)
+    ['a', 'b.2', 'b.10']
+    """
+    parts = re.split(r"([0-9]+)", text)
+    # Digits that no tensor's number has would take time to convert; they sort as text.
+    return [(1, int(p), "") if n % 2 and len(p) < 20 else (0, 0, p) for n, p in enumerate(parts)]
+
+
+def _paired(base: Owned, new: Owned) -> Change:
+    unknown = base.content is None or new.content is None
+    same = (
+        base.role is new.role
+        and base.stored_bytes == new.stored_bytes
+        and base.parameters == new.parameters
+        and base.tensors == new.tensors
+        and (unknown or base.content == new.content)
+    )
+    return Change(base=base, new=new, status=Status.SAME if same else Status.CHANGED)
+
+
+def _name(row: Owned) -> str:
+    return row.owner
+
+
+def _held(row: Owned) -> tuple[tuple[str, ...], str] | None:
+    """What tells a renamed tensor: only rows that hold a tensor have it."""
+    return (row.tensors, row.content) if row.tensors and row.content is not None else None
+
+
+def _pairs(
+    old: dict[_Key, Owned], fresh: dict[_Key, Owned], key: Callable[[Owned], Hashable | None]
+) -> list[tuple[Owned, Owned]]:
+    """Rows of both sides with equal keys, taken out of both; None is no key."""
+    waiting: dict[Hashable, list[Owned]] = {}
+    for row in _sorted(fresh.values()):
+        if (at := key(row)) is not None:
+            waiting.setdefault(at, []).append(row)
+    for rows in waiting.values():
+        rows.reverse()
+    made = []
+    for row in _sorted(old.values()):
+        at = key(row)
+        if at is not None and waiting.get(at):
+            made.append((old.pop(row.key), fresh.pop(waiting[at].pop().key)))
+    return made
+
+
+def _order(change: Change) -> tuple[bool, int, list[tuple[int, int, str]], str]:
+    return (
+        change.status is Status.SAME,
+        -abs(change.amount.delta_bytes),
+        natural(change.row.owner),
+        str(change.row.role),
+    )
+
+
+def _sorted(rows: Iterable[Owned]) -> list[Owned]:
+    return sorted(rows, key=lambda row: (natural(row.owner), str(row.role)))
