@@ -21,7 +21,7 @@ LAYERS = [
     {"roles", "rollup", "budget", "rules"},
     {"inspection", "entropy"},
     {"schemes"},
-    {"recipe"},
+    {"recipe", "submission"},
     {"quality", "example"},
     {"plan"},
     {"report"},
@@ -84,6 +84,7 @@ def test_reading_commands_do_not_reach_torch() -> None:
         "rules",
         "inspection",
         "entropy",
+        "submission",
     ):
         place = PACKAGE / top
         for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:

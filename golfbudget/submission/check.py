@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from golfbudget.rules import Convention, Rules
-from golfbudget.submission.claims import About, Claim, Claims, read_claims
 from golfbudget.submission.checked import Checked
+from golfbudget.submission.claims import About, Claim, Claims, read_claims
 from golfbudget.submission.code import find_code
 from golfbudget.submission.conventions import find_models, tally_all
 from golfbudget.submission.examine_claims import examine_claims
@@ -19,7 +19,7 @@ from golfbudget.submission.examine_files import examine_files
 from golfbudget.submission.examine_totals import examine_totals
 from golfbudget.submission.folder import Kind, open_folder
 from golfbudget.submission.logs import Run, distinct, read_log
-from golfbudget.submission.matching import match
+from golfbudget.submission.matching import Agreement, Matched, Sort, match
 from golfbudget.submission.packed import packed_code_bytes
 
 NO_PACKER = "packed is not counted: this installation has no code packer"
@@ -59,7 +59,11 @@ def check_submission(
     )
     chosen = convention or rules.convention
     matched = [
-        *(match(claim, tallies, chosen, program, models, logged=True) for run in runs for claim in log_claims(run)),
+        *(
+            _by_itself(match(claim, tallies, chosen, program, models, logged=True), run)
+            for run in runs
+            for claim in log_claims(run)
+        ),
         *(match(claim, tallies, chosen, program, models) for claim in stated.numbers),
     ]
     checked = Checked(
@@ -78,6 +82,15 @@ def check_submission(
     )
     found = [*examine_totals(checked), *examine_files(checked), *examine_claims(checked)]
     return replace(checked, findings=tuple(sorted(found, key=lambda finding: finding.code)))
+
+
+def _by_itself(matched: Matched, run: Run) -> Matched:
+    """A log's total that nothing else confirms may still be the sum of its model and code."""
+    claim = matched.claim
+    if matched.agrees is None and claim.about is About.TOTAL and run.code and run.model:
+        if run.code.number + run.model.number == claim.number:
+            return Matched(claim=claim, agrees=Agreement(name="the sum of its model and code", sort=Sort.RUN))
+    return matched
 
 
 def log_claims(run: Run) -> list[Claim]:

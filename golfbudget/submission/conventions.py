@@ -1,9 +1,9 @@
 """The artifact of each run, counted by every convention; the largest run decides.
 
-    logged   what the run's log printed
-    shipped  code files on disk, and the model file or, where there is none, the model bytes of the log
-    packed   as shipped, the code packed
-    folder   every file that the rules do not leave out, with one model
+logged   what the run's log printed
+shipped  code files on disk, and the model file or, where there is none, the model bytes of the log
+packed   as shipped, the code packed
+folder   every file that the rules do not leave out, with one model
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class Tally:
 
     @property
     def spread(self) -> int | None:
-        """Largest total minus smallest, over runs of different seeds; None where there are not two."""
-        if len({row.seed for row in self.rows}) < 2:
-            return None
-        totals = [row.total for row in self.rows]
-        return max(totals) - min(totals)
+        """Largest total of a seed minus smallest; None where there are not two seeds."""
+        totals: dict[int | None, int] = {}
+        for row in self.rows:
+            totals[row.seed] = max(row.total, totals.get(row.seed, 0))
+        return max(totals.values()) - min(totals.values()) if len(totals) > 1 else None
 
 
 def find_models(
@@ -191,7 +191,8 @@ def _rows(models: Sequence[Model], code: int, other: int) -> list[Row]:
 def _logged(runs: Sequence[Run], other: int) -> Iterator[Row]:
     labels = _labels([(run.seed, run.source, run.number) for run in runs])
     for label, run in zip(labels, runs, strict=True):
-        code, model = run.code and run.code.number, run.model and run.model.number
+        code = None if run.code is None else run.code.number
+        model = None if run.model is None else run.model.number
         if run.total is not None:
             total = run.total.number
         elif code is not None and model is not None:

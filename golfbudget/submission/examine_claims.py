@@ -101,7 +101,9 @@ def _total(checked: Checked, matched: Matched) -> Iterator[Finding]:
     claim, agrees = matched.claim, matched.agrees
     said = f"{claim.source}: {claim.key} is {claim.number:,} bytes"
     largest = _largest(checked)
-    if agrees is None:
+    if agrees is None and not largest:
+        yield Finding(code="GB304", message=f"{said}, and nothing in the folder is there to check it by")
+    elif agrees is None:
         yield Finding(code="GB304", message=f"{said}, which no count gives{largest}")
     elif agrees.sort is Sort.MODEL:
         what = f"the {agrees.name}" if agrees.mean else "the model alone"

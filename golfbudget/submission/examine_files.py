@@ -10,7 +10,7 @@ from golfbudget.submission.checked import Checked
 from golfbudget.submission.claims import About
 from golfbudget.submission.findings import Finding
 from golfbudget.submission.folder import File, Kind
-from golfbudget.submission.megabytes import MEGA, MEBI, binary_caps
+from golfbudget.submission.megabytes import MEBI, MEGA, binary_caps
 from golfbudget.submission.models import look_at
 
 _CODEC = re.compile(r"zlib|gzip|zstd|lzma|xz|brotli|bz2", re.IGNORECASE)
@@ -138,11 +138,13 @@ def _logged_labels(checked: Checked) -> dict[str, dict[str, None]]:
 
 def _labels(checked: Checked) -> Iterator[Finding]:
     """Labels that contradict one another: at most one of them can be right."""
-    by_codec: dict[str, dict[str, None]] = {}
+    by_codec: dict[str, list[str]] = {}
     for label, sources in _logged_labels(checked).items():
         codec = codec_of(label)
         if codec:
-            by_codec.setdefault(codec, {}).update(dict.fromkeys(f"{label!r} in {source}" for source in sources))
+            first, *more = sources
+            said = f"{label!r} in {first}" + (f" and {len(more)} more" if more else "")
+            by_codec.setdefault(codec, []).append(said)
     if len(by_codec) > 1:
-        said = "; ".join(", ".join(list(places)[:3]) for places in by_codec.values())
-        yield Finding(code="GB401", message=f"the model is given {len(by_codec)} different codecs: {said}")
+        labels = "; ".join(", ".join(places) for places in by_codec.values())
+        yield Finding(code="GB401", message=f"the model is given {len(by_codec)} different codecs: {labels}")

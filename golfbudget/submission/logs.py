@@ -23,7 +23,7 @@ _MOST_NOISE = 0.01
 _NUMBER = r"(\d[\d,_]{0,20})"
 _FIGURE = re.compile(
     r"(?:(?P<what>Serialized model|Code size|Total submission size)(?: +(?P<label>\([a-z]+\)|[^\s:(){}\"'%]{1,60}))?"
-    rf"|(?P<artifact>artifact_bytes)): *(?P<number>{_NUMBER})(?(artifact)(?: bytes)?| bytes)(?P<rest> *| +\(.*\) *)"
+    rf"|(?P<artifact>artifact_bytes)): *(?P<number>{_NUMBER})(?(artifact)(?: bytes)?| bytes)(?: *| +\(.*\) *)\Z"
 )
 _SEED = re.compile(r"seed(?:: *|=)(\d{1,20}) *", re.IGNORECASE)
 #: What may stand before a figure: times, levels, ranks, in any brackets.
@@ -103,7 +103,9 @@ def decode(data: bytes, where: str) -> str:
 
 
 def _checked(text: str, where: str) -> str:
-    noise = text.count("\ufffd") + sum(text.count(chr(code)) for code in range(32) if code not in (8, 9, 10, 12, 13, 27))
+    noise = text.count("\ufffd") + sum(
+        text.count(chr(code)) for code in range(32) if code not in (8, 9, 10, 12, 13, 27)
+    )
     if noise > _MOST_NOISE * len(text):
         raise CorruptError(
             f"{where}: not a readable log: {noise} of {len(text)} characters are no text, neither as UTF-8 nor as "
@@ -176,7 +178,7 @@ def _seed(line: str) -> int | None:
 
 def _figure(line: str, number: int) -> Printed | None:
     found = _FIGURE.search(line)
-    if found is None or found.end() != len(line) or not _behind(line, found.start()):
+    if found is None or not _behind(line, found.start()):
         return None
     label = (found["label"] or "").strip("()")
     if found["artifact"]:

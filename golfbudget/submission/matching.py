@@ -1,4 +1,4 @@
-"""Which counted figure a claim agrees with: the byte must be right, so that a mean within one byte is the only rounding."""
+"""Which counted figure a claim agrees with, to the byte; only a mean may be rounded."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def match(
     asked = [tallies[convention] for convention in order if not (logged and convention is Convention.LOGGED)]
     figures = {
         About.TOTAL: lambda: _totals(claim, asked, models),
-        About.MODEL: lambda: _models(claim, asked, models, logged=logged),
-        About.CODE: lambda: _codes(claim, asked, code),
+        About.MODEL: lambda: _models(claim, models, logged=logged),
+        About.CODE: lambda: _codes(asked, code),
     }.get(claim.about)
     for number, tolerance, agreement in figures() if figures else ():
         # A mean is of so many runs: in whole numbers, number/tolerance is the mean.
@@ -86,12 +86,11 @@ def _totals(claim: Claim, tallies: Sequence[Tally], models: Sequence[Model]) -> 
             total = sum(row.total for row in tally.rows)
             name = f"mean of {tally.convention}.total_bytes"
             yield total, len(tally.rows), Agreement(name=name, sort=Sort.MEAN, mean=True)
-    for number, count, agreement in _models(claim, tallies, models, logged=False):
+    for number, count, agreement in _models(claim, models, logged=False):
         yield number, count, Agreement(name=agreement.name, sort=Sort.MODEL, mean=agreement.mean)
 
 
-def _models(claim: Claim, tallies: Sequence[Tally], models: Sequence[Model], *, logged: bool) -> _Figures:
-    del tallies
+def _models(claim: Claim, models: Sequence[Model], *, logged: bool) -> _Figures:
     known = [model for model in models if not (logged and model.claimed)]
     for model in known:
         if claim.seed is None or model.seed in (claim.seed, None):
@@ -101,7 +100,7 @@ def _models(claim: Claim, tallies: Sequence[Tally], models: Sequence[Model], *, 
         yield total, len(known), Agreement(name="mean of model_bytes", sort=Sort.MODEL, mean=True)
 
 
-def _codes(claim: Claim, tallies: Sequence[Tally], code: Code) -> _Figures:
+def _codes(tallies: Sequence[Tally], code: Code) -> _Figures:
     for tally in tallies:
         for row in tally.rows:
             if row.code is not None:

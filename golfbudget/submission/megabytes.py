@@ -44,11 +44,10 @@ def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
     found = re.fullmatch(r"\s*~?(\d{1,4})\.(\d{1,3})\s*(?:MB)?\s*", text)
     if found is None:
         return
-    digits = len(found[2])
-    value = int(found[1] + found[2])
+    value, scale = int(found[1] + found[2]), int(10 ** len(found[2]))
 
     def printed(number: int, unit: int) -> bool:
-        return abs(2 * (number * 10**digits - value * unit)) <= unit
+        return abs(2 * (number * scale - value * unit)) <= unit
 
     if not any(printed(number, MEGA) for number in numbers):
         for number in numbers:
