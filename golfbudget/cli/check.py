@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -98,6 +99,8 @@ def check(
         check_submission(path, loaded, convention=chosen, model=model or (), code=code or (), log=log or ())
         for path in submissions
     ]
+    if quiet and output_format is not CheckFormat.JSON:
+        checks = [replace(checked, notes=()) for checked in checks]
     _report(checks, output_format, output, strict=strict)
     undecided = [checked for checked in checks if not checked.chosen.rows]
     if undecided:

@@ -87,9 +87,9 @@ def check_submission(
 def _by_itself(matched: Matched, run: Run) -> Matched:
     """A log's total that nothing else confirms may still be the sum of its model and code."""
     claim = matched.claim
-    if matched.agrees is None and claim.about is About.TOTAL and run.code and run.model:
-        if run.code.number + run.model.number == claim.number:
-            return Matched(claim=claim, agrees=Agreement(name="the sum of its model and code", sort=Sort.RUN))
+    parts = run.code.number + run.model.number if run.code and run.model else None
+    if matched.agrees is None and claim.about is About.TOTAL and claim.number == parts:
+        return Matched(claim=claim, agrees=Agreement(name="the sum of its model and code", sort=Sort.RUN))
     return matched
 
 

@@ -26,7 +26,7 @@ _IMPORTERS = {"import_module", "__import__", "run_module"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """A code file that counts as shipped; `how` is `entry`, `imported`, `named` or `counted` (by the rules), `by` whom."""
+    """A code file that counts as shipped: `how` is `entry`, `imported` or `named` (`by` whom), or `counted`."""
 
     file: File
     how: str
@@ -189,18 +189,13 @@ def _unpacked(data: bytes, path: Path) -> list[tuple[str, ast.Module]]:
 def _references(tree: ast.Module, file: File, folder: Folder) -> Iterator[tuple[File, str]]:
     """Files of the folder that a program imports, or whose name stands in it as a string of its own."""
     folders = dict.fromkeys([PurePosixPath(file.path).parent, PurePosixPath()])
-    docstrings = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-    }
+    # A string that is a statement of its own is a comment.
+    comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         for level, module in _modules(node):
             for found in _module_files(module, level, file, folder, list(folders)):
                 yield found, "imported"
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments:
             named = _named(node.value, folder, list(folders))
             if named is not None:
                 yield named, "named"

@@ -72,8 +72,9 @@ def _code(checked: Checked) -> Iterator[Finding]:
     for number, found in wrong.items():
         yield Finding(
             code="GB201",
-            message=f"{_who(found)}: {number:,} bytes of code are claimed, but "
-            f"{', '.join(file.path for file in code.files)} on disk has {code.length:,}, {_difference(code.length, number)}",
+            message=f"{_who(found)}: {number:,} bytes of code are claimed, but on disk "
+            f"{' and '.join(file.path for file in code.files)} {'has' if len(code.files) == 1 else 'have'} "
+            f"{code.length:,}, {_difference(code.length, number)}",
         )
 
 

@@ -68,14 +68,15 @@ _Figures = Iterator[tuple[int, int, Agreement]]
 
 
 def _of_seed(claim: Claim, rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if claim.seed is None or row.seed == claim.seed]
+    """Rows of the claim's seed; a row of no seed is of every one."""
+    return [row for row in rows if claim.seed is None or row.seed in (claim.seed, None)]
 
 
 def _totals(claim: Claim, tallies: Sequence[Tally], models: Sequence[Model]) -> _Figures:
     for tally in tallies:
         name, largest = f"{tally.convention}.total_bytes", tally.largest
-        if largest is not None and (claim.seed is None or largest.seed == claim.seed):
-            label = "" if claim.seed is None else f" of {largest.label}"
+        if largest is not None and _of_seed(claim, [largest]):
+            label = "" if claim.seed is None or len(tally.rows) == 1 else f" of {largest.label}"
             yield largest.total, 1, Agreement(name=name + label, sort=Sort.LARGEST)
     for tally in tallies:
         for row in _of_seed(claim, tally.rows):
