@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import lzma
 import re
+import sys
 from base64 import b85encode
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -302,11 +305,10 @@ def test_sizes_that_say_mb_and_mean_mib() -> None:
         ("limit = 16_000_000", []),
         ("batch = 16 * 1024 * 1024", []),
         ("limit = 9 ** 9 ** 9 ** 9", []),
-        ("def broken(", []),
     ],
 )
 def test_caps_in_code(source: str, lines: list[int]) -> None:
-    assert binary_caps(source, 16_000_000) == lines
+    assert binary_caps(ast.parse(source), 16_000_000) == lines
 
 
 # --- code ---
@@ -449,3 +451,28 @@ def test_a_rule_that_counts_everything(tmp_path: Path) -> None:
 def test_codes_are_in_order_and_say_what_they_mean() -> None:
     assert list(TABLE) == sorted(TABLE)
     assert all(re.fullmatch(r"GB[1-5]\d\d", code) and kind.title for code, kind in TABLE.items())
+
+
+# --- packing ---
+
+
+def test_packed_code_is_counted_where_there_is_a_packer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pack_code(source: bytes, *, name: str) -> SimpleNamespace:
+        if name == "strange.py":
+            raise UsageError("the packer cannot take it")
+        return SimpleNamespace(length=len(source) // 2 + 40, notes=[f"{name} was packed"])
+
+    program = "import strange, tiny\n" + "#" * 979
+    folder = submission(
+        tmp_path, {"train_gpt.py": program, "strange.py": "x" * 300, "tiny.py": "x" * 10, "train.log": log_text()}
+    )
+    monkeypatch.setitem(sys.modules, "golfbudget.code_packing", None)
+    without = check_submission(folder, RULES)
+    assert total(without, Convention.PACKED) is None
+    assert "no code packer" in without.notes[0]
+    monkeypatch.setitem(sys.modules, "golfbudget.code_packing", SimpleNamespace(pack_code=pack_code))
+    found = check_submission(folder, RULES)
+    # The program is packed, what the packer refuses is counted as it is, and so is what would only grow.
+    assert total(found, Convention.PACKED) == 540 + 300 + 10 + 15_815_847
+    assert any("strange.py is counted as it is" in note for note in found.notes)
+    assert any("train_gpt.py was packed" in note for note in found.notes)

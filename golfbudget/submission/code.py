@@ -40,7 +40,7 @@ class Code:
     counted: tuple[Counted, ...] = ()
     uncounted: tuple[File, ...] = ()
     unparsed: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
+    trees: tuple[ast.Module, ...] = ()
 
     @property
     def length(self) -> int:
@@ -84,10 +84,10 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
             raise UsageError(_nothing(folder, rules))
         entries = [file for file in present if "/" not in file.path and matches(file.path, rules.files.entry[:1])]
         counted = [Counted(file=file, how="entry" if file in entries else "counted") for file in present]
-        _, unparsed, sources = _reached(folder, [item.file for item in counted])
+        _, unparsed, trees = _reached(folder, [item.file for item in counted])
     else:
         entries = chosen or [_entry(folder, rules)]
-        reached, unparsed, sources = _reached(folder, entries)
+        reached, unparsed, trees = _reached(folder, entries)
         counted = [Counted(file=file, how="entry") for file in entries]
         if rules.count.code == "reached":
             counted += reached
@@ -96,7 +96,7 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
         counted=tuple(counted),
         uncounted=tuple(file for file in present if file.path not in inside),
         unparsed=tuple(unparsed),
-        sources=tuple(sources),
+        trees=tuple(trees),
     )
 
 
@@ -126,26 +126,26 @@ def _nothing(folder: Folder, rules: Rules) -> str:
     )
 
 
-def _reached(folder: Folder, entries: Sequence[File]) -> tuple[list[Counted], list[str], list[str]]:
-    """Files reached from the entries, those that could not be parsed, and all sources read."""
+def _reached(folder: Folder, entries: Sequence[File]) -> tuple[list[Counted], list[str], list[ast.Module]]:
+    """Files reached from the entries, those that could not be parsed, and all programs read."""
     seen = {file.path for file in entries}
     waiting = list(entries)
     reached: list[Counted] = []
     unparsed: list[str] = []
-    sources: list[str] = []
+    trees: list[ast.Module] = []
     while waiting:
         file = waiting.pop(0)
         texts = _sources(folder.place(file))
         if texts is None and file.path.endswith(".py"):
             unparsed.append(file.path)
-        for text, tree in texts or ():
-            sources.append(text)
+        for _, tree in texts or ():
+            trees.append(tree)
             for found, how in _references(tree, file, folder):
                 if found.path not in seen:
                     seen.add(found.path)
                     waiting.append(found)
                     reached.append(Counted(file=found, how=how, by=file.path))
-    return reached, unparsed, sources
+    return reached, unparsed, trees
 
 
 def _sources(path: Path) -> list[tuple[str, ast.Module]] | None:

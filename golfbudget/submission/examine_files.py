@@ -74,8 +74,8 @@ def _uncounted(checked: Checked) -> Iterator[Finding]:
 
 def _caps(checked: Checked) -> Iterator[Finding]:
     cap = checked.rules.cap
-    for source in checked.code.sources:
-        lines = binary_caps(source, cap)
+    for tree in checked.code.trees:
+        lines = binary_caps(tree, cap)
         if lines:
             yield Finding(
                 code="GB305",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -56,12 +56,13 @@ class Folder:
 
     root: Path
     files: tuple[File, ...]
+    by_path: Mapping[str, File]
 
     def of(self, *kinds: Kind) -> list[File]:
         return [file for file in self.files if file.kind in kinds]
 
     def get(self, path: str) -> File | None:
-        return next((file for file in self.files if file.path == path), None)
+        return self.by_path.get(path)
 
     def place(self, file: File) -> Path:
         """Where the file is on disk; a file named by an option may lie elsewhere."""
@@ -108,7 +109,8 @@ def open_folder(root: Path, patterns: Files) -> Folder:
                 files.append(_file(path.relative_to(root).as_posix(), path.stat().st_size, patterns))
         if len(files) > _MOST_FILES:
             raise LimitError(f"{root}: more than {_MOST_FILES} files; expected the folder of one submission")
-    return Folder(root=root, files=tuple(sorted(files, key=lambda file: file.path)))
+    files.sort(key=lambda file: file.path)
+    return Folder(root=root, files=tuple(files), by_path={file.path: file for file in files})
 
 
 def _unlisted(error: OSError) -> None:

@@ -56,14 +56,10 @@ def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
                 return
 
 
-def binary_caps(source: str, cap: int) -> list[int]:
+def binary_caps(tree: ast.Module, cap: int) -> list[int]:
     """Lines of a program that compare with, or name as a limit, the cap's number of megabytes in MiB."""
     wrong = cap // MEGA * MEBI
     if cap % MEGA or not wrong:
-        return []
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     lines = set()
     for node in ast.walk(tree):
@@ -72,10 +68,15 @@ def binary_caps(source: str, cap: int) -> list[int]:
             values = [node.left, *node.comparators]
         elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(_LIMIT.search(ast.unparse(target)) for target in targets):
+            if any(_LIMIT.search(_name(target)) for target in targets):
                 values = [node.value]
         lines |= {value.lineno for value in values if _constant(value) == wrong}
     return sorted(lines)
+
+
+def _name(target: ast.expr) -> str:
+    """The last name of what is assigned to."""
+    return target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
 
 
 def _constant(node: ast.expr, depth: int = 0) -> int | None:
