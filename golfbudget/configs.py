@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -38,14 +38,29 @@ def find(kind: str, name: str | Path) -> Path:
     return shipped
 
 
-def load(path: Path, kind: type[T]) -> T:
-    """Read a TOML file into a `msgspec.Struct`; `ConfigError` names the file and the key path."""
+def load(path: Path, kind: type[T], *, base: Path | None = None, required: tuple[str, ...] = ()) -> T:
+    """Read a TOML file into a `msgspec.Struct`; `ConfigError` names the file and the key path.
+
+    Keys that the file leaves out are taken from `base`, all but the `required` ones, and tables key by key.
+    """
     try:
-        with path.open("rb") as file:
-            return msgspec.convert(tomllib.load(file), type=kind)
+        found = _read(path)
+        if base is not None:
+            found = _over({key: value for key, value in _read(base).items() if key not in required}, found)
+        return msgspec.convert(found, type=kind)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:  # Bad syntax or encoding, numbers of absurd length, deep nesting.
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return tomllib.load(file)
+
+
+def _over(base: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    both = {key for key, value in found.items() if isinstance(value, dict) and isinstance(base.get(key), dict)}
+    return {**base, **found, **{key: _over(base[key], found[key]) for key in both}}

@@ -39,6 +39,15 @@ def corpus_facts(corpus: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def runs() -> Path:
+    """The folder of public runs: logs, JSON and file lengths; tests that need it skip, saying so."""
+    folder = os.environ.get("GOLFBUDGET_RUNS")
+    if not folder:
+        pytest.skip("GOLFBUDGET_RUNS is not set: the folder of public runs is not at hand")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
 def golfbudget() -> Run:
     """Run the command line in a process of its own."""
 

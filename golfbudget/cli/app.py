@@ -15,6 +15,7 @@ import click
 import typer
 
 from golfbudget import __version__
+from golfbudget.cli.check import check
 from golfbudget.cli.compare import compare
 from golfbudget.cli.demo import demo
 from golfbudget.cli.inspect import inspect
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (inspect, compare, plan, pack, unpack, demo):
+for _command in (inspect, check, compare, plan, pack, unpack, demo):
     app.command()(_command)
 
 

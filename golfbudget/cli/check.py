@@ -1,0 +1,127 @@
+"""`golfbudget check`: what a submission counts, who claims what, and whether it fits."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from golfbudget.cli.options import OutputOption, QuietOption
+
+if TYPE_CHECKING:
+    from golfbudget.submission import Checked
+
+
+class CheckFormat(StrEnum):
+    """Output formats of `check`."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def _list_findings(value: bool) -> None:
+    if value:
+        from golfbudget.report.check_table import finding_table
+        from golfbudget.report.tables import render
+
+        sys.stdout.write(render(finding_table()))
+        raise typer.Exit
+
+
+def check(
+    submissions: Annotated[
+        list[Path], typer.Argument(metavar="SUBMISSION...", help="Folders, each with code, logs, JSON, model files.")
+    ],
+    rules: Annotated[
+        str, typer.Option("--rules", metavar="NAME|FILE", help="What counts, and the cap: a TOML file.")
+    ] = "parameter-golf",
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            "--convention", metavar="NAME", help="Decide by logged, shipped, packed or folder.  [default: the rules']"
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option("--model", metavar="FILE", help="The model file; several: one of each seed, or parts of one."),
+    ] = None,
+    code: Annotated[
+        list[Path] | None, typer.Option("--code", metavar="FILE", help="The program; may be repeated.")
+    ] = None,
+    log: Annotated[
+        list[Path] | None, typer.Option("--log", metavar="FILE", help="Only these logs count; may be repeated.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
+    list_findings: Annotated[
+        bool,
+        typer.Option(
+            "--list-findings", callback=_list_findings, is_eager=True, help="Print all finding codes and exit."
+        ),
+    ] = False,
+    output_format: Annotated[
+        CheckFormat, typer.Option("--format", help="How to print the result.")
+    ] = CheckFormat.TABLE,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Count a submission by every convention, match its claims, and fail when it is over the cap.
+
+    Nothing of the submission is executed.  Without a model file its bytes come from the logs and are `claimed`.
+    Exit code 1 when the chosen convention is over the cap or an error is found, 2 when it cannot be decided.
+
+    \b
+    Examples:
+      golfbudget check records/my_run
+      golfbudget check records/* --convention logged --format json -o check.json
+      golfbudget check . --model final_model.int8.ptz --code train_gpt.py --strict
+      golfbudget check . --rules everything
+      golfbudget check --list-findings
+    """
+    from golfbudget.errors import UsageError
+    from golfbudget.rules import Convention, load_rules
+    from golfbudget.submission import check_submission
+
+    del list_findings
+    if len(submissions) > 1 and (model or code or log):
+        raise UsageError("--model, --code and --log name files of one submission; give one, or leave them out")
+    try:
+        chosen = None if convention is None else Convention(convention)
+    except ValueError:
+        known = ", ".join(Convention)
+        raise UsageError(f"--convention {convention[:80] if convention else ''}: expected one of {known}") from None
+    loaded = load_rules(rules)
+    checks = [
+        check_submission(path, loaded, convention=chosen, model=model or (), code=code or (), log=log or ())
+        for path in submissions
+    ]
+    if quiet and output_format is not CheckFormat.JSON:
+        checks = [replace(checked, notes=()) for checked in checks]
+    _report(checks, output_format, output, strict=strict)
+    undecided = [checked for checked in checks if not checked.chosen.rows]
+    if undecided:
+        first = undecided[0]
+        raise UsageError(f"{first.folder.root}: {first.convention} cannot be counted: {first.chosen.reason}")
+    if not all(checked.passed(strict=strict) for checked in checks):
+        raise typer.Exit(1)
+
+
+def _report(checks: list[Checked], output_format: CheckFormat, output: Path | None, *, strict: bool) -> None:
+    from golfbudget.cli.output import emit_json, emit_table, emit_text
+
+    if output_format is CheckFormat.JSON:
+        from golfbudget.report.check_json import check_json
+
+        emit_json(check_json(checks, strict=strict), output)
+    elif output_format is CheckFormat.MARKDOWN:
+        from golfbudget.report.check_markdown import check_markdown
+
+        emit_text(check_markdown(checks, strict=strict), output)
+    else:
+        from golfbudget.report.check_table import check_table
+
+        emit_table(check_table(checks, strict=strict), output)

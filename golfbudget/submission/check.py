@@ -1,0 +1,110 @@
+"""Check one submission folder: count it by every convention, match its claims, say what is wrong.
+
+Raises the errors of its parts where files cannot be read or several could be meant; everything else is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from golfbudget.rules import Convention, Rules
+from golfbudget.submission.checked import Checked
+from golfbudget.submission.claims import About, Claim, Claims, read_claims
+from golfbudget.submission.code import find_code
+from golfbudget.submission.conventions import find_models, tally_all
+from golfbudget.submission.examine_claims import examine_claims
+from golfbudget.submission.examine_files import examine_files
+from golfbudget.submission.examine_totals import examine_totals
+from golfbudget.submission.folder import Kind, open_folder
+from golfbudget.submission.logs import Run, distinct, read_log
+from golfbudget.submission.matching import Agreement, Matched, Sort, match
+from golfbudget.submission.packed import packed_code_bytes
+
+NO_PACKER = "packed is not counted: this installation has no code packer"
+
+
+def check_submission(
+    root: Path,
+    rules: Rules,
+    *,
+    convention: Convention | None = None,
+    model: Sequence[Path] = (),
+    code: Sequence[Path] = (),
+    log: Sequence[Path] = (),
+) -> Checked:
+    """Check a folder; `model`, `code` and `log` name the files that count instead of those found by the rules."""
+    folder = open_folder(root, rules.files)
+    program = find_code(folder, rules, code)
+    logs = [folder.named(path, "--log", Kind.LOG) for path in log] or folder.of(Kind.LOG)
+    every_run = [run for file in logs for run in read_log(folder.place(file), file.path)]
+    runs = [run for run in distinct(every_run) if run.model or run.total]
+    read = [read_claims(folder.place(file), file.path) for file in folder.of(Kind.CLAIMS)]
+    stated = Claims(
+        numbers=tuple(claim for claims in read for claim in claims.numbers),
+        megabytes=tuple(text for claims in read for text in claims.megabytes),
+        codecs=tuple(text for claims in read for text in claims.codecs),
+    )
+    given = [folder.named(path, "--model", Kind.MODEL) for path in model]
+    models = find_models(folder, rules, given, runs, stated.numbers)
+    packed = packed_code_bytes([folder.place(file) for file in program.files])
+    tallies = tally_all(
+        folder=folder,
+        rules=rules,
+        code=program,
+        packed=None if packed is None else packed.length,
+        models=models,
+        runs=runs,
+    )
+    chosen = convention or rules.convention
+    matched = [
+        *(
+            _by_itself(match(claim, tallies, chosen, program, models, logged=True), run)
+            for run in runs
+            for claim in log_claims(run)
+        ),
+        *(match(claim, tallies, chosen, program, models) for claim in stated.numbers),
+    ]
+    checked = Checked(
+        folder=folder,
+        rules=rules,
+        convention=chosen,
+        code=program,
+        packed=packed,
+        models=models,
+        runs=tuple(runs),
+        every_run=len(every_run),
+        tallies=tallies,
+        matched=tuple(matched),
+        stated=stated,
+        notes=(NO_PACKER,) if packed is None else packed.notes,
+    )
+    found = [*examine_totals(checked), *examine_files(checked), *examine_claims(checked)]
+    return replace(checked, findings=tuple(sorted(found, key=lambda finding: finding.code)))
+
+
+def _by_itself(matched: Matched, run: Run) -> Matched:
+    """A log's total that nothing else confirms may still be the sum of its model and code."""
+    claim = matched.claim
+    parts = run.code.number + run.model.number if run.code and run.model else None
+    if matched.agrees is None and claim.about is About.TOTAL and claim.number == parts:
+        return Matched(claim=claim, agrees=Agreement(name="the sum of its model and code", sort=Sort.RUN))
+    return matched
+
+
+def log_claims(run: Run) -> list[Claim]:
+    """What a run's log claims, but for the raw weights."""
+    about = {"code": About.CODE, "model": About.MODEL, "total": About.TOTAL, "artifact": About.TOTAL}
+    words = {"code": "Code size", "model": "Serialized model", "total": "Total submission size", "artifact": "artifact"}
+    return [
+        Claim(
+            source=run.source if run.number == 1 else f"{run.source}, run {run.number}",
+            key=f"{words[figure.what]} {figure.label}".rstrip(),
+            number=figure.number,
+            about=about[figure.what],
+            seed=run.seed,
+        )
+        for figure in run.figures
+        if figure.what in about and not (figure.what == "total" and not figure.label)
+    ]

@@ -1,0 +1,144 @@
+"""Figures in `submission*.json`, whose keys have many spellings: byte counts, megabytes, and named codecs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from golfbudget.errors import CorruptError, LimitError, UsageError
+
+#: Public files have two kilobytes.
+_LONGEST = 1 << 22
+_DEEPEST = 40
+_WHOLE = re.compile(r" *(\d[\d,_]{0,20})(?: *bytes)? *", re.IGNORECASE)
+_BYTES = re.compile(r"(?:^|_)bytes(?:_|$)|(?:artifact|submission|code|model|total|file)_size$", re.IGNORECASE)
+_MEGABYTES = re.compile(r"(?:^|_)(?:mb|megabytes)(?:_|$)", re.IGNORECASE)
+_CODECS = re.compile(r"zlib|zstd|lzma|xz|brotli|bz2|gzip", re.IGNORECASE)
+
+
+class About(StrEnum):
+    """What a claim is about, as far as its key says."""
+
+    TOTAL = "total"
+    MODEL = "model"
+    CODE = "code"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A number somebody wrote down; `source` is a file, `key` a path of keys or a log's words.
+
+    `mean` and `largest` say what the key itself says; `seed` is that of the run it is about.
+    """
+
+    source: str
+    key: str
+    number: int
+    about: About
+    seed: int | None = None
+    mean: bool = False
+    largest: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """A statement that is no number of bytes: megabytes as printed, or a codec's name."""
+
+    source: str
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """All of one file."""
+
+    numbers: tuple[Claim, ...] = ()
+    megabytes: tuple[Stated, ...] = ()
+    codecs: tuple[Stated, ...] = ()
+
+
+def read_claims(path: Path, name: str) -> Claims:
+    """Read a JSON file.  Raises `UsageError`, `LimitError` or `CorruptError`, with line and column."""
+    try:
+        if path.stat().st_size > _LONGEST:
+            raise LimitError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_LONGEST}")
+        found: object = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{path}: not valid JSON: {error}; correct the file, or leave it out") from None
+    numbers, megabytes, codecs = [], [], []
+    for keys, value in _leaves(found, ()):
+        key = ".".join(keys)
+        number = _whole(value)
+        if _MEGABYTES.search(keys[-1]) and isinstance(value, int | float | str):
+            megabytes.append(Stated(source=name, key=key, text=str(value)))
+        elif number is not None and _BYTES.search(keys[-1]):
+            numbers.append(_claim(name, keys, number))
+        codec = _CODECS.search(keys[-1] if number is not None or value is True else str(value))
+        if codec and (number is None or _BYTES.search(keys[-1])) and _names_codec(keys[-1], value):
+            codecs.append(Stated(source=name, key=key, text=codec[0].lower()))
+    return Claims(numbers=tuple(numbers), megabytes=tuple(megabytes), codecs=tuple(codecs))
+
+
+def _names_codec(key: str, value: object) -> bool:
+    """Whether a key is about the export, and not a text that speaks of many things."""
+    if isinstance(value, str):
+        return bool(re.search(r"compress|codec", key, re.IGNORECASE)) and len(value) < 40
+    return value is True or _whole(value) is not None
+
+
+def _leaves(value: object, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
+    if len(keys) > _DEEPEST:
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, (*keys, str(key)))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, (*keys, str(number)))
+    elif keys:
+        yield keys, value
+
+
+def _whole(value: object) -> int | None:
+    """A count of bytes, as a number or as text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if value >= 0 else None
+    if isinstance(value, float):
+        return int(value) if value >= 0 and value.is_integer() else None
+    found = _WHOLE.fullmatch(value) if isinstance(value, str) else None
+    return int(re.sub("[,_]", "", found[1])) if found else None
+
+
+def _claim(source: str, keys: tuple[str, ...], number: int) -> Claim:
+    words = re.split(r"[^a-z0-9]+", keys[-1].lower())
+    if {"code", "wrapper"} & set(words) or "wrapped" in words:
+        about = About.CODE
+    elif "model" in words or "weights" in words:
+        about = About.MODEL
+    elif {"total", "artifact", "submission", "size"} & set(words):
+        about = About.TOTAL
+    else:
+        about = About.OTHER
+    if {"limit", "cap", "budget", "headroom", "payload", "raw", "train", "read"} & set(words):
+        about = About.OTHER
+    seeds = [re.fullmatch(r"(?:seed[_\-]?)?(\d{1,10})", key, re.IGNORECASE) for key in keys[:-1]]
+    found = [match for match in seeds if match]
+    return Claim(
+        source=source,
+        key=".".join(keys),
+        number=number,
+        about=about,
+        seed=int(found[-1][1]) if found and "seed" in ".".join(keys[:-1]).lower() else None,
+        mean=bool({"mean", "avg", "average"} & set(words)),
+        largest=bool({"max", "maximum", "worst", "largest"} & set(words)),
+    )

@@ -1,0 +1,230 @@
+"""The artifact of each run, counted by every convention; the largest run decides.
+
+logged   what the run's log printed
+shipped  code files on disk, and the model file or, where there is none, the model bytes of the log
+packed   as shipped, the code packed
+folder   every file that the rules do not leave out, with one model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from golfbudget.errors import UsageError
+from golfbudget.rules import Convention, Rules
+from golfbudget.submission.claims import About, Claim
+from golfbudget.submission.code import Code
+from golfbudget.submission.folder import File, Folder, Kind
+from golfbudget.submission.logs import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The model of one run: bytes of `files`, or a number that `source` claims."""
+
+    size: int
+    source: str
+    seed: int | None = None
+    number: int = 1
+    files: tuple[File, ...] = ()
+
+    @property
+    def claimed(self) -> bool:
+        return not self.files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One run under one convention; code and model are None where only their sum is known."""
+
+    label: str
+    source: str
+    seed: int | None
+    code: int | None
+    model: int | None
+    other: int
+    total: int
+    claimed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """All runs under one convention; without rows `reason` says what is missing."""
+
+    convention: Convention
+    cap: int
+    rows: tuple[Row, ...] = ()
+    reason: str = ""
+
+    @property
+    def largest(self) -> Row | None:
+        return max(self.rows, key=lambda row: row.total, default=None)
+
+    @property
+    def headroom(self) -> int | None:
+        """Bytes left by the largest run, negative when over the cap."""
+        return None if self.largest is None else self.cap - self.largest.total
+
+    @property
+    def fits(self) -> bool | None:
+        """None where nothing is known."""
+        return None if self.headroom is None else self.headroom >= 0
+
+    @property
+    def spread(self) -> int | None:
+        """Largest total of a seed minus smallest; None where there are not two seeds."""
+        totals: dict[int | None, int] = {}
+        for row in self.rows:
+            totals[row.seed] = max(row.total, totals.get(row.seed, 0))
+        return max(totals.values()) - min(totals.values()) if len(totals) > 1 else None
+
+
+def find_models(
+    folder: Folder, rules: Rules, given: Sequence[File], runs: Sequence[Run], claims: Sequence[Claim]
+) -> tuple[Model, ...]:
+    """The model of each run: files if there are any, else what logs say, else what the JSON says.
+
+    Raises `UsageError` for several files with nothing to choose by.
+    """
+    if given:
+        seeds = {file.seed for file in given}
+        return _of_files(folder, list(given), together=None in seeds or len(seeds) < len(given))
+    together = rules.count.models == "sum"
+    files = folder.of(Kind.MODEL)
+    if files:
+        return _of_files(folder, files, together=together)
+    logged = tuple(
+        Model(size=run.model.number, source=run.source, seed=run.seed, number=run.number) for run in runs if run.model
+    )
+    if logged:
+        return logged
+    files = folder.of(Kind.CHECKPOINT)
+    return _of_files(folder, files, together=together) if files else _of_claims(claims)
+
+
+def _of_files(folder: Folder, files: list[File], *, together: bool) -> tuple[Model, ...]:
+    """One model of each seed where every name has its own, else all files together if that was asked for."""
+    seeds = {file.seed for file in files}
+    apart = None not in seeds and len(seeds) == len(files)
+    if len(files) > 1 and together:
+        return (Model(size=sum(file.size for file in files), source=files[0].path, files=tuple(files)),)
+    if len(files) > 1 and not apart:
+        names = ", ".join(file.path for file in files[:6])
+        raise UsageError(
+            f"{folder.root}: {len(files)} model files ({names}) and no seed in each name to tell them apart; say which "
+            "counts with --model FILE (several: parts of one artifact)"
+        )
+    return tuple(Model(size=file.size, source=file.path, seed=file.seed, files=(file,)) for file in files)
+
+
+def _of_claims(claims: Sequence[Claim]) -> tuple[Model, ...]:
+    """What a JSON says of its model: the figure itself, or total less code."""
+    usable = [claim for claim in claims if not claim.mean]
+    for claim in usable:
+        if claim.about is About.MODEL:
+            return (Model(size=claim.number, source=f"{claim.source}: {claim.key}", seed=claim.seed),)
+    codes = [claim for claim in usable if claim.about is About.CODE]
+    totals = [claim for claim in usable if claim.about is About.TOTAL]
+    if not codes:
+        return ()
+    return tuple(
+        Model(size=total.number - codes[0].number, source=f"{total.source}: {total.key} less code", seed=total.seed)
+        for total in totals
+        if total.number > codes[0].number
+    )
+
+
+def tally_all(
+    *, folder: Folder, rules: Rules, code: Code, packed: int | None, models: Sequence[Model], runs: Sequence[Run]
+) -> dict[Convention, Tally]:
+    """Every convention, in a fixed order."""
+    tokenizers = sum(file.size for file in folder.of(Kind.TOKENIZER))
+    other = tokenizers if rules.count.tokenizer else 0
+    inside = {file.path for model in models for file in model.files}
+    rest = [file for file in folder.files if file.path not in inside and not _left_out(file)]
+    whole = sum(file.size for file in rest if file.kind is Kind.CODE)
+    beside = sum(file.size for file in rest if file.kind is not Kind.CODE)
+    missing = "no model bytes are known: there is no model file, and neither log nor JSON gives them"
+
+    def made(convention: Convention, length: int | None, more: int, reason: str = missing) -> Tally:
+        rows = [] if length is None else _rows(models, length, more)
+        return Tally(convention=convention, cap=rules.cap, rows=tuple(rows), reason="" if rows else reason)
+
+    logged = tuple(_logged(runs, other))
+    return {
+        Convention.LOGGED: Tally(
+            convention=Convention.LOGGED,
+            cap=rules.cap,
+            rows=logged,
+            reason="" if logged else "no log prints the code and model bytes of a finished run",
+        ),
+        Convention.SHIPPED: made(Convention.SHIPPED, code.length, other),
+        Convention.PACKED: made(
+            Convention.PACKED, packed, other, missing if packed is not None else "this installation has no code packer"
+        ),
+        Convention.FOLDER: made(Convention.FOLDER, whole, beside),
+    }
+
+
+def _left_out(file: File) -> bool:
+    return file.side and file.kind not in (Kind.CODE, Kind.MODEL, Kind.CHECKPOINT, Kind.TOKENIZER)
+
+
+def _rows(models: Sequence[Model], code: int, other: int) -> list[Row]:
+    labels = _labels([(model.seed, model.source, model.number) for model in models])
+    return [
+        Row(
+            label=label,
+            source=model.source,
+            seed=model.seed,
+            code=code,
+            model=model.size,
+            other=other,
+            total=code + model.size + other,
+            claimed=model.claimed,
+        )
+        for label, model in zip(labels, models, strict=True)
+    ]
+
+
+def _logged(runs: Sequence[Run], other: int) -> Iterator[Row]:
+    labels = _labels([(run.seed, run.source, run.number) for run in runs])
+    for label, run in zip(labels, runs, strict=True):
+        code = None if run.code is None else run.code.number
+        model = None if run.model is None else run.model.number
+        if run.total is not None:
+            total = run.total.number
+        elif code is not None and model is not None:
+            total = code + model
+        else:
+            continue
+        if model is None and code is not None and total >= code:
+            model = total - code
+        if code is None and model is not None and total >= model:
+            code = total - model
+        yield Row(
+            label=label,
+            source=run.source,
+            seed=run.seed,
+            code=code,
+            model=model,
+            other=other,
+            total=total + other,
+            claimed=True,
+        )
+
+
+def _labels(runs: Sequence[tuple[int | None, str, int]]) -> list[str]:
+    """Short names that tell runs apart: the seed, else the file, else both with the number of the run in its log."""
+    seeds = [seed for seed, _, _ in runs]
+    places = [(seed, source) for seed, source, _ in runs]
+    labels = []
+    for seed, source, number in runs:
+        label = source if seed is None else f"seed {seed}"
+        if seed is not None and seeds.count(seed) > 1:
+            label += f", {source}"
+        if places.count((seed, source)) > 1:
+            label += f", run {number}"
+        labels.append(label)
+    return labels

@@ -1,0 +1,150 @@
+"""Findings about code and model files, and about the codec labels that logs and JSON give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from golfbudget.rules import Convention
+from golfbudget.submission.checked import Checked
+from golfbudget.submission.claims import About
+from golfbudget.submission.findings import Finding
+from golfbudget.submission.folder import File, Kind
+from golfbudget.submission.megabytes import MEBI, MEGA, binary_caps
+from golfbudget.submission.models import look_at
+
+_CODEC = re.compile(r"zlib|gzip|zstd|lzma|xz|brotli|bz2", re.IGNORECASE)
+#: Words for one codec.
+_SAME = {"lzma": "xz"}
+
+
+def examine_files(checked: Checked) -> Iterator[Finding]:
+    """GB203 to GB206, GB4xx, and caps written in MiB."""
+    yield from _helpers(checked)
+    yield from _stub(checked)
+    yield from _uncounted(checked)
+    for path in checked.code.unparsed:
+        yield Finding(code="GB206", message=f"{path} is no valid Python, so that what it imports is not known")
+    yield from _caps(checked)
+    yield from _models(checked)
+    yield from _labels(checked)
+
+
+def lengths(files: list[File]) -> str:
+    """Names with lengths, the first few."""
+    more = f" and {len(files) - 6} more" if len(files) > 6 else ""
+    return ", ".join(f"{file.path} ({file.size:,} bytes)" for file in files[:6]) + more
+
+
+def _helpers(checked: Checked) -> Iterator[Finding]:
+    code = checked.code
+    if not code.helpers or checked.convention is Convention.FOLDER:
+        return
+    claimed = {matched.claim.number for matched in checked.matched if matched.claim.about is About.CODE}
+    if code.length in claimed:
+        return
+    for helper in code.helpers:
+        yield Finding(
+            code="GB203",
+            message=f"{helper.file.path} ({helper.file.size:,} bytes) is {helper.how} by {helper.by}: counted here as "
+            f"shipped, and in no claim; the claimed code bytes should be {code.length:,}",
+        )
+
+
+def _stub(checked: Checked) -> Iterator[Finding]:
+    stub = checked.code.stub
+    if stub is None:
+        return
+    behind = [counted.file for counted in checked.code.counted if counted.by == stub.path]
+    yield Finding(
+        code="GB204",
+        message=f"{stub.path} ({stub.size:,} bytes) is a stub that runs {lengths(behind)}; shipped code is "
+        f"{checked.code.length:,} bytes",
+    )
+
+
+def _uncounted(checked: Checked) -> Iterator[Finding]:
+    if checked.code.uncounted:
+        yield Finding(
+            code="GB205",
+            message=f"not counted as shipped, for the program neither imports nor names it: "
+            f"{lengths(list(checked.code.uncounted))} (--code FILE names the program)",
+        )
+
+
+def _caps(checked: Checked) -> Iterator[Finding]:
+    cap = checked.rules.cap
+    for tree in checked.code.trees:
+        lines = binary_caps(tree, cap)
+        if lines:
+            yield Finding(
+                code="GB305",
+                message=f"the code has a limit of {cap // MEGA * MEBI:,} bytes (line {lines[0]}): that is "
+                f"{cap // MEGA} MiB, and the cap is {cap // MEGA} MB, {cap:,} bytes",
+            )
+    for matched in checked.matched:
+        if cap % MEGA == 0 and cap and matched.claim.number == cap // MEGA * MEBI:
+            yield Finding(
+                code="GB305",
+                message=f"{matched.claim.source}: {matched.claim.key} is {matched.claim.number:,}, which is "
+                f"{cap // MEGA} MiB; the cap is {cap // MEGA} MB, {cap:,} bytes",
+            )
+
+
+def _models(checked: Checked) -> Iterator[Finding]:
+    labels = _logged_labels(checked)
+    for file in (file for model in checked.models for file in model.files):
+        seen = look_at(checked.folder.place(file), file.size)
+        if seen.no_model:
+            yield Finding(code="GB402", message=f"{file.path} {seen.no_model}")
+        if seen.doubtful:
+            yield Finding(code="GB403", message=f"{file.path} {_without_path(seen.doubtful, checked, file)}")
+            continue
+        for label, sources in labels.items():
+            codec = codec_of(label)
+            if file.kind is Kind.MODEL and not seen.no_model and codec and codec != (seen.codec or "none"):
+                yield Finding(
+                    code="GB401",
+                    message=f"{', '.join(sources)} calls the model {label!r}, but the bytes of {file.path} are "
+                    f"{seen.codec or 'in no codec'}",
+                )
+
+
+def _without_path(message: str, checked: Checked, file: File) -> str:
+    return message.replace(f"{checked.folder.place(file)}: ", "").replace(str(checked.folder.place(file)), file.path)
+
+
+def codec_of(label: str) -> str | None:
+    """The codec that a label names.
+
+    >>> codec_of("int6+zstd-22"), codec_of("mixed_int5_int6+brotli"), codec_of("quantized+pergroup")
+    ('zstd', 'brotli', None)
+    """
+    found = _CODEC.search(label)
+    return None if found is None else _SAME.get(found[0].lower(), found[0].lower())
+
+
+def _logged_labels(checked: Checked) -> dict[str, dict[str, None]]:
+    """Labels that logs give to models, and what JSON says of its codec, each with who says so."""
+    labels: dict[str, dict[str, None]] = {}
+    for run in checked.runs:
+        for figure in run.figures:
+            if figure.what in ("model", "total") and figure.label:
+                labels.setdefault(figure.label, {}).update(dict.fromkeys(run.sources))
+    for stated in checked.stated.codecs:
+        labels.setdefault(stated.text, {})[f"{stated.source} ({stated.key})"] = None
+    return labels
+
+
+def _labels(checked: Checked) -> Iterator[Finding]:
+    """Labels that contradict one another: at most one of them can be right."""
+    by_codec: dict[str, list[str]] = {}
+    for label, sources in _logged_labels(checked).items():
+        codec = codec_of(label)
+        if codec:
+            first, *more = sources
+            said = f"{label!r} in {first}" + (f" and {len(more)} more" if more else "")
+            by_codec.setdefault(codec, []).append(said)
+    if len(by_codec) > 1:
+        labels = "; ".join(", ".join(places) for places in by_codec.values())
+        yield Finding(code="GB401", message=f"the model is given {len(by_codec)} different codecs: {labels}")

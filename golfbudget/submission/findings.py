@@ -1,0 +1,73 @@
+"""What a check can find: codes that stay the same from version to version, each with its severity.
+
+An error fails the check, a warning does so with --strict, a note never does.
+
+    GB1xx  totals against the cap
+    GB2xx  code
+    GB3xx  claims
+    GB4xx  models
+    GB5xx  where figures come from
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding weighs."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a code stands for."""
+
+    severity: Severity
+    title: str
+
+
+_E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
+#: Every code there is.
+TABLE: dict[str, Kind] = {
+    code: Kind(severity=severity, title=title)
+    for code, severity, title in (
+        ("GB101", _E, "over the cap under the chosen convention"),
+        ("GB102", _W, "over the cap under another convention"),
+        ("GB103", _W, "headroom smaller than the spread from seed to seed"),
+        ("GB104", _E, "no figure for the chosen convention (exit code 2)"),
+        ("GB201", _W, "a claim disagrees with a file on disk"),
+        ("GB202", _W, "packed code is claimed, but what is shipped is not packed"),
+        ("GB203", _W, "a helper is imported or named by the program, and no claim counts it"),
+        ("GB204", _N, "the entry file is a stub that runs another file; both count"),
+        ("GB205", _N, "code in the folder that is not counted"),
+        ("GB206", _W, "a code file that is no valid Python: what it imports is unknown"),
+        ("GB301", _W, "a claimed total is a mean"),
+        ("GB302", _W, "a claimed total is the model alone, without code"),
+        ("GB303", _W, "a claimed total is not that of the largest run"),
+        ("GB304", _W, "a claim agrees with nothing"),
+        ("GB305", _W, "MiB taken for MB"),
+        ("GB306", _W, "a log's total is not the sum of its model and code"),
+        ("GB401", _W, "a label contradicts the codec"),
+        ("GB402", _E, "the model file is empty or a placeholder"),
+        ("GB403", _W, "the model file holds no readable model"),
+        ("GB501", _N, "model bytes are claimed: there is no model file"),
+        ("GB502", _N, "several different runs of one seed; the largest counts"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing found; the code says how severe it is."""
+
+    code: str
+    message: str
+
+    @property
+    def severity(self) -> Severity:
+        return TABLE[self.code].severity

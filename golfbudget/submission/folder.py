@@ -1,0 +1,131 @@
+"""The files of a submission folder, and what each of them is by the rules' patterns.  No file is read here."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from golfbudget.errors import LimitError, UsageError
+from golfbudget.rules import Files
+
+#: Public folders have at most a few dozen files; a whole disk given by mistake is refused.
+_MOST_FILES = 20_000
+#: Folders that programs leave behind, and hidden ones: no part of a submission.
+_SKIPPED = re.compile(r"\..*|__pycache__|.*\.egg-info|node_modules")
+#: `final_model_seed42.ptz`, `model.s42.ptz`, `seed_42/final_model.ptz`.
+_SEED = re.compile(r"(?:^|[^a-z])(?:seed[_\-=]?|s)(\d{1,10})(?!\d)", re.IGNORECASE)
+
+
+class Kind(StrEnum):
+    """What a file is; `other` is what no pattern knows."""
+
+    CLAIMS = "claims"
+    CODE = "code"
+    TOKENIZER = "tokenizer"
+    MODEL = "model"
+    CHECKPOINT = "checkpoint"
+    LOG = "log"
+    SIDE = "side"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One file: its path in the folder with forward slashes, its length, and whether the rules never count it."""
+
+    path: str
+    size: int
+    kind: Kind
+    side: bool = False
+
+    @property
+    def seed(self) -> int | None:
+        """The seed that the path names, its last one."""
+        found = _SEED.findall(self.path)
+        return int(found[-1]) if found else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A submission folder; `files` are sorted by path."""
+
+    root: Path
+    files: tuple[File, ...]
+    by_path: Mapping[str, File]
+
+    def of(self, *kinds: Kind) -> list[File]:
+        return [file for file in self.files if file.kind in kinds]
+
+    def get(self, path: str) -> File | None:
+        return self.by_path.get(path)
+
+    def place(self, file: File) -> Path:
+        """Where the file is on disk; a file named by an option may lie elsewhere."""
+        return self.root / file.path
+
+    def named(self, given: Path, option: str, kind: Kind) -> File:
+        """A file that an option names: as the shell sees it, or else inside the folder.  `UsageError` otherwise."""
+        for path in (given, self.root / given):
+            try:
+                if path.is_file():
+                    return self._as(path, kind)
+            except (OSError, ValueError):
+                continue
+        held = ", ".join(file.path for file in self.files[:8])
+        raise UsageError(f"{option} {given}: no such file, here or in {self.root} (which holds {held or 'no files'})")
+
+    def _as(self, path: Path, kind: Kind) -> File:
+        resolved, root = path.resolve(), self.root.resolve()
+        inside = resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else str(resolved)
+        return File(path=inside, size=path.stat().st_size, kind=kind)
+
+
+def matches(path: str, patterns: Sequence[str]) -> bool:
+    """Whether a path fits a pattern: by its name, or whole where the pattern has a slash.
+
+    >>> matches("logs/train.log", ["*.log"]), matches("tokenizers/a.model", ["tokenizers/*"]), matches("a.py", ["b.py"])
+    (True, True, False)
+    """
+    name = PurePosixPath(path).name
+    return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
+
+
+def open_folder(root: Path, patterns: Files) -> Folder:
+    """List a folder.  Raises `UsageError` for a path that is none, `LimitError` for one with too many files."""
+    if not root.is_dir():
+        what = "a file" if root.exists() else "nothing"
+        raise UsageError(f"{root}: expected a submission folder, found {what}")
+    files: list[File] = []
+    for place, folders, names in os.walk(root, onerror=_unlisted):
+        folders[:] = sorted(name for name in folders if not _SKIPPED.fullmatch(name))
+        for name in names:
+            path = Path(place) / name
+            if path.is_file():
+                files.append(_file(path.relative_to(root).as_posix(), path.stat().st_size, patterns))
+        if len(files) > _MOST_FILES:
+            raise LimitError(f"{root}: more than {_MOST_FILES} files; expected the folder of one submission")
+    files.sort(key=lambda file: file.path)
+    return Folder(root=root, files=tuple(files), by_path={file.path: file for file in files})
+
+
+def _unlisted(error: OSError) -> None:
+    raise UsageError(f"{error.filename}: cannot be listed: {error.strerror}") from None
+
+
+def _file(path: str, size: int, patterns: Files) -> File:
+    order = (
+        (Kind.CLAIMS, patterns.claims),
+        (Kind.CODE, patterns.code),
+        (Kind.TOKENIZER, patterns.tokenizer),
+        (Kind.MODEL, patterns.model),
+        (Kind.CHECKPOINT, patterns.checkpoint),
+        (Kind.LOG, patterns.log),
+        (Kind.SIDE, patterns.side),
+    )
+    kind = next((kind for kind, known in order if matches(path, known)), Kind.OTHER)
+    return File(path=path, size=size, kind=kind, side=matches(path, patterns.side))
