@@ -20,7 +20,7 @@ LAYERS = [
     {"artifact"},
     {"roles", "rollup", "budget", "rules"},
     {"inspection", "entropy"},
-    {"schemes"},
+    {"schemes", "code_packing"},
     {"recipe"},
     {"quality", "example"},
     {"plan"},
