@@ -38,8 +38,8 @@ def pack_code(
 ) -> None:
     """Minify, compress and wrap a program, and say how many bytes of code that is.
 
-    The program is never run.  The packed file needs Python 3.10 or later and its standard library alone, unless
-    --allow says otherwise.  It is unpacked again and must hold the syntax tree that was packed.
+    The program is never run here.  What unpacks it needs Python 3.10 or later and the standard library alone,
+    unless --allow says otherwise.  It is unpacked again and must hold the syntax tree that was packed.
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def pack_code(
     from golfbudget.report.code_packing import packed_json, packed_table
 
     data = load(path)
-    if output is not None and output.exists() and output.samefile(path):
+    if output is not None and _same_file(output, path):
         raise UsageError(f"{output}: is the source itself, which packing would replace; write to another file")
     allowed = set(allow or ())
     if Allow.UNANNOTATED in allowed and not minify:
@@ -76,3 +76,10 @@ def pack_code(
         emit_json(packed_json(packed), None)
     else:
         emit_table(packed_table(packed), None)
+
+
+def _same_file(output: Path, path: Path) -> bool:
+    try:
+        return output.samefile(path)
+    except OSError:
+        return False  # There is no such file yet, or writing it will say what is wrong.

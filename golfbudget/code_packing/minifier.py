@@ -19,7 +19,7 @@ PACKAGE = "python-minifier"
 #: The settings that never vary, in the minifier's words, each with its reason.
 SETTINGS: dict[str, tuple[bool, str]] = {
     "combine_imports": (True, "adjacent imports run in the same order on one line"),
-    "constant_folding": (True, "folded only where the value and its type stay the same"),
+    "constant_folding": (False, "Python folds them itself, and annotations kept as text would show it"),
     "convert_posargs_to_args": (False, "without its slash a parameter clashes with a keyword of its name"),
     "hoist_literals": (False, "adds module globals, and repeated literals cost a compressor next to nothing"),
     "prefer_single_line": (True, "semicolons for line ends; compresses slightly better"),
@@ -96,6 +96,7 @@ def minify(source: Source, *, unannotated: bool = False) -> Minified:
                 remove_annotations=annotations,
                 remove_literal_statements=not docstrings,
                 rename_locals=not frames,
+                preserve_locals=_inner_definitions(source.tree),
                 **options,
             )
         data = text.encode()
@@ -132,6 +133,19 @@ def _mentioned(tree: ast.Module) -> set[str]:
             case _:
                 pass
     return found
+
+
+def _inner_definitions(tree: ast.Module) -> list[str]:
+    """Functions and classes inside of functions: their names are local, but stay with them as `__name__`."""
+    found: set[str] = set()
+    todo: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while todo:
+        node, inside = todo.pop()
+        if inside and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        inside |= isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        todo += [(child, inside) for child in ast.iter_child_nodes(node)]
+    return sorted(found)
 
 
 def _lookups(tree: ast.Module) -> set[str]:

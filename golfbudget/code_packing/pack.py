@@ -19,6 +19,8 @@ from golfbudget.code_packing.stub import SPELLINGS
 from golfbudget.code_packing.trees import UNPARSED, parse, same
 from golfbudget.errors import CorruptError, UsageError
 
+#: The format that reads stubs.
+SOURCE = "python-source"
 #: What a program cannot do when it is executed from memory: find its own text.
 _READ_SOURCE = frozenset(("getsource", "getsourcelines", "getsourcefile", "findsource", "getblock"))
 _NEED_SOURCE = frozenset(("triton", "taichi"))
@@ -107,10 +109,11 @@ def _verify(chosen: Step, stub: bytes, inside: bytes, read: Source, small: Minif
 def _unpacked(stub: bytes, chosen: Step, read: Source) -> bytes:
     """What a stub executes, found without running it."""
     where = f"{read.name}, packed"
-    contents = formats.get("python-source").read(stub, where=where)
+    contents = formats.get(SOURCE).read(stub, where=where)
     inner = [region.inner for region in contents.regions if region.inner is not None] if contents else []
-    if len(inner) != 1 or inner[0].text is None or inner[0].codec != chosen.codec:
-        raise CorruptError(f"{where}: {len(inner)} payloads are found, expected one of {chosen.codec}")
+    # The reader expects source only of what is executed.
+    if len(inner) != 1 or inner[0].text is None or (inner[0].codec, inner[0].fallback) != (chosen.codec, SOURCE):
+        raise CorruptError(f"{where}: it has {len(inner)} payloads, expected one of {chosen.codec} that it executes")
     stream = codecs.decode(codecs.get(chosen.codec), inner[0].text[1], where=where)
     if len(stream.trailing):
         raise CorruptError(f"{where}: {len(stream.trailing)} bytes follow the {chosen.codec} stream")
@@ -126,7 +129,7 @@ def _warnings(read: Source, chosen: Step) -> Iterator[str]:
     if read.tree is None:
         return
     if chosen.codec != "none":
-        if formats.get("python-source").sniff(read.data) is codecs.Sniff.SURE:
+        if formats.get(SOURCE).sniff(read.data) is codecs.Sniff.SURE:
             yield "the source unpacks itself already: what it unpacks is packed once more, not minified"
         if _mentions_file(read.tree):
             yield "the source mentions __file__, which is the packed file when that runs"
