@@ -21,7 +21,7 @@ LAYERS = [
     {"roles", "rollup", "budget", "rules"},
     {"inspection", "entropy", "content"},
     {"compare", "gates", "baseline"},
-    {"schemes"},
+    {"schemes", "code_packing"},
     {"recipe", "submission"},
     {"quality", "example"},
     {"plan"},

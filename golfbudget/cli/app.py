@@ -20,6 +20,7 @@ from golfbudget.cli.compare import compare
 from golfbudget.cli.demo import demo
 from golfbudget.cli.inspect import inspect
 from golfbudget.cli.pack import pack, unpack
+from golfbudget.cli.pack_code import pack_code
 from golfbudget.cli.plan import plan
 from golfbudget.errors import GolfbudgetError
 
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (inspect, check, compare, plan, pack, unpack, demo):
+for _command in (inspect, check, compare, plan, pack, unpack, pack_code, demo):
     app.command()(_command)
 
 

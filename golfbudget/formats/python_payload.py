@@ -129,8 +129,10 @@ class Payload:
             # The window's bits (0: the header says), plus 16 for gzip, or 32 for whichever of the two it is.
             wbits = options.get("wbits", 15)
             framing, window = divmod(wbits, 16) if isinstance(wbits, int) else (-1, 0)
+            if isinstance(wbits, int) and -15 <= wbits <= -8:
+                return "deflate"  # Without header and checksum.
             if not 0 <= framing <= 2 or 0 < window < 8:
-                raise UnsupportedError(f"zlib with wbits={wbits!r} is not read, only streams with a header")
+                raise UnsupportedError(f"zlib with wbits={wbits!r} is not read: no window that zlib has")
             return "gzip" if framing == 1 or (framing == 2 and raw[:2] == b"\x1f\x8b") else "zlib"
         if self.family != "lzma":
             return self.family

@@ -1,0 +1,85 @@
+"""`golfbudget pack-code`: a program as a file that unpacks and executes itself, as small as that gets."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golfbudget.cli.options import Format, FormatOption, QuietOption
+
+
+class Allow(StrEnum):
+    """What a packed program may rely on where it runs."""
+
+    BROTLI = "brotli"
+    UNANNOTATED = "unannotated"
+
+
+def pack_code(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A Python program.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help="Write the packed program; without it, only count."),
+    ] = None,
+    allow: Annotated[
+        list[Allow] | None,
+        typer.Option(
+            "--allow",
+            help="Also try brotli, which must then be installed where the program runs; or drop annotations of "
+            "parameters, results and variables, which a decorator may read.  May be repeated.",
+        ),
+    ] = None,
+    minify: Annotated[bool, typer.Option("--minify/--no-minify", help="Minify the source before packing it.")] = True,
+    output_format: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Minify, compress and wrap a program, and say how many bytes of code that is.
+
+    The program is never run here.  What unpacks it needs Python 3.10 or later and the standard library alone,
+    unless --allow says otherwise.  It is unpacked again and must hold the syntax tree that was packed.
+
+    \b
+    Examples:
+      golfbudget pack-code train_gpt.py
+      golfbudget pack-code train_gpt.py -o packed/train_gpt.py
+      golfbudget pack-code train_gpt.py --allow brotli --allow unannotated --format json
+    """
+    from golfbudget.cli.output import emit_json, emit_table, note, write
+    from golfbudget.code_packing import OPTIONAL, load
+    from golfbudget.code_packing import pack_code as pack_bytes
+    from golfbudget.errors import UsageError
+    from golfbudget.report.code_packing import packed_json, packed_table
+
+    data = load(path)
+    if output is not None and _same_file(output, path):
+        raise UsageError(f"{output}: is the source itself, which packing would replace; write to another file")
+    allowed = set(allow or ())
+    if Allow.UNANNOTATED in allowed and not minify:
+        raise UsageError("--allow unannotated is about minifying, which --no-minify forbids; give one of them")
+    packed = pack_bytes(
+        data,
+        name=str(path),
+        minified=minify,
+        unannotated=Allow.UNANNOTATED in allowed,
+        allow=[name.value for name in allowed if name.value in OPTIONAL],
+    )
+    if packed.refusal is not None:
+        # Not silenced by --quiet: the same source would count otherwise with other tools.
+        note(f"{path}: packed without minifying: {packed.refusal}")
+    if output is not None:
+        write(output, packed.stub)
+        note(f"wrote {output}: {packed.length:,} bytes", quiet=quiet)
+    if output_format is Format.JSON:
+        emit_json(packed_json(packed), None)
+    else:
+        emit_table(packed_table(packed), None)
+
+
+def _same_file(output: Path, path: Path) -> bool:
+    try:
+        return output.samefile(path)
+    except OSError:
+        return False  # There is no such file yet, or writing it will say what is wrong.

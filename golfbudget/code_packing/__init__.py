@@ -1,0 +1,12 @@
+"""Code as small as it can ship: minified, compressed, and spelled as a program that unpacks and executes itself.
+
+Reading order: `source` (what is packed), `minifier`, `payload` (compressors), `stub`, `pack` (the search for the
+smallest), `trees` (what makes two programs the same).  No program is executed here.
+"""
+
+from golfbudget.code_packing.pack import pack_code
+from golfbudget.code_packing.packed import Packed, Step
+from golfbudget.code_packing.payload import OPTIONAL
+from golfbudget.code_packing.source import LONGEST, load
+
+__all__ = ["LONGEST", "OPTIONAL", "Packed", "Step", "load", "pack_code"]

@@ -1,0 +1,157 @@
+"""The search for the smallest program that does what a source does, and the proof that it holds that source.
+
+The length depends on the minifier's and the compressors' versions, so these are part of the result.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import platform
+from collections.abc import Collection, Iterator
+
+from golfbudget import codecs, formats
+from golfbudget.code_packing.minifier import PACKAGE, Minified, MinifierError, minifier_version, minify
+from golfbudget.code_packing.packed import Packed, Step
+from golfbudget.code_packing.payload import OPTIONAL, compressor_versions, payloads
+from golfbudget.code_packing.source import Source, read_source
+from golfbudget.code_packing.stub import SPELLINGS
+from golfbudget.code_packing.trees import UNPARSED, parse, same
+from golfbudget.errors import CorruptError, UsageError
+
+#: The format that reads stubs.
+SOURCE = "python-source"
+#: What a program cannot do when it is executed from memory: find its own text.
+_READ_SOURCE = frozenset(("getsource", "getsourcelines", "getsourcefile", "findsource", "getblock"))
+_NEED_SOURCE = frozenset(("triton", "taichi"))
+
+
+def pack_code(
+    source: bytes, *, name: str, minified: bool = True, unannotated: bool = False, allow: Collection[str] = ()
+) -> Packed:
+    """Pack a program; deterministic for given versions of the tools.
+
+    `minified=False` packs the source as it is, and so it is where the minifier cannot take it (`Packed.refusal`).
+    `unannotated` lets annotations go that a decorator could read.  `allow` names compressors that need a package
+    where the packed program runs (`OPTIONAL`).  What cannot be packed at all raises `UsageError`.
+    """
+    unknown = sorted(set(allow) - set(OPTIONAL))
+    if unknown:
+        raise UsageError(f"{unknown[0]!r} is no optional compressor; there is {', '.join(OPTIONAL)}")
+    allowed = frozenset(allow)
+    read = read_source(source, name=name)
+    small, refusal = _minified(read, unannotated=unannotated) if minified else (None, None)
+    tried = [] if small is None else _programs(small.data, allowed, minified=True)
+    tried += _programs(read.data, allowed, minified=False, search=small is None)
+    chosen, stub, inside = min(tried, key=lambda program: program[0].length)
+    _verify(chosen, stub, inside, read, small)
+    notes = [*read.notes, *(small.notes if small is not None and chosen.minified else ()), *_warnings(read, chosen)]
+    tools = [("python", platform.python_version())]
+    if small is not None:
+        tools.append((PACKAGE, minifier_version()))
+    return Packed(
+        name=name,
+        original_bytes=read.original_bytes,
+        minified_bytes=None if small is None else len(small.data),
+        stub=stub,
+        source=inside,
+        chosen=chosen,
+        steps=tuple(step for step, _, _ in tried),
+        tools=(*tools, *compressor_versions(allowed)),
+        refusal=refusal,
+        notes=tuple(notes),
+    )
+
+
+def _minified(read: Source, *, unannotated: bool) -> tuple[Minified | None, str | None]:
+    try:
+        return minify(read, unannotated=unannotated), None
+    except MinifierError as error:
+        return None, str(error)
+
+
+def _programs(
+    source: bytes, allowed: frozenset[str], *, minified: bool, search: bool = True
+) -> list[tuple[Step, bytes, bytes]]:
+    """The source itself, and its stubs, for each compressor the shortest spelling: step, file, what it executes."""
+    plain = Step(minified=minified, codec="none", settings="", spelling="", length=len(source))
+    made = [(plain, source, source)]
+    for payload in payloads(source, allowed, search=search):
+        text = base64.b85encode(payload.data).decode()
+        stubs = {name: spell(payload.module, text, payload.arguments).encode() for name, spell in SPELLINGS.items()}
+        spelling = min(stubs, key=lambda name: len(stubs[name]))
+        stub = stubs[spelling]
+        step = Step(
+            minified=minified, codec=payload.codec, settings=payload.settings, spelling=spelling, length=len(stub)
+        )
+        made.append((step, stub, source))
+    return made
+
+
+def _verify(chosen: Step, stub: bytes, inside: bytes, read: Source, small: Minified | None) -> None:
+    """Unpack the stub as any artifact is read; `CorruptError` where bytes or syntax tree are others than packed."""
+    found = stub if chosen.codec == "none" else _unpacked(stub, chosen, read)
+    if found != inside:
+        raise CorruptError(f"{read.name}: the packed file holds {len(found)} bytes of other source than was packed")
+    expected: ast.Module | None = read.tree
+    if chosen.minified and small is not None:
+        expected = small.tree
+    if expected is None:
+        return  # Nothing that this Python can parse: the bytes are the same.
+    try:
+        tree = parse(found)
+    except UNPARSED as error:
+        raise CorruptError(f"{read.name}: what the packed file executes does not parse: {error}") from None
+    if not same(tree, expected):
+        raise CorruptError(f"{read.name}: what the packed file executes has another syntax tree than its source")
+
+
+def _unpacked(stub: bytes, chosen: Step, read: Source) -> bytes:
+    """What a stub executes, found without running it."""
+    where = f"{read.name}, packed"
+    contents = formats.get(SOURCE).read(stub, where=where)
+    inner = [region.inner for region in contents.regions if region.inner is not None] if contents else []
+    # The reader expects source only of what is executed.
+    if len(inner) != 1 or inner[0].text is None or (inner[0].codec, inner[0].fallback) != (chosen.codec, SOURCE):
+        raise CorruptError(f"{where}: it has {len(inner)} payloads, expected one of {chosen.codec} that it executes")
+    stream = codecs.decode(codecs.get(chosen.codec), inner[0].text[1], where=where)
+    if len(stream.trailing):
+        raise CorruptError(f"{where}: {len(stream.trailing)} bytes follow the {chosen.codec} stream")
+    return bytes(stream.decoded)
+
+
+def _warnings(read: Source, chosen: Step) -> Iterator[str]:
+    """What a user must know before shipping the file."""
+    if chosen.codec == "none":
+        yield "no compressor is worth its stub: the packed file is plain source"
+    if chosen.codec in OPTIONAL:
+        yield f"the packed file needs the {chosen.codec} package where it runs"
+    if read.tree is None:
+        return
+    if chosen.codec != "none":
+        if formats.get(SOURCE).sniff(read.data) is codecs.Sniff.SURE:
+            yield "the source unpacks itself already: what it unpacks is packed once more, not minified"
+        if _mentions_file(read.tree):
+            yield "the source mentions __file__, which is the packed file when that runs"
+        reader = _needs_text(read.tree)
+        if reader is not None:
+            yield f"the source mentions {reader}: code executed from memory has no source lines to be found"
+
+
+def _mentions_file(tree: ast.Module) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == "__file__" for node in ast.walk(tree))
+
+
+def _needs_text(tree: ast.Module) -> str | None:
+    """The first thing a program uses that reads the program's own source lines."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) | ast.Name(id=name) | ast.alias(name=name) if name in _READ_SOURCE:
+                return name
+            case ast.alias(name=name) if name.partition(".")[0] in _NEED_SOURCE:
+                return name
+            case ast.ImportFrom(module=str(name)) if name.partition(".")[0] in _NEED_SOURCE:
+                return name
+            case _:
+                pass
+    return None
