@@ -542,6 +542,36 @@ def test_exit_codes_and_the_json_of_gates(golfbudget: Run, tmp_path: Path) -> No
     assert "--base-code nope: neither a file" in wrong.stderr
 
 
+def test_submission_folders_are_compared_with_their_code(golfbudget: Run, tmp_path: Path) -> None:
+    sides = {"base": "import helper\n", "new": "import helper  # and more\n"}
+    for name, program in sides.items():
+        (tmp_path / name).mkdir()
+        saved(tmp_path / name / "final_model.int8.ptz", BASE)
+        (tmp_path / name / "train_gpt.py").write_text(program, encoding="utf-8")
+        (tmp_path / name / "helper.py").write_text("x = 1\n", encoding="utf-8")
+
+    def code_of(*arguments: object) -> tuple[int, int, int]:
+        done = golfbudget("compare", *arguments, "--format", "json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        code = [row for row in found["roles"] if row["role"] == "code"]
+        amounts = (code[0]["base_bytes"], code[0]["new_bytes"]) if code else (0, 0)
+        return *amounts, found["total"]["delta_bytes"]
+
+    assert code_of("base", "new") == (20, 32, 12)
+    assert code_of("base", "base") == (20, 20, 0)
+    assert code_of("base", "new", "--base-code", 40) == (40, 32, -8)
+    # Where one side counts no code, none is counted.
+    report = golfbudget("inspect", "base", "--format", "json", "-o", "base.json", cwd=tmp_path)
+    assert report.returncode == 0
+    assert code_of("base.json", "new") == (0, 0, 0)
+    assert code_of("base.json", "new", "--base-code", "base/train_gpt.py") == (14, 32, 18)
+    (tmp_path / "new" / "train_gpt.py").rename(tmp_path / "new" / "train_gpt_a.py")
+    (tmp_path / "new" / "train_gpt_b.py").write_text("", encoding="utf-8")
+    unclear = golfbudget("compare", "base", "new", cwd=tmp_path)
+    assert (unclear.returncode, "2 files could be the program" in unclear.stderr) == (2, True)
+
+
 # Reports
 
 

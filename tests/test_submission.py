@@ -7,18 +7,17 @@ import csv
 import json
 import lzma
 import re
-import sys
 from base64 import b85encode
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from standins import log_text, one, stand_in, submission
 
+from golfbudget.code_packing import pack_code
 from golfbudget.errors import ConfigError, CorruptError, UsageError
 from golfbudget.rules import Convention, load_rules
 from golfbudget.submission import TABLE, Checked, check_submission
@@ -456,23 +455,25 @@ def test_codes_are_in_order_and_say_what_they_mean() -> None:
 # --- packing ---
 
 
-def test_packed_code_is_counted_where_there_is_a_packer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pack_code(source: bytes, *, name: str) -> SimpleNamespace:
-        if name == "strange.py":
-            raise UsageError("the packer cannot take it")
-        return SimpleNamespace(length=len(source) // 2 + 40, notes=[f"{name} was packed"])
+def test_packed_code_is_counted_by_packing_it(tmp_path: Path) -> None:
+    program = "import helper, strange, tiny\n" + "".join(f"value_{n} = {n} * 1234  # a comment\n" for n in range(200))
+    helper = program.replace("import helper, strange, tiny\n", "\n")
+    files: dict[str, str | bytes] = {
+        "train_gpt.py": program, "helper.py": helper, "strange.py": b"x = '\xff'" * 60, "tiny.py": "x = 1\n",
+    }  # fmt: skip
+    found = check_submission(submission(tmp_path, {**files, "train.log": log_text()}), RULES)
+    packed = [pack_code(str(files[name]).encode(), name=name) for name in ("train_gpt.py", "helper.py")]
+    assert all(one.length < 0.5 * one.original_bytes for one in packed)
+    # What the packer refuses is counted as it is, and a stub is made only where it pays.
+    strange, tiny = len(files["strange.py"]), len("x=1")
+    assert total(found, Convention.PACKED) == sum(one.length for one in packed) + strange + tiny + 15_815_847
+    assert any("strange.py counts as it is" in note for note in found.notes)
+    assert dict(found.packed.tools) == dict(packed[0].tools)
+    assert {"python-minifier", "lzma"} < dict(found.packed.tools).keys()
 
-    program = "import strange, tiny\n" + "#" * 979
-    folder = submission(
-        tmp_path, {"train_gpt.py": program, "strange.py": "x" * 300, "tiny.py": "x" * 10, "train.log": log_text()}
-    )
-    monkeypatch.setitem(sys.modules, "golfbudget.code_packing", None)
-    without = check_submission(folder, RULES)
-    assert total(without, Convention.PACKED) is None
-    assert "no code packer" in without.notes[0]
-    monkeypatch.setitem(sys.modules, "golfbudget.code_packing", SimpleNamespace(pack_code=pack_code))
-    found = check_submission(folder, RULES)
-    # The program is packed, what the packer refuses is counted as it is, and so is what would only grow.
-    assert total(found, Convention.PACKED) == 540 + 300 + 10 + 15_815_847
-    assert any("strange.py is counted as it is" in note for note in found.notes)
-    assert any("train_gpt.py was packed" in note for note in found.notes)
+
+def test_a_program_no_minifier_takes_is_packed_unminified_and_said_so(tmp_path: Path) -> None:
+    program = "x = 1  # no valid Python:\ndef f(:\n" + "# a long comment\n" * 99
+    found = check_submission(submission(tmp_path, {"train_gpt.py": program, "train.log": log_text()}), RULES)
+    assert any("train_gpt.py is packed without minifying" in note for note in found.notes)
+    assert found.packed.length < len(program) / 2

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from golfbudget.compare import Comparison, Side
     from golfbudget.gates import GateResult
 
-_SIDE = "An artifact or checkpoint, a folder that holds one, or a report that `inspect --format json` saved."
+_SIDE = "An artifact, checkpoint or submission folder, or a report that `inspect --format json` saved."
 
 
 class CompareFormat(StrEnum):
@@ -41,7 +41,12 @@ def compare(
         ),
     ] = None,
     base_code: Annotated[
-        str | None, typer.Option("--base-code", metavar="FILE|SIZE", help="Code that ships with BASE too.")
+        str | None,
+        typer.Option(
+            "--base-code",
+            metavar="FILE|SIZE",
+            help="Code that ships with BASE too; a folder's own, if both sides have some, counts without.",
+        ),
     ] = None,
     new_code: Annotated[
         str | None, typer.Option("--new-code", metavar="FILE|SIZE", help="Code that ships with NEW too.")
@@ -72,6 +77,7 @@ def compare(
     \b
     Examples:
       golfbudget compare old.int8.ptz new.int8.ptz
+      golfbudget compare records/mine records/better
       golfbudget compare base.json final_model.int8.ptz --fail-on 'total>+0'
       golfbudget compare base.json new.ptz --fail-on 'head>+10kB' --fail-on 'trunk>+1%' --fail-on 'total>16MB'
       golfbudget compare base.json new.ptz --format markdown -o comment.md
@@ -98,7 +104,7 @@ def compare(
         _with_code(load_side(path, reading), code, option)
         for path, code, option in ((base, base_code, "--base-code"), (new, new_code, "--new-code"))
     ]
-    comparison = compare_sides(*sides)
+    comparison = compare_sides(*_with_code_beside(sides, (base, new)))
     results = [judge(gate, comparison) for gate in gates]
     _report(comparison, results, output_format, output, every=every)
     if not all(result.passed for result in results):
@@ -115,6 +121,21 @@ def _with_code(side: Side, code: str | None, option: str) -> Side:
     size = code_size(code, option=option)
     path = Path(code)
     return side.with_code(size, file_hash(path)[:DIGITS] if path.is_file() else None)
+
+
+def _with_code_beside(sides: list[Side], paths: Sequence[Path]) -> list[Side]:
+    """Count the code in submission folders, as shipped, where both sides then count theirs."""
+    if all(side.code_bytes is not None for side in sides):
+        return sides
+    from golfbudget.content import DIGITS
+    from golfbudget.rules import load_rules
+    from golfbudget.submission.beside import code_beside
+
+    made = []
+    for side, path in zip(sides, paths, strict=True):
+        code = code_beside(path, load_rules()) if side.code_bytes is None else None
+        made.append(side if code is None else side.with_code(code.length, code.sha256[:DIGITS]))
+    return made if all(side.code_bytes is not None for side in made) else sides
 
 
 def _report(

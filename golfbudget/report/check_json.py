@@ -34,6 +34,7 @@ def _submission(checked: Checked, *, strict: bool) -> dict[str, object]:
             {"path": counted.file.path, "bytes": counted.file.size, "how": counted.how, "by": counted.by}
             for counted in checked.code.counted
         ],
+        "packed_code": {"bytes": checked.packed.length, "tools": dict(checked.packed.tools)},
         "models": [
             {"source": model.source, "seed": model.seed, "bytes": model.size, "claimed": model.claimed}
             for model in checked.models

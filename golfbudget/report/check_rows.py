@@ -40,6 +40,9 @@ def heading(checked: Checked) -> list[tuple[str, str]]:
     if checked.every_run:
         logs = len({source for run in checked.runs for source in run.sources})
         rows.append(("logs", f"{len(checked.runs)} different finished runs in {logs} {'log' if logs == 1 else 'logs'}"))
+    if checked.packed.tools:
+        tools = ", ".join(f"{name} {version}" for name, version in checked.packed.tools)
+        rows.append(("packed by", f"{tools}; the length depends on these"))
     return [*rows, *(("note", note) for note in checked.notes)]
 
 

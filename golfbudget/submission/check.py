@@ -22,8 +22,6 @@ from golfbudget.submission.logs import Run, distinct, read_log
 from golfbudget.submission.matching import Agreement, Matched, Sort, match
 from golfbudget.submission.packed import packed_code_bytes
 
-NO_PACKER = "packed is not counted: this installation has no code packer"
-
 
 def check_submission(
     root: Path,
@@ -53,7 +51,7 @@ def check_submission(
         folder=folder,
         rules=rules,
         code=program,
-        packed=None if packed is None else packed.length,
+        packed=packed.length,
         models=models,
         runs=runs,
     )
@@ -78,7 +76,7 @@ def check_submission(
         tallies=tallies,
         matched=tuple(matched),
         stated=stated,
-        notes=(NO_PACKER,) if packed is None else packed.notes,
+        notes=packed.notes,
     )
     found = [*examine_totals(checked), *examine_files(checked), *examine_claims(checked)]
     return replace(checked, findings=tuple(sorted(found, key=lambda finding: finding.code)))

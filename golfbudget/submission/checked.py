@@ -24,7 +24,7 @@ class Checked:
     rules: Rules
     convention: Convention
     code: Code
-    packed: PackedCode | None
+    packed: PackedCode
     models: tuple[Model, ...]
     runs: tuple[Run, ...]
     every_run: int

@@ -136,7 +136,7 @@ def _of_claims(claims: Sequence[Claim]) -> tuple[Model, ...]:
 
 
 def tally_all(
-    *, folder: Folder, rules: Rules, code: Code, packed: int | None, models: Sequence[Model], runs: Sequence[Run]
+    *, folder: Folder, rules: Rules, code: Code, packed: int, models: Sequence[Model], runs: Sequence[Run]
 ) -> dict[Convention, Tally]:
     """Every convention, in a fixed order."""
     tokenizers = sum(file.size for file in folder.of(Kind.TOKENIZER))
@@ -147,9 +147,9 @@ def tally_all(
     beside = sum(file.size for file in rest if file.kind is not Kind.CODE)
     missing = "no model bytes are known: there is no model file, and neither log nor JSON gives them"
 
-    def made(convention: Convention, length: int | None, more: int, reason: str = missing) -> Tally:
-        rows = [] if length is None else _rows(models, length, more)
-        return Tally(convention=convention, cap=rules.cap, rows=tuple(rows), reason="" if rows else reason)
+    def made(convention: Convention, length: int, more: int) -> Tally:
+        rows = _rows(models, length, more)
+        return Tally(convention=convention, cap=rules.cap, rows=tuple(rows), reason="" if rows else missing)
 
     logged = tuple(_logged(runs, other))
     return {
@@ -160,9 +160,7 @@ def tally_all(
             reason="" if logged else "no log prints the code and model bytes of a finished run",
         ),
         Convention.SHIPPED: made(Convention.SHIPPED, code.length, other),
-        Convention.PACKED: made(
-            Convention.PACKED, packed, other, missing if packed is not None else "this installation has no code packer"
-        ),
+        Convention.PACKED: made(Convention.PACKED, packed, other),
         Convention.FOLDER: made(Convention.FOLDER, whole, beside),
     }
 

@@ -42,8 +42,7 @@ def _who(found: Iterable[Matched]) -> str:
 def _compressed(checked: Checked) -> set[int]:
     """Code lengths that a log calls compressed, or that are what packing gives, and that are not shipped."""
     found = {run.compressed.number for run in checked.runs if run.compressed}
-    if checked.packed is not None:
-        found.add(checked.packed.length)
+    found.add(checked.packed.length)
     return {number for number in found if number < checked.code.length}
 
 

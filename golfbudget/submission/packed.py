@@ -1,54 +1,48 @@
-"""The code packed as small as it gets.  The packer is a module of its own and is imported only when it is asked for."""
+"""The code of a submission packed as small as it gets, by really packing it."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
 
+from golfbudget.code_packing import pack_code
 from golfbudget.errors import GolfbudgetError
 
-_PACKER = "golfbudget.code_packing"
 _PYTHON = ".py"
-
-
-class _Packed(Protocol):
-    @property
-    def length(self) -> int: ...
-
-
-class _Packer(Protocol):
-    def pack_code(self, source: bytes, *, name: str) -> _Packed: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedCode:
-    """Bytes of all code files, each packed by itself and kept as it is where packing gains nothing."""
+    """Bytes of all code files, each packed by itself and kept as it is where packing gains nothing.
+
+    `tools` are the packers and their versions: the length depends on them.
+    """
 
     length: int
+    tools: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def packed_code_bytes(files: Sequence[Path]) -> PackedCode | None:
-    """Pack code for real; None where this build of golfbudget has no packer."""
-    try:
-        packer = cast("_Packer", importlib.import_module(_PACKER))
-    except ModuleNotFoundError as error:
-        if error.name != _PACKER:
-            raise
-        return None
-    length, notes = 0, []
+def packed_code_bytes(files: Sequence[Path]) -> PackedCode:
+    """Pack every file of code; one that cannot be packed counts as it is, and a note says so."""
+    length = 0
+    tools: dict[str, str] = {}
+    notes: list[str] = []
     for path in files:
         source = path.read_bytes()
         found = len(source)
         if path.suffix == _PYTHON:
             try:
-                packed = packer.pack_code(source, name=path.name)
-                found = min(found, packed.length)
-                notes += [str(note) for note in getattr(packed, "notes", ())]
+                packed = pack_code(source, name=path.name)
             except GolfbudgetError as error:
-                notes.append(f"{path.name} is counted as it is: {error}")
+                notes.append(f"{path.name} counts as it is in `packed`: {error}")
+            else:
+                found = min(found, packed.length)
+                tools |= dict(packed.tools)
+                if packed.refusal is not None:
+                    notes.append(f"{path.name} is packed without minifying: {packed.refusal}")
+                if packed.length < len(source):
+                    notes += [f"{path.name}, packed: {note}" for note in packed.notes]
         length += found
-    return PackedCode(length=length, notes=tuple(notes))
+    return PackedCode(length=length, tools=tuple(tools.items()), notes=tuple(notes))
