@@ -42,7 +42,7 @@ def heading(checked: Checked) -> list[tuple[str, str]]:
         rows.append(("logs", f"{len(checked.runs)} different finished runs in {logs} {'log' if logs == 1 else 'logs'}"))
     if checked.packed.tools:
         tools = ", ".join(f"{name} {version}" for name, version in checked.packed.tools)
-        rows.append(("packed by", f"{tools}; the length depends on these"))
+        rows += [("packed by", tools), ("", "the packed length depends on these and their versions")]
     return [*rows, *(("note", note) for note in checked.notes)]
 
 

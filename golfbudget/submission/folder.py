@@ -36,7 +36,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """One file: its path in the folder with forward slashes, its length, and whether the rules never count it."""
+    """One file: its path from the folder with forward slashes, its length, and whether the rules never count it."""
 
     path: str
     size: int
@@ -81,8 +81,7 @@ class Folder:
 
     def _as(self, path: Path, kind: Kind) -> File:
         resolved, root = path.resolve(), self.root.resolve()
-        inside = resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else str(resolved)
-        return File(path=inside, size=path.stat().st_size, kind=kind)
+        return File(path=Path(os.path.relpath(resolved, root)).as_posix(), size=path.stat().st_size, kind=kind)
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
