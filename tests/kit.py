@@ -18,7 +18,7 @@ from golfbudget.codecs import Codec, Method, attribute, decode
 from golfbudget.codecs.base import Exact
 from golfbudget.formats import Format
 from golfbudget.ledger import check_tiling
-from golfbudget.schemes import Context, Encoded, Options, Scheme
+from golfbudget.schemes import Context, Encoded, Options, Scheme, collisions
 
 #: For each codec of method `exact`, what stored bytes and boundaries must give, by a decoder of the tests' own.
 ORACLES: dict[str, Callable[[bytes, Sequence[int]], list[int]]] = {"zstd": walked_costs}
@@ -83,11 +83,18 @@ def check_scheme(scheme: Scheme, matrix: Tensor, options: Options, context: Cont
         assert torch.equal(table.tensor, same.tensor)
         assert table.raw_bytes == len(table.tensor.numpy().tobytes())
     decoded = scheme.decode(encoded)
+    rows, columns = encoded.shape
+    most = scheme.raw_bytes((rows, columns), options)
+    # Rows that repeat may leave tables smaller than the formula says; nothing may make them larger.
+    distinct = len(torch.unique(matrix, dim=0)) == rows
+    assert encoded.raw_bytes == most if distinct and rows > 1 else encoded.raw_bytes <= most
+    bound = scheme.rank_bound((rows, columns), options)
+    assert int(torch.linalg.matrix_rank(decoded.double(), rtol=1e-9)) <= bound <= min(rows, columns)
+    assert 0 <= collisions(scheme, encoded) < rows
     assert decoded.shape == matrix.shape
     assert decoded.dtype is torch.float32
     assert bool(torch.isfinite(decoded).all())
     if scheme.decoder_source:
-        rows, columns = encoded.shape
         tables = {table.name: table.tensor.numpy() for table in encoded.tables}
         namespace: dict[str, object] = {"n": np, "t": tables, "R": rows, "C": columns}
         exec(scheme.decoder_source, namespace)  # noqa: S102  (the decoder a submission carries is run as it stands)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,8 +13,42 @@ from torch import Tensor
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 
-#: Candidate parameters: small integers and words, fit for JSON and for a candidate's name.
-Options = Mapping[str, int | str]
+#: Candidate parameters: numbers and words, fit for JSON and for a candidate's name.
+Options = Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One option of a scheme: `kind` says what it takes; numbers are from `lowest` to `highest`, words in `words`."""
+
+    name: str
+    kind: type[int | float | str]
+    summary: str
+    default: float | int | str | None = None
+    lowest: float | None = None
+    highest: float | None = None
+    words: tuple[str, ...] = ()
+
+    def read(self, options: Options, scheme: str) -> int | float | str:
+        """The option's value, its default where none is given; `UsageError` for another kind or range."""
+        value = options.get(self.name, self.default)
+        if value is None:
+            raise UsageError(f"scheme {scheme} needs the option {self.name!r}: {self.summary}")
+        fits = isinstance(value, (int, float) if self.kind is float else self.kind) and not isinstance(value, bool)
+        if fits and not isinstance(value, str):
+            fits = (self.lowest is None or value >= self.lowest) and (self.highest is None or value <= self.highest)
+        if not fits or (self.words and value not in self.words):
+            raise UsageError(f"scheme {scheme}: option {self.name} is {value!r}, expected {self.expected}")
+        return self.kind(value)
+
+    @property
+    def expected(self) -> str:
+        """What the option takes, in words."""
+        if self.words:
+            return " or ".join(self.words)
+        low = "" if self.lowest is None else f" from {self.lowest:g}"
+        high = "" if self.highest is None else f" up to {self.highest:g}"
+        return f"{ {int: 'a whole number', float: 'a number', str: 'a word'}[self.kind] }{low}{high}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,33 +83,78 @@ class Encoded:
                 return table.tensor
         raise UsageError(f"scheme {self.scheme} has no table {name!r}")
 
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of all tables in the container, before any codec."""
+        return sum(table.raw_bytes for table in self.tables)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What an encoder may use besides the matrix: token counts [rows] where known, and the seed of anything random."""
+    """What an encoder may use besides the matrix, and the seed of anything random.
+
+    `counts` are token counts [rows]; `moment` is the second moment of the matrix's inputs [columns, columns] and
+    `mean` their mean [columns], from calibration text.  Each is None where it is not known.
+    """
 
     seed: int = 0
     counts: Tensor | None = None
+    moment: Tensor | None = None
+    mean: Tensor | None = None
 
 
-class Scheme(Protocol):
-    """A registered scheme.  Encoding is deterministic for a given matrix, options and context."""
+class Scheme(ABC):
+    """A registered scheme.  Encoding is deterministic for a given matrix, options and context.
 
-    @property
-    def name(self) -> str: ...
+    `formula` is the raw size as the field writes it (V rows, d columns, b bits, idx(n) = ceil(log2 n) bits).
+    `decoder_source` is minimal Python that rebuilds the matrix `w` from a dict of tables, empty when the layout's own
+    decoder does; it may use numpy as `n`, the tables as `t` and the shape as `R` and `C`.
+    """
 
-    @property
-    def decoder_source(self) -> str:
-        """Minimal Python that rebuilds the matrix `w` from a dict of tables, empty when the layout's decoder does.
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    formula: ClassVar[str]
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
+    decoder_source: ClassVar[str] = ""
 
-        It may use numpy as `n`, the tables as `t` and the shape as `R` and `C`.
-        """
-
+    @abstractmethod
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
         """Encode a float32 matrix [rows, columns]."""
 
+    @abstractmethod
     def decode(self, encoded: Encoded) -> Tensor:
         """The float32 matrix that the tables stand for."""
+
+    @abstractmethod
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        """What `formula` gives: an upper bound of the tables' raw bytes, reached unless the matrix is degenerate."""
+
+    def bias(self, encoded: Encoded) -> Tensor | None:
+        """What the head adds to its logits, float32 [rows]; None for schemes without."""
+        del encoded
+        return None
+
+    def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
+        """The highest rank a decoded matrix can have."""
+        del options
+        return min(shape)
+
+    def options(self, options: Options) -> dict[str, int | float | str]:
+        """The options complete and checked; `UsageError` names one that is missing, unknown or out of range."""
+        known = [parameter.name for parameter in self.parameters]
+        for name in options:
+            if name not in known:
+                takes = ", ".join(known) or "none"
+                raise UsageError(f"scheme {self.name} has no option {name!r}; it takes {takes}")
+        return {parameter.name: parameter.read(options, self.name) for parameter in self.parameters}
+
+
+def collisions(scheme: Scheme, encoded: Encoded) -> int:
+    """Rows that come out equal, bias included, to an earlier row: tokens whose logits can never differ."""
+    decoded, bias = scheme.decode(encoded), scheme.bias(encoded)
+    if bias is not None:
+        decoded = torch.cat((decoded, bias[:, None]), dim=1)
+    return decoded.shape[0] - int(torch.unique(decoded, dim=0).shape[0])
 
 
 _SCHEMES: dict[str, Scheme] = {}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Table, check_matrix, register
-from golfbudget.schemes.packing import pack_trits, unpack_trits
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.packing import TRITS_PER_BYTE, pack_trits, unpack_trits
 
 #: Starting points of the fit, as shares of the scale that clips nothing.
 _STARTS = 24
@@ -101,15 +101,17 @@ def _tables(values: Tensor, scales: Tensor, bits: int) -> tuple[Table, Table]:
 
 
 @register
-class Scalar:
+class Scalar(Scheme):
     """Signed integers of `bits` bits, symmetric around zero: [-(2**(bits-1) - 1), 2**(bits-1) - 1]."""
 
     name = "scalar"
-    decoder_source = ""
+    summary = "one fp16 scale per row, fitted to least squared error; the control"
+    formula = "V·d + 2V (values one a byte, for the codec to pack)"
+    parameters = (Parameter(name="bits", kind=int, summary="bits of a value", lowest=2, highest=8),)
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
         del context
-        matrix, bits = check_matrix(matrix), int(options["bits"])
+        matrix, bits = check_matrix(matrix), int(self.options(options)["bits"])
         values, scales = fit_rows(matrix, 2 ** (bits - 1) - 1)
         shape = (matrix.shape[0], matrix.shape[1])
         return Encoded(scheme=self.name, shape=shape, tables=_tables(values, scales, bits), native=True)
@@ -117,16 +119,22 @@ class Scalar:
     def decode(self, encoded: Encoded) -> Tensor:
         return row_values(encoded.tensor("values"), encoded.tensor("scales"))
 
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        self.options(options)
+        return shape[0] * shape[1] + 2 * shape[0]
+
 
 @register
-class Ternary:
+class Ternary(Scheme):
     """Values in {-1, 0, 1}, one per byte, left to the entropy coder."""
 
     name = "ternary"
-    decoder_source = ""
+    summary = "values in {-1, 0, 1} with one fp16 scale per row, solved exactly"
+    formula = "V·d + 2V (values one a byte, for the codec to pack)"
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        del options, context
+        del context
+        self.options(options)
         matrix = check_matrix(matrix)
         values, scales = fit_ternary(matrix)
         shape = (matrix.shape[0], matrix.shape[1])
@@ -135,18 +143,25 @@ class Ternary:
     def decode(self, encoded: Encoded) -> Tensor:
         return row_values(encoded.tensor("values"), encoded.tensor("scales"))
 
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        self.options(options)
+        return shape[0] * shape[1] + 2 * shape[0]
+
 
 @register
-class TernaryPacked:
+class TernaryPacked(Scheme):
     """As `ternary`, five values to a byte in base three: smaller raw, but closed to the entropy coder."""
 
     name = "ternary-packed"
+    summary = "as ternary, five values to a byte in base three"
+    formula = "⌈V·d/5⌉ + 2V"
     decoder_source = (
         "w=(t['trits'][:,None]//3**n.arange(5)%3-1.).ravel()[:R*C].reshape(R,C)*t['scales'].astype('f')[:,None]\n"
     )
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        del options, context
+        del context
+        self.options(options)
         matrix = check_matrix(matrix)
         values, scales = fit_ternary(matrix)
         rows, columns = matrix.shape
@@ -158,3 +173,7 @@ class TernaryPacked:
         rows, columns = encoded.shape
         values = unpack_trits(encoded.tensor("trits"), rows * columns).view(rows, columns)
         return row_values(values, encoded.tensor("scales"))
+
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        self.options(options)
+        return -(-shape[0] * shape[1] // TRITS_PER_BYTE) + 2 * shape[0]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Table, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
 from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
 
 _MAX_ITERATIONS = 100
@@ -59,10 +59,13 @@ def nearest(matrix: Tensor, codebook: Tensor) -> Tensor:
 
 
 @register
-class VqLogits:
+class VqLogits(Scheme):
     """K shared rows and a map; `codes` is K before codes that no token uses are dropped."""
 
     name = "vq-logits"
+    summary = "K shared rows and a token-to-code map (arXiv:2505.10202)"
+    formula = "2·K·d + V·idx(K)/8"
+    parameters = (Parameter(name="codes", kind=int, summary="K, the codebook's rows", lowest=1),)
     decoder_source = (
         "k=max(1,(len(t['codebook'])-1).bit_length())\n"
         "b=n.unpackbits(t['map'],count=R*k,bitorder='little').reshape(R,k)\n"
@@ -70,9 +73,7 @@ class VqLogits:
     )
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, codes = check_matrix(matrix), int(options["codes"])
-        if codes < 1:
-            raise UsageError(f"a codebook needs at least one code, found {codes}")
+        matrix, codes = check_matrix(matrix), int(self.options(options)["codes"])
         codebook = fit_codebook(matrix, codes, context).half()
         used, assigned = nearest(matrix, codebook.float()).unique(sorted=True, return_inverse=True)
         codebook = codebook[used].contiguous()
@@ -88,3 +89,10 @@ class VqLogits:
         codebook = encoded.tensor("codebook")
         codes = unpack_bits(encoded.tensor("map"), bits_for(len(codebook)), encoded.shape[0])
         return codebook.float()[codes]
+
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        rows, codes = shape[0], min(shape[0], int(self.options(options)["codes"]))
+        return 2 * codes * shape[1] + -(-rows * bits_for(codes) // 8)
+
+    def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
+        return min(*shape, int(self.options(options)["codes"]))
