@@ -10,6 +10,7 @@ copy of each stays until the values are read out.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, cast
@@ -72,8 +73,11 @@ def read_pickle(data: Buffer, *, where: str, offset: int = 0) -> Pickle:
     """
     machine = _Machine(where, offset)
     try:
-        for opcode, argument, start, stop in _operations(data):
-            machine.step(opcode, argument, start, stop)
+        with warnings.catch_warnings():
+            # pickletools decodes escapes as Python source would and warns of odd ones: no concern of our users
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for opcode, argument, start, stop in _operations(data):
+                machine.step(opcode, argument, start, stop)
     except (IndexError, AttributeError, TypeError) as error:
         raise CorruptError(
             f"{where}: the pickle at byte {offset} is malformed near byte {offset + machine.at}: {error}"
