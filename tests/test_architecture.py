@@ -23,6 +23,7 @@ LAYERS = [
     {"compare", "gates", "baseline"},
     {"schemes", "code_packing"},
     {"recipe", "submission"},
+    {"certificates"},
     {"quality", "example"},
     {"plan"},
     {"report"},

@@ -1,0 +1,50 @@
+"""Certificates: what no training run can change, computed from counts, maps and sizes alone.
+
+Nothing here imports torch, opens a file or looks at a weight.  Losses are nats per token of the text whose counts
+are given; bytes are stored bytes.
+"""
+
+from golfbudget.certificates.base import Basis, Certificate, marks_loser
+from golfbudget.certificates.best_floor import BestPartition, best_partition, best_partitions, biased_bound
+from golfbudget.certificates.ceiling import CEILING_BITS, ceiling, structure_found
+from golfbudget.certificates.floors import (
+    best_biased_floor,
+    best_tie_floor,
+    biased_floor,
+    biased_floor_nats,
+    tie_floor,
+    tie_floor_nats,
+)
+from golfbudget.certificates.prices import (
+    allowance,
+    bits_per_byte,
+    break_even,
+    loses_at_any_size,
+    nats_per_token,
+    price_of,
+)
+
+__all__ = [
+    "CEILING_BITS",
+    "Basis",
+    "BestPartition",
+    "Certificate",
+    "allowance",
+    "best_biased_floor",
+    "best_partition",
+    "best_partitions",
+    "best_tie_floor",
+    "biased_bound",
+    "biased_floor",
+    "biased_floor_nats",
+    "bits_per_byte",
+    "break_even",
+    "ceiling",
+    "loses_at_any_size",
+    "marks_loser",
+    "nats_per_token",
+    "price_of",
+    "structure_found",
+    "tie_floor",
+    "tie_floor_nats",
+]

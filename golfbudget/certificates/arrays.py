@@ -1,0 +1,39 @@
+"""Token counts and token-to-code maps as arrays, checked once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from golfbudget.errors import UsageError
+
+Counts = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+def token_counts(counts: ArrayLike) -> Counts:
+    """Counts as float64 [vocabulary]; weights that are no whole numbers are allowed.
+
+    `UsageError` unless there is one number per token, none negative, all finite and their sum positive.
+    """
+    found = np.asarray(counts)
+    if found.ndim != 1 or found.dtype.kind not in "iuf":
+        raise UsageError(f"token counts must be numbers [vocabulary], found {found.dtype} {list(found.shape)}")
+    numbers: Counts = found.astype(np.float64)
+    if not np.isfinite(numbers).all() or (numbers < 0).any() or numbers.sum() <= 0:
+        raise UsageError("token counts must be finite, none negative, and not all zero")
+    return numbers
+
+
+def code_ids(codes: ArrayLike, vocabulary: int) -> Codes:
+    """A token-to-code map as int64 [vocabulary]; any whole numbers may serve as ids.
+
+    `UsageError` when it is not one id for each token.
+    """
+    found = np.asarray(codes)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) != vocabulary:
+        raise UsageError(
+            f"a token-to-code map must be integers [{vocabulary}], one for each counted token, "
+            f"found {found.dtype} {list(found.shape)}"
+        )
+    return found.astype(np.int64)

@@ -1,0 +1,112 @@
+"""Tie floors as certificates: of a given token-to-code map, and the lowest that any map could have.
+
+Tokens that share a code get equal logits, so a code of n tokens gives none of them more than 1/n of its probability:
+the loss of every token on it is at least ln n, for any trunk and any training.  With a bias per token the split of a
+code among its tokens is free but the same everywhere, and the least loss of a fixed split is H(W|C).  (The bias must
+be added after any soft cap on the logits; under a cap the split could follow the state.)  Both hold on the very text
+whose counts are given, so count the tokens that are predicted.  The proofs hold for any map in which each token has
+one code; rows kept explicit are codes of their own; a residual that tells tokens apart has no such floor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from golfbudget.certificates.arrays import code_ids, token_counts
+from golfbudget.certificates.base import NATS_PER_TOKEN, Basis, Certificate
+from golfbudget.certificates.best_floor import best_partition, biased_bound
+
+_PROOF = "proved in golfbudget.certificates.floors; VQ-Logits: arXiv:2505.10202"
+_BEST_PROOF = "exact, proved in golfbudget.certificates.best_floor"
+_BOUND_PROOF = "majorisation, proved in golfbudget.certificates.best_floor"
+
+
+def tie_floor_nats(counts: ArrayLike, codes: ArrayLike) -> float:
+    """E[ln n_code(w)], nats per token: counts [vocabulary], one code id for each token.
+
+    >>> round(tie_floor_nats([3, 1, 1, 1], [0, 1, 1, 2]), 4)  # two of six tokens share a code with one other
+    0.231
+    """
+    numbers = token_counts(counts)
+    _, inverse, sizes = np.unique(code_ids(codes, len(numbers)), return_inverse=True, return_counts=True)
+    return float(numbers @ np.log(sizes)[inverse]) / float(numbers.sum())
+
+
+def biased_floor_nats(counts: ArrayLike, codes: ArrayLike) -> float:
+    """H(W|C), nats per token: what a bias per token cannot repair.
+
+    >>> round(biased_floor_nats([3, 1, 1, 1], [0, 1, 1, 2]), 4)  # the two are as frequent as each other
+    0.231
+    >>> round(biased_floor_nats([3, 1, 1, 1], [0, 0, 1, 2]), 4)  # 3 to 1, less uncertain than even
+    0.3749
+    """
+    numbers = token_counts(counts)
+    _, inverse = np.unique(code_ids(codes, len(numbers)), return_inverse=True)
+    masses = np.bincount(inverse, weights=numbers)
+    seen = numbers > 0
+    # A sum of small terms, each at least zero, where a difference of entropies would cancel.
+    shares = np.log(masses[inverse][seen] / numbers[seen])
+    return max(float(numbers[seen] @ shares), 0.0) / float(numbers.sum())
+
+
+def tie_floor(counts: ArrayLike, codes: ArrayLike, *, of: str) -> Certificate:
+    """The plain floor of one map; `of` names the candidate."""
+    distinct = len(np.unique(np.asarray(codes)))
+    return Certificate(
+        name=f"tie-floor:{of}",
+        statement=(
+            f"the {distinct:,} codes of {of} give the tokens on one code equal logits, so no trunk and no training "
+            "takes its loss on this text below"
+        ),
+        value=tie_floor_nats(counts, codes),
+        unit=NATS_PER_TOKEN,
+        source=_PROOF,
+        evidence=Basis.CERTIFIED,
+    )
+
+
+def biased_floor(counts: ArrayLike, codes: ArrayLike, *, of: str) -> Certificate:
+    """The floor of one map when a bias per token splits each code; `of` names the candidate."""
+    distinct = len(np.unique(np.asarray(codes)))
+    return Certificate(
+        name=f"tie-floor-bias:{of}",
+        statement=(
+            f"the {distinct:,} codes of {of} with a bias per token split each code the same way in every context, so "
+            "no trunk and no training takes its loss on this text below H(W|C) ="
+        ),
+        value=biased_floor_nats(counts, codes),
+        unit=NATS_PER_TOKEN,
+        source=_PROOF,
+        evidence=Basis.CERTIFIED,
+    )
+
+
+def best_tie_floor(counts: ArrayLike, codes: int) -> Certificate:
+    """The lowest plain floor of any map onto `codes` codes, whatever the map."""
+    return Certificate(
+        name=f"best-tie-floor:{codes}",
+        statement=(
+            f"no map of this vocabulary onto {codes:,} codes without bias, however it is found, has a loss on this "
+            "text below"
+        ),
+        value=best_partition(counts, codes).floor,
+        unit=NATS_PER_TOKEN,
+        source=_BEST_PROOF,
+        evidence=Basis.CERTIFIED,
+    )
+
+
+def best_biased_floor(counts: ArrayLike, codes: int) -> Certificate:
+    """A bound on the lowest floor with bias of any map onto `codes` codes; no map need attain it."""
+    return Certificate(
+        name=f"best-tie-floor-bias:{codes}",
+        statement=(
+            f"no map of this vocabulary onto {codes:,} codes with a bias per token, however it is found, has a loss "
+            "on this text below (a bound, which no map need attain)"
+        ),
+        value=biased_bound(counts, codes),
+        unit=NATS_PER_TOKEN,
+        source=_BOUND_PROOF,
+        evidence=Basis.CERTIFIED,
+    )

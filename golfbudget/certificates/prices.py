@@ -1,0 +1,89 @@
+"""Losses against bytes: conversions, the break-even of a candidate, and what no size could pay for.
+
+A price is in micro bits per byte (µbpb) for each kilobyte of 1,000 bytes.  "Bits per byte" counts bytes of text,
+"saved bytes" bytes of the artifact; the two never meet outside a price.
+"""
+
+from __future__ import annotations
+
+import math
+
+from golfbudget.certificates.base import Basis, Certificate
+from golfbudget.errors import UsageError
+
+_MICRO = 1e-6
+_KILOBYTE = 1000
+
+
+def _positive(value: float, what: str) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"{what} must be a positive number, found {value}")
+    return value
+
+
+def _price(value: float) -> float:
+    if not (math.isfinite(value) and value >= 0):
+        raise UsageError(f"a price is a number of µbpb per kilobyte, zero or more, found {value}")
+    return value
+
+
+def bits_per_byte(nats: float, bytes_per_token: float) -> float:
+    """Nats per token as bits per byte of text.
+
+    >>> round(bits_per_byte(0.005, 3.72), 5)  # the contest's bar for a record
+    0.00194
+    """
+    return nats / math.log(2) / _positive(bytes_per_token, "bytes per token")
+
+
+def nats_per_token(bits: float, bytes_per_token: float) -> float:
+    """Bits per byte of text as nats per token."""
+    return bits * math.log(2) * _positive(bytes_per_token, "bytes per token")
+
+
+def allowance(saved_bytes: int, price: float) -> float:
+    """The bits per byte that saved bytes are worth at a price; negative where bytes are added.
+
+    >>> f"{allowance(250_000, 4.0):.6f}"
+    '0.001000'
+    """
+    return saved_bytes / _KILOBYTE * _price(price) * _MICRO
+
+
+def price_of(loss: float, saved_bytes: int) -> float | None:
+    """What a candidate asks, in µbpb per kilobyte saved; None where it saves nothing.
+
+    >>> price_of(0.002, 500_000)
+    4.0
+    """
+    return None if saved_bytes <= 0 else loss * 1e6 / (saved_bytes / _KILOBYTE)
+
+
+def break_even(saved_bytes: int, price: float, *, of: str, source: str) -> Certificate:
+    """The loss under which `of` beats giving up the same bytes at `price` (the trunk's, from `source`)."""
+    if saved_bytes > 0:
+        statement = (
+            f"{of} saves {saved_bytes:,} bytes; it beats a rival that gives up bytes at {price:g} µbpb per kilobyte "
+            "only if it costs less than"
+        )
+    else:
+        statement = (
+            f"{of} adds {-saved_bytes:,} bytes; against a rival at {price:g} µbpb per kilobyte it must lower the loss, "
+            "to a change under"
+        )
+    return Certificate(
+        name=f"break-even:{of}",
+        statement=statement,
+        value=allowance(saved_bytes, price),
+        unit="bits/byte",
+        source=source,
+        evidence=Basis.CERTIFIED,
+    )
+
+
+def loses_at_any_size(loss: float, price: float, coded_head_bytes: int) -> bool:
+    """Whether a loss in bits per byte is over what the whole coded head is worth at a price.
+
+    Then a head scheme with that loss could not win if its tables took no bytes at all.
+    """
+    return loss > allowance(coded_head_bytes, price)
