@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import ModelError
-from golfbudget.quality.baseline_model import HEAD, LOGIT_CAP, BaselineModel
+from golfbudget.quality.baseline_model import HEAD, LOGIT_CAP, BaselineModel, logits
+from golfbudget.quality.bootstrap import ratio_interval
+from golfbudget.quality.kl import divergence
 from golfbudget.quality.text import Text
 
 METRIC = "bits-per-byte"
-RESAMPLES = 2000
-CONFIDENCE = 0.95
 #: Fixed, because the order of a parallel sum shows in the last digits.
 THREADS = 2
 _WINDOWS_AT_ONCE = 8
@@ -62,27 +62,53 @@ class Evaluator:
 
     def losses(self, state: Mapping[str, Tensor], *, keep: bool = False) -> Losses:
         """Nats lost in each window, float64 [n].  `keep` its hidden states for later."""
+        losses: Losses = torch.from_numpy(self.token_losses(state, keep=keep)).sum(1).numpy()
+        return losses
+
+    def token_losses(self, state: Mapping[str, Tensor], *, keep: bool = False) -> Losses:
+        """Nats lost on each predicted token, float64 [n, length]."""
+        with torch.inference_mode(), _threads(THREADS):
+            nats: Losses = self._nats(state, keep=keep).double().numpy()
+        if not np.isfinite(nats).all():
+            raise ModelError("the model's loss is not finite on the evaluation text")
+        return nats
+
+    def divergences(self, base: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> Losses:
+        """KL(base || new) in nats at each predicted token, float64 [n, length]; keeps the hidden states of `base`."""
+        with torch.inference_mode(), _threads(THREADS):
+            pairs = zip(self.logit_chunks(base, keep=True), self.logit_chunks(new), strict=True)
+            found: Losses = torch.cat([divergence(before, after) for before, after in pairs]).numpy()
+        return found
+
+    def logit_chunks(self, state: Mapping[str, Tensor], *, keep: bool = False) -> Iterator[Tensor]:
+        """Logits of all windows in order, float32 [some windows, length, vocabulary] at a time."""
+        model = self._model(state)
+        for hidden in self._hidden_states(model, state, keep=keep).split(_WINDOWS_AT_ONCE):
+            yield logits(hidden, model.head)
+
+    def _model(self, state: Mapping[str, Tensor]) -> BaselineModel:
         model = BaselineModel.from_state(state)
         vocabulary = model.shape.vocab
         if int(self.text.windows.max()) >= vocabulary:
             raise ModelError(
                 f"the text holds token {int(self.text.windows.max())}, the model's vocabulary has {vocabulary}"
             )
-        with torch.inference_mode(), _threads(THREADS):
-            hidden = self._hidden_states(model, state, keep=keep)
-            parts = [
-                _nats(h, model.head, w[:, 1:])
-                for h, w in zip(hidden.split(_WINDOWS_AT_ONCE), self.text.windows.split(_WINDOWS_AT_ONCE), strict=True)
-            ]
-        nats: Losses = torch.cat(parts).double().sum(1).numpy()
-        if not np.isfinite(nats).all():
-            raise ModelError("the model's loss is not finite on the evaluation text")
-        return nats
+        return model
+
+    def _nats(self, state: Mapping[str, Tensor], *, keep: bool) -> Tensor:
+        """Cross-entropy of each predicted token, [n, length]."""
+        model = self._model(state)
+        hidden = self._hidden_states(model, state, keep=keep)
+        parts = [
+            _nats(h, model.head, w[:, 1:])
+            for h, w in zip(hidden.split(_WINDOWS_AT_ONCE), self.text.windows.split(_WINDOWS_AT_ONCE), strict=True)
+        ]
+        return torch.cat(parts)
 
     def _hidden_states(self, model: BaselineModel, state: Mapping[str, Tensor], *, keep: bool) -> Tensor:
         before = {name: tensor for name, tensor in state.items() if name != HEAD}
         for known in (self._kept, self._last):
-            if known is not None and _same(before, known.before):
+            if known is not None and same_tensors(before, known.before):
                 return known.states
         parts = [model.hidden_states(w[:, :-1]) for w in self.text.windows.split(_WINDOWS_AT_ONCE)]
         self._last = _Hidden(before=before, states=torch.cat(parts))
@@ -97,12 +123,10 @@ class Evaluator:
     def compare(self, base: Losses, new: Losses, seed: int) -> Interval:
         """The change from `base` to `new`, with a percentile interval over resampled windows."""
         difference = (new - base) / math.log(2)
-        weights = self.text.bytes_per_window.numpy()
-        chosen = np.random.default_rng(seed).integers(0, len(difference), size=(RESAMPLES, len(difference)))
-        samples = difference[chosen].sum(1) / weights[chosen].sum(1)
-        low, high = np.quantile(samples, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        weights = self.text.bytes_per_window.double().numpy()
+        low, high = ratio_interval(difference, weights, seed=seed)
         delta = float(difference.sum()) / self.text.bytes
-        return Interval(delta=round(delta, 6), low=round(float(low), 6), high=round(float(high), 6))
+        return Interval(delta=round(delta, 6), low=round(low, 6), high=round(high, 6))
 
 
 def _nats(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
@@ -116,7 +140,8 @@ def _nats(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
     return scores.exp_().sum(2).log_() - picked
 
 
-def _same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+def same_tensors(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    """Whether two states hold equal tensors under the same names."""
     return a.keys() == b.keys() and all(a[name] is b[name] or torch.equal(a[name], b[name]) for name in a)
 
 
