@@ -37,6 +37,7 @@ from golfbudget.certificates import (
     structure_found,
     tie_floor,
     tie_floor_nats,
+    tied_rows,
 )
 from golfbudget.errors import UsageError
 
@@ -240,6 +241,17 @@ def test_counts_and_maps_that_do_not_fit_are_refused(counts: list[float], codes:
     for floor in (tie_floor_nats, biased_floor_nats):
         with pytest.raises(UsageError, match=message):
             floor(counts, codes)
+
+
+def test_equal_rows_of_a_decoded_matrix_are_one_code() -> None:
+    rows = np.array([[0.0, 1.0], [2.0, 2.0], [-0.0, 1.0], [2.0, 2.0], [1.0, 0.0]], dtype=np.float32)
+    codes = tied_rows(rows).tolist()
+    assert codes[0] == codes[2]
+    assert codes[1] == codes[3]
+    assert len(set(codes)) == 3
+    assert len(set(tied_rows(np.zeros((3, 0))))) == 1
+    with pytest.raises(UsageError, match=r"expected a matrix .*found float32 \[2\]"):
+        tied_rows(rows[0])
 
 
 def test_no_codes_are_refused() -> None:

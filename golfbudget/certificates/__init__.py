@@ -4,6 +4,7 @@ Nothing here imports torch, opens a file or looks at a weight.  Losses are nats 
 are given; bytes are stored bytes.
 """
 
+from golfbudget.certificates.arrays import tied_rows
 from golfbudget.certificates.base import Basis, Certificate, marks_loser
 from golfbudget.certificates.best_floor import BestPartition, best_partition, best_partitions, biased_bound
 from golfbudget.certificates.ceiling import CEILING_BITS, ceiling, structure_found
@@ -16,6 +17,8 @@ from golfbudget.certificates.floors import (
     tie_floor_nats,
 )
 from golfbudget.certificates.prices import (
+    DEFAULT_PRICE,
+    DEFAULT_PRICE_SOURCE,
     allowance,
     bits_per_byte,
     break_even,
@@ -26,6 +29,8 @@ from golfbudget.certificates.prices import (
 
 __all__ = [
     "CEILING_BITS",
+    "DEFAULT_PRICE",
+    "DEFAULT_PRICE_SOURCE",
     "Basis",
     "BestPartition",
     "Certificate",
@@ -47,4 +52,5 @@ __all__ = [
     "structure_found",
     "tie_floor",
     "tie_floor_nats",
+    "tied_rows",
 ]

@@ -37,3 +37,21 @@ def code_ids(codes: ArrayLike, vocabulary: int) -> Codes:
             f"found {found.dtype} {list(found.shape)}"
         )
     return found.astype(np.int64)
+
+
+def tied_rows(matrix: ArrayLike) -> Codes:
+    """The token-to-code map of an output matrix [vocabulary, width] as it is decoded: equal rows are one code.
+
+    What ties is what is written, not what was meant: two codes with equal rows tie, rows kept explicit do not.
+    `UsageError` unless it is a matrix of numbers.
+    """
+    found = np.asarray(matrix)
+    if found.ndim != 2 or found.dtype.kind not in "iuf":
+        raise UsageError(f"expected a matrix [vocabulary, width], found {found.dtype} {list(found.shape)}")
+    # Zero has two signs; adding zero leaves one.
+    rows = np.ascontiguousarray(found + found.dtype.type(0))
+    if not rows.shape[1]:
+        return np.zeros(len(rows), dtype=np.int64)
+    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+    _, codes = np.unique(keys, return_inverse=True)
+    return codes.astype(np.int64)

@@ -11,6 +11,13 @@ import math
 from golfbudget.certificates.base import Basis, Certificate
 from golfbudget.errors import UsageError
 
+#: The price at which hand tuning of public submissions near the cap has left head and trunk about equal.
+DEFAULT_PRICE = 4.0
+DEFAULT_PRICE_SOURCE = (
+    "public Parameter Golf submissions near the cap: giving up bytes costs 1.8 to 6.5 µbpb per kilobyte in the trunk "
+    "and 5.4 to 7.4 in the head; buying them gains 0.75 to 5.5 and 2.5 to 4"
+)
+
 _MICRO = 1e-6
 _KILOBYTE = 1000
 
