@@ -7,6 +7,7 @@ import random
 from itertools import product
 
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -130,6 +131,24 @@ def test_many_groups_are_solved_at_once() -> None:
 def test_what_cannot_be_allocated_is_refused(groups: list[Group], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         allocate(groups, 10)
+
+
+def test_a_solver_that_oversteps_the_cap_by_its_tolerance_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The solver's answers are let past the cap by five bytes, as its tolerance allows on large numbers."""
+    real, calls = scipy.optimize.milp, []
+
+    def tolerant(*given: object, constraints: list[scipy.optimize.LinearConstraint], **options: object) -> object:
+        room = constraints[1]
+        calls.append(len(constraints))
+        relaxed = scipy.optimize.LinearConstraint(room.A, room.lb, room.ub + 5)
+        return real(*given, constraints=[constraints[0], relaxed, *constraints[2:]], **options)
+
+    monkeypatch.setattr(scipy.optimize, "milp", tolerant)
+    choices: Choices = [[(0, 9.0), (50, 4.0), (53, 1.0), (54, 0.0)], [(0, 9.0), (50, 3.0), (52, 0.5)]]
+    check(choices, 103)
+    assert max(calls) > 4
+    check(choices, 102)
+    check(choices, 200)
 
 
 def test_no_groups_take_no_bytes() -> None:

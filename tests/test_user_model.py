@@ -307,6 +307,7 @@ def test_what_is_no_file_and_object_is_refused(spec: str) -> None:
     [
         ("class Broken(:\n", r"SyntaxError: .* \(line 1\)"),
         ("import os\nraise KeyError('x')\n", r"KeyError: 'x' \(mine\.py, line 2\)"),
+        ("import sys\n\nsys.exit(0)\n", r"SystemExit: 0 \(mine\.py, line 3\)"),
         ("import no_such_module_at_all\n", "set PYTHONPATH for modules beside it"),
     ],
 )

@@ -135,7 +135,7 @@ def _import(path: Path, spec: str) -> types.ModuleType:
     sys.modules[module.__name__] = module
     try:
         exec(compile(source, module.__file__, "exec"), module.__dict__)  # noqa: S102  (the user named this file to be run)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         hint = ""
         if isinstance(error, ModuleNotFoundError):
@@ -213,7 +213,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return a is b or (a.shape == b.shape and torch.equal(a, b))
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """An exception in one line, with the place in the user's file where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename != __file__]
