@@ -72,8 +72,8 @@ def biased_floor(counts: ArrayLike, codes: ArrayLike, *, of: str) -> Certificate
     return Certificate(
         name=f"tie-floor-bias:{of}",
         statement=(
-            f"the {distinct:,} codes of {of} with a bias per token split each code the same way in every context, so "
-            "no trunk and no training takes its loss on this text below H(W|C) ="
+            f"the {distinct:,} codes of {of} with a bias per token (added after any soft cap) split each code the same "
+            "way in every context, so no trunk and no training takes its loss on this text below"
         ),
         value=biased_floor_nats(counts, codes),
         unit=NATS_PER_TOKEN,
@@ -102,8 +102,8 @@ def best_biased_floor(counts: ArrayLike, codes: int) -> Certificate:
     return Certificate(
         name=f"best-tie-floor-bias:{codes}",
         statement=(
-            f"no map of this vocabulary onto {codes:,} codes with a bias per token, however it is found, has a loss "
-            "on this text below (a bound, which no map need attain)"
+            f"no map of this vocabulary onto {codes:,} codes with a bias per token (added after any soft cap), however "
+            "it is found, has a loss on this text below this bound, which no map need attain:"
         ),
         value=biased_bound(counts, codes),
         unit=NATS_PER_TOKEN,
