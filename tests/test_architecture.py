@@ -14,6 +14,7 @@ PACKAGE = Path(golfbudget.__file__).parent
 LAYERS = [
     {"errors"},
     {"ledger", "hashing", "configs", "plugins"},
+    {"models"},
     {"codecs"},
     {"filters"},
     {"formats"},
@@ -23,7 +24,7 @@ LAYERS = [
     {"compare", "gates", "baseline"},
     {"schemes", "code_packing"},
     {"recipe", "submission"},
-    {"quality", "example"},
+    {"quality", "example", "estimate"},
     {"plan"},
     {"report"},
     {"cli"},

@@ -21,7 +21,7 @@ from golfbudget.plan.saved import pack
 from golfbudget.plan.setup import Choices, prepare
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.text import load_text
-from golfbudget.recipe.int8_layout import decode_bytes
+from golfbudget.recipe.artifacts import decode_bytes
 
 CANDIDATES = [
     *(f"{side}-int{bits}" for side in ("head", "trunk") for bits in (8, 7, 6, 5, 4, 3)),

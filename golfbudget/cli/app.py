@@ -18,6 +18,7 @@ from golfbudget import __version__
 from golfbudget.cli.check import check
 from golfbudget.cli.compare import compare
 from golfbudget.cli.demo import demo
+from golfbudget.cli.estimate import estimate
 from golfbudget.cli.inspect import inspect
 from golfbudget.cli.pack import pack, unpack
 from golfbudget.cli.pack_code import pack_code
@@ -36,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (inspect, check, compare, plan, pack, unpack, pack_code, demo):
+for _command in (inspect, check, compare, estimate, plan, pack, unpack, pack_code, demo):
     app.command()(_command)
 
 

@@ -16,6 +16,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class TextFormat(StrEnum):
+    """Output formats of commands with no view to choose."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
 class ReportFormat(StrEnum):
     """Output formats of `inspect`."""
 
@@ -36,6 +44,7 @@ class By(StrEnum):
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
+TextFormatOption = Annotated[TextFormat, typer.Option("--format", help="How to print the result.")]
 ReportFormatOption = Annotated[
     ReportFormat,
     typer.Option("--format", help="How to print the result; json holds all views, the others the one of --by."),

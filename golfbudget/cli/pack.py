@@ -33,9 +33,7 @@ def pack(
 
 
 def unpack(
-    path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An artifact of the baseline's layout, packed or public.")
-    ],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="An artifact of any layout that recipes write.")],
     output: _Output,
     quiet: QuietOption = False,
 ) -> None:
@@ -49,12 +47,9 @@ def unpack(
 
     from golfbudget.artifact import open_artifact
     from golfbudget.cli.output import note, write
-    from golfbudget.errors import UsageError
-    from golfbudget.recipe.int8_layout import FORMAT, decode, is_layout, read_export
+    from golfbudget.recipe.artifacts import read_export
+    from golfbudget.recipe.export import decode
 
-    artifact = open_artifact(path)
-    if not is_layout(artifact):
-        raise UsageError(f"{path}: not of layout {FORMAT}, the one that unpack knows (found {artifact.format})")
-    state = decode(read_export(artifact))
+    state = decode(read_export(open_artifact(path)))
     write(output, save({name: tensor.contiguous() for name, tensor in state.items()}))
     note(f"wrote {output}: {len(state)} tensors", quiet=quiet)

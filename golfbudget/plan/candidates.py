@@ -13,8 +13,9 @@ from torch import Tensor
 from golfbudget import codecs, schemes
 from golfbudget.plan.results import Candidate, Side, TableSize
 from golfbudget.plan.source import Source, replace_codec
+from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import Recipe
-from golfbudget.recipe.int8_layout import Export, artifact_bytes
+from golfbudget.recipe.export import Export
 from golfbudget.schemes import Context, Encoded
 
 #: Bit widths of the scalar control and of the trunk's scalar candidates.

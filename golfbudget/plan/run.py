@@ -33,7 +33,9 @@ from golfbudget.plan.source import Source
 from golfbudget.plan.verdict import costless, decide, mark_pareto
 from golfbudget.quality.evaluate import METRIC, Evaluator, Interval, Losses
 from golfbudget.quality.text import Text
-from golfbudget.recipe.int8_layout import artifact_bytes, decode_bytes
+from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes
+from golfbudget.recipe.assignment import rule_for
+from golfbudget.recipe.config import Integer
 from golfbudget.roles import Roles, assign
 from golfbudget.schemes import Context
 
@@ -220,9 +222,14 @@ class _Runner:
 
     def _floor_note(self) -> list[str]:
         """How many rows the recipe's scale floor coarsens: lower nominal bits may cost nothing there."""
-        floor = torch.tensor(1.0 / self.source.recipe.quantize.scale_floor_denominator).half()
-        scales = [s for s in self.source.export.scales.values() if s.ndim == 1]
-        at_floor, rows = sum(int((s <= floor).sum()) for s in scales), sum(len(s) for s in scales)
+        at_floor = rows = 0
+        for name, scales in self.source.export.scales.items():
+            if scales.ndim != 1:
+                continue
+            rule = rule_for(self.source.recipe, name, self.source.export.quantized[name].shape)
+            rows += len(scales)
+            if isinstance(rule, Integer) and rule.floor:
+                at_floor += int((scales <= torch.tensor(rule.floor).to(scales.dtype)).sum())
         if not at_floor:
             return []
         note = (
