@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -295,7 +296,8 @@ def test_k_means_finds_well_separated_centres_and_is_the_mean_of_its_rows() -> N
 def test_product_codes_decode_as_faiss_decodes_them() -> None:
     of = matrix()
     encoded = encode("product", {"groups": 6, "codes": 16}, of)
-    quantiser = faiss.ProductQuantizer(COLUMNS, 6, 4)
+    # faiss's types are those of the C++ functions, which its Python methods replace.
+    quantiser: Any = faiss.ProductQuantizer(COLUMNS, 6, 4)
     book = encoded.tensor("codebook").float().numpy().reshape(16, 6, 4).transpose(1, 0, 2)
     faiss.copy_array_to_vector(np.ascontiguousarray(book).ravel(), quantiser.centroids)
     codes = np.stack([read_map(packed, ROWS, 16).numpy() for packed in encoded.tensor("map")], axis=1)
@@ -308,7 +310,7 @@ def test_product_codes_decode_as_faiss_decodes_them() -> None:
 def test_residual_codes_decode_as_faiss_decodes_them() -> None:
     of = matrix()
     encoded = encode("residual", {"stages": 2, "codes": 16}, of)
-    quantiser = faiss.ResidualQuantizer(COLUMNS, 2, 4)
+    quantiser: Any = faiss.ResidualQuantizer(COLUMNS, 2, 4)
     quantiser.is_trained = True
     faiss.copy_array_to_vector(encoded.tensor("codebook").float().numpy().ravel(), quantiser.codebooks)
     codes = [read_map(packed, ROWS, 16).numpy() for packed in encoded.tensor("map")]

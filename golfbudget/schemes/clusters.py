@@ -11,9 +11,9 @@ from torch import Tensor
 
 from golfbudget.schemes.vq_logits import nearest
 
-_ITERATIONS = 25
-#: k-means++ restarts for small problems, and for those where one restart multiplies this many numbers.
-_RESTARTS, _FEW_RESTARTS, _LARGE = 4, 1, 200_000_000
+_ITERATIONS, _LEAST_GAIN = 25, 1e-3
+#: k-means++ restarts for small problems, and for those where an iteration takes this many distances or products.
+_RESTARTS, _FEW_RESTARTS, _MANY_DISTANCES, _MANY_PRODUCTS = 4, 1, 500_000, 200_000_000
 
 
 @contextmanager
@@ -42,11 +42,12 @@ def fit_centres(matrix: Tensor, codes: int, seed: int) -> Tensor:
         return torch.cat((distinct, torch.zeros(codes - len(distinct), columns)))
     # faiss squares in float32: numbers around one neither overflow nor vanish.
     largest = float(matrix.abs().max())
-    large = rows * columns * codes > _LARGE
+    large = rows * codes > _MANY_DISTANCES or rows * columns * codes > _MANY_PRODUCTS
     clustering = faiss.Kmeans(
         columns,
         codes,
         niter=_ITERATIONS,
+        early_stop_threshold=_LEAST_GAIN,
         nredo=_FEW_RESTARTS if large else _RESTARTS,
         seed=seed,
         min_points_per_centroid=1,

@@ -17,6 +17,7 @@ from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
 from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
+from golfbudget.schemes.values import to_half
 
 _MAX_ITERATIONS = 100
 #: k-means++ restarts for small problems, and for those where one restart multiplies this many numbers.
@@ -80,7 +81,7 @@ class VqLogits(Scheme):
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
         matrix, codes = check_matrix(matrix), int(self.options(options)["codes"])
-        codebook = fit_codebook(matrix, codes, context).half()
+        codebook = to_half(fit_codebook(matrix, codes, context))
         codebook, assigned = to_used(codebook, nearest(matrix, codebook.float()))
         rows, width = matrix.shape
         bits = bits_for(len(codebook))
