@@ -441,3 +441,35 @@ def test_a_product_code_smaller_raw_is_larger_in_the_file(corpus: Path) -> None:
     # The codes themselves do not compress: all that the codec saves is in the codebook.
     packed = encoded.tensor("map").numpy().tobytes()
     assert len(zlib.compress(packed, 9)) > 0.97 * len(packed)
+
+
+# Numbers that fp16 cannot hold
+
+
+HEADS: dict[str, Options] = {
+    "class-steps": {"bits": 8, "columns": "stepped"},
+    "tiers": {"tiers": "16x3,4"},
+    "lqer": {"bits": 3, "rank": 2},
+    "factorised": {"rank": 3, "bits": 16},
+    "bands": {"bands": "4x5,2"},
+    "vq-logits": {"codes": 5},
+    "vq-logits-int": {"codes": 5},
+    "vq-logits-bias": {"codes": 5},
+    "vq-logits-explicit": {"codes": 5, "explicit": 3},
+    "vq-logits-residual": {"codes": 5, "rank": 2},
+    "product": {"groups": 3, "codes": 4},
+    "residual": {"stages": 2, "codes": 4},
+    "grouped": {"groups": 4},
+    "hashed": {"entries": 20},
+    "binary-codes": {},
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("size", [1e-40, 1e-30, 1e30, 1e38])
+def test_numbers_beyond_fp16_are_clamped_to_it_and_stay_numbers(name: str, size: float) -> None:
+    of = matrix(20, 8).clamp(-3, 3) * size
+    decoded = schemes.get(name).decode(encode(name, HEADS[name], of))
+    assert bool(torch.isfinite(decoded).all())
+    if size < 1:
+        assert float(decoded.abs().max()) < 1e-4
