@@ -2,7 +2,8 @@
 
 A matrix of 16 bits is one fp16 table.  Below, it is signed integers with one fp16 scale per row, fitted to least
 squared error; those of fewer than 8 bits are bit planes (`packed`) or one a byte for the codec (`bytes`).  A plane
-is its own row of the table, so that the number of bits can be read from the table.  Here are also the pieces of
+is its own row of the table, so that the number of bits can be read from the table.  Which way gives the smaller file
+depends on the matrix and the codec.  Here are also the pieces of
 decoder source that read them back.
 """
 
