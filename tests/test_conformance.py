@@ -324,10 +324,27 @@ SCHEMES: dict[str, list[Options]] = {
         {"entries": 30, "pieces": 99, "bits": 4},
     ],
     "binary-codes": [{}, {"bits": 8}, {"bits": 3}],
+    "clipped": [{"bits": 8, "clip": 20}, {"bits": 6}, {"bits": 2, "clip": 1.5}],
+    "gptq": [{"bits": 8, "clip": 20}, {"bits": 6}, {"bits": 2, "clip": 1.5}],
+    "grouped-scalar": [
+        {"bits": 4},
+        {"bits": 3, "group": 5},
+        {"bits": 6, "group": 1},
+        {"bits": 8, "group": 0},
+        {"bits": 2, "group": 4, "store": "bytes"},
+    ],
+    "binary": [{}, {"group": 5}, {"group": 1}],
+    "ternary-groups": [{}, {"group": 5}, {"group": 0, "store": "bytes"}],
+    "ternary-bitmask": [{}, {"group": 5}, {"group": 0}],
+    "low-rank": [{"rank": 3}, {"rank": 99, "bits": 16}, {"rank": 2, "bits": 4, "store": "bytes"}],
+    "pruned": [{"share": 0.5}, {"share": 0.0, "bits": 2}, {"share": 1.0, "bits": 8}],
+    "weight-vq": [{"width": 2, "codes": 16}, {"width": 5, "codes": 7}, {"width": 1, "codes": 999}],
 }
 
 #: Schemes that need, or do more with, token counts.
 COUNTED = {"vq-logits-bias", "vq-logits-explicit", "bands", "class-steps"}
+#: Schemes that need, or do more with, the second moment of their inputs.
+WEIGHED = {"gptq", "low-rank"}
 
 
 def matrices() -> dict[str, torch.Tensor]:
@@ -356,7 +373,8 @@ def test_every_scheme_has_a_case() -> None:
 def test_scheme(name: str, options: Options, kind: str) -> None:
     matrix = matrices()[kind]
     counts = torch.arange(len(matrix)).flip(0) ** 2 if name in COUNTED else None
-    check_scheme(schemes.get(name), matrix, options, Context(seed=3, counts=counts))
+    moment = torch.full((matrix.shape[1],) * 2, 0.5).fill_diagonal_(2.0) if name in WEIGHED else None
+    check_scheme(schemes.get(name), matrix, options, Context(seed=3, counts=counts, moment=moment))
 
 
 @pytest.mark.parametrize("name", SCHEMES)

@@ -16,14 +16,17 @@ _NOISE = 1e-7
 READ_PRODUCT = "def f(a,r):return(g('left'+a,r).T.astype('d')@g('right'+a,C)).astype('f')\n"
 
 
-def factor_tables(matrix: Tensor, rank: int, bits: int, store: str, suffix: str = "") -> tuple[Table, ...]:
+def factor_tables(
+    matrix: Tensor, rank: int, bits: int, store: str, suffix: str = "", weighted: Tensor | None = None
+) -> tuple[Table, ...]:
     """`left` [rank, rows] and `right` [rank, columns] of a float32 matrix [rows, columns].
 
     The best approximation of that rank comes from the singular vectors.  Each factor has one scale per direction, and
-    the right one is solved again, by least squares, for the left one as it was rounded.
+    the right one is solved again, by least squares, for the left one as it was rounded.  The left one spans the best
+    approximation of `weighted` instead, where it is given: the matrix times a root of its inputs' second moment.
     """
     double = matrix.double()
-    left = _left(double, rank)
+    left = _left(double if weighted is None else weighted, rank)
     left_tables = matrix_tables(f"left{suffix}", left.T.float().contiguous(), bits, store)
     rounded = reread(left_tables, matrix.shape[0]).double()
     right = torch.linalg.pinv(rounded @ rounded.T, hermitian=True) @ (rounded @ double)

@@ -71,20 +71,33 @@ def matrix_tables(
     if bits == HALF_BITS:
         return (Table(name=name, account=account, tensor=to_half(matrix), bits=bits, shape=shape),)
     values, scales = fit_rows(matrix, 2 ** (bits - 1) - 1)
-    stored = _planes(values, bits) if bits < BYTE_BITS and store == "packed" else values
     return (
-        Table(name=name, account=account, tensor=stored, bits=bits, shape=shape),
+        integer_table(name, values, bits, store, account),
         Table(name=f"{name}_scales", account=Account.SCALES, tensor=scales, bits=16, shape=shape[:1]),
     )
+
+
+def integer_table(name: str, values: Tensor, bits: int, store: str, account: Account = Account.WEIGHTS) -> Table:
+    """Signed integers of `bits` bits, int8 [rows, columns], as a table without scales."""
+    stored = _planes(values, bits) if bits < BYTE_BITS and store == "packed" else values
+    return Table(name=name, account=account, tensor=stored, bits=bits, shape=tuple(values.shape))
+
+
+def integer_bytes(count: int, bits: int, store: str) -> int:
+    """Raw bytes of what `integer_table` gives for `count` integers."""
+    return count if bits == BYTE_BITS or store == "bytes" else bits * -(-count // 8)
+
+
+def read_integers(stored: Tensor, count: int) -> Tensor:
+    """The inverse of `integer_table`, flat: `count` integers."""
+    return _unplanes(stored, count) if stored.dtype is torch.uint8 else stored.flatten()
 
 
 def matrix_bytes(rows: int, columns: int, bits: int, store: str) -> int:
     """Raw bytes of what `matrix_tables` gives."""
     if bits == HALF_BITS:
         return 2 * rows * columns
-    if bits == BYTE_BITS or store == "bytes":
-        return rows * columns + 2 * rows
-    return bits * -(-rows * columns // 8) + 2 * rows
+    return integer_bytes(rows * columns, bits, store) + 2 * rows
 
 
 def row_count(encoded: Encoded, name: str) -> int:
@@ -98,8 +111,10 @@ def read_matrix(encoded: Encoded, name: str, columns: int) -> Tensor:
     tensor, rows = encoded.tensor(name), row_count(encoded, name)
     if tensor.dtype is torch.float16:
         return tensor.float()
-    values = _unplanes(tensor, rows * columns) if tensor.dtype is torch.uint8 else tensor
-    return values.float().view(rows, columns) * encoded.tensor(f"{name}_scales").float()[:, None]
+    return (
+        read_integers(tensor, rows * columns).float().view(rows, columns)
+        * encoded.tensor(f"{name}_scales").float()[:, None]
+    )
 
 
 def reread(tables: tuple[Table, ...], columns: int) -> Tensor:
