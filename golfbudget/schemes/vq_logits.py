@@ -17,6 +17,7 @@ from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
 from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
+from golfbudget.schemes.values import to_half
 
 _MAX_ITERATIONS = 100
 #: k-means++ restarts for small problems, and for those where one restart multiplies this many numbers.
@@ -58,6 +59,12 @@ def nearest(matrix: Tensor, codebook: Tensor) -> Tensor:
     return torch.cdist(matrix.double(), codebook.double(), compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
 
 
+def to_used(codebook: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """The codebook without rows that no code names, and the codes renumbered."""
+    used, assigned = codes.unique(sorted=True, return_inverse=True)
+    return codebook[used].contiguous(), assigned
+
+
 @register
 class VqLogits(Scheme):
     """K shared rows and a map; `codes` is K before codes that no token uses are dropped."""
@@ -74,9 +81,8 @@ class VqLogits(Scheme):
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
         matrix, codes = check_matrix(matrix), int(self.options(options)["codes"])
-        codebook = fit_codebook(matrix, codes, context).half()
-        used, assigned = nearest(matrix, codebook.float()).unique(sorted=True, return_inverse=True)
-        codebook = codebook[used].contiguous()
+        codebook = to_half(fit_codebook(matrix, codes, context))
+        codebook, assigned = to_used(codebook, nearest(matrix, codebook.float()))
         rows, width = matrix.shape
         bits = bits_for(len(codebook))
         tables = (
