@@ -21,7 +21,7 @@ LAYERS = [
     {"roles", "rollup", "budget", "rules"},
     {"inspection", "entropy", "content"},
     {"compare", "gates", "baseline"},
-    {"schemes", "code_packing"},
+    {"schemes", "code_packing", "repacking"},
     {"recipe", "submission"},
     {"quality", "example"},
     {"plan"},
