@@ -21,9 +21,7 @@ _CALLS = {
     "zstd": ("zstandard", "zstandard.ZstdDecompressor().decompress"),
     "brotli": ("brotli", "brotli.decompress"),
 }
-_UNSHUFFLE = (
-    "s=d[4];y=bytearray(len(d)-5);k=5\nfor j in range(s):m=len(y[j::s]);y[j::s]=d[k:k+m];k+=m\nd=y\n"
-)
+_UNSHUFFLE = "s=d[4];y=bytearray(len(d)-5);k=5\nfor j in range(s):m=len(y[j::s]);y[j::s]=d[k:k+m];k+=m\nd=y\n"
 
 
 def chain_source(steps: Iterable[str]) -> str:

@@ -10,11 +10,12 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from golfbudget.artifact import Artifact
 from golfbudget.codecs import Buffer
-from golfbudget.errors import GolfbudgetError
 from golfbudget.formats import BYTE_ORDER, DTYPE_BITS
+from golfbudget.formats.base import row_major
 from golfbudget.formats.pack_layout import Held, Piece, named
 from golfbudget.formats.zip_directory import ZipMember, member_bytes, read_directory
 from golfbudget.ledger import Account
@@ -46,15 +47,6 @@ class Holding:
     tree: object
     items: tuple[Item, ...]
     framework: str
-
-    @property
-    def flat(self) -> bool:
-        """Whether it is a dict of tensors by name and nothing else."""
-        return isinstance(self.tree, dict) and all(
-            isinstance(item, Held) and bool(self.items[item.piece].piece.dtype)
-            for item in ([Held(v[""]) if isinstance(v, dict) and set(v) == {""} and type(v[""]) is int else None
-                          for v in self.tree.values()] or [None])
-        )  # fmt: skip
 
 
 def holding(artifact: Artifact, container: Buffer) -> Holding:
@@ -209,11 +201,9 @@ def _torch_zip(artifact: Artifact, container: Buffer) -> Holding:
 
 def _window(value: Window, member: ZipMember, dtype: str, container: Buffer, where: str) -> bytes:
     """The elements of a tensor that lies in one run; others are not carried, since their strides would be lost."""
-    expected = 1
-    for size, stride in zip(value.shape[::-1], value.strides[::-1], strict=True):
-        if size != 1 and stride != expected and math.prod(value.shape):
-            raise NotCarriedError("a tensor that is no single run of its storage (transposed or sliced)")
-        expected *= size
+    whole = zip(value.shape, value.strides, row_major(value.shape), strict=True)
+    if math.prod(value.shape) and any(size != 1 and stride != expected for size, stride, expected in whole):
+        raise NotCarriedError("a tensor that is no single run of its storage (transposed or sliced)")
     width = DTYPE_BITS[dtype] // 8
     raw = member_bytes(container, member, where)
     data = bytes(raw[value.first * width : (value.first + math.prod(value.shape)) * width])
@@ -230,11 +220,11 @@ def _overlaps(artifact: Artifact) -> None:
             for tensor in leaf.contents.tensors
             if tensor.offset is not None and tensor.stored_bytes
         )
-        if any(before[1] > after[0] for before, after in zip(spans, spans[1:], strict=False)):
+        if any(before[1] > after[0] for before, after in pairwise(spans)):
             raise NotCarriedError("tensors that share part of their bytes")
 
 
-def _pickle(artifact: Artifact, container: Buffer) -> Holding:
+def _pickle(_artifact: Artifact, container: Buffer) -> Holding:
     import numpy as np
 
     def cut(value: object, name: str) -> tuple[Piece, bytes] | None:
@@ -255,8 +245,8 @@ def _pickle(artifact: Artifact, container: Buffer) -> Holding:
     return Holding(tree=tree, items=tuple(taker.items), framework=NUMPY)
 
 
-def _by_name(artifact: Artifact, container: Buffer) -> Holding:
-    """safetensors and npz: a flat dict of tensors, with safetensors' metadata beside them."""
+def _by_name(artifact: Artifact, _container: Buffer) -> Holding:
+    """Safetensors and npz: a flat dict of tensors, with safetensors' metadata beside them."""
     tree: dict[str, object] = {}
     items: list[Item] = []
     for leaf, tensor in artifact.placed():

@@ -67,9 +67,7 @@ def _tensors(artifact: Artifact, header: Header | None) -> Iterator[tuple[str, t
     """(name, (dtype, shape, bytes)) of every tensor under all its names, a pack's decoded."""
     forms = {}
     if header is not None:
-        forms = {
-            name: header.pieces[item.piece] for name, item in named(header.tree) if isinstance(item, Held)
-        }
+        forms = {name: header.pieces[item.piece] for name, item in named(header.tree) if isinstance(item, Held)}
     orders = {} if header is None else _orders(artifact, header)
     for leaf, tensor in artifact.placed():
         if tensor.offset is None or not tensor.contiguous:

@@ -116,7 +116,8 @@ def _searched(given: _Input, sha256: str, levers: frozenset[Lever], workers: Wor
     chosen, source = None, ""
     best_cost = size
     base = len(chain_source(given.chain).encode())
-    for found in [*keep[-1:], *rebuilt[-1:]]:
+    # Each lever may be the last: one that saves less than its decoder takes is not worth it.
+    for found in (*keep, *rebuilt):
         text = _source(found, given.held)
         cost = len(found.data) + len(text.encode()) - base
         if cost < best_cost and len(found.data) < size:
@@ -162,12 +163,12 @@ def _steps(size: int, same: Sequence[Found], rebuilt: Sequence[Found], chosen: F
     """Each lever's own gain.  The gains of the levers that are taken sum to what the file saves."""
     steps: list[Step] = []
     before = size
-    rebuilds = chosen is not None and chosen.arrangement is not None
+    taken = chosen is not None
     for found in (*same, *rebuilt):
-        taken = chosen is not None and (found.arrangement is None or rebuilds)
         length = len(found.data)
         steps.append(Step(lever=found.lever, choice=found.choice, bytes=length, saved=before - length, taken=taken))
         before = length
+        taken = taken and found is not chosen
     return tuple(steps)
 
 

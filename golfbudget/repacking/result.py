@@ -36,6 +36,11 @@ class Step:
     saved: int
     taken: bool
 
+    @property
+    def kind(self) -> str:
+        """Whether the container's bytes are the same or a new one was built."""
+        return "same container" if self.lever in SAME_CONTAINER else "rebuilt"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repacked:

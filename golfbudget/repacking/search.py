@@ -115,7 +115,7 @@ class Rebuild:
         chosen: list[tuple[str, bytes]] = []
         for number, data in enumerate(streams):
             may = [c for c in self._may(data) if c != "none" or number not in arrangement.shuffled]
-            codec = min(may, key=lambda c: len(encoded[c, data]))  # noqa: B023  (called at once)
+            codec = min(may, key=lambda c: len(encoded[c, data]))
             chosen.append((codec, encoded[codec, data]))
         if not self.long_codecs:
             whole = {c: len(encoded[c, streams[0]]) for c in self._may(streams[0])}
@@ -181,7 +181,7 @@ class Rebuild:
 
     def _dtypes(self) -> list[tuple[str, Arrangement]]:
         """All tensors that a narrower dtype holds exactly, in it; regrouped where streams follow dtypes."""
-        stored = {n: made for n, item in enumerate(self.held.items) if (made := narrowed(item)) is not None}
+        stored = {n: form for n, item in enumerate(self.held.items) if (form := narrowed(item)) is not None}
         if not stored:
             return []
         before = self._arrangement
@@ -210,7 +210,7 @@ class Rebuild:
         ordered = {name: raw_streams(self.held, self._ordered(arrangement, [key] * len(arrangement.streams)))
                    for name, key in keys.items()}  # fmt: skip
         for number, stream in enumerate(arrangement.streams):
-            name = min(keys, key=lambda n: quick(ordered[n][number])) if len(stream) > 1 else "as stored"  # noqa: B023
+            name = min(keys, key=lambda n: quick(ordered[n][number])) if len(stream) > 1 else "as stored"
             chosen.append(keys[name])
             names.append(name)
         told = ", ".join(dict.fromkeys(f"{name}" for name in names if name != "as stored"))
@@ -229,9 +229,9 @@ class Rebuild:
         count = 0
         for number, item in enumerate(self.held.items):
             form = stored.get(number) or Stored(piece=item.piece, data=item.data)
-            made = sorted_rows(form.piece, form.data)
-            if made is not None:
-                stored[number] = made
+            ordered = sorted_rows(form.piece, form.data)
+            if ordered is not None:
+                stored[number] = ordered
                 count += 1
         arrangement = replace(self._arrangement, stored=tuple(sorted(stored.items(), key=lambda pair: pair[0])))
         return [(f"rows of {count} matrices in another order", arrangement)] if count else []

@@ -8,10 +8,11 @@ few of numpy's own that rebuild arrays; any other name stops the load.  The read
 from __future__ import annotations
 
 import io
-import pickle  # noqa: S403  (the unpickler below resolves listed names only)
+import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from golfbudget.codecs import Buffer
@@ -54,7 +55,12 @@ class _Kind:
 
 
 def _tensor(
-    storage: object, first: object, shape: Sequence[int], strides: Sequence[int], *more: object, dtype: str | None = None
+    storage: object,
+    first: object,
+    shape: Sequence[int],
+    strides: Sequence[int],
+    *more: object,
+    dtype: str | None = None,
 ) -> Window:
     gradient, hooks = (*more, False, None)[:2]
     if not isinstance(storage, Storage) or not isinstance(first, int):
@@ -93,7 +99,7 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) in {("_codecs", "encode"), ("builtins", "bytes"), ("__builtin__", "bytes")}:
             return _bytes
         if module in _NUMPY_MODULES and name in _NUMPY:
-            return _numpys(module, name)
+            return _numpys(name)
         if module == "torch" and name.isidentifier():
             return _Kind(name)
         raise NotCarriedError(f"values of {module[:80]}.{name[:80]}")
@@ -113,14 +119,14 @@ def _bytes(content: object = b"", encoding: object = "latin1") -> bytes:
     raise NotCarriedError("bytes that are computed")
 
 
-def _numpys(module: str, name: str) -> object:
-    """numpy's own function or class, from where the installed numpy keeps it."""
+def _numpys(name: str) -> object:
+    """A function or class of numpy of that name, from where the installed version keeps it."""
     import numpy as np
-    from numpy._core import multiarray, numeric
 
     if name in ("ndarray", "dtype"):
         return {"ndarray": np.ndarray, "dtype": np.dtype}[name]
-    return getattr(multiarray if name == "_reconstruct" else numeric, name)
+    core = "numpy._core" if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else "numpy.core"
+    return getattr(import_module(f"{core}.{'multiarray' if name == '_reconstruct' else 'numeric'}"), name)
 
 
 def unpickle(data: Buffer) -> object:
@@ -129,6 +135,8 @@ def unpickle(data: Buffer) -> object:
         return _Unpickler(io.BytesIO(data)).load()
     except NotCarriedError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (a pickle of stand-ins can raise anything)
         # Whatever a pickle makes of the stand-ins is its own doing: it is then not carried over.
-        raise NotCarriedError(f"a pickle that does not load as plain values ({type(error).__name__}: {error})") from None
+        raise NotCarriedError(
+            f"a pickle that does not load as plain values ({type(error).__name__}: {error})"
+        ) from None

@@ -45,18 +45,14 @@ def contents(held: Holding, arrangement: Arrangement) -> list[bytes]:
     """
     stored = dict(arrangement.stored)
     forms = {n: stored.get(n) or Stored(piece=i.piece, data=i.data) for n, i in enumerate(held.items)}
-    orders = [number for stream in arrangement.streams for number in stream if forms[number].rows is not None]
-    place = {number: at for at, number in enumerate(orders)}
-    for number in (number for stream in arrangement.streams for number in stream):
-        place.setdefault(-1 - number, len(place))
-    pieces: list[Piece] = []
-    for number in orders:
-        pieces.append(Piece(dtype="uint16", shape=forms[number].piece.shape[:1]))
-    for number in (number for stream in arrangement.streams for number in stream):
-        pieces.append(replace(forms[number].piece, rows=place.get(number)))
+    numbers = [number for stream in arrangement.streams for number in stream]
+    orders = {number: at for at, number in enumerate(n for n in numbers if forms[n].rows is not None)}
+    places = {number: len(orders) + at for at, number in enumerate(numbers)}
+    pieces = [Piece(dtype="uint16", shape=forms[number].piece.shape[:1]) for number in orders]
+    pieces += [replace(forms[number].piece, rows=orders.get(number)) for number in numbers]
     counts = [len(stream) for stream in arrangement.streams]
     counts[0] += len(orders)
-    tree = renumbered(held.tree, {number: place[-1 - number] for number in range(len(held.items))})
+    tree = renumbered(held.tree, places)
     header = Header(tree=tree, pieces=tuple(pieces), counts=tuple(counts)).encode()
     bodies = [b"".join(forms[number].data for number in stream) for stream in arrangement.streams]
     bodies[0] = header + b"".join(forms[number].rows or b"" for number in orders) + bodies[0]
