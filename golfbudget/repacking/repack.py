@@ -109,7 +109,10 @@ def _searched(given: _Input, sha256: str, levers: frozenset[Lever], workers: Wor
     if given.held is not None:
         ledger = assign(given.artifact, load_roles()).ledger
         roles = {entry.tensor: str(entry.role) for entry in ledger.entries if entry.tensor is not None}
-        search = Rebuild(held=given.held, workers=workers, codecs=codecs, roles=roles, levers=levers)
+        best = same[0].codecs[0] if len(codecs) > 1 else None
+        if given.artifact.bundle or best == "none":
+            best = None  # Its members are compressed already, so that its codec says nothing about tensors.
+        search = Rebuild(held=given.held, workers=workers, codecs=codecs, roles=roles, levers=levers, long_codec=best)
         rebuilt = search.run()
     size = given.artifact.size
     keep = _smaller(same, size)
@@ -188,7 +191,7 @@ def _notes(given: _Input, chosen: Found | None) -> list[str]:
     made = [f"reading it takes the {name} package" for name in ("brotli", "zstandard") if name[:4] in
             {codec[:4] for codec in chosen.codecs}]  # fmt: skip
     if chosen.arrangement is not None and given.artifact.format == "torch-zip":
-        made.append("torch's own records (zip headers, alignment, serialization id) are not carried over")
+        made.append("torch's own records (zip headers, alignment, devices, serialization id) are not carried over")
     return made
 
 

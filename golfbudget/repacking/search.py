@@ -19,9 +19,13 @@ from golfbudget.repacking.writing import Arrangement, Stored, assemble, raw_stre
 _STRIDES = (2, 4)
 #: A stream of its own costs five bytes and a codec's start; smaller tensors stay together.
 _OWN_STREAM = 1 << 12
-#: Of longer streams only the codecs that did best on the whole are tried again, and one order of tensors.
+#: Of longer streams only the codec that did best on the container is tried, and what a guess says may gain.
 _LONG = 1 << 20
 _MOST_STREAMS = 255
+#: A guess this much worse than another, in hundredths, is not tried for real.
+_HOPELESS = 101
+
+_Option = tuple[str, Arrangement]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,10 @@ def same_container(
     shuffled = {stride: shuffle(raw, stride) for stride in _STRIDES}
     strides: Sequence[int] = _STRIDES
     if len(raw) > _LONG:
-        strides = [min(_STRIDES, key=lambda stride: quick(shuffled[stride]))]
+        guesses = {stride: quick(shuffled[stride]) for stride in _STRIDES}
+        strides = [min(_STRIDES, key=lambda stride: guesses[stride])]
+        if 100 * guesses[strides[0]] > _HOPELESS * quick(raw):
+            return found
         may = [codec for _, codec in sorted(zip(map(len, made), may, strict=True))[:1]]
     tasks = [(codec, shuffled[stride]) for stride in strides for codec in may if codec != "none"]
     labels = [(codec, stride) for stride in strides for codec in may if codec != "none"]
@@ -69,7 +76,10 @@ def same_container(
 
 @dataclass(slots=True, kw_only=True)
 class Rebuild:
-    """The greedy search over packs; `best` is the smallest so far and `found` the best of each lever, in order."""
+    """The greedy search over packs; `best` is the smallest so far and `found` the best of each lever, in order.
+
+    `long_codec` is the only one that long streams are compressed with: the best for the container as it was.
+    """
 
     held: Holding
     workers: Workers
@@ -78,12 +88,16 @@ class Rebuild:
     levers: frozenset[Lever]
     best: Found | None = None
     found: list[Found] = field(default_factory=list)
-    long_codecs: Sequence[str] = ()
+    long_codec: str | None = None
 
     def run(self) -> list[Found]:
         """Every lever in turn."""
         everything = Arrangement(streams=(tuple(range(len(self.held.items))),))
-        self._try(Lever.CONTAINER, [("golfbudget-pack, one stream", everything)])
+        first = [("golfbudget-pack, one stream", everything)]
+        if Lever.STREAMS in self.levers:
+            # Compressed beside the first lever's file, so that no thread waits.
+            self._encode([arrangement for _, arrangement in first + self._streams(everything)], "container")
+        self._try(Lever.CONTAINER, first)
         for lever, options in (
             (Lever.STREAMS, self._streams),
             (Lever.SHUFFLE, self._shuffles),
@@ -92,34 +106,29 @@ class Rebuild:
             (Lever.ROWS, self._rows),
         ):
             if lever in self.levers:
-                self._try(lever, options())
+                self._try(lever, options(self._arrangement))
         return self.found
 
-    def _try(self, lever: Lever, options: Sequence[tuple[str, Arrangement]]) -> None:
+    def _try(self, lever: Lever, options: Sequence[_Option]) -> None:
         """Build all options; the smallest file is kept if it is smaller than the best so far."""
+        self._encode([arrangement for _, arrangement in options], str(lever))
         made = [self._build(lever, choice, arrangement) for choice, arrangement in options]
         smallest = min(made, key=lambda found: len(found.data), default=None)
         if smallest is not None and (self.best is None or len(smallest.data) < len(self.best.data)):
             self.best = smallest
             self.found.append(smallest)
 
+    def _encode(self, arrangements: Sequence[Arrangement], label: str) -> None:
+        """Compress every stream of all arrangements side by side; the workers remember the results."""
+        streams = [data for arrangement in arrangements for data in raw_streams(self.held, arrangement)]
+        self.workers.encode([(codec, data) for data in streams for codec in self._may(data) if codec != "none"], label)
+
     def _build(self, lever: Lever, choice: str, arrangement: Arrangement) -> Found:
-        streams = raw_streams(self.held, arrangement)
-        tasks = [
-            (codec, data)
-            for number, data in enumerate(streams)
-            for codec in self._may(data)
-            if codec != "none" or number not in arrangement.shuffled
-        ]
-        encoded = dict(zip(tasks, self.workers.encode(tasks, str(lever)), strict=True))
         chosen: list[tuple[str, bytes]] = []
-        for number, data in enumerate(streams):
-            may = [c for c in self._may(data) if c != "none" or number not in arrangement.shuffled]
-            codec = min(may, key=lambda c: len(encoded[c, data]))
-            chosen.append((codec, encoded[codec, data]))
-        if not self.long_codecs:
-            whole = {c: len(encoded[c, streams[0]]) for c in self._may(streams[0])}
-            self.long_codecs = sorted(whole, key=lambda c: whole[c])[:2]
+        for number, data in enumerate(raw_streams(self.held, arrangement)):
+            may = [codec for codec in self._may(data) if codec != "none" or number not in arrangement.shuffled]
+            files = self.workers.encode([(codec, data) for codec in may], str(lever))
+            chosen.append(min(zip(may, files, strict=True), key=lambda pair: len(pair[1])))
         return Found(
             data=assemble(chosen, arrangement.shuffled),
             choice=choice,
@@ -130,7 +139,7 @@ class Rebuild:
         )
 
     def _may(self, data: bytes) -> Sequence[str]:
-        return self.long_codecs if self.long_codecs and len(data) > _LONG else self.codecs
+        return (self.long_codec,) if self.long_codec and len(data) > _LONG else self.codecs
 
     @property
     def _arrangement(self) -> Arrangement:
@@ -140,27 +149,36 @@ class Rebuild:
 
     # Options of each lever
 
-    def _streams(self) -> list[tuple[str, Arrangement]]:
-        options = [("a stream for each dtype", replace(self._arrangement, streams=self._grouped(own=False)))]
-        each = self._grouped(own=True)
-        if len(options[0][1].streams) < len(each) <= _MOST_STREAMS:
-            options.append(("a stream for each larger tensor", replace(self._arrangement, streams=each)))
+    def _streams(self, before: Arrangement) -> list[_Option]:
+        grouped = replace(before, streams=self._grouped(before, own=False))
+        options = [("a stream for each dtype", grouped)]
+        each = replace(before, streams=self._grouped(before, own=True))
+        if len(grouped.streams) < len(each.streams) <= _MOST_STREAMS and self._hopeful(each, grouped):
+            options.append(("a stream for each larger tensor", each))
         return options
 
-    def _grouped(self, *, own: bool, stored: Mapping[int, Stored] | None = None) -> tuple[tuple[int, ...], ...]:
+    def _hopeful(self, one: Arrangement, other: Arrangement) -> bool:
+        """Whether one arrangement may be smaller than another: a guess where they are long, always where not."""
+        if sum(len(item.data) for item in self.held.items) <= _LONG:
+            return True
+        guess, rival = (sum(map(quick, raw_streams(self.held, tried))) for tried in (one, other))
+        return 100 * guess < _HOPELESS * rival
+
+    def _grouped(
+        self, before: Arrangement, *, own: bool, stored: Mapping[int, Stored] | None = None
+    ) -> tuple[tuple[int, ...], ...]:
         """The header alone, then the items of each stored dtype; with `own` larger items by themselves."""
-        forms = stored or dict(self._arrangement.stored)
+        forms = stored or dict(before.stored)
         groups: dict[object, list[int]] = {}
-        for number in (number for stream in self._arrangement.streams for number in stream):
+        for number in (number for stream in before.streams for number in stream):
             item = self.held.items[number]
             piece = forms[number].piece if number in forms else item.piece
             key = (piece.dtype, number) if own and len(item.data) >= _OWN_STREAM else piece.dtype
             groups.setdefault(key, []).append(number)
         return ((), *map(tuple, groups.values()))
 
-    def _shuffles(self) -> list[tuple[str, Arrangement]]:
+    def _shuffles(self, arrangement: Arrangement) -> list[_Option]:
         """Shuffle each stream of wide elements for which that is the smaller file by itself."""
-        arrangement = self._arrangement
         stored = dict(arrangement.stored)
         wide = []
         for number, stream in enumerate(arrangement.streams):
@@ -170,6 +188,8 @@ class Rebuild:
         good = []
         plain = raw_streams(self.held, replace(arrangement, shuffled=frozenset()))
         shuffled = raw_streams(self.held, replace(arrangement, shuffled=frozenset(wide)))
+        both = [data for number in wide for data in (plain[number], shuffled[number])]
+        self.workers.encode([(codec, data) for data in both for codec in self._may(data) if codec != "none"], "shuffle")
         for number in wide:
             sizes = [
                 min(map(len, self.workers.encode([(c, data) for c in self._may(data) if c != "none"], "shuffle")))
@@ -179,29 +199,24 @@ class Rebuild:
         choice = f"byte shuffle of {len(good)} streams" if len(good) != 1 else "byte shuffle of one stream"
         return [(choice, replace(arrangement, shuffled=frozenset(good)))] if good else []
 
-    def _dtypes(self) -> list[tuple[str, Arrangement]]:
+    def _dtypes(self, before: Arrangement) -> list[_Option]:
         """All tensors that a narrower dtype holds exactly, in it; regrouped where streams follow dtypes."""
         stored = {n: form for n, item in enumerate(self.held.items) if (form := narrowed(item)) is not None}
         if not stored:
             return []
-        before = self._arrangement
         choice = f"{len(stored)} tensors in a narrower dtype that holds them exactly"
         narrow = tuple(sorted(stored.items(), key=lambda pair: pair[0]))
         if len(before.streams) == 1:
             return [(choice, replace(before, stored=narrow))]
-        own = any(len(stream) == 1 for stream in before.streams) and len(before.streams) > len(self._grouped(own=False))
-        streams = self._grouped(own=own, stored=stored)
+        own = len(before.streams) > len(self._grouped(before, own=False))
+        streams = self._grouped(before, own=own, stored=stored)
         made = replace(before, streams=streams, stored=narrow, shuffled=frozenset())
-        kept = self.best
         # The shuffle of the streams as they are now is looked for again.
-        self.best = None if kept is None else replace(kept, arrangement=made)
-        again = self._shuffles() if Lever.SHUFFLE in self.levers else []
-        self.best = kept
+        again = self._shuffles(made) if Lever.SHUFFLE in self.levers else []
         return [(choice, made), *((choice, arrangement) for _, arrangement in again)]
 
-    def _orders(self) -> list[tuple[str, Arrangement]]:
+    def _orders(self, arrangement: Arrangement) -> list[_Option]:
         """Each order for all streams; where streams are long, the order that a guess likes best for each."""
-        arrangement = self._arrangement
         keys = orders(self.held.items, self.roles)
         if sum(len(item.data) for item in self.held.items) <= _LONG:
             return [(f"tensors {name}", self._ordered(arrangement, [key] * len(arrangement.streams)))
@@ -223,9 +238,9 @@ class Rebuild:
         )
         return replace(arrangement, streams=streams)
 
-    def _rows(self) -> list[tuple[str, Arrangement]]:
+    def _rows(self, before: Arrangement) -> list[_Option]:
         """Matrices whose rows, put in another order, promise more than the order takes."""
-        stored = dict(self._arrangement.stored)
+        stored = dict(before.stored)
         count = 0
         for number, item in enumerate(self.held.items):
             form = stored.get(number) or Stored(piece=item.piece, data=item.data)
@@ -233,7 +248,7 @@ class Rebuild:
             if ordered is not None:
                 stored[number] = ordered
                 count += 1
-        arrangement = replace(self._arrangement, stored=tuple(sorted(stored.items(), key=lambda pair: pair[0])))
+        arrangement = replace(before, stored=tuple(sorted(stored.items(), key=lambda pair: pair[0])))
         return [(f"rows of {count} matrices in another order", arrangement)] if count else []
 
 

@@ -24,7 +24,7 @@ class Workers:
     jobs: int
     progress: Progress
     known: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
-    done: int = 0
+    steps: int = 0
 
     def encode(self, tasks: Sequence[tuple[str, bytes]], label: str) -> list[bytes]:
         """What each (codec, data) compresses to, in the order given."""
@@ -40,6 +40,7 @@ class Workers:
         results: list[bytes] = [b""] * len(tasks)
         todo: queue.SimpleQueue[int] = queue.SimpleQueue()
         finished: queue.SimpleQueue[tuple[int, bytes | BaseException]] = queue.SimpleQueue()
+        self.steps += len(tasks)
         for number in range(len(tasks)):
             todo.put(number)
 
@@ -58,10 +59,9 @@ class Workers:
         for _ in range(min(self.jobs, len(tasks))):
             threading.Thread(target=work, daemon=True).start()
         for _ in tasks:
-            self.progress(f"{label}, {tasks[0][0] if len(tasks) == 1 else f'{len(tasks)} encodings'}", 0)
+            self.progress(label, self.steps)
             number, found = finished.get()
             if isinstance(found, BaseException):
                 raise found
             results[number] = found
-            self.done += 1
         return results
