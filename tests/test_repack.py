@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import lzma
-import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -27,6 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from golfbudget import filters
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.baseline import load_side
 from golfbudget.errors import CorruptError, GolfbudgetError, UsageError
@@ -42,7 +43,8 @@ from golfbudget.repacking.transforms import narrowed, sorted_rows
 from golfbudget.repacking.writing import Arrangement, Stored, assemble, raw_streams, shuffle
 from golfbudget.roles import assign, load_roles
 
-QUICK = [lever for lever in Lever if lever is not Lever.ORDER]
+#: Without a filter around the container only a new one can shuffle floats, so that small files are rebuilt too.
+UNFILTERED = [lever for lever in Lever if lever is not Lever.FILTER]
 
 
 def saved(value: object) -> bytes:
@@ -65,6 +67,7 @@ def model(seed: int = 0) -> dict[str, Any]:
         "exact": torch.arange(600).float() / 8,
         "bfloat16": torch.randn(5, 4, generator=generator).bfloat16(),
         "float8": torch.randn(6, generator=generator).to(torch.float8_e4m3fn),
+        "layers": {f"blocks.{n}.w": torch.randn(6, 5, generator=generator).half() for n in range(60)},
         "scalar": torch.tensor(7),
         "none there": torch.empty(0, 3),
         "flags": torch.tensor([True, False]),
@@ -77,7 +80,7 @@ def model(seed: int = 0) -> dict[str, Any]:
     }
 
 
-def same(one: object, other: object) -> bool:
+def same(one: object, other: object) -> bool:  # noqa: PLR0911  (one answer for each kind of value)
     """Equal to the last bit, types included, aliases aside."""
     if type(one) is not type(other):
         return False
@@ -159,43 +162,46 @@ def test_the_same_container_comes_out_of_the_counted_decoder(wrap: Callable[[byt
     assert bytes(open_bytes(packed.data, name="x").leaves[0].data) == container
 
 
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("m.safetensors", save({"b": torch.arange(4000).float(), "a": torch.zeros(9, 9).half()}, {"note": "kept"})),
-        ("m.npz", None),
-        ("m.pkl", None),
-    ],
-)
-def test_other_containers_are_rebuilt(name: str, data: bytes | None, tmp_path: Path) -> None:
-    arrays = {"b": np.arange(5000, dtype=np.int16), "a": np.zeros((300, 30), np.float32)}
-    if data is None:
-        out = io.BytesIO()
-        if name == "m.npz":
-            np.savez(out, **arrays)
-        else:
-            import pickle
+def arrays() -> dict[str, Any]:
+    """Integers of few levels beside floats: streams of their own save more than their decoder takes."""
+    rng = np.random.default_rng(0)
+    return {
+        "b": rng.integers(-9, 10, (100, 200)).astype(np.int8),
+        "a": rng.normal(size=(90, 100)).astype(np.float32),
+        "c": np.arange(5, dtype=np.int64),
+    }
 
-            pickle.dump({"n": 5, "arrays": arrays}, out)
-        data = out.getvalue()
-    packed = repack(write(tmp_path / name, data))
+
+@pytest.mark.parametrize("name", ["m.safetensors", "m.npz", "m.pkl"])
+def test_other_containers_are_rebuilt(name: str, tmp_path: Path) -> None:
+    given_arrays, out = arrays(), io.BytesIO()
+    expected: object = given_arrays
+    if name == "m.npz":
+        np.savez(out, **given_arrays)
+    elif name == "m.pkl":
+        expected = {"n": 5, "arrays": given_arrays, "t": (b"xyz", [0.5])}
+        pickle.dump(expected, out)
+    else:
+        tensors = {key: torch.from_numpy(value) for key, value in given_arrays.items()}
+        out.write(save(tensors, {"note": "kept"}))
+        expected = {**tensors, "__metadata__": {"note": "kept"}}
+    packed = repack(write(tmp_path / name, out.getvalue()), levers=UNFILTERED)
     assert packed.data is not None
     assert packed.container == "golfbudget-pack"
     decoded = executed(packed.decoder_source, packed.data, "o")
-    if name == "m.safetensors":
-        expected: object = {
-            "b": torch.arange(4000).float(), "a": torch.zeros(9, 9).half(), "__metadata__": {"note": "kept"},
-        }  # fmt: skip
-        assert {k: decoded[k] for k in ("a", "b", "__metadata__")}.keys() == decoded.keys()
-        assert all(same(decoded[k], expected[k]) for k in decoded)  # type: ignore[index]
-    else:
-        assert same(decoded, arrays if name == "m.npz" else {"n": 5, "arrays": arrays})
+    assert isinstance(expected, dict)
+    if name == "m.safetensors":  # Its header sorts names; a dict of tensors by name has no order of its own.
+        assert decoded.keys() == expected.keys()
+        expected = {key: expected[key] for key in decoded}
+    assert same(decoded, expected)
 
 
 def test_inspect_reads_a_rebuilt_file_to_the_same_tensors_roles_and_contents(tmp_path: Path) -> None:
+    table = torch.from_numpy(arrays()["b"])
     value = {
-        "quantized": {"tok_emb.weight": model()["quantized"]["tok_emb.weight"]},
-        "scales": {"tok_emb.weight": model()["scales"]["tok_emb.weight"]},
+        "quantized": {"tok_emb.weight": table},
+        "scales": {"tok_emb.weight": torch.rand(100).half()},
+        "passthrough": {"blocks.0.attn_scale": torch.from_numpy(arrays()["a"])},
     }
     before = write(tmp_path / "m.pt", saved(value))
     packed = repack(before)
@@ -219,7 +225,7 @@ def test_a_file_that_cannot_be_smaller_is_left_alone(tmp_path: Path, golfbudget:
     assert done.returncode == 0, done.stderr
     assert "nothing to gain" in done.stdout
     assert "nothing to gain, nothing is written" in done.stderr
-    assert os.listdir(tmp_path) == ["m.bin"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_decoder_that_takes_more_than_is_saved_is_not_chosen(tmp_path: Path) -> None:
@@ -243,7 +249,13 @@ def plain() -> st.SearchStrategy[Any]:
         st.lists(st.integers(0, 4), max_size=3),
     )
     leaves = (
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5) | tensors
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=5)
+        | st.binary(min_size=1, max_size=5)
+        | tensors
     )
     return st.recursive(
         leaves,
@@ -277,9 +289,11 @@ def test_whatever_can_be_carried_decodes_to_itself(value: object, streams: int, 
 
 @given(data=st.binary(max_size=200), stride=st.integers(2, 8))
 def test_shuffling_is_undone_by_the_filter_and_by_the_counted_source(data: bytes, stride: int) -> None:
-    made = shuffle(saved({}) + data, stride)
-    assert executed(chain_source(["byte-shuffle"]), made, "d") == saved({}) + data
-    assert bytes(open_bytes(made, name="x", as_format=None).layers[0].name, "ascii") == b"byte-shuffle"
+    made = shuffle(data, stride)
+    assert executed(chain_source(["byte-shuffle"]), made, "d") == data
+    undone = filters.registered()["byte-shuffle"].undo(made, lambda _head: False)
+    assert undone is not None
+    assert undone.decoded == data
 
 
 @pytest.mark.parametrize(
@@ -313,7 +327,7 @@ def item(values: torch.Tensor) -> Item:
     ("values", "dtype"),
     [
         ([0.0, -0.0, 1.5, float("inf"), 65504.0, 2.0**-24], "float16"),
-        ([1e30, 2.0**100, -0.0], "bfloat16"),
+        ([-(2.0**100), -0.0, float("nan")], "bfloat16"),
         ([0.1], None),
         ([65536.0 + 1], None),
     ],
@@ -332,7 +346,7 @@ def test_a_nan_whose_payload_would_be_lost_is_not_narrowed() -> None:
     assert narrowed(Item(name="w", piece=Piece(dtype="float32", shape=(1,)), data=bits)) is None
 
 
-def test_rows_are_reordered_where_that_pays_and_come_back_in_order(tmp_path: Path) -> None:
+def test_rows_are_reordered_where_that_pays_and_come_back_in_order() -> None:
     generator = torch.Generator().manual_seed(0)
     prototypes = torch.randint(-127, 128, (8, 4096), generator=generator, dtype=torch.int8)
     table = prototypes[torch.randint(0, 8, (600,), generator=generator)].clone()
@@ -387,7 +401,7 @@ def _shared() -> dict[str, object]:
         (_overlapping(), "share part of their bytes"),
         (_shared(), "one dict at two places"),
         ({"w": torch.ones(2, requires_grad=True)}, "requires gradients"),
-        ({"w": torch.ones(2), "s": {1, 2}}, "a value of type set"),
+        ({"w": torch.ones(2), "s": {1, 2}}, "values of __builtin__.set"),
         ({"w": torch.ones(2), "o": Unknown()}, "values of test_repack.Unknown"),
         ({"w": torch.ones(2), "d": torch.float16}, "a value of type _Kind"),
         ({"w": torch.ones(2), "k": {(1, 2): 3}}, "keys are not text or numbers"),
@@ -528,7 +542,7 @@ def test_json_adds_up_and_a_second_run_comes_from_the_cache(tmp_path: Path, golf
 def test_a_cached_result_is_used_and_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "m.ptz", zlib.compress(saved(model()), 9))
     first = repack(path, cached=tmp_path / "cache")
-    monkeypatch.setattr("golfbudget.repacking.repack._searched", None)
+    monkeypatch.setattr("golfbudget.repacking.run._searched", None)
     again = repack(path, cached=tmp_path / "cache")
     assert again == replace(first, cached=True)
 
@@ -584,8 +598,7 @@ def test_an_interrupt_ends_at_once_and_leaves_no_file(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=30)
     assert time.monotonic() - start < 3
     assert process.returncode == 130, errors
-    assert "interrupted" in errors
-    assert sorted(os.listdir(tmp_path)) == ["m.pt"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_levers_asked_for_are_the_only_ones_tried(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 Reading order: `unpickle` and `holding` (what a container holds, as a tree and pieces), `writing` (a
 `golfbudget-pack` of them), `compressors`, `workers`, `search` (the levers, one after another), `decoders` (the Python
-that a submission needs to read the result), `proof`, `cache`, `repack` (all of it).
+that a submission needs to read the result), `proof`, `cache`, `run` (all of it).
 """
 
-from golfbudget.repacking.repack import repack
 from golfbudget.repacking.result import Lever, Repacked, Step
+from golfbudget.repacking.run import repack
 
 __all__ = ["Lever", "Repacked", "Step", "repack"]

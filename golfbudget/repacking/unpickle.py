@@ -100,7 +100,7 @@ class _Unpickler(pickle.Unpickler):
             return _bytes
         if module in _NUMPY_MODULES and name in _NUMPY:
             return _numpys(name)
-        if module == "torch" and name.isidentifier():
+        if module in ("torch", "torch.storage") and name.isidentifier():
             return _Kind(name)
         raise NotCarriedError(f"values of {module[:80]}.{name[:80]}")
 
