@@ -89,6 +89,7 @@ def test_reading_commands_do_not_reach_torch() -> None:
         "compare",
         "gates",
         "baseline",
+        "repacking",
         "submission",
     ):
         place = PACKAGE / top

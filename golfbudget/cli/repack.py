@@ -77,13 +77,12 @@ def repack(
         raise UsageError("--cache and --no-cache exclude each other; give one of them")
     if output is not None and decoder is not None and output.absolute() == decoder.absolute():
         raise UsageError(f"{output}: named as the artifact and as its decoder; give two files")
-    for file in (output, decoder):
-        if file is not None and _same_file(file, path):
-            raise UsageError(f"{file}: is the artifact itself, which repacking would replace; write to another file")
+    _refuse_input(path, output, decoder)
     with progress_bar("repack", quiet=quiet) as step:
         packed = search(
             path, levers=chosen, jobs=jobs, cached=None if no_cache else cache or default_folder(), progress=step
         )
+    _refuse_input(Path(packed.path), output, decoder)  # The path may have been the folder that holds it.
     if packed.data is None and (output is not None or decoder is not None):
         note(f"{path}: nothing to gain, nothing is written", quiet=quiet)
     elif packed.data is not None:
@@ -116,6 +115,14 @@ def _levers(text: str | None, *, same_container: bool) -> list[Lever]:
     if not set(chosen).isdisjoint(REBUILT) and Lever.CONTAINER not in chosen:
         raise UsageError("--levers: streams, shuffle, dtype, order and rows need container, which rebuilds the file")
     return chosen
+
+
+def _refuse_input(path: Path, *files: Path | None) -> None:
+    from golfbudget.errors import UsageError
+
+    for file in files:
+        if file is not None and _same_file(file, path):
+            raise UsageError(f"{file}: is the artifact itself, which repacking would replace; write to another file")
 
 
 def _same_file(file: Path, path: Path) -> bool:

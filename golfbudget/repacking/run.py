@@ -11,7 +11,7 @@ import msgspec
 from golfbudget import filters, formats
 from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.artifact.peel import Allowance, innermost, peel
-from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
+from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream, registered
 from golfbudget.entropy import floor_bytes, symbol_bytes
 from golfbudget.errors import CorruptError, UsageError
 from golfbudget.hashing import file_hash
@@ -102,7 +102,7 @@ def _read(path: Path, levers: frozenset[Lever], limit: int) -> _Input:
 
 
 def _searched(given: _Input, sha256: str, levers: frozenset[Lever], workers: Workers) -> Repacked:
-    current = next((name for name in reversed(given.chain) if name != "byte-shuffle"), "none")
+    current = next((name for name in reversed(given.chain) if name in registered()), "none")
     codecs = allowed(levers, current)
     same = same_container(given.container, workers, levers, codecs=codecs, known=given.known)
     rebuilt: list[Found] = []

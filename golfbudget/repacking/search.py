@@ -201,7 +201,11 @@ class Rebuild:
 
     def _dtypes(self, before: Arrangement) -> list[_Option]:
         """All tensors that a narrower dtype holds exactly, in it; regrouped where streams follow dtypes."""
-        stored = {n: form for n, item in enumerate(self.held.items) if (form := narrowed(item)) is not None}
+        stored = {
+            n: form
+            for n, item in enumerate(self.held.items)
+            if (form := narrowed(item, framework=self.held.framework)) is not None
+        }
         if not stored:
             return []
         choice = f"{len(stored)} tensors in a narrower dtype that holds them exactly"
@@ -252,8 +256,10 @@ class Rebuild:
         return [(f"rows of {count} matrices in another order", arrangement)] if count else []
 
 
+#: What stands in for a codec that this search does not write.
+_STAND_INS = {"gzip": "zlib", "deflate": "zlib", "xz": "lzma", "lzma2-raw": "lzma", "bz2": "lzma"}
+
+
 def allowed(levers: Iterable[Lever], current: str) -> Sequence[str]:
     """The codecs to try: all, or without the codec lever the one that the file has now."""
-    if Lever.CODEC in levers:
-        return tuple(COMPRESSORS)
-    return ({"xz": "lzma", "gzip": "zlib", "deflate": "zlib", "bz2": "lzma"}.get(current, current),)
+    return tuple(COMPRESSORS) if Lever.CODEC in levers else (_STAND_INS.get(current, current),)

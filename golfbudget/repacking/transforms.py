@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from golfbudget.formats.pack_layout import Piece
 from golfbudget.repacking.compressors import quick
-from golfbudget.repacking.holding import Item
+from golfbudget.repacking.holding import TORCH, Item
 from golfbudget.repacking.writing import Stored
 
 #: Orders are stored in 16 bits.
@@ -18,9 +18,10 @@ _FEWEST_ROWS = 64
 _PROMISING = 64
 
 
-def narrowed(item: Item) -> Stored | None:
+def narrowed(item: Item, *, framework: str = TORCH) -> Stored | None:
     """A float32 tensor as float16, or else as bfloat16, where every value is exactly one; None where neither is.
 
+    numpy knows no bfloat16, so that its decoder could not widen it.
     Compared bit for bit, so that a NaN's payload and a zero's sign are kept too.
     """
     import numpy as np
@@ -33,7 +34,7 @@ def narrowed(item: Item) -> Stored | None:
     if half.astype("<f4").tobytes() == item.data:
         return Stored(piece=replace(item.piece, dtype="float16", wide="float32"), data=half.tobytes())
     bits = np.frombuffer(item.data, dtype="<u4")
-    if not (bits & 0xFFFF).any():
+    if framework == TORCH and not (bits & 0xFFFF).any():
         data = (bits >> 16).astype("<u2").tobytes()
         return Stored(piece=replace(item.piece, dtype="bfloat16", wide="float32"), data=data)
     return None
