@@ -650,6 +650,7 @@ def test_public_torch_archives_lose_bytes_and_nothing_else(name: str, corpus: Pa
     check_public(repack(corpus / name), corpus / name)
 
 
+@pytest.mark.slow
 def test_the_largest_public_archive_loses_bytes_even_with_its_own_codec(corpus: Path) -> None:
     path = corpus / "int8_zlib_4mb/final_model.int8.ptz"
     packed = repack(path, levers=[Lever.CONTAINER, Lever.STREAMS, Lever.SHUFFLE])

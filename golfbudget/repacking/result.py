@@ -27,7 +27,8 @@ REBUILT = tuple(lever for lever in Lever if lever not in SAME_CONTAINER)
 class Step:
     """One lever: the file's bytes with it and all levers before it; `saved` is its own gain, negative for a cost.
 
-    `taken` says whether the written file has it.
+    `taken` says whether its gain counts: a rebuilt file goes on from the best of the same container, whose levers then
+    count too, although it does by other means what they did.
     """
 
     lever: Lever

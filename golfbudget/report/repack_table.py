@@ -10,7 +10,7 @@ from golfbudget.report.tables import facts, table
 
 
 def repack_table(packed: Repacked) -> list[RenderableType]:
-    """Heading, then every lever; what the written file has is marked."""
+    """Heading, then every lever; what counts for the written file is marked."""
     rows = [("source", f"{packed.path}  {_bytes(packed.original_bytes)}"), ("repacked", _repacked(packed))]
     if packed.data is not None:
         share = percent(packed.saved, packed.original_bytes)
@@ -24,7 +24,7 @@ def repack_table(packed: Repacked) -> list[RenderableType]:
     rows.append(("tools", ", ".join(f"{name} {version}" for name, version in packed.tools)))
     if not packed.steps:
         return [facts(rows)]
-    steps = table(["lever (* in the file)", "choice", "kind", "file bytes", "saved"], left=3)
+    steps = table(["lever (* counted)", "choice", "kind", "file bytes", "saved"], left=3)
     for step in packed.steps:
         mark = "*" if step.taken else " "
         steps.add_row(f"{mark} {step.lever}", step.choice, step.kind, count(step.bytes), _saved(step))
