@@ -588,7 +588,7 @@ def test_bad_options_are_refused(arguments: list[str], message: str, tmp_path: P
 def test_an_interrupt_ends_at_once_and_leaves_no_file(tmp_path: Path) -> None:
     noise = torch.randint(-40, 40, (6_000_000,), dtype=torch.int8)
     path = write(tmp_path / "m.pt", saved({"w": noise}))
-    code = "import sys; from golfbudget.cli.app import run; sys.exit(run(sys.argv[1:]))"
+    code = "import sys; from golfbudget.cli.app import run; print(1, flush=True); sys.exit(run(sys.argv[1:]))"
     command = [
         sys.executable,
         "-c",
@@ -600,8 +600,10 @@ def test_an_interrupt_ends_at_once_and_leaves_no_file(tmp_path: Path) -> None:
         "--cache",
         str(tmp_path / "c"),
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(2.0)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        time.sleep(1.5)  # The search is at its first encodings, which take several seconds.
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         start = time.monotonic()

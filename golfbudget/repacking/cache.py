@@ -14,6 +14,7 @@ from pathlib import Path
 
 #: Raised with every change of the search that can change its result.
 SEARCH_VERSION = 1
+_DIGEST = 32
 
 
 def default_folder() -> Path:
@@ -32,25 +33,26 @@ def read(folder: Path, name: str) -> tuple[dict[str, object], bytes] | None:
     """(facts, file) of a result; None where there is none that is whole."""
     try:
         raw = (folder / f"repack-{name}").read_bytes()
-        length = int.from_bytes(raw[:4], "little")
-        facts = json.loads(raw[4 : 4 + length])
-        data = raw[4 + length :]
+        digest, body = raw[:_DIGEST], raw[_DIGEST:]
+        if digest != hashlib.sha256(body).digest():
+            return None
+        length = int.from_bytes(body[:4], "little")
+        facts = json.loads(body[4 : 4 + length])
     except (OSError, ValueError):
         return None
-    if not isinstance(facts, dict) or facts.get("data_sha256") != hashlib.sha256(data).hexdigest():
-        return None
-    return facts, data
+    return (facts, body[4 + length :]) if isinstance(facts, dict) else None
 
 
 def write(folder: Path, name: str, facts: Mapping[str, object], data: bytes) -> bool:
     """Keep a result; whether that was possible.  Other results stay."""
-    text = json.dumps({**facts, "data_sha256": hashlib.sha256(data).hexdigest()}).encode()
+    text = json.dumps(facts).encode()
+    body = len(text).to_bytes(4, "little") + text + data
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".repack-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(len(text).to_bytes(4, "little") + text + data)
+                file.write(hashlib.sha256(body).digest() + body)
             Path(temporary).replace(folder / f"repack-{name}")
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
