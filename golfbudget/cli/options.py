@@ -59,7 +59,7 @@ AsOption = Annotated[
     typer.Option(
         "--as",
         metavar="FORMAT",
-        help="Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, python-source or opaque, "
+        help="Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, golfbudget-pack, python-source or opaque, "
         "whatever the file claims; opaque does not even decode.",
     ),
 ]
