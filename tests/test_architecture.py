@@ -21,7 +21,7 @@ LAYERS = [
     {"roles", "rollup", "budget", "rules"},
     {"inspection", "entropy", "content"},
     {"compare", "gates", "baseline"},
-    {"schemes", "code_packing"},
+    {"schemes", "code_packing", "repacking"},
     {"recipe", "submission"},
     {"quality", "example"},
     {"plan"},
@@ -90,6 +90,7 @@ def test_reading_commands_do_not_reach_torch() -> None:
         "compare",
         "gates",
         "baseline",
+        "repacking",
         "submission",
     ):
         place = PACKAGE / top

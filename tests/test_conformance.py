@@ -245,6 +245,12 @@ def _gguf() -> bytes:
     return head + bytes(-len(head) % 32) + b"abcde"
 
 
+def _golfbudget_pack() -> bytes:
+    header = b'[{"a":{"":0},"n":7,"raw":{"":1}},[["float16",2],["",3]],[1,1]]'
+    first, second = struct.pack("<I", len(header)) + header + b"abcd", zlib.compress(b"xyz")
+    return b"GBPK\x02" + struct.pack("<BIBI", 0, len(first), 1, len(second)) + first + second
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "safetensors": _safetensors,
     "torch-zip": _torch_zip,
@@ -253,6 +259,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "torch-legacy": _torch_legacy,
     "pickle": lambda: pickle.dumps({"a.weight": np.zeros((3, 5), np.float32), "b": {"q": np.ones(7, np.int8)}}),
     "gguf": _gguf,
+    "golfbudget-pack": _golfbudget_pack,
     "python-source": lambda: b"import zlib\nexec(zlib.decompress(%r))\n" % zlib.compress(b"print(1)" * 9),
     "pgrp": lambda: struct.pack("<4sII", b"PGRP", 1, 5) + b"LRZI!",
     "opaque": lambda: b"anything at all",

@@ -153,7 +153,7 @@ def test_inspecting_a_compressed_artifact_imports_no_torch() -> None:
 def test_help_of_every_command_has_an_example(golfbudget: Run) -> None:
     listing = golfbudget("--help")
     assert listing.returncode == 0
-    for command in ("inspect", "check", "compare", "plan", "pack", "unpack", "pack-code", "schemes", "demo"):
+    for command in ("inspect", "check", "compare", "plan", "pack", "unpack", "repack", "pack-code", "schemes", "demo"):
         assert command in listing.stdout
         text = golfbudget(command, "--help").stdout
         assert f"golfbudget {command}" in text.split("Example", 1)[1]

@@ -22,6 +22,7 @@ from golfbudget.cli.inspect import inspect
 from golfbudget.cli.pack import pack, unpack
 from golfbudget.cli.pack_code import pack_code
 from golfbudget.cli.plan import plan
+from golfbudget.cli.repack import repack
 from golfbudget.cli.schemes import schemes
 from golfbudget.errors import GolfbudgetError
 
@@ -37,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (inspect, check, compare, plan, pack, unpack, pack_code, schemes, demo):
+for _command in (inspect, check, compare, plan, pack, unpack, repack, pack_code, schemes, demo):
     app.command()(_command)
 
 

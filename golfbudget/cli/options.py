@@ -59,8 +59,8 @@ AsOption = Annotated[
     typer.Option(
         "--as",
         metavar="FORMAT",
-        help="Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, python-source or opaque, "
-        "whatever the file claims; opaque does not even decode.",
+        help="Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, golfbudget-pack, "
+        "python-source or opaque, whatever the file claims; opaque does not even decode.",
     ),
 ]
 LayoutOption = Annotated[
