@@ -19,7 +19,7 @@ from golfbudget.formats.base import row_major
 from golfbudget.formats.pack_layout import Held, Piece, named
 from golfbudget.formats.zip_directory import ZipMember, member_bytes, read_directory
 from golfbudget.ledger import Account
-from golfbudget.repacking.unpickle import NotCarriedError, Size, Storage, Window, unpickle
+from golfbudget.repacking.unpickle import Array, NotCarriedError, Size, Storage, Window, unpickle
 
 #: Frameworks whose decoder makes tensors of the pieces.
 TORCH, NUMPY = "torch", "numpy"
@@ -61,8 +61,11 @@ def holding(artifact: Artifact, container: Buffer) -> Holding:
     taker = _TAKERS.get(artifact.format)
     if taker is None:
         raise NotCarriedError(f"a {artifact.format} container, which is not rebuilt yet")
-    made = taker(artifact, container)
-    _check(made, artifact)
+    try:
+        made = taker(artifact, container)
+        _check(made, artifact)
+    except RecursionError:
+        raise NotCarriedError("values that nest too deep") from None
     return made
 
 
@@ -225,17 +228,16 @@ def _overlaps(artifact: Artifact) -> None:
 
 
 def _pickle(_artifact: Artifact, container: Buffer) -> Holding:
-    import numpy as np
-
     def cut(value: object, name: str) -> tuple[Piece, bytes] | None:
-        if not isinstance(value, np.ndarray):
+        if not isinstance(value, Array):
             return None
-        dtype = value.dtype.name
-        if dtype not in DTYPE_BITS or DTYPE_BITS[dtype] % 8 or value.dtype.hasobject:
+        array = value.rebuilt()
+        dtype = array.dtype.name
+        if dtype not in DTYPE_BITS or DTYPE_BITS[dtype] % 8:
             raise NotCarriedError(f"an array of {dtype} at {name[:80]!r}")
-        if not value.flags.c_contiguous or value.dtype.byteorder == ">":
+        if not array.flags.c_contiguous or array.dtype.byteorder == ">":
             raise NotCarriedError(f"an array in another order than rows, or big-endian, at {name[:80]!r}")
-        return Piece(dtype=dtype, shape=value.shape), value.tobytes()
+        return Piece(dtype=dtype, shape=array.shape), array.tobytes()
 
     value = unpickle(container)
     if not isinstance(value, (dict, list, tuple)):

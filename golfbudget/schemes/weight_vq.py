@@ -17,7 +17,7 @@ from golfbudget.schemes.scalar import storable
 from golfbudget.schemes.values import READ_MAP, map_bytes, map_table, read_map, to_half
 
 #: Runs that the codebook is fitted to, for each of its rows: more change it little.
-_SAMPLES_PER_CODE = 64
+_SAMPLES_PER_CODE = 256
 #: Distances held in memory at once.
 _AT_ONCE = 1 << 22
 
