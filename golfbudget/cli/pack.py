@@ -41,6 +41,9 @@ def unpack(
 ) -> None:
     """Decode an artifact to the float tensors that a model would load, as safetensors.
 
+    Matrices encoded by any scheme are decoded; a bias that a head adds to its logits stands beside its matrix, under
+    the matrix's name with `bias` in place of `weight`.
+
     \b
     Example:
       golfbudget unpack final_model.ptz -o decoded.safetensors
@@ -50,11 +53,12 @@ def unpack(
     from golfbudget.artifact import open_artifact
     from golfbudget.cli.output import note, write
     from golfbudget.errors import UsageError
-    from golfbudget.recipe.int8_layout import FORMAT, decode, is_layout, read_export
+    from golfbudget.plan.reading import decoded
+    from golfbudget.recipe.int8_layout import FORMAT, is_layout, read_export
 
     artifact = open_artifact(path)
     if not is_layout(artifact):
         raise UsageError(f"{path}: not of layout {FORMAT}, the one that unpack knows (found {artifact.format})")
-    state = decode(read_export(artifact))
+    state = decoded(read_export(artifact)).tensors()
     write(output, save({name: tensor.contiguous() for name, tensor in state.items()}))
     note(f"wrote {output}: {len(state)} tensors", quiet=quiet)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from golfbudget.cli.options import Format, FormatOption, QuietOption
+from golfbudget.cli.options import CacheOption, Format, FormatOption, NoCacheOption, QuietOption, cache_folder
 
 if TYPE_CHECKING:
     from golfbudget.repacking.result import Lever
@@ -37,13 +37,8 @@ def repack(
         ),
     ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Compressions at a time.")] = _DEFAULT_JOBS,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache", metavar="DIR", help="Where earlier results are kept.  [default: $XDG_CACHE_HOME/golfbudget]"
-        ),
-    ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Search anew, and keep nothing.")] = False,
+    cache: CacheOption = None,
+    no_cache: NoCacheOption = False,
     decoder: Annotated[
         Path | None,
         typer.Option("--decoder", metavar="FILE", help="Write the Python that undoes the packing, as it is counted."),
@@ -68,20 +63,16 @@ def repack(
     from golfbudget.cli.progress import progress_bar
     from golfbudget.errors import UsageError
     from golfbudget.repacking import repack as search
-    from golfbudget.repacking.cache import default_folder
     from golfbudget.report.repack_json import repack_json
     from golfbudget.report.repack_table import repack_table
 
     chosen = _levers(levers, same_container=same_container)
-    if no_cache and cache is not None:
-        raise UsageError("--cache and --no-cache exclude each other; give one of them")
+    kept = cache_folder(cache, off=no_cache)
     if output is not None and decoder is not None and output.absolute() == decoder.absolute():
         raise UsageError(f"{output}: named as the artifact and as its decoder; give two files")
     _refuse_input(path, output, decoder)
     with progress_bar("repack", quiet=quiet) as step:
-        packed = search(
-            path, levers=chosen, jobs=jobs, cached=None if no_cache else cache or default_folder(), progress=step
-        )
+        packed = search(path, levers=chosen, jobs=jobs, cached=kept, progress=step)
     _refuse_input(Path(packed.path), output, decoder)  # The path may have been the folder that holds it.
     if packed.data is None and (output is not None or decoder is not None):
         note(f"{path}: nothing to gain, nothing is written", quiet=quiet)

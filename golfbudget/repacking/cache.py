@@ -1,62 +1,36 @@
-"""Results by content: the same artifact under the same search and the same libraries is searched once.
+"""Results of the search by content: the same artifact under the same search and libraries is searched once.
 
-A cached file is proved like a fresh one before it is used; whatever is wrong with the cache, the search runs again.
+A cached file is proved like a fresh one before it is used.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from golfbudget import cache
+from golfbudget.cache import default_folder
+
 #: Raised with every change of the search that can change its result.
 SEARCH_VERSION = 1
-_DIGEST = 32
-
-
-def default_folder() -> Path:
-    """`$XDG_CACHE_HOME/golfbudget`, by default in `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "golfbudget"
+PREFIX = "repack-"
 
 
 def key(sha256: str, options: Mapping[str, object]) -> str:
     """The name of a result."""
-    text = json.dumps({"search": SEARCH_VERSION, "sha256": sha256, **options}, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return cache.key({"search": SEARCH_VERSION, "sha256": sha256, **options})[:32]
 
 
 def read(folder: Path, name: str) -> tuple[dict[str, object], bytes] | None:
     """(facts, file) of a result; None where there is none that is whole."""
-    try:
-        raw = (folder / f"repack-{name}").read_bytes()
-        digest, body = raw[:_DIGEST], raw[_DIGEST:]
-        if digest != hashlib.sha256(body).digest():
-            return None
-        length = int.from_bytes(body[:4], "little")
-        facts = json.loads(body[4 : 4 + length])
-    except (OSError, ValueError):
-        return None
-    return (facts, body[4 + length :]) if isinstance(facts, dict) else None
+    return cache.read(folder, PREFIX + name)
 
 
 def write(folder: Path, name: str, facts: Mapping[str, object], data: bytes) -> bool:
-    """Keep a result; whether that was possible.  Other results stay."""
-    text = json.dumps(facts).encode()
-    body = len(text).to_bytes(4, "little") + text + data
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".repack-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(body).digest() + body)
-            Path(temporary).replace(folder / f"repack-{name}")
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError:
-        return False
-    return True
+    """Keep a result; whether that was possible."""
+    kept = cache.write(folder, PREFIX + name, facts, data)
+    cache.prune(folder, PREFIX)
+    return kept
+
+
+__all__ = ["PREFIX", "SEARCH_VERSION", "default_folder", "key", "read", "write"]

@@ -30,6 +30,7 @@ def _scheme(row: SchemeRow, shape: tuple[int, int] | None) -> dict[str, object]:
         "summary": row.scheme.summary,
         "formula": row.scheme.formula,
         "parameters": [_parameter(parameter) for parameter in row.scheme.parameters],
+        "needs": list(row.scheme.needs),
         "decoder_bytes": row.decoder_bytes,
         "options": None if row.options is None else dict(row.options),
         "raw_bytes": row.raw_bytes,

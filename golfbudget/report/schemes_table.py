@@ -16,6 +16,7 @@ _LETTERS = (
     "V rows, d columns, b or c bits a value, idx(n) = ⌈log2 n⌉ bits, amounts in bytes before any codec. "
     "An option reads: name range = default."
 )
+_NEEDS = {"counts": "token counts", "moment": "the second moment of the inputs, from calibration text"}
 
 
 def schemes_table(rows: Sequence[SchemeRow], shape: tuple[int, int] | None) -> list[RenderableType]:
@@ -28,6 +29,7 @@ def schemes_table(rows: Sequence[SchemeRow], shape: tuple[int, int] | None) -> l
     parts: list[RenderableType] = []
     for row in rows:
         lines = [row.scheme.name, f"  {row.scheme.summary}", f"  raw bytes  {row.scheme.formula}"]
+        lines += [f"  needs      {_NEEDS.get(need, need)}" for need in row.scheme.needs]
         lines += [f"  option     {parameter_text(p)}: {p.summary}" for p in row.scheme.parameters]
         parts += [Text("\n".join(map(printable, lines))), Text()]
     return [*parts, Text(_LETTERS)]

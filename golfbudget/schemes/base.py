@@ -119,6 +119,8 @@ class Scheme(ABC):
     formula: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     decoder_source: ClassVar[str] = ""
+    #: What an encoder cannot do without, as the context names it: `counts`, `moment`.
+    needs: ClassVar[tuple[str, ...]] = ()
     #: The raw size depends on the matrix: `raw_bytes` is then only an upper bound.
     sized_by_values: ClassVar[bool] = False
 

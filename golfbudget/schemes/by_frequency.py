@@ -96,6 +96,7 @@ class ClassSteps(Scheme):
     name = "class-steps"
     summary = "integers whose row step grows for rare tokens, from token counts (arXiv:2608.12026)"
     formula = "V·d + 2V, + 2d with column steps (values one a byte, for the codec to pack)"
+    needs = ("counts",)
     parameters = (
         Parameter(name="bits", kind=int, summary="bits of a value at the most frequent token", lowest=2, highest=8),
         Parameter(

@@ -70,6 +70,7 @@ class Gptq(Clipped):
 
     name = "gptq"
     summary = "as clipped, rounded with error feedback by the inputs' second moment (arXiv:2210.17323)"
+    needs = ("moment",)
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
         matrix, options = check_matrix(matrix), self.options(options)

@@ -109,6 +109,7 @@ class VqBias(VqFamily):
 
     name = "vq-logits-bias"
     summary = "VQ-Logits with a bias per token from token counts"
+    needs = ("counts",)
     formula = f"{_FORMULA} + V·c/8 + 2 (b=16, c=16: no scales)"
     parameters = (*VqFamily.parameters, bits_parameter("bias_bits", "c, bits of a bias", 16))
     decoder_source = _READ_ROWS + "bias=g('bias',R)[0]\n"
