@@ -74,7 +74,7 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="S
 
 JobsOption = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", min=1, max=256, help="Candidates written at a time.  [default: one for each core]"),
+    typer.Option("--jobs", "-j", min=1, max=256, help="Candidates written at a time.  [default: by cores and work]"),
 ]
 CacheOption = Annotated[
     Path | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -111,7 +110,7 @@ def plan(
             code_bytes=None if code is None else code_size(code),
             schemes=_schemes(schemes),
             calibration=calibration,
-            jobs=os.cpu_count() or 1 if jobs is None else jobs,
+            jobs=jobs,
             cache=cache_folder(cache, off=no_cache),
             limit=parse_size(max_decoded),
         )

@@ -6,6 +6,7 @@ Quality is taken from the matrices that come back out of the written file, so wh
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,11 +45,13 @@ from golfbudget.roles import Roles, assign
 Progress = Callable[[str, int], None]
 
 BASELINE = "baseline"
+#: Numbers written by all tasks together that take about as long as starting processes for them does.
+_WORTH_PROCESSES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the user chose."""
+    """What the user chose; `jobs` None is one for each core where the work is worth it."""
 
     inputs: Inputs
     cap: int
@@ -59,7 +62,7 @@ class Settings:
     model: str | None = None
     schemes: tuple[str, ...] | None = None
     moments: Mapping[str, Tensor] = field(default_factory=dict)
-    jobs: int = 1
+    jobs: int | None = 1
     cache: Path | None = None
 
     @property
@@ -160,7 +163,7 @@ class _Runner:
                 yield candidate, built
         tasks = [_Task(candidates=batch, codec=codec) for batch in batches(missing)]
         shared = _Shared(source=self.source, known=self.settings.known)
-        jobs = self.settings.jobs
+        jobs = self._jobs(len(tasks))
         if jobs > 1:
             # An opened file stays with the process that opened it; nothing that is encoded reads it.
             shared = replace(shared, source=replace(self.source, artifact=None))  # type: ignore[arg-type]
@@ -168,6 +171,13 @@ class _Runner:
             for candidate, built in zip(tasks[number].candidates, files, strict=True):
                 self.kept.keep_built(candidate, built, codec)
                 yield candidate, built
+
+    def _jobs(self, tasks: int) -> int:
+        """Processes for so many tasks, each of which writes the whole model."""
+        if self.settings.jobs is not None:
+            return self.settings.jobs
+        work = tasks * sum(tensor.numel() for tensor in self.source.reference.values())
+        return (os.cpu_count() or 1) if work >= _WORTH_PROCESSES else 1
 
     def judge(self, candidate: Candidate, built: Built) -> None:
         """Read a candidate's file back, and keep what was learned."""

@@ -38,7 +38,7 @@ class Choices:
     cap: int
     code_bytes: int | None = None
     schemes: tuple[str, ...] | None = None
-    jobs: int = 1
+    jobs: int | None = 1
     cache: Path | None = None
     limit: int = DECODED_LIMIT
 

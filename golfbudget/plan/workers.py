@@ -14,13 +14,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TypeVar, cast
 
+from golfbudget.errors import GolfbudgetError
+
 S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 _Running = dict[Connection, BaseProcess]
 
 
-class WorkerDiedError(Exception):
+class WorkerDiedError(GolfbudgetError):
     """A process ended before its task did, for want of memory perhaps."""
 
 
