@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +93,8 @@ def prepared(folder: Path, *, tied: bool = True, **more: object) -> tuple[Source
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
     folder = tmp_path_factory.mktemp("planned")
     source, settings = prepared(folder)
+    # The text gives token counts and moments; running it for every candidate takes longer than all the rest.
+    settings = replace(settings, text=None, model=None)
     plan = make_plan(source, settings, lambda _what, _steps: None)
     (folder / "plan.json").write_text(json.dumps(plan_json(plan)), encoding="utf-8")
     return Planned(folder=folder, source=source, settings=settings, plan=plan)
@@ -177,11 +179,12 @@ def test_replaced_input_tables_are_packed_too(planned: Planned) -> None:
         assert hashlib.sha256(data).hexdigest() == trial.sha256
 
 
-def test_a_bias_is_part_of_what_is_measured(planned: Planned) -> None:
+def test_a_bias_is_part_of_what_is_measured(tmp_path: Path) -> None:
     """Against a forward pass and cross-entropy of torch's own, with the bias added to the logits."""
-    tried = [t for t in planned.plan.trials if t.candidate.scheme == "vq-logits-bias"]
-    assert {t.candidate.input_side for t in tried} == {"shared", "dense"}
-    text = load_text(planned.folder / "tokens.safetensors")
+    source, settings = prepared(tmp_path, schemes=("vq-logits-bias",))
+    plan = make_plan(source, settings, lambda _what, _steps: None)
+    assert {t.candidate.input_side for t in plan.trials} == {"shared", "dense"}
+    text = load_text(tmp_path / "tokens.safetensors")
     windows = text.windows
 
     def nats(found: dict[str, Tensor], bias: Tensor | float) -> Tensor:
@@ -191,11 +194,11 @@ def test_a_bias_is_part_of_what_is_measured(planned: Planned) -> None:
         logits = 30 * torch.tanh(hidden @ head.T / 30) + bias
         return F.cross_entropy(logits.double().flatten(0, 1), windows[:, 1:].flatten(), reduction="sum")
 
-    assert planned.plan.evaluation is not None
-    base = planned.plan.evaluation.baseline_bits_per_byte
+    assert plan.evaluation is not None
+    base = plan.evaluation.baseline_bits_per_byte
     with torch.inference_mode():
-        for trial in tried:
-            back = read_back(build(planned.source, trial.candidate, planned.settings.known).data, "x")
+        for trial in plan.trials:
+            back = read_back(build(source, trial.candidate, settings.known).data, "x")
             (bias,) = back.biases.values()
             bits = [float(nats(dict(back.state), b)) / 0.6931471805599453 / text.bytes for b in (bias, 0.0)]
             assert trial.quality.delta is not None
@@ -226,12 +229,15 @@ def test_unpack_gives_the_bias_beside_its_matrix(planned: Planned, golfbudget: R
 
 def test_what_a_scheme_needs_and_has_not_is_noted(tmp_path: Path) -> None:
     source, settings = prepared(tmp_path, model=None, tokens=None, calibration=None)
-    plan = make_plan(source, settings, lambda _what, _steps: None)
-    notes = [note for note in plan.notes if note.startswith("left out")]
+    tried = candidates(source, settings.schemes, settings.known.needs_met)
+    notes = [note for note in tried.notes if note.startswith("left out")]
     assert len(notes) == 2
     assert any("token counts" in note and note.endswith(": class-steps, vq-logits-bias") for note in notes)
     assert any("calibration" in note and note.endswith(": gptq") for note in notes)
-    assert not {t.candidate.scheme for t in plan.trials} & {"class-steps", "vq-logits-bias", "gptq"}
+    assert not {c.scheme for c in tried.candidates} & {"class-steps", "vq-logits-bias", "gptq"}
+    settings = replace(settings, schemes=("class-steps", "ternary"))
+    (note,) = [n for n in make_plan(source, settings, lambda _what, _steps: None).notes if n.startswith("left out")]
+    assert note.endswith(": class-steps")
 
 
 def test_an_untied_head_is_replaced_by_every_scheme(tmp_path: Path) -> None:

@@ -71,6 +71,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # Typer returns it where click raises.
+            raise KeyboardInterrupt
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return TROUBLE

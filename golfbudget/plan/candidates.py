@@ -180,8 +180,11 @@ def _repack(codec: str) -> Candidate:
 
 
 def batches(tried: Iterable[Candidate]) -> list[tuple[Candidate, ...]]:
-    """Candidates that share their encodings, together: those that differ in the input side only."""
+    """Candidates that share their encodings, together: those that differ in the input side only.
+
+    The strongest codecs take longest, so they come first, and no process is left alone with one at the end.
+    """
     found: dict[object, list[Candidate]] = {}
-    for candidate in tried:
+    for candidate in sorted(tried, key=lambda candidate: candidate.scheme != REPACK):
         found.setdefault((candidate.scheme, candidate.side, tuple(candidate.options.items())), []).append(candidate)
     return [tuple(batch) for batch in found.values()]
