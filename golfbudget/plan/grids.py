@@ -163,6 +163,11 @@ TRUNK: dict[str, Grid] = {
     "ternary-bitmask": _always({"group": 128}),
     "binary": _always({"group": 0}, {"group": 128}),
 }
+#: Letters that stand for numbers in a candidate's name.
+_LETTERS = {
+    "bits": "b", "clip": "c", "codes": "k", "entries": "m", "explicit": "s", "group": "g", "groups": "g", "pieces": "p",
+    "rank": "r", "share": "", "stages": "m", "strength": "s", "width": "n", "bias_bits": "bias",
+}  # fmt: skip
 #: Trunk schemes that are tried on attention and on MLP matrices alone, too.
 BY_PART = ("scalar", "clipped", "gptq", "grouped-scalar", "ternary-packed")
 
@@ -189,7 +194,9 @@ def label(scheme: Scheme, options: Options) -> str:
     """A candidate's scheme and options as part of its name.
 
     >>> label(schemes.get("lqer"), {"bits": 4, "rank": 16, "store": "bytes"})
-    'lqer-bits4-rank16-bytes'
+    'lqer-b4-r16-bytes'
+    >>> label(schemes.get("vq-logits-explicit"), {"codes": 256, "explicit": 128})
+    'vq-explicit-k256-s128'
     >>> label(schemes.get("scalar"), {"bits": 6}), label(schemes.get("vq-logits"), {"codes": 64})
     ('int6', 'vq64')
     """
@@ -198,9 +205,10 @@ def label(scheme: Scheme, options: Options) -> str:
     if scheme.name == "vq-logits":
         return f"vq{options['codes']}"
     parts = [
-        value.replace(",", "+") if isinstance(value, str) else f"{name}{value:g}" for name, value in options.items()
+        value.replace(",", "+") if isinstance(value, str) else f"{_LETTERS.get(name, name)}{value:g}"
+        for name, value in options.items()
     ]
-    return "-".join([scheme.name, *parts])
+    return "-".join([scheme.name.replace("vq-logits", "vq"), *parts])
 
 
 __all__ = ["BITS", "BY_PART", "HEAD", "TRUNK", "VOCABULARY_OVER", "grid", "input_options", "label", "schemes"]

@@ -281,7 +281,7 @@ class _Runner:
         return replace(trial, artifact_bytes=artifact, saved_bytes=saved)
 
     def _certificates(self, trials: list[Trial]) -> Iterable[Certificate]:
-        dense = [trial for trial in trials if trial.candidate.input_side == "dense"]
+        dense = [t for t in trials if t.candidate.is_vq and t.candidate.input_side == "dense"]
         if dense:
             yield Certificate(
                 name="tying",

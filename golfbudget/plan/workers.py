@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TypeVar, cast
@@ -39,18 +41,32 @@ def results(function: Callable[[S, T], R], shared: S, tasks: Sequence[T], jobs: 
     context = multiprocessing.get_context("spawn")
     running: _Running = {}
     try:
-        for _ in range(min(jobs, len(tasks))):
-            ours, theirs = context.Pipe()
-            process: BaseProcess = context.Process(target=_work, args=(theirs, function, shared), daemon=True)
-            process.start()
-            theirs.close()
-            running[ours] = process
+        with _uninterrupted():
+            for _ in range(min(jobs, len(tasks))):
+                ours, theirs = context.Pipe()
+                process: BaseProcess = context.Process(target=_work, args=(theirs, function, shared), daemon=True)
+                process.start()
+                theirs.close()
+                running[ours] = process
         yield from _hand_out(running, tasks)
     finally:
         for connection, process in running.items():
             process.terminate()
             process.join()
             connection.close()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes started here ignore the keyboard's interrupt from the first: it is their parent that answers it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _hand_out(running: _Running, tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
