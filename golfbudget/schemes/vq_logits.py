@@ -22,6 +22,8 @@ from golfbudget.schemes.values import to_half
 _MAX_ITERATIONS = 100
 #: k-means++ restarts for small problems, and for those where one restart multiplies this many numbers.
 _RESTARTS, _FEW_RESTARTS, _LARGE = 8, 2, 500_000_000
+#: Where one iteration multiplies this many numbers, which takes seconds: one start, and iterations until little moves.
+_HUGE, _HUGE_ITERATIONS = 5_000_000_000, 25
 
 
 def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
@@ -34,7 +36,8 @@ def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
     from threadpoolctl import threadpool_limits
 
     rows, width = matrix.shape
-    large = rows * width * codes > _LARGE
+    work = rows * width * codes
+    restarts = 1 if work > _HUGE else _FEW_RESTARTS if work > _LARGE else _RESTARTS
     weights: NDArray[np.float64] | None = None
     if context.counts is not None:
         if len(context.counts) != rows:
@@ -46,8 +49,8 @@ def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
         fitted = KMeans(
             n_clusters=min(codes, distinct),
             init="k-means++",
-            n_init=_FEW_RESTARTS if large else _RESTARTS,
-            max_iter=_MAX_ITERATIONS,
+            n_init=restarts,
+            max_iter=_HUGE_ITERATIONS if work > _HUGE else _MAX_ITERATIONS,
             random_state=context.seed,
             algorithm="lloyd",
         ).fit(matrix.double().numpy(), sample_weight=weights)
