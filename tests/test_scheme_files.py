@@ -17,12 +17,12 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget import schemes
 from golfbudget.artifact import open_bytes
-from golfbudget.errors import UsageError
+from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.ledger import Role
 from golfbudget.plan.building import build, matrix_of, scheme_of
 from golfbudget.plan.candidates import ALL, INPUT_SCHEMES, REPACK, candidates
 from golfbudget.plan.grids import HEAD, TRUNK
-from golfbudget.plan.reading import read_back
+from golfbudget.plan.reading import decoded, read_back
 from golfbudget.plan.results import Evidence, Plan, Side
 from golfbudget.plan.run import Settings, make_plan
 from golfbudget.plan.saved import pack
@@ -31,6 +31,7 @@ from golfbudget.plan.source import Source
 from golfbudget.quality.baseline_model import BaselineModel, Shape
 from golfbudget.quality.moments import input_moments
 from golfbudget.quality.text import load_text
+from golfbudget.recipe.int8_layout import read_export
 from golfbudget.report.plan_json import plan_json
 from golfbudget.roles import assign, load_roles
 
@@ -225,6 +226,33 @@ def test_unpack_gives_the_bias_beside_its_matrix(planned: Planned, golfbudget: R
     (owner,) = trial.candidate.owners
     assert loaded.keys() == {*planned.source.reference, owner, f"{owner.removesuffix('.weight')}.bias"}
     assert loaded[f"{owner.removesuffix('.weight')}.bias"].shape == (VOCABULARY,)
+
+
+@pytest.mark.parametrize("scheme", ["vq-logits-bias", "hashed", "product", "lqer", "ternary-bitmask", "tiers", "bands"])
+def test_tables_that_lie_are_refused_in_words(planned: Planned, scheme: str) -> None:
+    """Any table cut short, of another type or gone, and a shape beyond reason."""
+    trial = next(t for t in planned.plan.trials if t.candidate.scheme == scheme)
+    data = build(planned.source, trial.candidate, planned.settings.known).data
+    export = read_export(open_bytes(data, name="lying"))
+    ((owner, encoded), *_) = export.schemes.items()
+    messages: list[str] = []
+    for number, table in enumerate(encoded.tables):
+        rest = [other for other in encoded.tables if other is not table]
+        lies = [rest, [*rest, replace(table, tensor=table.tensor.flatten()[:1])]]
+        lies += [[*rest, replace(table, tensor=table.tensor.to(torch.int64) * 10**6)]]
+        for tables in lies:
+            lying = replace(export, schemes={owner: replace(encoded, tables=tuple(tables))})
+            try:
+                found = decoded(lying, "lying")
+            except CorruptError as error:
+                messages.append(str(error))
+            else:
+                assert found.state[owner].shape == encoded.shape, number
+    assert messages
+    assert all(message.startswith("lying: its encoded matrices") for message in messages)
+    huge = replace(export, schemes={owner: replace(encoded, shape=(1 << 40, 1 << 40))})
+    with pytest.raises(LimitError, match="more than 1,073,741,824 bytes decoded"):
+        decoded(huge, "lying")
 
 
 def test_what_a_scheme_needs_and_has_not_is_noted(tmp_path: Path) -> None:

@@ -59,6 +59,6 @@ def unpack(
     artifact = open_artifact(path)
     if not is_layout(artifact):
         raise UsageError(f"{path}: not of layout {FORMAT}, the one that unpack knows (found {artifact.format})")
-    state = decoded(read_export(artifact)).tensors()
+    state = decoded(read_export(artifact), str(path)).tensors()
     write(output, save({name: tensor.contiguous() for name, tensor in state.items()}))
     note(f"wrote {output}: {len(state)} tensors", quiet=quiet)

@@ -6,6 +6,8 @@ The file describes itself.  In the layout's dictionary, `schemes` maps a tensor'
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +15,8 @@ from torch import Tensor
 
 from golfbudget import schemes
 from golfbudget.artifact import open_bytes
+from golfbudget.codecs import DECODED_LIMIT
+from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.recipe.int8_layout import Export, decode, read_export
 
 
@@ -36,12 +40,30 @@ class Decoded:
         return found
 
 
-def decoded(export: Export) -> Decoded:
-    """Everything an export decodes to."""
-    found = {name: schemes.get(encoded.scheme).bias(encoded) for name, encoded in export.schemes.items()}
-    return Decoded(state=decode(export), biases={name: bias for name, bias in found.items() if bias is not None})
+def decoded(export: Export, where: str, limit: int = DECODED_LIMIT) -> Decoded:
+    """Everything an export decodes to.
+
+    `CorruptError` when tables do not fit the shape that is said of them, `LimitError` when that shape, which a file can
+    put as high as it likes, takes more than `limit` bytes.
+    """
+    for name, encoded in export.schemes.items():
+        if 4 * math.prod(encoded.shape) > limit:
+            raise LimitError(
+                f"{where}: {name!r} is said to be {list(encoded.shape)}, more than {limit:,} bytes decoded"
+            )
+    try:
+        found = {name: schemes.get(encoded.scheme).bias(encoded) for name, encoded in export.schemes.items()}
+        state = decode(export)
+    except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, UsageError, ValueError) as error:
+        if not export.schemes:
+            raise
+        # Tables are arithmetic to a scheme; what goes wrong in it is the file's doing.
+        raise CorruptError(
+            f"{where}: its encoded matrices ({', '.join(export.schemes)}) do not decode: {error}"
+        ) from None
+    return Decoded(state=state, biases={name: bias for name, bias in found.items() if bias is not None})
 
 
 def read_back(data: bytes, name: str) -> Decoded:
     """What a file's bytes decode to, through the reader that inspects foreign files."""
-    return decoded(read_export(open_bytes(data, name=name)))
+    return decoded(read_export(open_bytes(data, name=name)), name, limit=sys.maxsize)
