@@ -195,6 +195,8 @@ def test_a_bias_is_part_of_what_is_measured(tmp_path: Path) -> None:
         logits = 30 * torch.tanh(hidden @ head.T / 30) + bias
         return F.cross_entropy(logits.double().flatten(0, 1), windows[:, 1:].flatten(), reduction="sum")
 
+    # The counts are those of the text itself, which flatters a bias: that is said.
+    assert any("counts are those of the evaluation text" in note for note in plan.notes)
     assert plan.evaluation is not None
     base = plan.evaluation.baseline_bits_per_byte
     with torch.inference_mode():

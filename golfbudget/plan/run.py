@@ -81,7 +81,7 @@ def make_plan(source: Source, settings: Settings, progress: Progress) -> Plan:
     tried = candidates(source, settings.schemes, settings.known.needs_met)
     steps = len(tried.candidates) + 2
     progress(BASELINE, steps)
-    runner = _Runner(source, settings, tried.notes)
+    runner = _Runner(source, settings, (*tried.notes, *_counts_note(settings)))
     for candidate, built in runner.written(tried.candidates):
         progress(candidate.name, steps)
         runner.judge(candidate, built)
@@ -305,6 +305,16 @@ class _Runner:
             "has, so low-bit candidates, whose scales are fitted, may add bytes and lower the error"
         )
         return [note]
+
+
+def _counts_note(settings: Settings) -> list[str]:
+    """A warning where encoders see the counts of the very text that they are measured on."""
+    if settings.text is None or settings.counts is not settings.text.counts:
+        return []
+    return [
+        "token counts are those of the evaluation text: what is fitted to them (a bias, tiers, own rows) does a little "
+        "better here than on other text; --counts takes others"
+    ]
 
 
 def _equal(one: Decoded, other: Decoded) -> bool:
