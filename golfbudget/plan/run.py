@@ -311,10 +311,11 @@ def _counts_note(settings: Settings) -> list[str]:
     """A warning where encoders see the counts of the very text that they are measured on."""
     if settings.text is None or settings.counts is not settings.text.counts:
         return []
-    return [
+    note = (
         "token counts are those of the evaluation text: what is fitted to them (a bias, tiers, own rows) does a little "
         "better here than on other text; --counts takes others"
-    ]
+    )
+    return [note]
 
 
 def _equal(one: Decoded, other: Decoded) -> bool:
