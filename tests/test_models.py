@@ -133,7 +133,7 @@ def test_a_shipped_model_is_named_after_itself_and_counts_what_it_says(name: str
     model = load_model(name)
     assert model.name == name
     assert f"{model.parameters:,} parameters" in model.summary
-    assert model.recipe is None or load_recipe(str(model.recipe)).name == model.recipe
+    assert load_recipe(str(model.recipe)).name == model.recipe
 
 
 def test_the_baseline_has_the_tensors_of_the_module() -> None:

@@ -16,14 +16,16 @@ from torch import Tensor
 
 from golfbudget import codecs, configs
 from golfbudget.artifact import open_bytes
-from golfbudget.errors import ConfigError, UnsupportedError
+from golfbudget.errors import ConfigError, UnsupportedError, UsageError
 from golfbudget.filters.byte_shuffle import shuffle
+from golfbudget.ledger import Account, Role
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes, read_export
 from golfbudget.recipe.assignment import rule_for
 from golfbudget.recipe.config import Correction, Integer, Recipe, load_recipe, recipe_from
 from golfbudget.recipe.export import decode, quantise
 from golfbudget.recipe.quantizers import apply_correction, dequantise, low_rank_correction, quantise_tensor
+from golfbudget.roles import assign, load_roles
 
 SHAPES = {"tok_emb.weight": (40, 24), "blocks.0.attn.c_q.weight": (24, 24), "blocks.0.mlp.fc.weight": (30, 24),
           "blocks.0.attn_scale": (24,), "bigram.scale": (), "long": (50,)}  # fmt: skip
@@ -118,6 +120,38 @@ def test_a_fixed_container_has_one_length_whatever_the_values(name: str) -> None
     layout, made = layouts.registered()[name], recipe(name)
     lengths = {len(layout.container(quantise(state(seed), made))) for seed in range(4)}
     assert layout.fixed == (len(lengths) == 1)
+
+
+@pytest.mark.parametrize("scheme", ["ternary-bitmask", "binary", "grouped-scalar", "vq-logits"])
+@pytest.mark.parametrize("name", sorted(layouts.registered().keys() - {"state-dict"}))
+def test_an_encoded_matrix_comes_back_from_every_layout(name: str, scheme: str) -> None:
+    options = {"ternary-bitmask": {"group": 8}, "binary": {}, "grouped-scalar": {"bits": 4}, "vq-logits": {"codes": 5}}
+    made = plain(recipe(name))
+    made["tensors"][0] = {"name": "e", "match": ["tok_emb.*"], "quantizer": "scheme", "scheme": scheme,
+                          "options": options[scheme]}  # fmt: skip
+    own = recipe_from(made, "t")
+    export = quantise(state(), own)
+    data = artifact_bytes(export, own)
+    found, expected = decode_bytes(data, "mine"), decode(export)
+    assert found.keys() == expected.keys()
+    assert torch.equal(found["tok_emb.weight"], expected["tok_emb.weight"])
+    artifact = open_bytes(data, name="mine")
+    assignment = assign(artifact, load_roles())
+    assert {entry.owner for entry in assignment.ledger.entries if entry.role is Role.UNASSIGNED} == {"long"}
+    head = [entry for entry in assignment.ledger.entries if entry.owner == "tok_emb.weight"]
+    tables = sum(table.raw_bytes for table in export.schemes["tok_emb.weight"].tables)
+    assert sum(entry.decoded_bytes for entry in head if entry.account is not Account.CONTAINER) >= tables
+    strings = [value for value in artifact.values.values() if isinstance(value, bytes)]
+    held = sum(t.stored_bytes for t in artifact.tensors) + sum(map(len, strings))
+    assert layouts.registered()[name].payload_bytes(export) == held
+
+
+def test_a_state_dict_has_no_place_for_an_encoded_matrix() -> None:
+    made = plain(recipe("state-dict"))
+    made["tensors"][0] = {"name": "e", "match": ["tok_emb.*"], "quantizer": "scheme", "scheme": "binary"}
+    own = recipe_from(made, "t")
+    with pytest.raises(UsageError, match=r"layout state-dict has no place for the label of 'tok_emb\.weight'; use w-m"):
+        artifact_bytes(quantise(state(), own), own)
 
 
 def test_packed_integers_are_where_numpy_finds_them() -> None:

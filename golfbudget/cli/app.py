@@ -23,6 +23,8 @@ from golfbudget.cli.inspect import inspect
 from golfbudget.cli.pack import pack, unpack
 from golfbudget.cli.pack_code import pack_code
 from golfbudget.cli.plan import plan
+from golfbudget.cli.repack import repack
+from golfbudget.cli.schemes import schemes
 from golfbudget.errors import GolfbudgetError
 
 INTERRUPTED = 130
@@ -37,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (inspect, check, compare, estimate, plan, pack, unpack, pack_code, demo):
+for _command in (inspect, check, compare, estimate, plan, pack, unpack, repack, pack_code, schemes, demo):
     app.command()(_command)
 
 
@@ -70,6 +72,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # Typer returns it where click raises.
+            raise KeyboardInterrupt
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return TROUBLE

@@ -39,6 +39,9 @@ def unpack(
 ) -> None:
     """Decode an artifact to the float tensors that a model would load, as safetensors.
 
+    Matrices encoded by any scheme are decoded; a bias that a head adds to its logits stands beside its matrix, under
+    the matrix's name with `bias` in place of `weight`.
+
     \b
     Example:
       golfbudget unpack final_model.ptz -o decoded.safetensors
@@ -47,9 +50,9 @@ def unpack(
 
     from golfbudget.artifact import open_artifact
     from golfbudget.cli.output import note, write
+    from golfbudget.plan.reading import decoded
     from golfbudget.recipe.artifacts import read_export
-    from golfbudget.recipe.export import decode
 
-    state = decode(read_export(open_artifact(path)))
+    state = decoded(read_export(open_artifact(path)), str(path)).tensors()
     write(output, save({name: tensor.contiguous() for name, tensor in state.items()}))
     note(f"wrote {output}: {len(state)} tensors", quiet=quiet)

@@ -60,18 +60,17 @@ class Evaluator:
         self._kept: _Hidden | None = None
         self._last: _Hidden | None = None
 
-    def losses(self, state: Mapping[str, Tensor], *, keep: bool = False) -> Losses:
-        """Nats lost in each window, float64 [n].  `keep` its hidden states for later."""
+    def losses(self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False) -> Losses:
+        """Nats lost in each window, float64 [n]; `bias` [vocabulary] is added to the capped logits.
+
+        `keep` its hidden states for later.
+        """
         model = BaselineModel.from_state(state)
-        vocabulary = model.shape.vocab
-        if int(self.text.windows.max()) >= vocabulary:
-            raise ModelError(
-                f"the text holds token {int(self.text.windows.max())}, the model's vocabulary has {vocabulary}"
-            )
-        with torch.inference_mode(), _threads(THREADS):
+        check_tokens(self.text, model.shape.vocab)
+        with torch.inference_mode(), threads(THREADS):
             hidden = self._hidden_states(model, state, keep=keep)
             parts = [
-                _nats(h, model.head, w[:, 1:])
+                _nats(h, model.head, w[:, 1:], bias)
                 for h, w in zip(hidden.split(_WINDOWS_AT_ONCE), self.text.windows.split(_WINDOWS_AT_ONCE), strict=True)
             ]
         nats: Losses = torch.cat(parts).double().sum(1).numpy()
@@ -105,13 +104,15 @@ class Evaluator:
         return Interval(delta=round(delta, 6), low=round(float(low), 6), high=round(float(high), 6))
 
 
-def _nats(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+def _nats(hidden: Tensor, head: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:
     """Cross-entropy of each token, float32 [n, length], computed in place.
 
     c * tanh(z / c) equals 2c * sigmoid(2z / c) - c, which is several times faster; and capped logits need no
-    maximum subtracted before they are exponentiated.
+    maximum subtracted before they are exponentiated.  Of a bias its own maximum is enough: no probability changes.
     """
     scores = F.linear(hidden, head * (2 / LOGIT_CAP)).sigmoid_().mul_(2 * LOGIT_CAP).sub_(LOGIT_CAP)
+    if bias is not None:
+        scores += bias.float() - bias.max()
     picked = scores.gather(2, targets[:, :, None]).squeeze(2)
     return scores.exp_().sum(2).log_() - picked
 
@@ -120,8 +121,15 @@ def _same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(a[name] is b[name] or torch.equal(a[name], b[name]) for name in a)
 
 
+def check_tokens(text: Text, vocabulary: int) -> None:
+    """`ModelError` unless every token of the text is in the vocabulary."""
+    if int(text.windows.max()) >= vocabulary:
+        raise ModelError(f"the text holds token {int(text.windows.max())}, the model's vocabulary has {vocabulary}")
+
+
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """Torch on that many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

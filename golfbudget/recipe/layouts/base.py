@@ -82,6 +82,30 @@ def scheme_label(encoded: Encoded) -> dict[str, object]:
     return {"scheme": encoded.scheme, "shape": list(encoded.shape)}
 
 
+def scheme_entries(export: Export) -> dict[str, dict[str, object]]:
+    """What stands under the key `schemes`: for each matrix its label and its tables."""
+    return {
+        name: scheme_label(encoded) | {table.name: table.tensor for table in encoded.tables}
+        for name, encoded in export.schemes.items()
+    }
+
+
+def scheme_tables(export: Export) -> list[Tensor]:
+    """All tables of encoded matrices."""
+    return [table.tensor for encoded in export.schemes.values() for table in encoded.tables]
+
+
+def read_schemes(artifact: Artifact, tables: Mapping[str, Tensor]) -> dict[str, Encoded]:
+    """The encodings under `schemes`; `tables` are by NAME/TABLE."""
+    values = artifact.values
+    found: dict[str, Encoded] = {}
+    for name in dict.fromkeys(key.partition("/")[0] for key in tables):
+        own = {key.partition("/")[2]: tensor for key, tensor in tables.items() if key.partition("/")[0] == name}
+        shape = values.get(f"schemes/{name}/shape/0"), values.get(f"schemes/{name}/shape/1")
+        found[interned(name)] = read_scheme(artifact.path, name, values.get(f"schemes/{name}/scheme"), shape, own)
+    return found
+
+
 def read_scheme(path: str, name: str, scheme: object, shape: object, tables: Mapping[str, Tensor]) -> Encoded:
     """The encoding that a label describes; tables are believed for their tensors only."""
     known = isinstance(scheme, str) and scheme in schemes.registered()

@@ -24,8 +24,11 @@ from golfbudget.recipe.layouts.base import (
     interned,
     read_label,
     read_scheme,
+    read_schemes,
     register,
+    scheme_entries,
     scheme_label,
+    scheme_tables,
     tensors_payload,
 )
 from golfbudget.recipe.state import read_tensors
@@ -37,6 +40,8 @@ _DEFAULT = _SUFFIXES[0]
 _CORRECTION = (".lqA_a", ".lqAs_a", ".lqB_a", ".lqBs_a")
 _CORRECTED = "+lqer_asym"
 _SCHEMES = "__metadata__/schemes"
+#: Where the tables of encoded matrices stand, in every layout.
+_APART = "schemes/"
 
 
 class _SchemeLabel(msgspec.Struct):
@@ -45,16 +50,14 @@ class _SchemeLabel(msgspec.Struct):
 
 
 def flatten(export: Export) -> dict[str, Tensor]:
-    """Every stored tensor by its stored name, in the order of the state dict."""
+    """Every stored tensor by its stored name, in the order of the state dict; encoded matrices stand apart."""
     stored: dict[str, Tensor] = {}
     for name in export.names():
         if name in export.quantized:
             values, scales = export.suffixes.get(name, _DEFAULT)
             stored[name + values], stored[name + scales] = export.quantized[name], export.scales[name]
             stored |= {name + suffix: tensor for suffix, tensor in export.corrections.get(name, {}).items()}
-        elif name in export.schemes:
-            stored |= {f"{name}.{table.name}": table.tensor for table in export.schemes[name].tables}
-        else:
+        elif name in export.passthrough:
             stored[name] = export.passthrough[name]
     return stored
 
@@ -66,12 +69,12 @@ class _Flat(Layout):
     labels = ""
 
     def payload_bytes(self, export: Export) -> int:
-        return tensors_payload(flatten(export).values())
+        return tensors_payload([*flatten(export).values(), *scheme_tables(export)])
 
     def recognises(self, artifact: Artifact) -> bool:
         """Only where some tensor is stored as values and scales: a plain checkpoint is no artifact."""
         names = {tensor.name for tensor in artifact.tensors}
-        inside = all(name.startswith(self.prefix) for name in names)
+        inside = all(name.startswith((self.prefix, _APART)) for name in names)
         return inside and any(
             name.endswith(values) and name.removesuffix(values) + scales in names
             for name in names
@@ -79,13 +82,14 @@ class _Flat(Layout):
         )
 
     def read(self, artifact: Artifact) -> Export:
-        stored = {name.removeprefix(self.prefix): tensor for name, tensor in read_tensors(artifact).items()}
+        found = read_tensors(artifact)
+        encoded = self._schemes(artifact, {k.removeprefix(_APART): t for k, t in found.items() if k.startswith(_APART)})
+        stored = {k.removeprefix(self.prefix): tensor for k, tensor in found.items() if not k.startswith(_APART)}
         quantized: dict[str, Tensor] = {}
         scales: dict[str, Tensor] = {}
         corrections: dict[str, dict[str, Tensor]] = {}
         suffixes: dict[str, tuple[str, str]] = {}
-        encoded = self._schemes(artifact, stored)
-        taken = {f"{name}.{table.name}" for name, matrix in encoded.items() for table in matrix.tables}
+        taken: set[str] = set()
         owners: list[str] = []
         for key, tensor in stored.items():
             for pair in _SUFFIXES:
@@ -100,7 +104,7 @@ class _Flat(Layout):
                 corrections[name] = parts
                 taken |= {name + suffix for suffix in parts}
         passthrough = {interned(key): tensor for key, tensor in stored.items() if key not in taken}
-        order = _order(stored, [*owners, *encoded, *passthrough])
+        order = [*_order(stored, [*owners, *passthrough]), *encoded]
         labels = {name: label for name in order if (label := self._label(artifact, name)) is not None}
         return Export(
             quantized=quantized,
@@ -119,23 +123,8 @@ class _Flat(Layout):
         label = read_label(artifact, f"{self.labels}{name}") if self.labels else None
         return label.removesuffix(_CORRECTED) if isinstance(label, str) else label
 
-    def _schemes(self, artifact: Artifact, stored: Mapping[str, Tensor]) -> dict[str, Encoded]:
-        if not self.labels:
-            return {}
-        values = artifact.values
-        named = [key for key in values if key.startswith(self.labels) and key.endswith("/scheme")]
-        found = {}
-        for key in named:
-            name = interned(key.removeprefix(self.labels).removesuffix("/scheme"))
-            label = f"{self.labels}{name}"
-            shape = values.get(f"{label}/shape/0"), values.get(f"{label}/shape/1")
-            found[name] = read_scheme(artifact.path, name, values[key], shape, _tables(stored, name))
-        return found
-
-
-def _tables(stored: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    own = f"{name}."
-    return {k.removeprefix(own): t for k, t in stored.items() if k.startswith(own) and "." not in k[len(own) :]}
+    def _schemes(self, artifact: Artifact, tables: Mapping[str, Tensor]) -> dict[str, Encoded]:
+        return read_schemes(artifact, tables)
 
 
 def _order(stored: Mapping[str, Tensor], names: list[str]) -> list[str]:
@@ -170,14 +159,14 @@ class WeightsAndMeta(_Flat):
         labels: dict[str, object] = {}
         for name in export.names():
             if name in export.schemes:
-                labels[name] = scheme_label(export.schemes[name])
                 continue
             label = export.labels.get(name, KEPT if name in export.passthrough else {"type": "int8"})
             if name in export.corrections:
                 label = label + _CORRECTED if isinstance(label, str) else {**label, "correction": _CORRECTED[1:]}
             labels[name] = _interned(label)
         out = io.BytesIO()
-        torch.save({"w": flatten(export), "m": labels}, out)
+        apart = {"schemes": scheme_entries(export)} if export.schemes else {}
+        torch.save({"w": flatten(export), "m": labels, **apart}, out)
         return out.getvalue()
 
 
@@ -190,21 +179,27 @@ class Safetensors(_Flat):
     def container(self, export: Export) -> bytes:
         described = {name: scheme_label(encoded) for name, encoded in export.schemes.items()}
         metadata = {"schemes": json.dumps(described, separators=(",", ":"))} if described else None
-        return safetensors.torch.save(flatten(export), metadata=metadata)
+        tables = {
+            f"{_APART}{name}/{table.name}": table.tensor
+            for name, encoded in export.schemes.items()
+            for table in encoded.tables
+        }
+        return safetensors.torch.save(flatten(export) | tables, metadata=metadata)
 
     def recognises(self, artifact: Artifact) -> bool:
         return artifact.format == "safetensors" and (super().recognises(artifact) or _SCHEMES in artifact.values)
 
-    def _schemes(self, artifact: Artifact, stored: Mapping[str, Tensor]) -> dict[str, Encoded]:
+    def _schemes(self, artifact: Artifact, tables: Mapping[str, Tensor]) -> dict[str, Encoded]:
         described = str(artifact.values.get(_SCHEMES, "{}"))
         try:
             labels = msgspec.json.decode(described, type=dict[str, _SchemeLabel])
         except msgspec.DecodeError as error:
             raise CorruptError(f"{artifact.path}: the metadata key 'schemes' is not as written here: {error}") from None
-        return {
-            interned(name): read_scheme(artifact.path, name, label.scheme, label.shape, _tables(stored, name))
-            for name, label in labels.items()
-        }
+        found = {}
+        for name, label in labels.items():
+            own = {k.removeprefix(f"{name}/"): t for k, t in tables.items() if k.startswith(f"{name}/")}
+            found[interned(name)] = read_scheme(artifact.path, name, label.scheme, label.shape, own)
+        return found
 
 
 @register

@@ -7,7 +7,6 @@ candidate's file is what the recipe itself would write.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -20,13 +19,13 @@ from golfbudget.recipe.layouts.base import (
     Layout,
     check_dtypes,
     interned,
-    read_scheme,
+    read_schemes,
     register,
-    scheme_label,
+    scheme_entries,
+    scheme_tables,
     tensors_payload,
 )
 from golfbudget.recipe.state import read_tensors
-from golfbudget.schemes.base import Encoded
 
 FORMAT_KEY = "__quant_format__"
 FORMAT: Literal["int8_clean_per_row_v1"] = "int8_clean_per_row_v1"
@@ -52,18 +51,14 @@ class Int8Clean(Layout):
         if export.kept_dtypes:
             dictionary["passthrough_orig_dtypes"] = dict(export.kept_dtypes)
         if export.schemes:
-            dictionary["schemes"] = {
-                name: scheme_label(encoded) | {table.name: table.tensor for table in encoded.tables}
-                for name, encoded in export.schemes.items()
-            }
+            dictionary["schemes"] = scheme_entries(export)
         out = io.BytesIO()
         torch.save(dictionary, out)
         return out.getvalue()
 
     def payload_bytes(self, export: Export) -> int:
-        tables = [table.tensor for encoded in export.schemes.values() for table in encoded.tables]
         parts = (export.quantized, export.scales, export.passthrough)
-        return tensors_payload([tensor for part in parts for tensor in part.values()] + tables)
+        return tensors_payload([tensor for part in parts for tensor in part.values()] + scheme_tables(export))
 
     def recognises(self, artifact: Artifact) -> bool:
         return artifact.values.get(FORMAT_KEY) == FORMAT
@@ -86,20 +81,10 @@ class Int8Clean(Layout):
             dtypes=dtypes,
             passthrough=parts["passthrough"],
             kept_dtypes=kept,
-            schemes=_schemes(artifact, parts["schemes"]),
+            schemes=read_schemes(artifact, parts["schemes"]),
         )
 
 
 def _strings(artifact: Artifact, prefix: str) -> dict[str, str]:
     values = artifact.values
     return {interned(k.removeprefix(prefix)): str(v) for k, v in values.items() if k.startswith(prefix)}
-
-
-def _schemes(artifact: Artifact, tensors: Mapping[str, Tensor]) -> dict[str, Encoded]:
-    values = artifact.values
-    found: dict[str, Encoded] = {}
-    for name in dict.fromkeys(key.partition("/")[0] for key in tensors):
-        tables = {key.partition("/")[2]: t for key, t in tensors.items() if key.partition("/")[0] == name}
-        shape = values.get(f"schemes/{name}/shape/0"), values.get(f"schemes/{name}/shape/1")
-        found[name] = read_scheme(artifact.path, name, values.get(f"schemes/{name}/scheme"), shape, tables)
-    return found

@@ -7,6 +7,7 @@ take two.  The container's length therefore depends on the values.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -14,11 +15,12 @@ from torch import Tensor
 from golfbudget.artifact import Artifact
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.recipe.export import Export
-from golfbudget.recipe.layouts.base import Layout, interned, read_scheme, register, tensors_payload
+from golfbudget.recipe.layouts.base import Layout, interned, read_schemes, register, scheme_label, tensors_payload
 from golfbudget.recipe.state import read_tensors
-from golfbudget.schemes.base import Encoded
 from golfbudget.schemes.packing import pack_bits, unpack_bits
 
+#: Where encoded matrices stand, in every layout.
+_APART = "schemes/"
 _NAMES = {torch.float8_e4m3fn: "fp8", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
@@ -33,7 +35,11 @@ class Packed(Layout):
         if export.corrections:
             name = next(iter(export.corrections))
             raise UnsupportedError(f"layout {self.name} has no place for the correction of {name!r}; use w-m")
-        entries = {name: _entry(export, name) for name in export.names()}
+        entries: dict[str, object] = {
+            name: _entry(export, name) for name in export.names() if name not in export.schemes
+        }
+        if export.schemes:
+            entries["schemes"] = {name: _entry(export, name) for name in export.schemes}
         out = io.BytesIO()
         torch.save(entries, out)
         return out.getvalue()
@@ -55,22 +61,14 @@ class Packed(Layout):
         quantized: dict[str, Tensor] = {}
         scales: dict[str, Tensor] = {}
         passthrough: dict[str, Tensor] = {}
-        encoded: dict[str, Encoded] = {}
-        order = [interned(key.removesuffix("/type")) for key in values if key.endswith("/type")]
+        encoded = read_schemes(artifact, _tables(artifact, tensors))
+        typed = [key for key in values if key.endswith("/type") and not key.startswith(_APART)]
+        order = [interned(key.removesuffix("/type")) for key in typed]
         for name in order:
             bits, shape = values.get(f"{name}/bits"), _shape(artifact, name)
-            packed, scheme = values.get(f"{name}/packed"), values.get(f"{name}/scheme")
+            packed = values.get(f"{name}/packed")
             if f"{name}/data" in tensors:
                 passthrough[name] = tensors[f"{name}/data"]
-            elif isinstance(scheme, str):
-                own = f"{name}/"
-                tables: dict[str, Tensor] = {
-                    key.removeprefix(own): tensor for key, tensor in tensors.items() if key.startswith(own)
-                }
-                for key, value in values.items():
-                    if key.startswith(own) and isinstance(value, bytes):
-                        tables[key.removeprefix(own)] = torch.frombuffer(bytearray(value), dtype=torch.uint8)
-                encoded[name] = read_scheme(artifact.path, name, scheme, shape, tables)
             elif isinstance(packed, bytes) and isinstance(bits, int) and 2 <= bits <= 8 and f"{name}/scale" in tensors:
                 count = 1
                 for size in shape:
@@ -91,7 +89,7 @@ class Packed(Layout):
             passthrough=passthrough,
             kept_dtypes={},
             schemes=encoded,
-            order=tuple(order),
+            order=(*order, *encoded),
         )
 
 
@@ -110,13 +108,36 @@ def _entry(export: Export, name: str) -> dict[str, object]:
         }
     if name in export.schemes:
         encoded = export.schemes[name]
-        entry: dict[str, object] = {"type": encoded.scheme, "scheme": encoded.scheme, "shape": list(encoded.shape)}
+        entry: dict[str, object] = {"type": encoded.scheme, **scheme_label(encoded)}
         for table in encoded.tables:
-            packed_table = table.tensor.dtype == torch.uint8
-            entry[table.name] = table.tensor.numpy().tobytes() if packed_table else table.tensor
+            if table.tensor.dtype != torch.uint8:
+                entry[table.name] = table.tensor
+                continue
+            data = table.tensor.contiguous().numpy().tobytes()
+            # The first stands for the matrix: where readers look for packed values, with its own name beside it.
+            entry |= {table.name: data} if "packed" in entry else {"packed": data, "table": table.name}
+            if table.tensor.ndim > 1:
+                entry[f"{table.name}_rows"] = table.tensor.shape[0]
         return entry
     tensor = export.passthrough[name]
     return {"type": _NAMES.get(tensor.dtype, str(tensor.dtype).removeprefix("torch.")), "data": tensor}
+
+
+def _tables(artifact: Artifact, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tables of encoded matrices by NAME/TABLE, byte strings as uint8, in as many rows as they had."""
+    values = artifact.values
+    found = {key.removeprefix(_APART): tensor for key, tensor in tensors.items() if key.startswith(_APART)}
+    for key, value in values.items():
+        if key.startswith(_APART) and isinstance(value, bytes):
+            name, _, table = key.removeprefix(_APART).partition("/")
+            table = str(values.get(f"{_APART}{name}/table")) if table == "packed" else table
+            flat, rows = (
+                torch.frombuffer(bytearray(value), dtype=torch.uint8),
+                values.get(f"{_APART}{name}/{table}_rows"),
+            )
+            whole = isinstance(rows, int) and rows > 0 and len(value) % rows == 0
+            found[f"{name}/{table}"] = flat.view(int(str(rows)), -1) if whole else flat
+    return found
 
 
 def _bits(export: Export, name: str) -> int:
