@@ -26,7 +26,24 @@ _PARTS = {
     "attention": re.compile(r"(^|[._])(attn|attention|self_attn|c_q|c_k|c_v|[qkvo]_proj)([._]|$)"),
     "mlp": re.compile(r"(^|[._])(mlp|ffn|feed_forward|fc|experts?)([._]|\d|$)"),
 }
+#: The number of a matrix's block.
+_BLOCK = re.compile(r"(?:^|[./])(\d+)(?=[./])")
 _TIED_NEED = {"counts": "token counts (--counts, or --tokens to count)", "moment": "calibration text (--calibration)"}
+
+
+def parts(trunk: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Matrices of attention, of MLPs, and of the early and the late half of the blocks; none empty or the whole.
+
+    >>> parts(["blocks.0.mlp.fc.weight", "blocks.1.mlp.fc.weight"])
+    {'early': ('blocks.0.mlp.fc.weight',), 'late': ('blocks.1.mlp.fc.weight',)}
+    """
+    found = {part: tuple(name for name in trunk if pattern.search(name)) for part, pattern in _PARTS.items()}
+    block = {name: int(number[1]) for name in trunk if (number := _BLOCK.search(name))}
+    numbers = sorted(set(block.values()))
+    early = set(numbers[: len(numbers) // 2])
+    found["early"] = tuple(name for name in trunk if block.get(name) in early)
+    found["late"] = tuple(name for name in trunk if name in block and block[name] not in early)
+    return {part: owners for part, owners in found.items() if 0 < len(owners) < len(trunk)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +82,12 @@ class _Maker:
             self.add(f"{name}-input-{input_side}", Side.HEAD, scheme, options, owners, input_side)
 
     def trunk(self, scheme: str, options: Options, *, by_part: bool = False) -> None:
-        """A trunk candidate, and where asked for those of attention and MLP alone."""
+        """A trunk candidate, and where asked for those of its parts alone."""
         trunk, text = self.source.trunk, label(schemes.get(scheme), options)
         if trunk:
             self.add(f"trunk-{text}", Side.TRUNK, scheme, options, trunk)
-        for part, pattern in _PARTS.items() if by_part else ():
-            owners = tuple(name for name in trunk if pattern.search(name))
-            if owners and owners != trunk:
-                self.add(f"{part}-{text}", Side.TRUNK, scheme, options, owners)
+        for part, owners in parts(trunk).items() if by_part else ():
+            self.add(f"{part}-{text}", Side.TRUNK, scheme, options, owners)
 
     def add(
         self,

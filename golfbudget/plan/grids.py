@@ -168,7 +168,7 @@ _LETTERS = {
     "bits": "b", "clip": "c", "codes": "k", "entries": "m", "explicit": "s", "group": "g", "groups": "g", "pieces": "p",
     "rank": "r", "share": "", "stages": "m", "strength": "s", "width": "n", "bias_bits": "bias",
 }  # fmt: skip
-#: Trunk schemes that are tried on attention and on MLP matrices alone, too.
+#: Trunk schemes that are tried on parts of the trunk alone, too: attention, MLP, early and late blocks.
 BY_PART = ("scalar", "clipped", "gptq", "grouped-scalar", "ternary-packed")
 
 
