@@ -390,6 +390,7 @@ def test_the_config_of_an_artifact_estimates_its_container_to_the_byte(tmp_path:
 
     path = tmp_path / "again.toml"
     assert golfbudget("inspect", example.ARTIFACT, "--as-config", "-o", path).returncode == 0
+    assert "No file says the codec's level: it is the default." in path.read_text(encoding="utf-8")
     found, _ = measured(make_request(path))
     opened = open_artifact(example.ARTIFACT)
     assert found.container_bytes == len(opened.leaves[0].data)

@@ -112,7 +112,8 @@ def _clean(artifact: Artifact, placed: _Placed) -> _Found:
 def _flat(artifact: Artifact, placed: _Placed) -> _Found:
     wrapped = all(name.startswith("w/") for name in placed)
     own = {name.removeprefix("w/") if wrapped else name: place for name, place in placed.items()}
-    layout = "w-m" if wrapped else {"safetensors": "safetensors"}.get(artifact.format, "state-dict")
+    plain = "safetensors" if artifact.format == "safetensors" else "state-dict"
+    layout = "w-m" if wrapped else plain
     found = _Found(layout=layout)
     taken: set[str] = set()
     for stored, place in own.items():

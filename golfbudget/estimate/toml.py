@@ -9,7 +9,13 @@ from typing import Any
 
 def model_toml(values: Mapping[str, Any]) -> str:
     """What `describe` gives as a file: plain keys, variables, tensors line by line, then the recipe."""
-    lines = [f"{key} = {_value(value)}" for key, value in values.items() if not isinstance(value, dict | list)]
+    lines = [
+        "# Read from an artifact: names, shapes, dtypes, layout, codec and the levels in use.",
+        "# Fitted: deviations, and each clip_deviations, under which Gaussian rows have the entropy found.",
+        "# No file says the codec's level: it is the default.",
+        "",
+    ]
+    lines += [f"{key} = {_value(value)}" for key, value in values.items() if not isinstance(value, dict | list)]
     lines += ["tensors = [", *(f"  {line}" for entry in values["tensors"] for line in _tensor(entry)), "]"]
     if values["variables"]:
         lines += ["", "[variables]", *(f"{key} = {_value(value)}" for key, value in values["variables"].items())]

@@ -12,9 +12,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, check_matrix, register
 from golfbudget.schemes.moments import input_moment
-from golfbudget.schemes.scalar import native_tables, round_rows, row_values, storable
+from golfbudget.schemes.scalar import RowScaled, native_tables, round_rows, storable
 
 _PARAMETERS = (
     Parameter(name="bits", kind=int, summary="bits of a value: levels to each side of zero", lowest=2, highest=8),
@@ -40,7 +40,7 @@ def _encoded(name: str, matrix: Tensor, values: Tensor, scales: Tensor, bits: in
 
 
 @register
-class Clipped(Scheme):
+class Clipped(RowScaled):
     """Rounded to the nearest level, clipped at the last."""
 
     name = "clipped"
@@ -55,13 +55,6 @@ class Clipped(Scheme):
         levels = 2 ** (bits - 1) - 1
         scales = clip_scales(matrix, levels, float(options["clip"]))
         return _encoded(self.name, matrix, round_rows(matrix, scales, levels), scales, bits)
-
-    def decode(self, encoded: Encoded) -> Tensor:
-        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
-
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        self.options(options)
-        return shape[0] * shape[1] + 2 * shape[0]
 
 
 @register

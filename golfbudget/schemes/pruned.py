@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, check_matrix, register
-from golfbudget.schemes.scalar import fit_rows, native_tables, row_values
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, check_matrix, register
+from golfbudget.schemes.scalar import RowScaled, fit_rows, native_tables
 
 
 @register
-class Pruned(Scheme):
+class Pruned(RowScaled):
     """At most share * V * d values, rounded, are not zero; of equal magnitudes, the first is kept."""
 
     name = "pruned"
@@ -34,10 +34,3 @@ class Pruned(Scheme):
         values, scales = fit_rows(pruned.view(matrix.shape), 2 ** (bits - 1) - 1)
         shape = (matrix.shape[0], matrix.shape[1])
         return Encoded(scheme=self.name, shape=shape, tables=native_tables(values, scales, bits), native=True)
-
-    def decode(self, encoded: Encoded) -> Tensor:
-        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
-
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        self.options(options)
-        return shape[0] * shape[1] + 2 * shape[0]

@@ -102,8 +102,19 @@ def native_tables(values: Tensor, scales: Tensor, bits: int) -> tuple[Table, Tab
     )
 
 
+class RowScaled(Scheme):
+    """What schemes share whose tables are values, one a byte, and an fp16 scale a row: a layout's own slots."""
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
+
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        self.options(options)
+        return shape[0] * shape[1] + 2 * shape[0]
+
+
 @register
-class Scalar(Scheme):
+class Scalar(RowScaled):
     """Signed integers of `bits` bits, symmetric around zero: [-(2**(bits-1) - 1), 2**(bits-1) - 1]."""
 
     name = "scalar"
@@ -118,16 +129,9 @@ class Scalar(Scheme):
         shape = (matrix.shape[0], matrix.shape[1])
         return Encoded(scheme=self.name, shape=shape, tables=native_tables(values, scales, bits), native=True)
 
-    def decode(self, encoded: Encoded) -> Tensor:
-        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
-
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        self.options(options)
-        return shape[0] * shape[1] + 2 * shape[0]
-
 
 @register
-class Ternary(Scheme):
+class Ternary(RowScaled):
     """Values in {-1, 0, 1}, one per byte, left to the entropy coder."""
 
     name = "ternary"
@@ -141,13 +145,6 @@ class Ternary(Scheme):
         values, scales = fit_ternary(matrix)
         shape = (matrix.shape[0], matrix.shape[1])
         return Encoded(scheme=self.name, shape=shape, tables=native_tables(values, scales, 2), native=True)
-
-    def decode(self, encoded: Encoded) -> Tensor:
-        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
-
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        self.options(options)
-        return shape[0] * shape[1] + 2 * shape[0]
 
 
 @register
