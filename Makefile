@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test records lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/golfbudget demo --save build/example
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+records: $(STAMP)
+	$(BIN)/python -m pytest -m record
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

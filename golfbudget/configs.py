@@ -47,13 +47,19 @@ def load(path: Path, kind: type[T], *, base: Path | None = None, required: tuple
         found = _read(path)
         if base is not None:
             found = _over({key: value for key, value in _read(base).items() if key not in required}, found)
-        return msgspec.convert(found, type=kind)
+        return convert(found, kind, str(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:  # Bad syntax or encoding, numbers of absurd length, deep nesting.
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def convert(values: dict[str, Any], kind: type[T], where: str) -> T:
+    """Plain values as a `msgspec.Struct`; `ConfigError` names `where` they are from and the key path."""
+    try:
+        return msgspec.convert(values, type=kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -46,11 +46,12 @@ class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A rules file; `cap` is in bytes."""
+    """A rules file; `cap` is in bytes, and so is `seed_spread`, one standard deviation of artifacts between seeds."""
 
     name: str
     cap: Annotated[int, msgspec.Meta(ge=0)]
     convention: Convention
+    seed_spread: Annotated[int, msgspec.Meta(ge=0)]
     count: Count
     files: Files
 

@@ -2,7 +2,8 @@
 
 Start-up of `golfbudget inspect` on a safetensors file is compared with an interpreter that imports typer and
 rich; opening the example's artifact with importing numpy; decoding and attributing an artifact of 16 MB, per
-codec, with one plain decode by the codec's own library; and the memory that opening such an artifact takes.
+codec, with one plain decode by the codec's own library; and the memory that opening such an artifact takes.  Then
+`bench_schemes`: seconds to encode a head by every scheme, and the search of `repack`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench_schemes
 import brotli
 import numpy as np
 import safetensors.torch
@@ -205,6 +207,7 @@ def main() -> None:
             print(f"{container}: {len(data) / 1e6:.1f} MB decoded, {len(state)} tensors, {len(cuts) - 1} ranges")
             for case in cases() if container == "torch-zip" else cases()[:1]:
                 measure(case, container, data, cuts, Path(folder))
+    bench_schemes.main()
 
 
 if __name__ == "__main__":

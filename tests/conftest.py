@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +21,11 @@ import golfbudget as package
 
 settings.register_profile("golfbudget", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("golfbudget")
+
+#: Commands under test keep their results here, and never where the user's are.
+_CACHE = tempfile.mkdtemp(prefix="golfbudget-tests-")
+os.environ["GOLFBUDGET_CACHE"] = _CACHE
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -21,7 +21,7 @@ from golfbudget.report.compare_markdown import MARK
 
 ROOT = Path(__file__).parent.parent
 #: What only planning, encoding and measuring need.
-NOT_FOR_READING = {"python-minifier", "safetensors", "scikit-learn", "scipy", "threadpoolctl", "torch"}
+NOT_FOR_READING = {"faiss-cpu", "scipy", "python-minifier", "safetensors", "scikit-learn", "threadpoolctl", "torch"}
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="the Action and the hook are bash scripts")
 

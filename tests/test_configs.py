@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from golfbudget import configs
 from golfbudget.errors import ConfigError
-from golfbudget.recipe.config import load_recipe
+from golfbudget.models import ModelFile, load_model
+from golfbudget.recipe.config import Recipe, load_recipe
 from golfbudget.roles import load_roles
-from golfbudget.rules import load_rules
+from golfbudget.roles.rules import Roles
+from golfbudget.rules import Rules, load_rules
 
 FILES = sorted(configs.config_folder().rglob("*.toml"))
 
@@ -21,8 +26,32 @@ def test_every_shipped_file_loads_and_is_named_after_itself(path: Path) -> None:
         for rule in (rules := load_roles(path)).roles + rules.names + rules.accounts:
             assert rule.pattern.pattern == rule.match
         return
-    loaded = load_rules(path.stem) if path.parent.name == "rules" else load_recipe(path.stem)
-    assert loaded.name == path.stem
+    kind = path.parent.name
+    loaded = load_model(path.stem) if kind == "models" else load_rules(path.stem) if kind == "rules" else None
+    assert (loaded or load_recipe(path.stem)).name == path.stem
+
+
+#: What the schema of each kind of file is made from; editors find it by the first line of the shipped files.
+SCHEMAS: dict[str, type] = {"model": ModelFile, "recipe": Recipe, "rules": Rules, "roles": Roles}
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_the_published_schema_is_that_of_the_type(kind: str) -> None:
+    """GOLFBUDGET_REWRITE=1 writes them anew."""
+    path = configs.config_folder() / "schemas" / f"{kind}.schema.json"
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(SCHEMAS[kind])}
+    text = json.dumps(schema, indent=1) + "\n"
+    if os.environ.get("GOLFBUDGET_REWRITE"):
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_every_model_and_recipe_names_its_schema() -> None:
+    for kind in ("model", "recipe"):
+        for path in (configs.config_folder() / f"{kind}s").glob("*.toml"):
+            first = path.read_text(encoding="utf-8").partition("\n")[0]
+            assert first == f"#:schema ../schemas/{kind}.schema.json", path
+            assert (path.parent / first.partition(" ")[2]).is_file()
 
 
 def test_the_contest_is_sixteen_decimal_megabytes() -> None:
@@ -34,8 +63,8 @@ def test_the_contest_is_sixteen_decimal_megabytes() -> None:
     [
         (("level = 9", "level = 10"), "level: found 10, zlib takes 0 to 9"),
         (('codec = "zlib"', 'codec = "zip"'), "codec: found 'zip', known: brotli"),
-        (("clip_quantile = 0.9999984", "clip_quantile = 2.0"), r"at `\$\.quantize\.clip_quantile`"),
-        (("more_elements_than = 65_536", ""), "missing required field `more_elements_than`"),
+        (("clip_quantile = 0.9999984", "clip_quantile = 2.0"), r"at `\$\.tensors\[0\]\.clip_quantile`"),
+        (("bits = 8", ""), "missing required field `bits`"),
         (('layout = "int8_clean_per_row_v1"', 'layout = "v2"'), r"Invalid enum value 'v2' - at `\$\.layout`"),
     ],
 )
@@ -49,5 +78,5 @@ def test_a_wrong_recipe_is_refused_by_key(tmp_path: Path, change: tuple[str, str
 
 
 def test_an_unknown_name_lists_the_shipped_ones() -> None:
-    with pytest.raises(ConfigError, match=r"known: int8-zlib, int8-zlib-small, or give a \.toml path"):
+    with pytest.raises(ConfigError, match=r"known: .*int8-zlib, int8-zlib-small, .* or give a \.toml path"):
         load_recipe("int4")

@@ -245,6 +245,12 @@ def _gguf() -> bytes:
     return head + bytes(-len(head) % 32) + b"abcde"
 
 
+def _golfbudget_pack() -> bytes:
+    header = b'[{"a":{"":0},"n":7,"raw":{"":1}},[["float16",2],["",3]],[1,1]]'
+    first, second = struct.pack("<I", len(header)) + header + b"abcd", zlib.compress(b"xyz")
+    return b"GBPK\x02" + struct.pack("<BIBI", 0, len(first), 1, len(second)) + first + second
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "safetensors": _safetensors,
     "torch-zip": _torch_zip,
@@ -253,6 +259,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "torch-legacy": _torch_legacy,
     "pickle": lambda: pickle.dumps({"a.weight": np.zeros((3, 5), np.float32), "b": {"q": np.ones(7, np.int8)}}),
     "gguf": _gguf,
+    "golfbudget-pack": _golfbudget_pack,
     "python-source": lambda: b"import zlib\nexec(zlib.decompress(%r))\n" % zlib.compress(b"print(1)" * 9),
     "pgrp": lambda: struct.pack("<4sII", b"PGRP", 1, 5) + b"LRZI!",
     "opaque": lambda: b"anything at all",
@@ -277,7 +284,74 @@ SCHEMES: dict[str, list[Options]] = {
     "ternary": [{}],
     "ternary-packed": [{}],
     "vq-logits": [{"codes": codes} for codes in (1, 2, 7, 16, 33, 4096)],
+    "vq-logits-int": [
+        {"codes": 7},
+        {"codes": 9, "bits": 5},
+        {"codes": 9, "bits": 5, "store": "bytes"},
+        {"codes": 64, "bits": 16},
+    ],
+    "vq-logits-bias": [{"codes": 7}, {"codes": 1, "bits": 6, "bias_bits": 5}, {"codes": 64, "bias_bits": 8}],
+    "vq-logits-explicit": [
+        {"codes": 7, "explicit": 3},
+        {"codes": 5, "explicit": 1, "bits": 3},
+        {"codes": 64, "explicit": 999, "bits": 8},
+    ],
+    "vq-logits-residual": [{"codes": 7, "rank": 2}, {"codes": 3, "bits": 4, "rank": 99, "factor_bits": 6}],
+    "factorised": [
+        {"rank": 3},
+        {"rank": 99, "bits": 16},
+        {"rank": 2, "bits": 5},
+        {"rank": 4, "bits": 3, "store": "bytes"},
+    ],
+    "lqer": [
+        {"bits": 3, "rank": 2},
+        {"bits": 5, "rank": 1, "factor_bits": 16},
+        {"bits": 8, "rank": 20, "store": "bytes"},
+    ],
+    "bands": [
+        {"bands": "4"},
+        {"bands": "6x5,3x9,1"},
+        {"bands": "2x1,99x30,3", "bits": 16},
+        {"bands": "4x8,2", "bits": 5},
+    ],
+    "tiers": [{"tiers": "5"}, {"tiers": "16x3,8x10,4"}, {"tiers": "16x99,2"}, {"tiers": "7x9,3", "store": "bytes"}],
+    "class-steps": [{"bits": 8}, {"bits": 4, "strength": 1.0, "coarsest": 16}, {"bits": 6, "columns": "stepped"}],
+    "product": [
+        {"groups": 3, "codes": 8},
+        {"groups": 5, "codes": 7, "bits": 5},
+        {"groups": 99, "codes": 2, "bits": 8},
+        {"groups": 1, "codes": 99},
+    ],
+    "residual": [{"stages": 3, "codes": 8}, {"stages": 1, "codes": 99}, {"stages": 2, "codes": 5, "bits": 6}],
+    "grouped": [{"groups": 6}, {"groups": 1}, {"groups": 99, "bits": 8}, {"groups": 7, "bits": 5}],
+    "hashed": [
+        {"entries": 64},
+        {"entries": 1, "pieces": 1},
+        {"entries": 999, "pieces": 5, "bits": 8},
+        {"entries": 30, "pieces": 99, "bits": 4},
+    ],
+    "binary-codes": [{}, {"bits": 8}, {"bits": 3}],
+    "clipped": [{"bits": 8, "clip": 20}, {"bits": 6}, {"bits": 2, "clip": 1.5}],
+    "gptq": [{"bits": 8, "clip": 20}, {"bits": 6}, {"bits": 2, "clip": 1.5}],
+    "grouped-scalar": [
+        {"bits": 4},
+        {"bits": 3, "group": 5},
+        {"bits": 6, "group": 1},
+        {"bits": 8, "group": 0},
+        {"bits": 2, "group": 4, "store": "bytes"},
+    ],
+    "binary": [{}, {"group": 5}, {"group": 1}],
+    "ternary-groups": [{}, {"group": 5}, {"group": 0, "store": "bytes"}],
+    "ternary-bitmask": [{}, {"group": 5}, {"group": 0}],
+    "low-rank": [{"rank": 3}, {"rank": 99, "bits": 16}, {"rank": 2, "bits": 4, "store": "bytes"}],
+    "pruned": [{"share": 0.5}, {"share": 0.0, "bits": 2}, {"share": 1.0, "bits": 8}],
+    "weight-vq": [{"width": 2, "codes": 16}, {"width": 5, "codes": 7}, {"width": 1, "codes": 999}],
 }
+
+#: Schemes that need, or do more with, token counts.
+COUNTED = {"vq-logits-bias", "vq-logits-explicit", "bands", "class-steps"}
+#: Schemes that need, or do more with, the second moment of their inputs.
+WEIGHED = {"gptq", "low-rank"}
 
 
 def matrices() -> dict[str, torch.Tensor]:
@@ -304,7 +378,10 @@ def test_every_scheme_has_a_case() -> None:
 @pytest.mark.parametrize("kind", matrices())
 @pytest.mark.parametrize(("name", "options"), [(n, o) for n, cases in SCHEMES.items() for o in cases])
 def test_scheme(name: str, options: Options, kind: str) -> None:
-    check_scheme(schemes.get(name), matrices()[kind], options, Context(seed=3))
+    matrix = matrices()[kind]
+    counts = torch.arange(len(matrix)).flip(0) ** 2 if name in COUNTED else None
+    moment = torch.full((matrix.shape[1],) * 2, 0.5).fill_diagonal_(2.0) if name in WEIGHED else None
+    check_scheme(schemes.get(name), matrix, options, Context(seed=3, counts=counts, moment=moment))
 
 
 @pytest.mark.parametrize("name", SCHEMES)

@@ -15,8 +15,9 @@ from golfbudget.artifact import open_artifact
 from golfbudget.errors import CorruptError
 from golfbudget.inspection import inspect_file
 from golfbudget.ledger import Account, Role
+from golfbudget.recipe.artifacts import artifact_bytes, container_bytes, read_export
 from golfbudget.recipe.config import load_recipe
-from golfbudget.recipe.int8_layout import artifact_bytes, container_bytes, quantise, read_export
+from golfbudget.recipe.export import quantise
 from golfbudget.recipe.state import checkpoint_state, read_tensors
 from golfbudget.rollup import roll_up
 
@@ -166,12 +167,12 @@ def test_the_recipe_reproduces_public_exports_from_their_checkpoints(corpus: Pat
     assert list(exported.passthrough) == list(theirs.passthrough)
     assert all(torch.equal(exported.passthrough[name], theirs.passthrough[name]) for name in theirs.passthrough)
     assert exported.kept_dtypes == theirs.kept_dtypes
-    assert len(container_bytes(exported)) == len(published.leaves[0].data)
+    assert len(container_bytes(exported, recipe)) == len(published.leaves[0].data)
 
 
 def test_a_public_artifact_is_written_again_byte_for_byte(corpus: Path) -> None:
     published = open_artifact(corpus / "int8_zlib_4mb/final_model.int8.ptz")
-    export = read_export(published)
-    container = container_bytes(export)
+    export, recipe = read_export(published), load_recipe("int8-zlib")
+    container = container_bytes(export, recipe)
     assert container == bytes(published.leaves[0].data)
-    assert zlib.decompress(artifact_bytes(export, load_recipe("int8-zlib"))) == container
+    assert zlib.decompress(artifact_bytes(export, recipe)) == container

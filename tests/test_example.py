@@ -21,11 +21,16 @@ from golfbudget.plan.saved import pack
 from golfbudget.plan.setup import Choices, prepare
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.text import load_text
-from golfbudget.recipe.int8_layout import decode_bytes
+from golfbudget.recipe.artifacts import decode_bytes
 
 CANDIDATES = [
     *(f"{side}-int{bits}" for side in ("head", "trunk") for bits in (8, 7, 6, 5, 4, 3)),
     *(f"head-vq{codes}-{side}" for codes in (32, 64, 128, 256, 512) for side in ("shared", "dense")),
+    "head-vq-bias-k128-b8-bias8-shared",
+    "head-vq-explicit-k256-s128-b8-shared",
+    "head-tiers-8x64+6x256+5-bytes-shared",
+    "trunk-clipped-b6-c12.85",
+    "trunk-grouped-scalar-b4-g128-bytes",
     "trunk-ternary",
     "trunk-ternary-packed",
     "lossless-zstd-22",
@@ -110,10 +115,11 @@ def test_every_candidate_packs_to_the_counted_bytes(demo: Demo, name: str, monke
         options=counted["options"],
         owners=tuple(counted["owners"]),
         input_side=counted["input_side"],
+        input_options=counted["input_options"],
     )
     if candidate.side is not Side.LOSSLESS:
         baseline = decode_bytes(example.ARTIFACT.read_bytes(), "baseline")
-        judged = by_error(source, candidate, baseline, decode_bytes(data, name))
+        judged = by_error(source, candidate, baseline, decode_bytes(data, name), biased="bias" in name)
         assert judged.error_ratio == counted["quality"]["error_ratio"]
         assert judged.worst_row is not None
         assert judged.worst_row.row == counted["quality"]["worst_row"]["row"]

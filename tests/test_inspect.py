@@ -153,7 +153,20 @@ def test_inspecting_a_compressed_artifact_imports_no_torch() -> None:
 def test_help_of_every_command_has_an_example(golfbudget: Run) -> None:
     listing = golfbudget("--help")
     assert listing.returncode == 0
-    for command in ("inspect", "check", "compare", "plan", "pack", "unpack", "pack-code", "demo"):
+    commands = (
+        "inspect",
+        "check",
+        "compare",
+        "estimate",
+        "plan",
+        "pack",
+        "unpack",
+        "repack",
+        "pack-code",
+        "schemes",
+        "demo",
+    )
+    for command in commands:
         assert command in listing.stdout
         text = golfbudget(command, "--help").stdout
         assert f"golfbudget {command}" in text.split("Example", 1)[1]

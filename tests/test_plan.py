@@ -17,8 +17,9 @@ from golfbudget.plan.results import Answer, Evidence, Plan, Side, Winner
 from golfbudget.plan.run import make_plan
 from golfbudget.plan.saved import load_plan, pack
 from golfbudget.plan.setup import Choices, prepare
+from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes
 from golfbudget.recipe.config import load_recipe
-from golfbudget.recipe.int8_layout import artifact_bytes, decode_bytes, quantise
+from golfbudget.recipe.export import quantise
 from golfbudget.report.plan_json import plan_json
 
 

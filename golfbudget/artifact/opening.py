@@ -191,7 +191,7 @@ class _Opening:
             data = decoded
         if inner.codec == "none":
             return steps, where
-        most = {} if inner.read is None else {"most": 1}
+        most = {} if inner.read is None else {"most": inner.steps}
         more, where = peel(data, where=where, allowance=self.allowance, codec=inner.codec, **most)
         return [*steps, *more], where
 

@@ -18,10 +18,13 @@ from golfbudget import __version__
 from golfbudget.cli.check import check
 from golfbudget.cli.compare import compare
 from golfbudget.cli.demo import demo
+from golfbudget.cli.estimate import estimate
 from golfbudget.cli.inspect import inspect
 from golfbudget.cli.pack import pack, unpack
 from golfbudget.cli.pack_code import pack_code
 from golfbudget.cli.plan import plan
+from golfbudget.cli.repack import repack
+from golfbudget.cli.schemes import schemes
 from golfbudget.errors import GolfbudgetError
 
 INTERRUPTED = 130
@@ -36,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (inspect, check, compare, plan, pack, unpack, pack_code, demo):
+for _command in (inspect, check, compare, estimate, plan, pack, unpack, repack, pack_code, schemes, demo):
     app.command()(_command)
 
 
@@ -69,6 +72,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # Typer returns it where click raises.
+            raise KeyboardInterrupt
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return TROUBLE

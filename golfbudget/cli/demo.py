@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from golfbudget.cli.options import CapOption, Format, FormatOption, OutputOption, QuietOption, SeedOption
+from golfbudget.cli.options import (
+    CapOption,
+    Format,
+    FormatOption,
+    NoCacheOption,
+    OutputOption,
+    QuietOption,
+    SeedOption,
+    cache_folder,
+)
 
 
 def demo(
@@ -19,13 +28,15 @@ def demo(
     ] = None,
     cap: CapOption = None,
     seed: SeedOption = 0,
+    no_cache: NoCacheOption = False,
     output_format: FormatOption = Format.TABLE,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Inspect and plan the embedded example, a small language model, and print the verdict.
 
-    It takes about a minute on two cores.  With --save the files stay for trying other commands on.
+    It takes about a minute on two cores, and a few seconds when its results are kept from before.  With --save the
+    files stay for trying other commands on.
 
     \b
     Examples:
@@ -55,6 +66,7 @@ def demo(
             tokens=folder / example.EVALUATION.name,
             seed=seed,
             cap=limit,
+            cache=cache_folder(None, off=no_cache),
         )
     )
     with progress_bar("demo", quiet=quiet) as progress:

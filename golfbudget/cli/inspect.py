@@ -46,6 +46,10 @@ def inspect(
             "--explain", metavar="OWNER", help="Say instead why OWNER has its role and accounts; may be repeated."
         ),
     ] = None,
+    as_config: Annotated[
+        bool,
+        typer.Option("--as-config", help="Write the artifact's config instead: a model file (TOML) for `estimate`."),
+    ] = False,
     cap: CapOption = None,
     code: CodeOption = None,
     roles: RolesOption = None,
@@ -70,6 +74,7 @@ def inspect(
       golfbudget inspect final_model.int8.ptz --by dtype --format markdown
       golfbudget inspect final_model.int8.ptz --explain tok_emb.weight
       golfbudget inspect model.bin --layout layout.toml
+      golfbudget inspect final_model.int8.ptz --as-config -o model.toml
     """
     from golfbudget.budget import code_size, parse_size
     from golfbudget.errors import UsageError
@@ -83,6 +88,10 @@ def inspect(
         raise UsageError("--explain prints no amounts, so there is nothing that --entropy could add")
     if explain and output_format not in (ReportFormat.TABLE, ReportFormat.JSON):
         raise UsageError(f"--explain prints a table or json, not {output_format.value}")
+    if as_config and (explain or entropy or cap is not None or output_format is not ReportFormat.TABLE):
+        raise UsageError(
+            "--as-config writes a model file and nothing else; leave out --explain, --entropy, --cap, --format"
+        )
     rules = load_roles(roles)
     inspection = inspect_file(
         path,
@@ -93,7 +102,9 @@ def inspect(
         layout=None if layout is None else _load(layout),
         limit=parse_size(max_decoded),
     )
-    if explain:
+    if as_config:
+        _as_config(inspection, path, output)
+    elif explain:
         _explain(inspection, explain, rules, output_format, output)
     else:
         _report(_measured(inspection, quiet=quiet) if entropy else inspection, by.value, output_format, output)
@@ -121,6 +132,15 @@ def _report(inspection: Inspection, by: str, output_format: ReportFormat, output
         from golfbudget.report.tables import screen_width
 
         emit_table(inspect_table(inspection, by, None if output else screen_width()), output)
+
+
+def _as_config(inspection: Inspection, path: Path, output: Path | None) -> None:
+    from golfbudget.cli.output import emit_text
+    from golfbudget.estimate.describe import describe
+    from golfbudget.estimate.toml import model_toml
+
+    found = describe(inspection.artifact, name=path.name.partition(".")[0] or "model", tied=inspection.assignment.tied)
+    emit_text(model_toml(found), output)
 
 
 def _explain(

@@ -16,6 +16,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class TextFormat(StrEnum):
+    """Output formats of commands with no view to choose."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
 class ReportFormat(StrEnum):
     """Output formats of `inspect`."""
 
@@ -36,6 +44,7 @@ class By(StrEnum):
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
+TextFormatOption = Annotated[TextFormat, typer.Option("--format", help="How to print the result.")]
 ReportFormatOption = Annotated[
     ReportFormat,
     typer.Option("--format", help="How to print the result; json holds all views, the others the one of --by."),
@@ -59,8 +68,8 @@ AsOption = Annotated[
     typer.Option(
         "--as",
         metavar="FORMAT",
-        help="Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, python-source or opaque, "
-        "whatever the file claims; opaque does not even decode.",
+        help="Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, golfbudget-pack, "
+        "python-source or opaque, whatever the file claims; opaque does not even decode.",
     ),
 ]
 LayoutOption = Annotated[
@@ -71,3 +80,23 @@ MaxDecodedOption = Annotated[
     str, typer.Option("--max-decoded", metavar="SIZE", help="Refuse streams that decode to more than this.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of k-means and of the bootstrap.")]
+
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, max=256, help="Candidates written at a time.  [default: by cores and work]"),
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]"),
+]
+NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Do everything anew, and keep nothing.")]
+
+
+def cache_folder(cache: Path | None, *, off: bool) -> Path | None:
+    """The folder that --cache and --no-cache choose; None for none."""
+    from golfbudget.cache import default_folder
+    from golfbudget.errors import UsageError
+
+    if off and cache is not None:
+        raise UsageError("--cache and --no-cache exclude each other; give one of them")
+    return None if off else cache or default_folder()

@@ -33,13 +33,14 @@ def pack(
 
 
 def unpack(
-    path: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An artifact of the baseline's layout, packed or public.")
-    ],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="An artifact of any layout that recipes write.")],
     output: _Output,
     quiet: QuietOption = False,
 ) -> None:
     """Decode an artifact to the float tensors that a model would load, as safetensors.
+
+    Matrices encoded by any scheme are decoded; a bias that a head adds to its logits stands beside its matrix, under
+    the matrix's name with `bias` in place of `weight`.
 
     \b
     Example:
@@ -49,12 +50,9 @@ def unpack(
 
     from golfbudget.artifact import open_artifact
     from golfbudget.cli.output import note, write
-    from golfbudget.errors import UsageError
-    from golfbudget.recipe.int8_layout import FORMAT, decode, is_layout, read_export
+    from golfbudget.plan.reading import decoded
+    from golfbudget.recipe.artifacts import read_export
 
-    artifact = open_artifact(path)
-    if not is_layout(artifact):
-        raise UsageError(f"{path}: not of layout {FORMAT}, the one that unpack knows (found {artifact.format})")
-    state = decode(read_export(artifact))
+    state = decoded(read_export(open_artifact(path)), str(path)).tensors()
     write(output, save({name: tensor.contiguous() for name, tensor in state.items()}))
     note(f"wrote {output}: {len(state)} tensors", quiet=quiet)

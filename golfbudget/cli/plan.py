@@ -8,15 +8,19 @@ from typing import Annotated
 import typer
 
 from golfbudget.cli.options import (
+    CacheOption,
     CapOption,
     CodeOption,
     Format,
     FormatOption,
+    JobsOption,
     MaxDecodedOption,
+    NoCacheOption,
     OutputOption,
     QuietOption,
     RolesOption,
     SeedOption,
+    cache_folder,
 )
 
 
@@ -46,8 +50,22 @@ def plan(
     ] = None,
     schemes: Annotated[
         str | None,
-        typer.Option("--schemes", metavar="LIST", help="Only these: scalar,vq-logits,ternary,ternary-packed,repack."),
+        typer.Option(
+            "--schemes",
+            metavar="LIST",
+            help="What to try, by commas: names from `golfbudget schemes`, repack, default (what is tried without "
+            "this option), or all.",
+        ),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration", metavar="FILE", help="Text to run the model on for scheme gptq, in the form of --tokens."
+        ),
+    ] = None,
+    jobs: JobsOption = None,
+    cache: CacheOption = None,
+    no_cache: NoCacheOption = False,
     cap: CapOption = None,
     code: CodeOption = None,
     seed: SeedOption = 0,
@@ -61,11 +79,14 @@ def plan(
 
     Every candidate is written through the recipe's own container and codec.  With --model and --tokens the
     change in bits per byte is measured; without, a candidate counts as free only under the equal-error rule.
+    Files and measurements are kept by content, so that a second plan is fast.
 
     \b
     Examples:
       golfbudget plan model.safetensors
       golfbudget plan final_model.int8.ptz --cap 16MB --code train_gpt.py
+      golfbudget plan model.safetensors --schemes all --counts counts.safetensors --jobs 4
+      golfbudget plan model.safetensors --schemes default,lqer,product,low-rank
       golfbudget plan model.safetensors --recipe int8-zlib-small \\
           --model builtin:baseline --tokens text.safetensors --format json -o plan.json
     """
@@ -88,6 +109,9 @@ def plan(
             cap=load_rules().cap if cap is None else parse_size(cap),
             code_bytes=None if code is None else code_size(code),
             schemes=_schemes(schemes),
+            calibration=calibration,
+            jobs=jobs,
+            cache=cache_folder(cache, off=no_cache),
             limit=parse_size(max_decoded),
         )
     )
@@ -108,10 +132,11 @@ def _schemes(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     from golfbudget.errors import UsageError
-    from golfbudget.plan.candidates import REPACK
-    from golfbudget.schemes import registered
+    from golfbudget.plan.candidates import ALL, DEFAULT, REPACK
+    from golfbudget.schemes import load_others, registered
 
-    chosen, known = tuple(part.strip() for part in text.split(",")), (*registered(), REPACK)
+    load_others()
+    chosen, known = tuple(part.strip() for part in text.split(",")), (*registered(), REPACK, DEFAULT, ALL)
     for name in chosen:
         if name not in known:
             raise UsageError(f"--schemes: no scheme is called {name!r}; known: {', '.join(known)}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from golfbudget.artifact import open_artifact
 from golfbudget.example import ARTIFACT, CHECKPOINT, RECIPE
+from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import load_recipe
-from golfbudget.recipe.int8_layout import artifact_bytes, quantise
+from golfbudget.recipe.export import quantise
 from golfbudget.recipe.state import checkpoint_state
 
 

@@ -54,6 +54,12 @@ class ByteShuffle:
         return Filtered(name=self.name, data=data, decoded=decoded, header=header, planes=planes)
 
 
+def shuffle(data: Buffer, stride: int = 2, header_bytes: int = 5) -> bytes:
+    """Bytes behind the filter, with the header of 5 or 6 bytes that writers put before them."""
+    header = MAGIC + stride.to_bytes(header_bytes - len(MAGIC), "little")
+    return b"".join((header, *(bytes(data[phase::stride]) for phase in range(stride))))
+
+
 def _before(offset: int, phase: int, stride: int) -> int:
     """How many positions below `offset` are `phase` modulo `stride`.
 

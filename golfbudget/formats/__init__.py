@@ -12,6 +12,7 @@ from golfbudget.formats import (  # noqa: I001  (registry order)
     numpy_pickle,  # noqa: F401
     gguf,  # noqa: F401
     pgrp,  # noqa: F401
+    golfbudget_pack,  # noqa: F401
     python_source,  # noqa: F401
     opaque,  # noqa: F401
 )

@@ -33,14 +33,15 @@ class Inner:
 
     `codec` names how it is encoded ("none": as it is); None means that its content is sniffed like a file's.
     `read` explains what it decodes to and checks lengths and checksums (`CorruptError`); None means that the
-    formats are tried, and `fallback` where none claims it.  `text` is the stream itself where the region's bytes
-    only spell it (base 85), with the spelling's name.
+    formats are tried, and `fallback` where none claims it.  `steps` are the codecs and filters around what is read.
+    `text` is the stream itself where the region's bytes only spell it (base 85), with the spelling's name.
     """
 
     name: str
     codec: str | None = None
     read: Callable[[Buffer, str], Contents] | None = None
     fallback: str = "opaque"
+    steps: int = 1
     text: tuple[str, bytes] | None = None
 
 

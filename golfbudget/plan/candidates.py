@@ -1,149 +1,205 @@
-"""Which candidates are tried, and how one becomes a file: encode its matrices, rebuild the artifact whole.
-
-A plan counts and `pack` writes the same bytes because both call `build`.
-"""
+"""Which candidates are tried: schemes with their options, and the tensors that each replaces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
-from torch import Tensor
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from golfbudget import codecs, schemes
-from golfbudget.plan.results import Candidate, Side, TableSize
-from golfbudget.plan.source import Source, replace_codec
-from golfbudget.recipe.config import Recipe
-from golfbudget.recipe.int8_layout import Export, artifact_bytes
-from golfbudget.schemes import Context, Encoded
+from golfbudget.plan.grids import BY_PART, HEAD, TRUNK, grid, input_options, label
+from golfbudget.plan.results import Candidate, Side
+from golfbudget.plan.source import Source
+from golfbudget.schemes import Options
 
-#: Bit widths of the scalar control and of the trunk's scalar candidates.
-BITS = (8, 7, 6, 5, 4, 3)
-#: Codebook sizes as shares of the vocabulary: V / each of these.
-VOCABULARY_OVER = (32, 16, 8, 4, 2)
-_FEWEST_CODES = 2
 #: Codecs tried on the unchanged container, at their strongest.
 LOSSLESS_CODECS = ("zstd", "xz", "brotli")
 #: The scheme name of a candidate that changes the codec only.
 REPACK = "repack"
+#: Words that `--schemes` takes beside names of schemes.
+ALL, DEFAULT = "all", "default"
+#: What a tied model's input table can become once its head is a matrix of its own.
+INPUT_SCHEMES = ("factorised", "hashed", "binary-codes")
+
+#: Trunk matrices by what they are in, from the names in use.
+_PARTS = {
+    "attention": re.compile(r"(^|[._])(attn|attention|self_attn|c_q|c_k|c_v|[qkvo]_proj)([._]|$)"),
+    "mlp": re.compile(r"(^|[._])(mlp|ffn|feed_forward|fc|experts?)([._]|\d|$)"),
+}
+#: The number of a matrix's block.
+_BLOCK = re.compile(r"(?:^|[./])(\d+)(?=[./])")
+_TIED_NEED = {"counts": "token counts (--counts, or --tokens to count)", "moment": "calibration text (--calibration)"}
 
 
-def candidates(source: Source) -> list[Candidate]:
-    """Every candidate of this step: scalar and VQ-Logits heads, scalar and ternary trunks."""
-    vocabulary = source.reference[source.head].shape[0]
-    found = [
-        Candidate(
-            name=f"head-int{bits}", side=Side.HEAD, scheme="scalar", options={"bits": bits}, owners=(source.head,)
-        )
-        for bits in BITS
-    ]
-    sizes = [codes for over in VOCABULARY_OVER if (codes := vocabulary // over) >= _FEWEST_CODES]
-    for codes in dict.fromkeys(sizes):
-        found += _vq(source, codes)
-    if source.trunk:
-        found += [
-            Candidate(name=f"trunk-int{b}", side=Side.TRUNK, scheme="scalar", options={"bits": b}, owners=source.trunk)
-            for b in BITS
-        ]
-        found += [
-            Candidate(name=f"trunk-{scheme}", side=Side.TRUNK, scheme=scheme, options={}, owners=source.trunk)
-            for scheme in ("ternary", "ternary-packed")
-        ]
-    return found + [_repack(codec) for codec in LOSSLESS_CODECS if codec != source.recipe.codec]
+def parts(trunk: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Matrices of attention, of MLPs, and of the early and the late half of the blocks; none empty or the whole.
 
-
-def _repack(codec: str) -> Candidate:
-    level = codecs.get(codec).default_level
-    options: dict[str, int | str] = {"codec": codec, "level": level}
-    return Candidate(name=f"lossless-{codec}-{level}", side=Side.LOSSLESS, scheme=REPACK, options=options, owners=())
-
-
-def _vq(source: Source, codes: int) -> Iterable[Candidate]:
-    options = {"codes": codes}
-    if not source.tied:
-        yield Candidate(
-            name=f"head-vq{codes}", side=Side.HEAD, scheme="vq-logits", options=options, owners=(source.head,)
-        )
-        return
-    for input_side in ("shared", "dense"):
-        owner = source.head if input_side == "shared" else source.head_owner
-        yield Candidate(
-            name=f"head-vq{codes}-{input_side}",
-            side=Side.HEAD,
-            scheme="vq-logits",
-            options=options,
-            owners=(owner,),
-            input_side=input_side,
-        )
-
-
-def matrix_of(source: Source, owner: str) -> Tensor:
-    """The reference matrix behind an owner; an untied copy of a tied head starts from the tied matrix."""
-    return source.reference[source.head if owner == source.head_owner else owner]
+    >>> parts(["blocks.0.mlp.fc.weight", "blocks.1.mlp.fc.weight"])
+    {'early': ('blocks.0.mlp.fc.weight',), 'late': ('blocks.1.mlp.fc.weight',)}
+    """
+    found = {part: tuple(name for name in trunk if pattern.search(name)) for part, pattern in _PARTS.items()}
+    block = {name: int(number[1]) for name in trunk if (number := _BLOCK.search(name))}
+    numbers = sorted(set(block.values()))
+    early = set(numbers[: len(numbers) // 2])
+    found["early"] = tuple(name for name in trunk if block.get(name) in early)
+    found["late"] = tuple(name for name in trunk if name in block and block[name] not in early)
+    return {part: owners for part, owners in found.items() if 0 < len(owners) < len(trunk)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """A candidate's file, and what it was made from."""
+class Tried:
+    """The candidates of a plan, and notes on what was left out."""
 
-    data: bytes
-    export: Export
-    encoded: Mapping[str, Encoded]
-
-
-#: Encodings already made in this run, so that candidates which differ only in the input side share one.
-Encodings = dict[tuple[object, ...], Encoded]
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...] = ()
 
 
-def build(source: Source, candidate: Candidate, context: Context, known: Encodings | None = None) -> Built:
-    """Write a candidate's whole file through the recipe's container and codec; `known` is read and added to."""
-    encoded = _encode(source, candidate, context, {} if known is None else known)
-    export = source.export
-    for owner, matrix in encoded.items():
-        dtype = source.dtype(source.head if owner == source.head_owner else owner)
-        export = export.with_encoded(owner, matrix, dtype)
-    return Built(data=artifact_bytes(export, recipe_of(source, candidate)), export=export, encoded=encoded)
+@dataclass(slots=True)
+class _Maker:
+    """Collects candidates of a source."""
+
+    source: Source
+    found: list[Candidate] = field(default_factory=list)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the head."""
+        rows, columns = self.source.reference[self.source.head].shape
+        return rows, columns
+
+    def head(self, scheme: str, options: Options, input_side: str = "shared") -> None:
+        """A head candidate; an untied model's input table is another matrix and stays as it is."""
+        source, name = self.source, f"head-{label(schemes.get(scheme), options)}"
+        if not source.tied:
+            self.add(name, Side.HEAD, scheme, options, (source.head,))
+        elif input_side == "shared":
+            suffix = "" if scheme == "scalar" else "-shared"
+            self.add(name + suffix, Side.HEAD, scheme, options, (source.head,), input_side)
+        elif input_side == "dense":
+            self.add(f"{name}-dense", Side.HEAD, scheme, options, (source.head_owner,), input_side)
+        else:
+            owners = (source.head_owner, source.head)
+            self.add(f"{name}-input-{input_side}", Side.HEAD, scheme, options, owners, input_side)
+
+    def trunk(self, scheme: str, options: Options, *, by_part: bool = False) -> None:
+        """A trunk candidate, and where asked for those of its parts alone."""
+        trunk, text = self.source.trunk, label(schemes.get(scheme), options)
+        if trunk:
+            self.add(f"trunk-{text}", Side.TRUNK, scheme, options, trunk)
+        for part, owners in parts(trunk).items() if by_part else ():
+            self.add(f"{part}-{text}", Side.TRUNK, scheme, options, owners)
+
+    def add(
+        self,
+        name: str,
+        side: Side,
+        scheme: str,
+        options: Options,
+        owners: tuple[str, ...],
+        input_side: str | None = None,
+    ) -> None:
+        if any(candidate.name == name for candidate in self.found):
+            return
+        extra = input_options(input_side, *self.shape) if input_side in INPUT_SCHEMES else {}
+        self.found.append(
+            Candidate(
+                name=name, side=side, scheme=scheme, options=options, owners=owners, input_side=input_side,
+                input_options=extra,
+            )
+        )  # fmt: skip
 
 
-def recipe_of(source: Source, candidate: Candidate) -> Recipe:
-    """The source's recipe, with the candidate's codec where it changes that."""
-    if candidate.scheme != REPACK:
-        return source.recipe
-    return replace_codec(source.recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
+def candidates(source: Source, chosen: Sequence[str] | None = None, known: Collection[str] = ()) -> Tried:
+    """Every candidate of the chosen schemes: by name, `all`, or `default` (which None means).
+
+    `known` are the needs of schemes that can be met: `counts`, `moment`.  Schemes with others are left out, and a
+    note says so.
+    """
+    maker, missing = _Maker(source), dict[str, list[str]]()
+    for name in _named(chosen):
+        if name == DEFAULT:
+            _default(maker, known, missing)
+        elif name == REPACK:
+            maker.found += [_repack(codec) for codec in LOSSLESS_CODECS if codec != source.recipe.codec]
+        elif _possible(name, known, missing):
+            _scheme(maker, name)
+    notes = [
+        f"left out, because they need {_TIED_NEED[need]}: {', '.join(dict.fromkeys(names))}"
+        for need, names in missing.items()
+    ]
+    return Tried(candidates=tuple(maker.found), notes=tuple(notes))
 
 
-def _encode(source: Source, candidate: Candidate, context: Context, known: Encodings) -> dict[str, Encoded]:
-    if candidate.scheme == REPACK:
-        return {}
-    scheme = schemes.get(candidate.scheme)
-    # Token counts are weights of vocabulary rows; a trunk matrix has none.
-    own = context if candidate.side is Side.HEAD else Context(seed=context.seed)
-    encoded = {}
-    for owner in candidate.owners:
-        matrix = matrix_of(source, owner)
-        key = (id(matrix), candidate.scheme, *sorted(candidate.options.items()))
-        if key not in known:
-            known[key] = scheme.encode(matrix.float(), candidate.options, own)
-        encoded[owner] = known[key]
-    return encoded
+def _named(chosen: Sequence[str] | None) -> list[str]:
+    """Names with `all` spelled out; `default` stays."""
+    if chosen is None:
+        return [DEFAULT]
+    if ALL not in chosen:
+        return list(dict.fromkeys(chosen))
+    ours = list(dict.fromkeys((*HEAD, *TRUNK)))
+    return [*ours, *(name for name in schemes.registered() if name not in ours), REPACK]
 
 
-def decoder_bytes(candidate: Candidate) -> int:
-    """Bytes of decoder code the candidate adds to a submission, counted as shipped (uncompressed)."""
-    return 0 if candidate.scheme == REPACK else len(schemes.get(candidate.scheme).decoder_source.encode())
+def _possible(name: str, known: Collection[str], missing: dict[str, list[str]]) -> bool:
+    """Whether everything that a scheme needs is known; what is not is noted."""
+    unmet = [need for need in schemes.get(name).needs if need not in known]
+    for need in unmet:
+        missing.setdefault(need, []).append(name)
+    return not unmet
 
 
-def table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:
-    """Every serialised table with its raw bytes."""
-    return tuple(
-        TableSize(
-            owner=owner,
-            name=table.name,
-            account=str(table.account),
-            shape=table.shape,
-            bits=table.bits,
-            raw_bytes=table.raw_bytes,
-        )
-        for owner, matrix in encoded.items()
-        for table in matrix.tables
+def _scheme(maker: _Maker, name: str) -> None:
+    """All of a scheme's grid, on both sides."""
+    scheme, shape = schemes.get(name), maker.shape
+    heads = grid(HEAD, scheme, *shape)
+    for options in heads:
+        maker.head(name, options)
+        if name == "vq-logits" and maker.source.tied:
+            maker.head(name, options, "dense")
+    if heads and maker.source.tied and name != "scalar":
+        maker.head(name, heads[len(heads) // 2], "dense")
+    if name in ("scalar", "vq-logits") and maker.source.tied:
+        for input_side in INPUT_SCHEMES:
+            maker.head(name, heads[len(heads) // 2], input_side)
+    for options in grid(TRUNK, scheme, *shape):
+        maker.trunk(name, options, by_part=name in BY_PART)
+
+
+def _default(maker: _Maker, known: Collection[str], missing: dict[str, list[str]]) -> None:
+    """A choice that takes little time: the controls at every width, plain VQ-Logits, and the best known of the rest."""
+    rows, columns = maker.shape
+    for options in grid(HEAD, schemes.get("scalar"), rows, columns):
+        maker.head("scalar", options)
+    for options in grid(HEAD, schemes.get("vq-logits"), rows, columns):
+        maker.head("vq-logits", options)
+        if maker.source.tied:
+            maker.head("vq-logits", options, "dense")
+    for name in ("vq-logits-bias", "vq-logits-explicit", "tiers"):
+        tried = grid(HEAD, schemes.get(name), rows, columns)
+        if tried and _possible(name, known, missing):
+            # The bias mends small codebooks; the other grids begin with their best.
+            maker.head(name, tried[len(tried) // 2 if name == "vq-logits-bias" else 0])
+    for name in ("scalar", "ternary", "ternary-packed"):
+        for options in grid(TRUNK, schemes.get(name), rows, columns):
+            maker.trunk(name, options)
+    for name in ("clipped", "grouped-scalar"):
+        maker.trunk(name, grid(TRUNK, schemes.get(name), rows, columns)[2 if name == "clipped" else 1])
+    maker.found += [_repack(codec) for codec in LOSSLESS_CODECS if codec != maker.source.recipe.codec]
+
+
+def _repack(codec: str) -> Candidate:
+    options: Options = {"codec": codec, "level": codecs.get(codec).default_level}
+    return Candidate(
+        name=f"lossless-{codec}-{options['level']}", side=Side.LOSSLESS, scheme=REPACK, options=options, owners=()
     )
+
+
+def batches(tried: Iterable[Candidate]) -> list[tuple[Candidate, ...]]:
+    """Candidates that share their encodings, together: those that differ in the input side only.
+
+    The strongest codecs take longest, so they come first, and no process is left alone with one at the end.
+    """
+    found: dict[object, list[Candidate]] = {}
+    for candidate in sorted(tried, key=lambda candidate: candidate.scheme != REPACK):
+        found.setdefault((candidate.scheme, candidate.side, tuple(candidate.options.items())), []).append(candidate)
+    return [tuple(batch) for batch in found.values()]

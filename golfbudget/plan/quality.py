@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from golfbudget.plan.candidates import matrix_of
+from golfbudget.plan.building import matrix_of
 from golfbudget.plan.results import Candidate, Evidence, Quality, WorstRow
 from golfbudget.plan.source import Source
 from golfbudget.quality.evaluate import METRIC, Interval
@@ -19,11 +19,19 @@ ERROR_METRIC = "squared-error-ratio"
 
 
 def by_error(
-    source: Source, candidate: Candidate, baseline: Mapping[str, Tensor], decoded: Mapping[str, Tensor]
+    source: Source,
+    candidate: Candidate,
+    baseline: Mapping[str, Tensor],
+    decoded: Mapping[str, Tensor],
+    *,
+    biased: bool = False,
 ) -> Quality:
-    """The equal-error rule, matrix by matrix; `modelled` when it does not carry."""
+    """The equal-error rule, matrix by matrix; `modelled` when it does not carry.
+
+    It speaks of matrices only, so it does not carry where a bias is added to the logits (`biased`).
+    """
     ratio: float | None = 0.0
-    passes, relative, worst = True, 0.0, None
+    passes, relative, worst = not biased, 0.0, None
     for owner in candidate.owners:
         reference = matrix_of(source, owner).double()
         own = (decoded[owner].double() - reference).square()

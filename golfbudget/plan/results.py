@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from golfbudget.inspection import Inspection
@@ -48,19 +48,22 @@ class Candidate:
     """A scheme with its options, and the tensors it replaces.
 
     `input_side` says what a tied model's input table becomes when its head is encoded: `shared` (both are the
-    decoded matrix) or `dense` (the input keeps the recipe's table and the head becomes a tensor of its own).
+    decoded matrix), `dense` (the input keeps the recipe's table and the head becomes a tensor of its own), or the name
+    of the scheme that encodes it with `input_options` (the head is a tensor of its own there, too).
     """
 
     name: str
     side: Side
     scheme: str
-    options: Mapping[str, int | str]
+    options: Mapping[str, int | float | str]
     owners: tuple[str, ...]
     input_side: str | None = None
+    input_options: Mapping[str, int | float | str] = field(default_factory=dict)
 
     @property
     def is_vq(self) -> bool:
-        return self.scheme == "vq-logits"
+        """Whether it is VQ-Logits, plain or mended."""
+        return self.scheme == "vq-logits" or self.scheme.startswith("vq-logits-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +194,8 @@ class Inputs:
     counts_sha256: str | None = None
     roles_path: str | None = None
     roles_sha256: str | None = None
+    calibration_path: str | None = None
+    calibration_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,13 @@ import msgspec
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
-from golfbudget.plan.candidates import build
+from golfbudget.plan.building import Known, build
 from golfbudget.plan.results import Candidate, Side
 from golfbudget.plan.run import BASELINE, baseline_file
 from golfbudget.plan.source import open_source
-from golfbudget.quality.text import load_counts
+from golfbudget.quality.moments import input_moments
+from golfbudget.quality.text import load_counts, load_text
 from golfbudget.roles import load_roles
-from golfbudget.schemes import Context
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -29,17 +29,19 @@ class _Inputs(msgspec.Struct, frozen=True):
     recipe: str | None
     counts: _File | None
     roles: _File | None
+    calibration: _File | None = None
 
 
 class _Candidate(msgspec.Struct, frozen=True):
     name: str
     side: Side
     scheme: str
-    options: dict[str, int | str]
+    options: dict[str, int | float | str]
     owners: tuple[str, ...]
     input_side: str | None
     artifact_bytes: int
     sha256: str
+    input_options: dict[str, int | float | str] = {}
 
 
 class _Baseline(msgspec.Struct, frozen=True):
@@ -90,11 +92,15 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
             options=wanted.options,
             owners=wanted.owners,
             input_side=wanted.input_side,
+            input_options=wanted.input_options,
         )
         unknown = [owner for owner in wanted.owners if owner not in (*source.reference, source.head_owner)]
         if unknown:
             raise UsageError(f"{plan_path}: candidate {name} replaces {unknown[0]!r}, which the source lacks")
-        data = build(source, candidate, Context(seed=plan.seed, counts=counts)).data
+        text = None if plan.inputs.calibration is None else load_text(_file(plan.inputs.calibration, plan_path))
+        moments = {} if text is None else input_moments(source.reference, text)
+        given = Known(seed=plan.seed, counts=counts, moments=moments)
+        data = build(source, candidate, given).data
         counted, digest = wanted.artifact_bytes, wanted.sha256
     if len(data) != counted or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
         raise UsageError(

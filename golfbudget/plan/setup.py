@@ -15,6 +15,7 @@ from golfbudget.hashing import file_hash
 from golfbudget.plan.results import Inputs
 from golfbudget.plan.run import Settings
 from golfbudget.plan.source import Source, open_source
+from golfbudget.quality.moments import input_moments
 from golfbudget.quality.text import Text, load_counts, load_text
 from golfbudget.roles import load_roles
 
@@ -31,11 +32,14 @@ class Choices:
     model: str | None = None
     tokens: Path | None = None
     counts: Path | None = None
+    calibration: Path | None = None
     roles: Path | None = None
     seed: int = 0
     cap: int
     code_bytes: int | None = None
     schemes: tuple[str, ...] | None = None
+    jobs: int | None = 1
+    cache: Path | None = None
     limit: int = DECODED_LIMIT
 
 
@@ -43,12 +47,15 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
     """Open everything; raises a golfbudget error naming what is wrong before any long work starts."""
     path = locate(choices.path)
     tokens = _tokens(choices)
+    if choices.calibration is not None and choices.model is None:
+        raise UsageError(f"--calibration {choices.calibration} needs --model: the model to run on that text")
     text = None if tokens is None else load_text(tokens)
     counts_path = choices.counts or tokens
     counts = load_counts(choices.counts) if choices.counts else None if text is None else text.counts
     roles = load_roles(choices.roles)
     source = open_source(path, recipe=choices.recipe, roles=roles, limit=choices.limit)
     _check_vocabulary(source, counts, text, choices)
+    calibration = None if choices.calibration is None else load_text(choices.calibration)
     inputs = Inputs(
         source_path=str(path),
         source_bytes=source.artifact.size,
@@ -60,6 +67,8 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
         counts_sha256=None if counts_path is None else file_hash(counts_path),
         roles_path=None if choices.roles is None else str(choices.roles),
         roles_sha256=None if choices.roles is None else file_hash(choices.roles),
+        calibration_path=None if choices.calibration is None else str(choices.calibration),
+        calibration_sha256=None if choices.calibration is None else file_hash(choices.calibration),
     )
     return source, Settings(
         inputs=inputs,
@@ -70,6 +79,9 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
         text=text if choices.model else None,
         model=choices.model,
         schemes=choices.schemes,
+        moments={} if calibration is None else input_moments(source.reference, calibration),
+        jobs=choices.jobs,
+        cache=choices.cache,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from torch import Tensor
 
 from golfbudget import codecs
@@ -13,18 +14,13 @@ from golfbudget.artifact import Artifact, Layer, open_artifact
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Role
 from golfbudget.quality.baseline_model import HEAD
-from golfbudget.recipe.config import Recipe, load_recipe
-from golfbudget.recipe.int8_layout import (
-    FORMAT,
-    FORMAT_KEY,
-    Export,
-    artifact_bytes,
-    dtype_name,
-    is_layout,
-    quantise,
-    read_export,
-)
-from golfbudget.recipe.int8_layout import decode as decode_export
+from golfbudget.recipe import layouts
+from golfbudget.recipe.artifacts import artifact_bytes
+from golfbudget.recipe.config import Keep, Recipe, Shuffle, load_recipe
+from golfbudget.recipe.export import Export, dtype_name, quantise
+from golfbudget.recipe.export import decode as decode_export
+from golfbudget.recipe.layouts import Layout
+from golfbudget.recipe.layouts.int8_clean import FORMAT_KEY
 from golfbudget.recipe.state import checkpoint_state
 from golfbudget.roles import Roles
 
@@ -65,13 +61,14 @@ def open_source(path: Path, *, recipe: str | None, roles: Roles, limit: int) -> 
     """
     artifact = open_artifact(path, limit=limit)
     notes: list[str] = []
-    if is_layout(artifact):
+    layout = layouts.recognise(artifact)
+    if layout is not None:
         if recipe is not None:
             raise UsageError(f"{path}: an artifact's recipe is recognised from the file; leave out --recipe")
-        export = read_export(artifact)
+        export = layout.read(artifact)
         if export.schemes:
             raise UsageError(f"{path}: the artifact already holds encoded matrices ({', '.join(export.schemes)})")
-        found, note = _recognise(artifact, export)
+        found, note = _recognise(artifact, layout, export)
         notes += [note] if note else []
         reference = decode_export(export)
     else:
@@ -99,14 +96,14 @@ def open_source(path: Path, *, recipe: str | None, roles: Roles, limit: int) -> 
     )
 
 
-def _recognise(artifact: Artifact, export: Export) -> tuple[Recipe, str | None]:
+def _recognise(artifact: Artifact, layout: Layout, export: Export) -> tuple[Recipe, str | None]:
     """The recipe that wrote an artifact: its codec from the file, its level by writing the file again."""
     streams: list[Layer] = [layer for layer in artifact.layers if layer.kind == "codec"]
     if len(streams) > 1:
         raise UsageError(f"{artifact.path}: the container lies inside {len(streams)} codecs; planning knows one")
     name = streams[0].name if streams else "none"
     codec = codecs.get(name)
-    base = replace_codec(load_recipe("int8-zlib"), name, codec.default_level)
+    base = replace_codec(_base(artifact, layout), name, codec.default_level)
     lengths = {}
     for level in dict.fromkeys((codec.default_level, 6 if 6 in codec.levels else codec.default_level)):
         recipe = replace_codec(base, name, level)
@@ -121,26 +118,49 @@ def _recognise(artifact: Artifact, export: Export) -> tuple[Recipe, str | None]:
 
 def replace_codec(recipe: Recipe, codec: str, level: int) -> Recipe:
     """The same recipe with another codec."""
+    same = codec == recipe.codec and level == recipe.level
+    name = recipe.name if same else f"{recipe.name}+{codec}-{level}"
+    return msgspec.structs.replace(recipe, name=name, codec=codec, level=level)
+
+
+def _base(artifact: Artifact, layout: Layout) -> Recipe:
+    """What an artifact of a layout shows of its recipe; how it was quantised is in its values, not in rules."""
+    public = load_recipe("int8-zlib")
+    if layout.name == public.layout:
+        return public
+    rest = Keep(name="rest", match=("*",), dtype="original")
     return Recipe(
-        name=recipe.name if codec == recipe.codec and level == recipe.level else f"{recipe.name}+{codec}-{level}",
-        layout=recipe.layout,
-        codec=codec,
-        level=level,
-        quantize=recipe.quantize,
-        keep=recipe.keep,
+        name=layout.name, layout=layout.name, filter=_filter(artifact), codec="none", level=0, tensors=(rest,)
     )
+
+
+def _filter(artifact: Artifact) -> Shuffle | None:
+    """The filter under the codec: its header's length is what the container lacks of the decoded stream."""
+    leaf = artifact.leaves[0]
+    names = [layer.name for layer in artifact.layers if layer.kind == "filter"]
+    if not names or not leaf.streams:
+        return None
+    decoded = leaf.streams[0].decoded
+    header = len(decoded) - len(leaf.data)
+    if names != ["byte-shuffle"] or header not in (5, 6):
+        raise UsageError(f"{artifact.path}: planning does not know the filter {' > '.join(names)}")
+    return Shuffle(name="byte-shuffle", stride=decoded[4], header_bytes=5 if header == 5 else 6)
 
 
 def _refuse_unknown_layouts(artifact: Artifact, path: Path) -> None:
     declared = artifact.values.get(FORMAT_KEY)
     if declared is not None:
-        raise UsageError(f"{path}: layout {declared!r} is not known to planning; known: {FORMAT}")
+        raise UsageError(f"{path}: layout {declared!r} is not known to planning; known: {_known()}")
     small = [t.name for t in artifact.tensors if t.dtype in ("int8", "uint8") and len(t.shape) > 1]
     if small:
         raise UsageError(
             f"{path}: {small[0]!r} is {len(small)} of the file's quantised tensors, in a layout not known to planning; "
-            f"give the float checkpoint, or an artifact of layout {FORMAT}"
+            f"give the float checkpoint, or an artifact of layout {_known()}"
         )
+
+
+def _known() -> str:
+    return ", ".join(layouts.registered())
 
 
 def _role(roles: Roles, name: str) -> Role | None:

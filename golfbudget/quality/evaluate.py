@@ -60,47 +60,54 @@ class Evaluator:
         self._kept: _Hidden | None = None
         self._last: _Hidden | None = None
 
-    def losses(self, state: Mapping[str, Tensor], *, keep: bool = False) -> Losses:
-        """Nats lost in each window, float64 [n].  `keep` its hidden states for later."""
-        losses: Losses = torch.from_numpy(self.token_losses(state, keep=keep)).sum(1).numpy()
+    def losses(self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False) -> Losses:
+        """Nats lost in each window, float64 [n]; `bias` [vocabulary] is added to the capped logits.
+
+        `keep` its hidden states for later.
+        """
+        losses: Losses = self.token_losses(state, bias=bias, keep=keep).sum(1)
         return losses
 
-    def token_losses(self, state: Mapping[str, Tensor], *, keep: bool = False) -> Losses:
-        """Nats lost on each predicted token, float64 [n, length]."""
-        with torch.inference_mode(), _threads(THREADS):
-            nats: Losses = self._nats(state, keep=keep).double().numpy()
+    def token_losses(self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False) -> Losses:
+        """Nats lost on each predicted token, float64 [n, length]; bias and `keep` as for `losses`."""
+        with torch.inference_mode(), threads(THREADS):
+            nats: Losses = self._token_nats(state, bias, keep=keep).double().numpy()
         if not np.isfinite(nats).all():
             raise ModelError("the model's loss is not finite on the evaluation text")
         return nats
 
-    def divergences(self, base: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> Losses:
-        """KL(base || new) in nats at each predicted token, float64 [n, length]; keeps the hidden states of `base`."""
-        with torch.inference_mode(), _threads(THREADS):
-            pairs = zip(self.logit_chunks(base, keep=True), self.logit_chunks(new), strict=True)
+    def divergences(
+        self, base: Mapping[str, Tensor], new: Mapping[str, Tensor], *, bias: Tensor | None = None
+    ) -> Losses:
+        """KL(base || new) in nats at each predicted token, float64 [n, length]; `bias` is the new state's.
+
+        Keeps the hidden states of `base`.
+        """
+        with torch.inference_mode(), threads(THREADS):
+            pairs = zip(self.logit_chunks(base, keep=True), self.logit_chunks(new, bias=bias), strict=True)
             found: Losses = torch.cat([divergence(before, after) for before, after in pairs]).numpy()
         return found
 
-    def logit_chunks(self, state: Mapping[str, Tensor], *, keep: bool = False) -> Iterator[Tensor]:
+    def logit_chunks(
+        self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False
+    ) -> Iterator[Tensor]:
         """Logits of all windows in order, float32 [some windows, length, vocabulary] at a time."""
         model = self._model(state)
         for hidden in self._hidden_states(model, state, keep=keep).split(_WINDOWS_AT_ONCE):
-            yield logits(hidden, model.head)
+            found = logits(hidden, model.head)
+            yield found if bias is None else found + bias.float()
 
     def _model(self, state: Mapping[str, Tensor]) -> BaselineModel:
         model = BaselineModel.from_state(state)
-        vocabulary = model.shape.vocab
-        if int(self.text.windows.max()) >= vocabulary:
-            raise ModelError(
-                f"the text holds token {int(self.text.windows.max())}, the model's vocabulary has {vocabulary}"
-            )
+        check_tokens(self.text, model.shape.vocab)
         return model
 
-    def _nats(self, state: Mapping[str, Tensor], *, keep: bool) -> Tensor:
+    def _token_nats(self, state: Mapping[str, Tensor], bias: Tensor | None, *, keep: bool) -> Tensor:
         """Cross-entropy of each predicted token, [n, length]."""
         model = self._model(state)
         hidden = self._hidden_states(model, state, keep=keep)
         parts = [
-            _nats(h, model.head, w[:, 1:])
+            _nats(h, model.head, w[:, 1:], bias)
             for h, w in zip(hidden.split(_WINDOWS_AT_ONCE), self.text.windows.split(_WINDOWS_AT_ONCE), strict=True)
         ]
         return torch.cat(parts)
@@ -129,13 +136,15 @@ class Evaluator:
         return Interval(delta=round(delta, 6), low=round(low, 6), high=round(high, 6))
 
 
-def _nats(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+def _nats(hidden: Tensor, head: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:
     """Cross-entropy of each token, float32 [n, length], computed in place.
 
     c * tanh(z / c) equals 2c * sigmoid(2z / c) - c, which is several times faster; and capped logits need no
-    maximum subtracted before they are exponentiated.
+    maximum subtracted before they are exponentiated.  Of a bias its own maximum is enough: no probability changes.
     """
     scores = F.linear(hidden, head * (2 / LOGIT_CAP)).sigmoid_().mul_(2 * LOGIT_CAP).sub_(LOGIT_CAP)
+    if bias is not None:
+        scores += bias.float() - bias.max()
     picked = scores.gather(2, targets[:, :, None]).squeeze(2)
     return scores.exp_().sum(2).log_() - picked
 
@@ -145,8 +154,15 @@ def same_tensors(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(a[name] is b[name] or torch.equal(a[name], b[name]) for name in a)
 
 
+def check_tokens(text: Text, vocabulary: int) -> None:
+    """`ModelError` unless every token of the text is in the vocabulary."""
+    if int(text.windows.max()) >= vocabulary:
+        raise ModelError(f"the text holds token {int(text.windows.max())}, the model's vocabulary has {vocabulary}")
+
+
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """Torch on that many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -52,8 +52,14 @@ class UserEvaluator(Evaluator):
         found: tuple[Tensor, ...] = self.text.windows.split(max(1, _LOGITS_AT_ONCE // (length * self.vocabulary)))
         return found
 
-    def logit_chunks(self, state: Mapping[str, Tensor], *, keep: bool = False) -> Iterator[Tensor]:
+    def logit_chunks(
+        self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False
+    ) -> Iterator[Tensor]:
         """Logits of all windows in order, float32 [some windows, length, vocabulary] at a time."""
+        found = self._plain_chunks(state, keep=keep)
+        yield from found if bias is None else (chunk + bias.float() for chunk in found)
+
+    def _plain_chunks(self, state: Mapping[str, Tensor], *, keep: bool) -> Iterator[Tensor]:
         module = self.model.on(state)
         chunks = self._chunks()
         if not is_split(module):
@@ -62,8 +68,8 @@ class UserEvaluator(Evaluator):
         for hidden in self._hidden_chunks(module, state, chunks, keep=keep):
             yield self.model.logits_of(module, hidden, self.vocabulary)
 
-    def _nats(self, state: Mapping[str, Tensor], *, keep: bool) -> Tensor:
-        chunks = zip(self.logit_chunks(state, keep=keep), self._chunks(), strict=True)
+    def _token_nats(self, state: Mapping[str, Tensor], bias: Tensor | None, *, keep: bool) -> Tensor:
+        chunks = zip(self.logit_chunks(state, bias=bias, keep=keep), self._chunks(), strict=True)
         return torch.cat([F.cross_entropy(z.transpose(1, 2), chunk[:, 1:], reduction="none") for z, chunk in chunks])
 
     def _hidden_chunks(

@@ -22,24 +22,33 @@ _SPECIAL = re.compile(r"[\\`*\[\]~$|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 def inspect_markdown(inspection: Inspection, by: str) -> str:
     """The report as one text; all amounts are exact."""
+    lines = [f"- {label}: {escaped(value)}" for label, value in [*heading_facts(inspection), *cap_rows(inspection)]]
+    lines += ["", *_rows(inspection, by, last="file")]
+    if inspection.entropy is not None:
+        lines += ["", *(f"- {label}: {escaped(value)}" for label, value in entropy_facts(inspection.entropy))]
+    return "\n".join(lines) + "\n"
+
+
+def inspect_roles(inspection: Inspection, last: str = "artifact") -> list[str]:
+    """The lines of the table of roles; `last` names the sum."""
+    return _rows(inspection, "role", last=last)
+
+
+def _rows(inspection: Inspection, by: str, *, last: str) -> list[str]:
     found = view(inspection, by)
     columns = amounts(inspection, found)
 
     def cells_of(row: Row) -> list[str]:
         return [html.escape(column.text(row), quote=False) for column in columns]
 
-    lines = [f"- {label}: {escaped(value)}" for label, value in [*heading_facts(inspection), *cap_rows(inspection)]]
     headings = [*found.headings, *(column.heading.replace("\n", " ") for column in columns)]
     aligned = ["---"] * len(found.headings) + ["---:"] * len(columns)
-    lines += ["", _line(headings), _line(aligned)]
+    lines = [_line(headings), _line(aligned)]
     for row in found.rows:
         cells = [*_labels(row, len(found.headings)), *cells_of(row)]
         lines.append(_line(_bold(cells) if found.nested and not row.part else cells))
-    last = ["file", *([""] * (len(found.headings) - 1)), *cells_of(whole(inspection))]
-    lines.append(_line(_bold(last)))
-    if inspection.entropy is not None:
-        lines += ["", *(f"- {label}: {escaped(value)}" for label, value in entropy_facts(inspection.entropy))]
-    return "\n".join(lines) + "\n"
+    sum_ = [last, *([""] * (len(found.headings) - 1)), *cells_of(whole(inspection))]
+    return [*lines, _line(_bold(sum_))]
 
 
 def escaped(text: str) -> str:

@@ -24,6 +24,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
             "recipe": inputs.recipe_argument,
             "counts": _file(inputs.counts_path, inputs.counts_sha256),
             "roles": _file(inputs.roles_path, inputs.roles_sha256),
+            "calibration": _file(inputs.calibration_path, inputs.calibration_sha256),
         },
         "tied": plan.tied,
         "evaluation": _evaluation(plan),
@@ -116,6 +117,7 @@ def _candidate(candidate: Candidate) -> dict[str, object]:
         "options": dict(candidate.options),
         "owners": list(candidate.owners),
         "input_side": candidate.input_side,
+        "input_options": dict(candidate.input_options),
     }
 
 

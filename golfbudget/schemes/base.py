@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from inspect import isabstract
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from golfbudget import plugins
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 
@@ -116,6 +119,10 @@ class Scheme(ABC):
     formula: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     decoder_source: ClassVar[str] = ""
+    #: What an encoder cannot do without, as the context names it: `counts`, `moment`.
+    needs: ClassVar[tuple[str, ...]] = ()
+    #: The raw size depends on the matrix: `raw_bytes` is then only an upper bound.
+    sized_by_values: ClassVar[bool] = False
 
     @abstractmethod
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
@@ -157,6 +164,8 @@ def collisions(scheme: Scheme, encoded: Encoded) -> int:
     return decoded.shape[0] - int(torch.unique(decoded, dim=0).shape[0])
 
 
+#: Where other packages announce their schemes.
+ENTRY_POINTS = "golfbudget.schemes"
 _SCHEMES: dict[str, Scheme] = {}
 
 
@@ -170,16 +179,34 @@ def register(scheme_class: Callable[[], Scheme]) -> Callable[[], Scheme]:
 
 
 def registered() -> dict[str, Scheme]:
-    """A copy of the registry."""
+    """A copy of the registry: our schemes, and those of other packages after `load_others`."""
     return dict(_SCHEMES)
 
 
 def get(name: str) -> Scheme:
-    """The scheme of that name; `UsageError` lists the known ones."""
+    """The scheme of that name, another package's where none of ours has it; `UsageError` lists the known ones."""
+    if name not in _SCHEMES:
+        load_others()
     try:
         return _SCHEMES[name]
     except KeyError:
         raise UsageError(f"no scheme is called {name!r}; known: {', '.join(sorted(_SCHEMES))}") from None
+
+
+@cache
+def load_others() -> None:
+    """Register what installed packages announce under `golfbudget.schemes`: subclasses or instances of `Scheme`.
+
+    `UsageError` names an entry point that is something else, that cannot be loaded, or whose name is taken.
+    """
+    for label, found in plugins.load(ENTRY_POINTS):
+        concrete = isinstance(found, type) and issubclass(found, Scheme) and not isabstract(found)
+        made = found() if concrete else found
+        if not isinstance(made, Scheme) or not all(hasattr(made, part) for part in ("name", "summary", "formula")):
+            raise UsageError(f"the entry point {label!r} of {ENTRY_POINTS} is no scheme: see golfbudget.schemes.Scheme")
+        if made.name in _SCHEMES:
+            raise UsageError(f"the entry point {label!r} of {ENTRY_POINTS}: a scheme {made.name!r} is there already")
+        _SCHEMES[made.name] = made
 
 
 def check_matrix(matrix: Tensor) -> Tensor:

@@ -32,17 +32,17 @@ def fit_rows(matrix: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     """
     parts = [_fit(part, levels) for part in matrix.split(max(1, _AT_ONCE // matrix.shape[1]))]
     scales = torch.cat(parts)
-    return _round(matrix, scales, levels).to(torch.int8), scales.half()
+    return round_rows(matrix, scales, levels).to(torch.int8), scales.half()
 
 
 def _fit(matrix: Tensor, levels: int) -> Tensor:
     largest = matrix.abs().amax(dim=1)
-    best_scale = _half(largest / levels)
+    best_scale = storable(largest / levels)
     best_error = _error(matrix, best_scale, levels)
 
     def keep_better(scale: Tensor) -> None:
         nonlocal best_scale, best_error
-        scale = _half(scale)
+        scale = storable(scale)
         error = _error(matrix, scale, levels)
         better = error < best_error
         best_scale, best_error = torch.where(better, scale, best_scale), torch.where(better, error, best_error)
@@ -50,7 +50,7 @@ def _fit(matrix: Tensor, levels: int) -> Tensor:
     for share in torch.linspace(_LOWEST_START, 1.0, _STARTS).tolist():
         scale = largest * (share / levels)
         for _ in range(_REFINEMENTS):
-            rounded = _round(matrix, scale, levels)
+            rounded = round_rows(matrix, scale, levels)
             energy = rounded.square().sum(1)
             scale = torch.where(energy > 0, (matrix * rounded).sum(1) / energy.clamp_min(1), scale)
         keep_better(scale)
@@ -69,21 +69,22 @@ def fit_ternary(matrix: Tensor) -> tuple[Tensor, Tensor]:
     sizes = torch.arange(1, matrix.shape[1] + 1, dtype=torch.float64)
     sums = ordered.cumsum(1)
     best = (sums.square() / sizes).argmax(dim=1, keepdim=True)
-    scale = _half((sums.gather(1, best) / (best + 1)).squeeze(1).float())
-    return _round(matrix, scale, 1).to(torch.int8), scale.half()
+    scale = storable((sums.gather(1, best) / (best + 1)).squeeze(1).float())
+    return round_rows(matrix, scale, 1).to(torch.int8), scale.half()
 
 
-def _half(scale: Tensor) -> Tensor:
+def storable(scale: Tensor) -> Tensor:
     """Round to what fp16 can hold, staying positive."""
     return scale.clamp(_SMALLEST_HALF, torch.finfo(torch.float16).max).half().float()
 
 
-def _round(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
+def round_rows(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
+    """Levels of a float32 matrix [rows, columns] at scales [rows]: rounded to nearest, clipped to +-levels; float32."""
     return (matrix / scale.clamp_min(_SMALLEST_HALF)[:, None]).round_().clamp_(-levels, levels)
 
 
 def _error(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
-    difference = _round(matrix, scale, levels).mul_(scale[:, None]).sub_(matrix)
+    difference = round_rows(matrix, scale, levels).mul_(scale[:, None]).sub_(matrix)
     return difference.square_().sum(1)
 
 
@@ -92,7 +93,8 @@ def row_values(values: Tensor, scales: Tensor) -> Tensor:
     return values.float() * scales.float()[:, None]
 
 
-def _tables(values: Tensor, scales: Tensor, bits: int) -> tuple[Table, Table]:
+def native_tables(values: Tensor, scales: Tensor, bits: int) -> tuple[Table, Table]:
+    """int8 values [rows, columns] and fp16 scales [rows] under the names of the layout's own slots."""
     shape = (values.shape[0], values.shape[1])
     return (
         Table(name="values", account=Account.WEIGHTS, tensor=values, bits=bits, shape=shape),
@@ -100,8 +102,19 @@ def _tables(values: Tensor, scales: Tensor, bits: int) -> tuple[Table, Table]:
     )
 
 
+class RowScaled(Scheme):
+    """What schemes share whose tables are values, one a byte, and an fp16 scale a row: a layout's own slots."""
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
+
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        self.options(options)
+        return shape[0] * shape[1] + 2 * shape[0]
+
+
 @register
-class Scalar(Scheme):
+class Scalar(RowScaled):
     """Signed integers of `bits` bits, symmetric around zero: [-(2**(bits-1) - 1), 2**(bits-1) - 1]."""
 
     name = "scalar"
@@ -114,18 +127,11 @@ class Scalar(Scheme):
         matrix, bits = check_matrix(matrix), int(self.options(options)["bits"])
         values, scales = fit_rows(matrix, 2 ** (bits - 1) - 1)
         shape = (matrix.shape[0], matrix.shape[1])
-        return Encoded(scheme=self.name, shape=shape, tables=_tables(values, scales, bits), native=True)
-
-    def decode(self, encoded: Encoded) -> Tensor:
-        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
-
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        self.options(options)
-        return shape[0] * shape[1] + 2 * shape[0]
+        return Encoded(scheme=self.name, shape=shape, tables=native_tables(values, scales, bits), native=True)
 
 
 @register
-class Ternary(Scheme):
+class Ternary(RowScaled):
     """Values in {-1, 0, 1}, one per byte, left to the entropy coder."""
 
     name = "ternary"
@@ -138,14 +144,7 @@ class Ternary(Scheme):
         matrix = check_matrix(matrix)
         values, scales = fit_ternary(matrix)
         shape = (matrix.shape[0], matrix.shape[1])
-        return Encoded(scheme=self.name, shape=shape, tables=_tables(values, scales, 2), native=True)
-
-    def decode(self, encoded: Encoded) -> Tensor:
-        return row_values(encoded.tensor("values"), encoded.tensor("scales"))
-
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        self.options(options)
-        return shape[0] * shape[1] + 2 * shape[0]
+        return Encoded(scheme=self.name, shape=shape, tables=native_tables(values, scales, 2), native=True)
 
 
 @register
@@ -167,7 +166,7 @@ class TernaryPacked(Scheme):
         rows, columns = matrix.shape
         packed = pack_trits(values)
         trits = Table(name="trits", account=Account.WEIGHTS, tensor=packed, bits=2, shape=(rows, columns))
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=(trits, _tables(values, scales, 2)[1]))
+        return Encoded(scheme=self.name, shape=(rows, columns), tables=(trits, native_tables(values, scales, 2)[1]))
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape

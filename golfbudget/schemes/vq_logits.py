@@ -17,10 +17,13 @@ from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
 from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
+from golfbudget.schemes.values import to_half
 
 _MAX_ITERATIONS = 100
 #: k-means++ restarts for small problems, and for those where one restart multiplies this many numbers.
 _RESTARTS, _FEW_RESTARTS, _LARGE = 8, 2, 500_000_000
+#: Where one iteration multiplies this many numbers, which takes seconds: one start, and iterations until little moves.
+_HUGE, _HUGE_ITERATIONS = 5_000_000_000, 25
 
 
 def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
@@ -33,7 +36,8 @@ def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
     from threadpoolctl import threadpool_limits
 
     rows, width = matrix.shape
-    large = rows * width * codes > _LARGE
+    work = rows * width * codes
+    restarts = 1 if work > _HUGE else _FEW_RESTARTS if work > _LARGE else _RESTARTS
     weights: NDArray[np.float64] | None = None
     if context.counts is not None:
         if len(context.counts) != rows:
@@ -45,8 +49,8 @@ def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
         fitted = KMeans(
             n_clusters=min(codes, distinct),
             init="k-means++",
-            n_init=_FEW_RESTARTS if large else _RESTARTS,
-            max_iter=_MAX_ITERATIONS,
+            n_init=restarts,
+            max_iter=_HUGE_ITERATIONS if work > _HUGE else _MAX_ITERATIONS,
             random_state=context.seed,
             algorithm="lloyd",
         ).fit(matrix.double().numpy(), sample_weight=weights)
@@ -56,6 +60,12 @@ def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
 def nearest(matrix: Tensor, codebook: Tensor) -> Tensor:
     """Index of the codebook row closest to each row, int64 [rows]; ties go to the lower index."""
     return torch.cdist(matrix.double(), codebook.double(), compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+
+
+def to_used(codebook: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """The codebook without rows that no code names, and the codes renumbered."""
+    used, assigned = codes.unique(sorted=True, return_inverse=True)
+    return codebook[used].contiguous(), assigned
 
 
 @register
@@ -74,9 +84,8 @@ class VqLogits(Scheme):
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
         matrix, codes = check_matrix(matrix), int(self.options(options)["codes"])
-        codebook = fit_codebook(matrix, codes, context).half()
-        used, assigned = nearest(matrix, codebook.float()).unique(sorted=True, return_inverse=True)
-        codebook = codebook[used].contiguous()
+        codebook = to_half(fit_codebook(matrix, codes, context))
+        codebook, assigned = to_used(codebook, nearest(matrix, codebook.float()))
         rows, width = matrix.shape
         bits = bits_for(len(codebook))
         tables = (

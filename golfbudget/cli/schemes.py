@@ -1,0 +1,102 @@
+"""`golfbudget schemes`: every way to represent a matrix, its options, and what it takes before any codec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from golfbudget.cli.options import OutputOption, QuietOption
+
+
+class SchemesFormat(StrEnum):
+    """Output formats of `schemes`."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def schemes(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these schemes, by name.", show_default=False)
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option("--shape", metavar="ROWSxCOLUMNS", help="Print the raw bytes for a matrix of this shape."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="NAME=VALUE", help="With --shape: for every scheme that takes it.  May be repeated."
+        ),
+    ] = None,
+    output_format: Annotated[
+        SchemesFormat, typer.Option("--format", help="How to print the result.")
+    ] = SchemesFormat.TABLE,
+    output: OutputOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """List the schemes: what each stores, its options, and its raw bytes by formula or for a shape.
+
+    Raw bytes are those of the tables, before any codec: only a written artifact says what a scheme takes in the end.
+    Schemes of other packages (entry point group golfbudget.schemes) are listed too.
+
+    \b
+    Examples:
+      golfbudget schemes
+      golfbudget schemes gptq vq-logits
+      golfbudget schemes --shape 8192x512 --option bits=6 --option codes=256
+      golfbudget schemes --format json -o schemes.json
+    """
+    from golfbudget import schemes as package
+    from golfbudget.cli.output import emit_json, emit_table, emit_text
+    from golfbudget.errors import UsageError
+    from golfbudget.report.scheme_rows import scheme_rows
+
+    del quiet
+    size, given = None if shape is None else parse_shape(shape), parse_options(option or ())
+    if given and size is None:
+        raise UsageError("--option sets what --shape computes with; give --shape ROWSxCOLUMNS too")
+    package.load_others()
+    known = {name: package.get(name) for name in names} if names else package.registered()
+    rows = scheme_rows(known, size, given)
+    if output_format is SchemesFormat.JSON:
+        from golfbudget.report.schemes_json import schemes_json
+
+        emit_json(schemes_json(rows, size), output)
+        return
+    from golfbudget.report.schemes_table import schemes_markdown, schemes_table
+
+    if output_format is SchemesFormat.MARKDOWN:
+        emit_text(schemes_markdown(rows, size), output)
+    else:
+        emit_table(schemes_table(rows, size), output)
+
+
+def parse_shape(text: str) -> tuple[int, int]:
+    """Rows and columns of `8192x512`; `UsageError` for anything else, zeros included."""
+    from golfbudget.errors import UsageError
+
+    found = re.fullmatch(r"([1-9][0-9]{0,11})x([1-9][0-9]{0,11})", text, re.ASCII)
+    if found is None:
+        raise UsageError(f"--shape {text}: expected ROWSxCOLUMNS, both at least 1, for example 8192x512")
+    return int(found[1]), int(found[2])
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` each; `UsageError` for one that is not, or a name given twice."""
+    from golfbudget.errors import UsageError
+
+    given: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"--option {text}: expected NAME=VALUE, for example bits=6")
+        if name in given:
+            raise UsageError(f"--option {text}: {name} is given twice")
+        given[name] = value
+    return given

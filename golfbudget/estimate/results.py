@@ -1,0 +1,78 @@
+"""What an estimate says, each figure with how it is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from golfbudget.estimate.bins import Family
+from golfbudget.estimate.modelled import Modelled
+from golfbudget.estimate.request import Request
+from golfbudget.inspection import Inspection
+
+#: Of an estimate as JSON.
+SCHEMA = "golfbudget/estimate/1"
+
+
+class Evidence(StrEnum):
+    """How the artifact's bytes are known."""
+
+    MEASURED = "measured on synthetic weights"
+    MODELLED = "modelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One artifact of synthetic weights, written and counted; `family` is that of tensors which depend on training."""
+
+    seed: int
+    family: Family
+    payload_bytes: int
+    container_bytes: int
+    artifact_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bytes:
+    """Artifact bytes: one value, or a range where size depends on training and there is none."""
+
+    value: int | None
+    low: int
+    high: int
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Bytes of an artifact before its model is trained.
+
+    `payload_bytes` and `container_bytes` are exact, None where they were not built; `container_fixed` says whether the
+    container's length follows from shapes alone.  `depends` says why the artifact has a range and no value.
+    `inspection` accounts for the first seed's artifact (the upper end of a range).
+    """
+
+    request: Request
+    cap: int
+    code_bytes: int | None
+    payload_bytes: int | None
+    container_bytes: int | None
+    container_fixed: bool
+    artifact: Bytes
+    modelled: Bytes | None
+    terms: Modelled | None
+    samples: tuple[Sample, ...]
+    depends: tuple[str, ...]
+    notes: tuple[str, ...]
+    spread: int
+    chance: float | None
+    inspection: Inspection | None = None
+
+    @property
+    def expected(self) -> int:
+        """The value, or the upper end of the range."""
+        return self.artifact.high if self.artifact.value is None else self.artifact.value
+
+    @property
+    def headroom(self) -> int:
+        """Bytes left under the cap by `expected`, code counted where it was given."""
+        return self.cap - self.expected - (self.code_bytes or 0)

@@ -1,0 +1,229 @@
+"""From a model file to its tensors: variables resolved, groups repeated, every size checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from golfbudget import configs
+from golfbudget.errors import ConfigError
+from golfbudget.models.config import Amount, Base, Group, ModelFile
+from golfbudget.models.expressions import ExpressionError, Number, evaluate, names_in
+
+MOST_TENSORS = 100_000
+MOST_ELEMENTS = 10**12
+_DEEPEST = 8
+_INDEX = re.compile(r"\{([^{}]*)\}")
+_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """A tensor of a model that need not exist: `shape` in elements, weights of `mean` and standard `deviation`."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    deviation: float = 1.0
+    mean: float = 0.0
+
+    @cached_property
+    def elements(self) -> int:
+        product = 1
+        for size in self.shape:
+            product *= size
+        return product
+
+    @property
+    def floating(self) -> bool:
+        return "float" in self.dtype
+
+    @property
+    def bytes_per_element(self) -> int:
+        return _BYTES.get(self.dtype, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model's tensors in state-dict order; `recipe` as the file gives it, `path` the file."""
+
+    name: str
+    summary: str
+    tied: bool
+    recipe: str | Mapping[str, Any] | None
+    variables: Mapping[str, Number]
+    tensors: tuple[TensorSpec, ...]
+    path: Path
+
+    @property
+    def parameters(self) -> int:
+        """Elements of all tensors, float or not."""
+        return sum(spec.elements for spec in self.tensors)
+
+
+def load_model(name: str | Path, *, variables: Mapping[str, Amount] | None = None) -> Model:
+    """A model by shipped name or path, with some variables changed; `ConfigError` names file and key path."""
+    path = configs.find("models", name)
+    return expand(_load(path), path, variables or {})
+
+
+def _load(path: Path) -> ModelFile:
+    base = configs.load(path, Base).base
+    if base is None:
+        return configs.load(path, ModelFile)
+    below = path.parent / base if base.endswith(".toml") else configs.find("models", base)
+    if configs.load(below, Base).base is not None:
+        raise ConfigError(f"{path}: base: {base!r} has a base of its own; name that one, and repeat the changes here")
+    return configs.load(path, ModelFile, base=below, required=("name", "summary"))
+
+
+def expand(file: ModelFile, path: Path, changed: Mapping[str, Amount]) -> Model:
+    """A model from its file; `path` is for messages."""
+    for key in changed:
+        if key not in file.variables:
+            known = ", ".join(file.variables) or "none"
+            raise ConfigError(f"{path}: variables: nothing is called {key!r}; known: {known}")
+    variables = _resolve({**file.variables, **changed}, path)
+    expander = _Expander(path)
+    for key, groups in (("tensors", file.tensors), ("append", file.append)):
+        for number, group in enumerate(groups):
+            expander.add(group, variables, f"{key}[{number}]", 0)
+    if not expander.found:
+        raise ConfigError(f"{path}: tensors: every tensor is left out by its `when`; a model has at least one")
+    return Model(
+        name=file.name,
+        summary=file.summary,
+        tied=file.tied,
+        recipe=file.recipe,
+        variables=variables,
+        tensors=tuple(expander.found.values()),
+        path=path,
+    )
+
+
+def _resolve(given: Mapping[str, Amount], path: Path) -> dict[str, Number]:
+    """Every variable's value, whatever the order they are written in; a cycle is refused."""
+    done: dict[str, Number] = {}
+    under_way: list[str] = []
+
+    def value(name: str) -> Number:
+        if name in done:
+            return done[name]
+        if name in under_way:
+            cycle = " -> ".join((*under_way[under_way.index(name) :], name))
+            raise ConfigError(f"{path}: variables.{name}: depends on itself: {cycle}")
+        under_way.append(name)
+        amount = given[name]
+        if isinstance(amount, str):
+            with _Place(path, f"variables.{name}"):
+                for other in sorted(names_in(amount) & given.keys()):
+                    value(other)
+                known = {key: done.get(key, 0) for key in given}
+                done[name] = evaluate(amount, known)
+        else:
+            done[name] = amount
+        under_way.pop()
+        return done[name]
+
+    for name in given:
+        if not name.isidentifier():
+            raise ConfigError(f"{path}: variables.{name}: a variable's name is letters, digits and underscores")
+        value(name)
+    return {name: done[name] for name in given}
+
+
+class _Place:
+    """Turns what an expression raises into an error that names file and key path."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.key = path, key
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ExpressionError):
+            raise ConfigError(f"{self.path}: {self.key}: {error}") from None
+
+
+class _Expander:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: dict[str, TensorSpec] = {}
+        self.elements = 0
+
+    def add(self, group: Group, variables: Mapping[str, Number], key: str, depth: int) -> None:
+        """A tensor or group, as often as it is repeated."""
+        if depth > _DEEPEST:
+            raise self.error(key, f"groups lie deeper than {_DEEPEST}")
+        if group.tensors is None and (group.name is None or group.shape is None):
+            raise self.error(key, "has neither name and shape (a tensor) nor tensors (a group)")
+        if group.tensors is not None and (group.name is not None or group.shape is not None):
+            raise self.error(key, "has tensors of its own, so it is a group and takes no name and shape")
+        for inner in self.rounds(group, variables, key):
+            if not self.amount(group.when, inner, f"{key}.when"):
+                continue
+            for number, member in enumerate(group.tensors or ()):
+                self.add(member, inner, f"{key}.tensors[{number}]", depth + 1)
+            if group.tensors is None:
+                self.tensor(group, inner, key)
+
+    def rounds(self, group: Group, variables: Mapping[str, Number], key: str) -> Iterator[Mapping[str, Number]]:
+        """The variables of each repetition, the index among them."""
+        if group.repeat is None:
+            yield variables
+            return
+        count = self.whole(group.repeat, variables, f"{key}.repeat")
+        first = self.whole(group.first, variables, f"{key}.first")
+        if not 0 <= count <= MOST_TENSORS:
+            raise self.error(f"{key}.repeat", f"is {count:,}, expected 0 to {MOST_TENSORS:,}")
+        if group.index in variables:
+            raise self.error(f"{key}.index", f"{group.index!r} is a variable already; choose another")
+        for number in range(first, first + count):
+            yield {**variables, group.index: number}
+
+    def tensor(self, group: Group, variables: Mapping[str, Number], key: str) -> None:
+        name = self.named(group.name or "", variables, f"{key}.name")
+        if name in self.found:
+            raise self.error(f"{key}.name", f"{name!r} stands for a second tensor; does the name lack an index?")
+        shape = tuple(self.size(s, variables, f"{key}.shape[{i}]") for i, s in enumerate(group.shape or ()))
+        deviation = float(self.amount(group.deviation, variables, f"{key}.deviation"))
+        if deviation < 0:
+            raise self.error(f"{key}.deviation", f"is {deviation}, expected 0 or more")
+        mean = float(self.amount(group.mean, variables, f"{key}.mean"))
+        spec = TensorSpec(name=name, shape=shape, dtype=group.dtype, deviation=deviation, mean=mean)
+        self.elements += spec.elements
+        if len(self.found) >= MOST_TENSORS or self.elements > MOST_ELEMENTS:
+            raise self.error(key, f"the model goes beyond {MOST_TENSORS:,} tensors or {MOST_ELEMENTS:,} elements")
+        self.found[name] = spec
+
+    def named(self, template: str, variables: Mapping[str, Number], key: str) -> str:
+        def one(found: re.Match[str]) -> str:
+            return str(self.whole(found[1], variables, key))
+
+        return _INDEX.sub(one, template)
+
+    def amount(self, amount: Amount, variables: Mapping[str, Number], key: str) -> Number:
+        if not isinstance(amount, str):
+            return amount
+        with _Place(self.path, key):
+            return evaluate(amount, variables)
+
+    def whole(self, amount: Amount, variables: Mapping[str, Number], key: str) -> int:
+        value = self.amount(amount, variables, key)
+        if value != int(value):
+            raise self.error(key, f"{amount!r} is {value}, expected a whole number; // divides without a remainder")
+        return int(value)
+
+    def size(self, amount: Amount, variables: Mapping[str, Number], key: str) -> int:
+        value = self.whole(amount, variables, key)
+        if value < 1:
+            raise self.error(key, f"{amount!r} is {value}, expected 1 or more")
+        return value
+
+    def error(self, key: str, message: str) -> ConfigError:
+        return ConfigError(f"{self.path}: {key}: {message}")

@@ -1,0 +1,144 @@
+"""How a candidate becomes a file: encode its matrices, rebuild the artifact whole.
+
+A plan counts and `pack` writes the same bytes because both call `build`.  An encoded matrix stands in the file as its
+tables under the layout's key `schemes`, with the scheme's name and the matrix's shape beside them; integers with one
+scale per row use the layout's own slots.  No option is stored: tables say their own widths, so that the file alone is
+decoded (`reading`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from golfbudget import schemes
+from golfbudget.plan.candidates import INPUT_SCHEMES, REPACK
+from golfbudget.plan.results import Candidate, Side, TableSize
+from golfbudget.plan.source import Source, replace_codec
+from golfbudget.recipe.artifacts import artifact_bytes
+from golfbudget.recipe.config import Recipe
+from golfbudget.schemes import Context, Encoded, Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What encoders may use besides the matrices: seed, token counts, and moments of matrices' inputs by name."""
+
+    seed: int = 0
+    counts: Tensor | None = None
+    moments: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def context(self, owner: str, side: Side) -> Context:
+        """The context of one matrix; token counts are weights of vocabulary rows, which a trunk matrix has none of."""
+        counts = self.counts if side is Side.HEAD else None
+        return Context(seed=self.seed, counts=counts, moment=self.moments.get(owner))
+
+    @property
+    def needs_met(self) -> tuple[str, ...]:
+        """Of what schemes can need, what is there."""
+        there = {"counts": self.counts is not None, "moment": bool(self.moments)}
+        return tuple(need for need, given in there.items() if given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A candidate's file, and the tables in it."""
+
+    data: bytes
+    tables: tuple[TableSize, ...]
+
+
+#: Encodings already made, so that candidates which differ only in the input side share one.
+Encodings = dict[tuple[object, ...], Encoded]
+
+
+def matrix_of(source: Source, owner: str) -> Tensor:
+    """The reference matrix behind an owner; an untied copy of a tied head starts from the tied matrix."""
+    return source.reference[source.head if owner == source.head_owner else owner]
+
+
+def build(
+    source: Source,
+    candidate: Candidate,
+    known: Known,
+    encodings: Encodings | None = None,
+    codec: tuple[str, int] | None = None,
+) -> Built:
+    """Write a candidate's whole file through the recipe's container and codec, or another codec at some level.
+
+    `encodings` is read and added to.  Torch runs on one thread, so that the bytes do not depend on the machine's load.
+    """
+    with one_thread():
+        encoded = _encode(source, candidate, known, {} if encodings is None else encodings)
+        export = source.export
+        for owner, matrix in encoded.items():
+            dtype = source.dtype(source.head if owner == source.head_owner else owner)
+            export = export.with_encoded(owner, matrix, dtype)
+        recipe = recipe_of(source, candidate) if codec is None else replace_codec(source.recipe, *codec)
+        return Built(data=artifact_bytes(export, recipe), tables=_table_sizes(encoded))
+
+
+def recipe_of(source: Source, candidate: Candidate) -> Recipe:
+    """The source's recipe, with the candidate's codec where it changes that."""
+    if candidate.scheme != REPACK:
+        return source.recipe
+    return replace_codec(source.recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
+
+
+def scheme_of(source: Source, candidate: Candidate, owner: str) -> tuple[str, Options]:
+    """The scheme and options of one of a candidate's matrices: the input table's own, where that is replaced."""
+    if candidate.input_side in INPUT_SCHEMES and owner == source.head and owner != source.head_owner:
+        return str(candidate.input_side), candidate.input_options
+    return candidate.scheme, candidate.options
+
+
+def _encode(source: Source, candidate: Candidate, known: Known, encodings: Encodings) -> dict[str, Encoded]:
+    if candidate.scheme == REPACK:
+        return {}
+    encoded = {}
+    for owner in candidate.owners:
+        matrix = matrix_of(source, owner)
+        scheme, options = scheme_of(source, candidate, owner)
+        key = (id(matrix), scheme, *sorted(options.items()))
+        if key not in encodings:
+            encodings[key] = schemes.get(scheme).encode(matrix.float(), options, known.context(owner, candidate.side))
+        encoded[owner] = encodings[key]
+    return encoded
+
+
+def decoder_bytes(candidate: Candidate) -> int:
+    """Bytes of decoder code the candidate adds to a submission, counted as shipped (uncompressed)."""
+    names = [candidate.scheme, candidate.input_side if candidate.input_side in INPUT_SCHEMES else None]
+    used = {name for name in names if name is not None and name != REPACK}
+    return sum(len(schemes.get(name).decoder_source.encode()) for name in used)
+
+
+def _table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:
+    """Every serialised table with its raw bytes."""
+    return tuple(
+        TableSize(
+            owner=owner,
+            name=table.name,
+            account=str(table.account),
+            shape=table.shape,
+            bits=table.bits,
+            raw_bytes=table.raw_bytes,
+        )
+        for owner, matrix in encoded.items()
+        for table in matrix.tables
+    )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch adds up in the order its threads finish: on one, results are the same wherever they are made."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

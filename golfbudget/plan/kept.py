@@ -1,0 +1,137 @@
+"""Files and losses by content: what the same inputs gave before, under the same libraries and the same code.
+
+Nothing here changes a result: an entry's name is a digest of everything that its bytes depend on, and an entry that is
+not whole does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache as once
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import golfbudget
+from golfbudget import cache
+from golfbudget.plan.building import Built, Known
+from golfbudget.plan.results import Candidate, TableSize
+from golfbudget.plan.source import Source
+
+PREFIX = "plan-"
+_LIBRARIES = ("torch", "numpy", "scikit-learn", "scipy", "faiss-cpu", "zstandard", "brotli")
+_CODE = ("schemes", "recipe", "codecs", "plan", "quality")
+
+
+@once
+def _environment() -> dict[str, str]:
+    """Versions of libraries, and a digest of the modules that make and measure files."""
+    found = {"python": platform.python_version(), "machine": platform.machine(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    code = hashlib.sha256()
+    for folder in _CODE:
+        for path in sorted((Path(golfbudget.__file__).parent / folder).rglob("*.py")):
+            code.update(path.name.encode() + path.read_bytes())
+    return {**found, "golfbudget": golfbudget.__version__, "code": code.hexdigest()}
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors: names, dtypes, shapes and bytes, in their order."""
+    sha256 = hashlib.sha256()
+    for name, tensor in tensors.items():
+        flat = tensor.detach().contiguous().flatten()
+        sha256.update(f"{len(name)}:{name}:{tensor.dtype}:{list(tensor.shape)}:".encode())
+        sha256.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return sha256.hexdigest()
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    tables: tuple[TableSize, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The cache of one plan: entries in `folder`, all of which depend on `base`; without a folder nothing is kept."""
+
+    folder: Path | None
+    base: str = ""
+
+    @classmethod
+    def of(cls, folder: Path | None, source: Source, known: Known, baseline: bytes) -> Kept:
+        """The cache for a source; its baseline's file stands for the export and the recipe's container."""
+        if folder is None:
+            return cls(folder=None)
+        inputs = {
+            "environment": _environment(),
+            "reference": digest(source.reference),
+            "baseline": hashlib.sha256(baseline).hexdigest(),
+            "recipe": msgspec.json.encode(source.recipe).decode(),
+            "head": [source.head, source.tied, source.head_owner],
+            "seed": known.seed,
+            "counts": None if known.counts is None else digest({"counts": known.counts}),
+            "moments": digest(known.moments),
+        }
+        return cls(folder=folder, base=cache.key(inputs))
+
+    def _built_name(self, candidate: Candidate, codec: tuple[str, int] | None) -> str:
+        facts = {
+            "base": self.base,
+            "side": str(candidate.side),
+            "scheme": candidate.scheme,
+            "options": dict(candidate.options),
+            "owners": list(candidate.owners),
+            "input": [candidate.input_side, dict(candidate.input_options)],
+            "codec": codec,
+        }
+        return f"{PREFIX}{cache.key(facts)}"
+
+    def built(self, candidate: Candidate, codec: tuple[str, int] | None = None) -> Built | None:
+        """A candidate's file, where it was written before."""
+        if self.folder is None:
+            return None
+        found = cache.read(self.folder, self._built_name(candidate, codec))
+        if found is None:
+            return None
+        try:
+            return Built(data=found[1], tables=msgspec.convert(found[0], type=_Facts).tables)
+        except msgspec.ValidationError:
+            return None
+
+    def keep_built(self, candidate: Candidate, built: Built, codec: tuple[str, int] | None = None) -> None:
+        if self.folder is not None:
+            facts = {"tables": msgspec.to_builtins(built.tables)}
+            cache.write(self.folder, self._built_name(candidate, codec), facts, built.data)
+
+    def losses(self, text: str, data: bytes) -> NDArray[np.float64] | None:
+        """Losses in each window of the text of that digest, of the file with these bytes."""
+        if self.folder is None:
+            return None
+        found = cache.read(self.folder, _losses_name(text, data))
+        return None if found is None or len(found[1]) % 8 else np.frombuffer(found[1], dtype=np.float64)
+
+    def keep_losses(self, text: str, data: bytes, losses: NDArray[np.float64]) -> None:
+        if self.folder is not None:
+            cache.write(self.folder, _losses_name(text, data), {}, losses.tobytes())
+
+    def prune(self) -> None:
+        """Leave the newest entries, within a bound."""
+        if self.folder is not None:
+            cache.prune(self.folder, PREFIX)
+
+
+def _losses_name(text: str, data: bytes) -> str:
+    facts = {"environment": _environment(), "text": text, "file": hashlib.sha256(data).hexdigest()}
+    return f"{PREFIX}{cache.key(facts)}"

@@ -1,0 +1,185 @@
+"""The export: a state dict after a recipe's quantisers, before any layout serialises it, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from golfbudget import schemes
+from golfbudget.errors import UsageError
+from golfbudget.recipe.assignment import check_patterns, matching, rule_for
+from golfbudget.recipe.config import ByScheme, Integer, Keep, Label, Recipe
+from golfbudget.recipe.quantizers import apply_correction, dequantise, low_rank_correction, quantise_tensor
+from golfbudget.schemes.base import Context, Encoded
+
+T = TypeVar("T")
+
+#: What a label says of a tensor that is kept, where the recipe gives it none.
+KEPT = "passthrough"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """The object an artifact serialises, part by part.
+
+    `quantized[name]` int8 of the tensor's shape with `scales[name]`, fp16 [rows] (a scalar when not a matrix);
+    `dtypes` their original dtypes; `passthrough` everything kept, `kept_dtypes` what it was before; `schemes[name]` a
+    matrix encoded some other way.  `corrections[name]` are low-rank tables by suffix; `labels` what a layout tells its
+    decoder; `suffixes[name]` the stored names of values and scales; `order` the names as the state dict had them.
+    """
+
+    quantized: Mapping[str, Tensor]
+    scales: Mapping[str, Tensor]
+    dtypes: Mapping[str, str]
+    passthrough: Mapping[str, Tensor]
+    kept_dtypes: Mapping[str, str]
+    schemes: Mapping[str, Encoded] = field(default_factory=dict)
+    corrections: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    suffixes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+
+    def names(self) -> list[str]:
+        """Every tensor's name once, as the state dict had them, later ones last."""
+        return list(dict.fromkeys((*self.order, *self.quantized, *self.passthrough, *self.schemes)))
+
+    def without(self, name: str) -> Export:
+        """The export with one tensor taken out, wherever it stands."""
+        return replace(
+            self,
+            quantized=_drop(self.quantized, name),
+            scales=_drop(self.scales, name),
+            dtypes=_drop(self.dtypes, name),
+            passthrough=_drop(self.passthrough, name),
+            kept_dtypes=_drop(self.kept_dtypes, name),
+            schemes=_drop(self.schemes, name),
+            corrections=_drop(self.corrections, name),
+            labels=_drop(self.labels, name),
+            order=tuple(other for other in self.order if other != name),
+        )
+
+    def with_encoded(self, name: str, encoded: Encoded, dtype: str) -> Export:
+        """The export with matrix `name` replaced by an encoding; int8-per-row ones use the layout's own slots.
+
+        Replacing in place keeps the tensor's position in the file.
+        """
+        if encoded.native:
+            values, scales = encoded.tensor("values"), encoded.tensor("scales")
+            if name in self.quantized:
+                return replace(
+                    self,
+                    quantized={**self.quantized, name: values},
+                    scales={**self.scales, name: scales},
+                    corrections=_drop(self.corrections, name),
+                )
+            rest = self.without(name)
+            return replace(
+                rest,
+                quantized={**rest.quantized, name: values},
+                scales={**rest.scales, name: scales},
+                dtypes={**rest.dtypes, name: dtype},
+            )
+        rest = self.without(name)
+        return replace(rest, schemes={**rest.schemes, name: encoded}, dtypes={**rest.dtypes, name: dtype})
+
+
+def _drop(values: Mapping[str, T], name: str) -> dict[str, T]:
+    return {key: value for key, value in values.items() if key != name}
+
+
+def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Export:
+    """Apply a recipe to a state dict; `ConfigError` for rules that fit no tensor and tensors that fit no rule.
+
+    `seed` is for schemes that draw anything.
+    """
+    check_patterns(recipe, state, f"recipe {recipe.name}")
+    quantized: dict[str, Tensor] = {}
+    scales: dict[str, Tensor] = {}
+    dtypes: dict[str, str] = {}
+    passthrough: dict[str, Tensor] = {}
+    kept_dtypes: dict[str, str] = {}
+    encoded: dict[str, Encoded] = {}
+    labels: dict[str, Label] = {}
+    suffixes: dict[str, tuple[str, str]] = {}
+    for name, tensor in state.items():
+        if not tensor.is_floating_point():
+            passthrough[name] = tensor.contiguous()
+            labels[name] = KEPT
+            continue
+        rule = rule_for(recipe, name, tensor.shape)
+        if rule.meta is not None:
+            labels[name] = rule.meta
+        if isinstance(rule, Integer):
+            quantized[name], scales[name] = quantise_tensor(tensor, rule)
+            dtypes[name] = dtype_name(tensor)
+            suffixes[name] = rule.suffixes
+            labels.setdefault(name, {"type": f"int{rule.bits}"})
+        elif isinstance(rule, ByScheme):
+            if tensor.ndim != 2:
+                raise UsageError(
+                    f"recipe {recipe.name}: rule {rule.name}: {name!r} is no matrix, and schemes take those"
+                )
+            encoded[name] = schemes.get(rule.scheme).encode(tensor.float(), rule.options, Context(seed=seed))
+            dtypes[name] = dtype_name(tensor)
+        elif isinstance(rule, Keep):
+            passthrough[name] = _kept(tensor, rule)
+            labels.setdefault(name, KEPT)
+            if rule.dtype not in ("float32", "original") and tensor.dtype in (torch.float32, torch.bfloat16):
+                kept_dtypes[name] = dtype_name(tensor)
+    return Export(
+        quantized=quantized,
+        scales=scales,
+        dtypes=dtypes,
+        passthrough=passthrough,
+        kept_dtypes=kept_dtypes,
+        schemes=encoded,
+        corrections=_corrections(state, quantized, scales, recipe),
+        labels=labels,
+        suffixes=suffixes,
+        order=tuple(state),
+    )
+
+
+def _kept(tensor: Tensor, rule: Keep) -> Tensor:
+    return (tensor if rule.dtype == "original" else tensor.to(getattr(torch, rule.dtype))).contiguous()
+
+
+def _corrections(
+    state: Mapping[str, Tensor], quantized: Mapping[str, Tensor], scales: Mapping[str, Tensor], recipe: Recipe
+) -> dict[str, dict[str, Tensor]]:
+    """Corrections of the matrices whose residual is largest by Frobenius norm; the earlier name wins a tie."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for rule in recipe.corrections:
+        residuals = {
+            name: state[name].float() - dequantise(quantized[name], scales[name])
+            for name in matching(rule.match, quantized)
+            if quantized[name].ndim == 2 and name not in found
+        }
+        norms = {name: float(residual.norm()) for name, residual in residuals.items()}
+        for name in sorted(norms, key=lambda name: -norms[name])[: rule.most]:
+            found[name] = low_rank_correction(residuals[name], rule)
+    return found
+
+
+def decode(export: Export) -> dict[str, Tensor]:
+    """The state dict that a decoder would load: every tensor in its original dtype."""
+    state: dict[str, Tensor] = {}
+    for name, values in export.quantized.items():
+        matrix = dequantise(values, export.scales[name])
+        if name in export.corrections:
+            matrix = matrix + apply_correction(dict(export.corrections[name]))
+        state[name] = matrix.to(getattr(torch, export.dtypes[name]))
+    for name, tensor in export.passthrough.items():
+        state[name] = tensor.to(getattr(torch, export.kept_dtypes[name])) if name in export.kept_dtypes else tensor
+    for name, encoded in export.schemes.items():
+        state[name] = schemes.get(encoded.scheme).decode(encoded).to(getattr(torch, export.dtypes[name]))
+    return state
+
+
+def dtype_name(tensor: Tensor) -> str:
+    """`float32` and the like; a fresh string each time, because pickle stores shared ones only once."""
+    return str(tensor.dtype).removeprefix("torch.")

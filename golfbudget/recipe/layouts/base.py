@@ -1,0 +1,154 @@
+"""What a layout is: an export to the bytes of a container, and back through the reader that opens foreign files."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from golfbudget import schemes
+from golfbudget.artifact import Artifact
+from golfbudget.errors import CorruptError, UsageError
+from golfbudget.ledger import Account
+from golfbudget.recipe.config import Label, LayoutName
+from golfbudget.recipe.export import Export
+from golfbudget.schemes.base import Encoded, Table
+
+
+class Layout(ABC):
+    """A registered layout.
+
+    `fixed` says whether the container's length follows from names, shapes and dtypes alone, whatever the values.
+    """
+
+    name: ClassVar[LayoutName]
+    fixed: ClassVar[bool] = True
+
+    @abstractmethod
+    def container(self, export: Export) -> bytes:
+        """The container's bytes, before filter and codec."""
+
+    @abstractmethod
+    def payload_bytes(self, export: Export) -> int:
+        """Bytes of all tensors, and of packed byte strings, in the object that is serialised."""
+
+    @abstractmethod
+    def recognises(self, artifact: Artifact) -> bool:
+        """Whether an opened artifact is of this layout, by what it holds."""
+
+    @abstractmethod
+    def read(self, artifact: Artifact) -> Export:
+        """The parts of an artifact of this layout; `CorruptError` when they do not fit together."""
+
+
+_LAYOUTS: dict[str, Layout] = {}
+
+
+def register(layout_class: Callable[[], Layout]) -> Callable[[], Layout]:
+    """Class decorator: add an instance to the registry; a name can be taken once."""
+    layout = layout_class()
+    if layout.name in _LAYOUTS:
+        raise UsageError(f"layout {layout.name!r} is registered twice")
+    _LAYOUTS[layout.name] = layout
+    return layout_class
+
+
+def registered() -> dict[str, Layout]:
+    """A copy of the registry."""
+    return dict(_LAYOUTS)
+
+
+def get(name: LayoutName) -> Layout:
+    """The layout of that name."""
+    return _LAYOUTS[name]
+
+
+def recognise(artifact: Artifact) -> Layout | None:
+    """The layout an artifact is of, None when it is none that is known."""
+    return next((layout for layout in _LAYOUTS.values() if layout.recognises(artifact)), None)
+
+
+def tensors_payload(tensors: Iterable[Tensor]) -> int:
+    """Bytes of tensors."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def scheme_label(encoded: Encoded) -> dict[str, object]:
+    """What a decoder must be told of an encoded matrix besides its tables."""
+    return {"scheme": encoded.scheme, "shape": list(encoded.shape)}
+
+
+def scheme_entries(export: Export) -> dict[str, dict[str, object]]:
+    """What stands under the key `schemes`: for each matrix its label and its tables."""
+    return {
+        name: scheme_label(encoded) | {table.name: table.tensor for table in encoded.tables}
+        for name, encoded in export.schemes.items()
+    }
+
+
+def scheme_tables(export: Export) -> list[Tensor]:
+    """All tables of encoded matrices."""
+    return [table.tensor for encoded in export.schemes.values() for table in encoded.tables]
+
+
+def read_schemes(artifact: Artifact, tables: Mapping[str, Tensor]) -> dict[str, Encoded]:
+    """The encodings under `schemes`; `tables` are by NAME/TABLE."""
+    values = artifact.values
+    found: dict[str, Encoded] = {}
+    for name in dict.fromkeys(key.partition("/")[0] for key in tables):
+        own = {key.partition("/")[2]: tensor for key, tensor in tables.items() if key.partition("/")[0] == name}
+        shape = values.get(f"schemes/{name}/shape/0"), values.get(f"schemes/{name}/shape/1")
+        found[interned(name)] = read_scheme(artifact.path, name, values.get(f"schemes/{name}/scheme"), shape, own)
+    return found
+
+
+def read_scheme(path: str, name: str, scheme: object, shape: object, tables: Mapping[str, Tensor]) -> Encoded:
+    """The encoding that a label describes; tables are believed for their tensors only."""
+    known = isinstance(scheme, str) and scheme in schemes.registered()
+    sizes = [n for n in shape if isinstance(n, int) and n > 0] if isinstance(shape, tuple) else []
+    if not known or len(sizes) != 2:
+        raise CorruptError(f"{path}: {name!r} is encoded by scheme {scheme!r} with shape {shape}")
+    rows, columns = sizes
+    return Encoded(
+        scheme=str(scheme),
+        shape=(rows, columns),
+        tables=tuple(
+            Table(
+                name=table,
+                account=Account.WEIGHTS,
+                tensor=tensor,
+                bits=8 * tensor.element_size(),
+                shape=tuple(tensor.shape),
+            )
+            for table, tensor in tables.items()
+        ),
+    )
+
+
+def check_dtypes(artifact: Artifact, dtypes: Mapping[str, str]) -> None:
+    """`CorruptError` for a dtype that torch does not have."""
+    for name, dtype in dtypes.items():
+        if not isinstance(getattr(torch, dtype, None), torch.dtype):
+            raise CorruptError(f"{artifact.path}: tensor {name!r} is said to be of dtype {dtype!r}, which torch lacks")
+
+
+def interned(name: str) -> str:
+    """The same string object for equal names: pickle stores an object once, and files must come out equal."""
+    return sys.intern(name)
+
+
+def read_label(artifact: Artifact, prefix: str) -> Label | None:
+    """The label at a key of the container: a word, or a table of words and numbers."""
+    found = artifact.values.get(prefix)
+    if isinstance(found, str):
+        return found
+    table = {
+        key.removeprefix(f"{prefix}/"): value
+        for key, value in artifact.values.items()
+        if key.startswith(f"{prefix}/") and isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
+    return table or None

@@ -1,0 +1,158 @@
+"""The packed layout: one entry a tensor, sub-byte values as a Python byte string, through torch.save.
+
+Such strings lie inside `data.pkl`, where pickle protocol 2 writes them as Latin-1 text in UTF-8: bytes from 0x80 on
+take two.  The container's length therefore depends on the values.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from golfbudget.artifact import Artifact
+from golfbudget.errors import CorruptError, UnsupportedError
+from golfbudget.recipe.export import Export
+from golfbudget.recipe.layouts.base import Layout, interned, read_schemes, register, scheme_label, tensors_payload
+from golfbudget.recipe.state import read_tensors
+from golfbudget.schemes.packing import pack_bits, unpack_bits
+
+#: Where encoded matrices stand, in every layout.
+_APART = "schemes/"
+_NAMES = {torch.float8_e4m3fn: "fp8", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
+
+
+@register
+class Packed(Layout):
+    """`{name: {"type", …}}`: integers as `packed` bits with `scale`, encodings as their tables, the rest as `data`."""
+
+    name = "packed"
+    fixed = False
+
+    def container(self, export: Export) -> bytes:
+        if export.corrections:
+            name = next(iter(export.corrections))
+            raise UnsupportedError(f"layout {self.name} has no place for the correction of {name!r}; use w-m")
+        entries: dict[str, object] = {
+            name: _entry(export, name) for name in export.names() if name not in export.schemes
+        }
+        if export.schemes:
+            entries["schemes"] = {name: _entry(export, name) for name in export.schemes}
+        out = io.BytesIO()
+        torch.save(entries, out)
+        return out.getvalue()
+
+    def payload_bytes(self, export: Export) -> int:
+        total = 0
+        for name in export.names():
+            values = _entry(export, name).values()
+            total += tensors_payload(value for value in values if isinstance(value, Tensor))
+            total += sum(len(value) for value in values if isinstance(value, bytes))
+        return total
+
+    def recognises(self, artifact: Artifact) -> bool:
+        return any(key.endswith("/packed") and isinstance(value, bytes) for key, value in artifact.values.items())
+
+    def read(self, artifact: Artifact) -> Export:
+        values = artifact.values
+        tensors = read_tensors(artifact)
+        quantized: dict[str, Tensor] = {}
+        scales: dict[str, Tensor] = {}
+        passthrough: dict[str, Tensor] = {}
+        encoded = read_schemes(artifact, _tables(artifact, tensors))
+        typed = [key for key in values if key.endswith("/type") and not key.startswith(_APART)]
+        order = [interned(key.removesuffix("/type")) for key in typed]
+        for name in order:
+            bits, shape = values.get(f"{name}/bits"), _shape(artifact, name)
+            packed = values.get(f"{name}/packed")
+            if f"{name}/data" in tensors:
+                passthrough[name] = tensors[f"{name}/data"]
+            elif isinstance(packed, bytes) and isinstance(bits, int) and 2 <= bits <= 8 and f"{name}/scale" in tensors:
+                count = 1
+                for size in shape:
+                    count *= size
+                if len(packed) != -(-count * bits // 8):
+                    raise CorruptError(
+                        f"{artifact.path}: {name!r} packs {count:,} values of {bits} bits in {len(packed):,} bytes"
+                    )
+                flat = unpack_bits(torch.frombuffer(bytearray(packed), dtype=torch.uint8), bits, count)
+                quantized[name] = (flat - 2 ** (bits - 1)).to(torch.int8).view(shape)
+                scales[name] = tensors[f"{name}/scale"]
+            else:
+                raise UnsupportedError(f"{artifact.path}: {name!r} is stored in a way that is not written here")
+        return Export(
+            quantized=quantized,
+            scales=scales,
+            dtypes={**dict.fromkeys(quantized, "float32"), **dict.fromkeys(encoded, "float32")},
+            passthrough=passthrough,
+            kept_dtypes={},
+            schemes=encoded,
+            order=(*order, *encoded),
+        )
+
+
+def _entry(export: Export, name: str) -> dict[str, object]:
+    if name in export.quantized:
+        values, scales = export.quantized[name], export.scales[name]
+        bits = _bits(export, name)
+        packed = pack_bits(values.flatten().to(torch.int64) + 2 ** (bits - 1), bits)
+        return {
+            "type": f"int{bits}",
+            "packed": packed.numpy().tobytes(),
+            "scale": scales,
+            "shape": list(values.shape),
+            "n_vals": values.numel(),
+            "bits": bits,
+        }
+    if name in export.schemes:
+        encoded = export.schemes[name]
+        entry: dict[str, object] = {"type": encoded.scheme, **scheme_label(encoded)}
+        for table in encoded.tables:
+            if table.tensor.dtype != torch.uint8:
+                entry[table.name] = table.tensor
+                continue
+            data = table.tensor.contiguous().numpy().tobytes()
+            # The first stands for the matrix: where readers look for packed values, with its own name beside it.
+            entry |= {table.name: data} if "packed" in entry else {"packed": data, "table": table.name}
+            if table.tensor.ndim > 1:
+                entry[f"{table.name}_rows"] = table.tensor.shape[0]
+        return entry
+    tensor = export.passthrough[name]
+    return {"type": _NAMES.get(tensor.dtype, str(tensor.dtype).removeprefix("torch.")), "data": tensor}
+
+
+def _tables(artifact: Artifact, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tables of encoded matrices by NAME/TABLE, byte strings as uint8, in as many rows as they had."""
+    values = artifact.values
+    found = {key.removeprefix(_APART): tensor for key, tensor in tensors.items() if key.startswith(_APART)}
+    for key, value in values.items():
+        if key.startswith(_APART) and isinstance(value, bytes):
+            name, _, table = key.removeprefix(_APART).partition("/")
+            table = str(values.get(f"{_APART}{name}/table")) if table == "packed" else table
+            flat, rows = (
+                torch.frombuffer(bytearray(value), dtype=torch.uint8),
+                values.get(f"{_APART}{name}/{table}_rows"),
+            )
+            whole = isinstance(rows, int) and rows > 0 and len(value) % rows == 0
+            found[f"{name}/{table}"] = flat.view(int(str(rows)), -1) if whole else flat
+    return found
+
+
+def _bits(export: Export, name: str) -> int:
+    """The width the recipe gives, or the least that holds the values."""
+    label = export.labels.get(name)
+    given = label.get("type") if isinstance(label, dict) else None
+    if isinstance(given, str) and given.startswith("int") and given[3:].isdigit():
+        return int(given[3:])
+    values = export.quantized[name]
+    low, high = int(values.min()), int(values.max())
+    return next(bits for bits in range(2, 9) if -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1))
+
+
+def _shape(artifact: Artifact, name: str) -> tuple[int, ...]:
+    sizes: list[int] = []
+    while isinstance(size := artifact.values.get(f"{name}/shape/{len(sizes)}"), int):
+        sizes.append(size)
+    return tuple(sizes)

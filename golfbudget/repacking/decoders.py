@@ -1,0 +1,111 @@
+"""The Python that a program carries to undo a packing: as short as plain source gets, and counted beside the saving.
+
+Every source takes the file's bytes as `d`.  Of a same container it leaves the container's bytes in `d`, for whatever
+loader there was; of a `golfbudget-pack` the tree in `o`, with torch tensors or numpy arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from golfbudget.repacking.holding import NUMPY, Holding
+
+#: Module, and what to call with the encoded bytes.
+_CALLS = {
+    "none": ("", ""),
+    "zlib": ("zlib", "zlib.decompress"),
+    "gzip": ("gzip", "gzip.decompress"),
+    "bz2": ("bz2", "bz2.decompress"),
+    "xz": ("lzma", "lzma.decompress"),
+    "lzma": ("lzma", "lzma.decompress"),
+    "zstd": ("zstandard", "zstandard.ZstdDecompressor().decompress"),
+    "brotli": ("brotli", "brotli.decompress"),
+}
+_UNSHUFFLE = "s=d[4];y=bytearray(len(d)-5);k=5\nfor j in range(s):m=len(y[j::s]);y[j::s]=d[k:k+m];k+=m\nd=y\n"
+
+
+def chain_source(steps: Iterable[str]) -> str:
+    """Undo codecs and filters from the outside in; a step that has no plain call counts for nothing."""
+    made = ""
+    for name in steps:
+        if name == "byte-shuffle":
+            made += _UNSHUFFLE
+        elif name in _CALLS and name != "none":
+            module, call = _CALLS[name]
+            made += f"import {module}\nd={call}(d)\n"
+    return made
+
+
+def pack_source(held: Holding, codecs: Sequence[str], *, shuffled: bool, forms: Iterable[str]) -> str:
+    """Decode a `golfbudget-pack` that uses these codecs and forms of pieces; what it does not use is left out."""
+    used = sorted(set(codecs))
+    modules = sorted({"json", *(module for name in used if (module := _CALLS[name][0]))})
+    numbers = {"none": 0, "zlib": 1, "lzma": 2, "zstd": 3, "brotli": 4}
+    calls = ",".join(f"{numbers[name]}:{_CALLS[name][1] or 'bytes'}" for name in used)
+    spelled = list(forms)
+    numpy = held.framework == NUMPY
+    lines = [f"import {','.join(modules)},{'numpy as n' if numpy else 'torch as n'}", f"U={{{calls}}}", "P=[];S=[]"]
+    lines += ["q=5+5*d[4]", "for i in range(5,q,5):", " m=int.from_bytes(d[i+1:i+5],'little')"]
+    lines += [" x=U[d[i]&15](d[q:q+m]);q+=m"]
+    if shuffled:
+        lines += [" if d[i]>15:", "  s=x[4];y=bytearray(len(x)-5);k=5"]
+        lines += ["  for j in range(s):m=len(y[j::s]);y[j::s]=x[k:k+m];k+=m", "  x=y"]
+    lines += [" S+=x,", "x=S[0];m=4+int.from_bytes(x[:4],'little')", "t,p,c=json.loads(x[4:m]);S[0]=x[m:]", "p=iter(p)"]
+    lines += ["for x,c in zip(S,c):", " q=0", " for _ in range(c):"]
+    lines += _piece_lines(spelled, numpy=numpy)
+    if any("~" in form for form in spelled):
+        index = "P[i][n.argsort(P[int(r)])]" if numpy else "P[i][P[int(r)].int().argsort()]"
+        lines += ["for i,r in R:P[i]=" + index]
+        lines[2] += ";R=[]"
+    lines += ["def g(t):", " if type(t)is list:return[*map(g,t)]", " if type(t)is not dict:return t"]
+    lines += [' if""not in t:return{k:g(v)for k,v in t.items()}', ' t=t[""]', " if type(t)is int:return P[t]"]
+    lines += _special_lines(held)
+    return "\n".join([*lines, "o=g(t)"]) + "\n"
+
+
+def _piece_lines(forms: Sequence[str], *, numpy: bool) -> list[str]:
+    """One piece: its form and shape to bytes, to an array."""
+    lines = ["  f,*s=next(p)"]
+    if any("~" in form for form in forms):
+        lines += ["  f,_,r=f.partition('~')", "  if r:R+=(len(P),r),"]
+    if any("/" in form for form in forms):
+        lines += ["  w,_,f=f.rpartition('/')"]
+    lines += ["  k=1", "  for j in s:k*=j"]
+    wide = any("/" in form for form in forms)
+    if numpy:
+        lines += ["  T=n.dtype(f or'B');k*=T.itemsize", "  v=n.frombuffer(x[q:q+k],T).reshape(s)"]
+    else:
+        lines += ["  T=getattr(n,f or'uint8');k*=T.itemsize"]
+        lines += ["  v=(n.frombuffer(bytearray(x[q:q+k]),dtype=T)if k else n.empty(0,dtype=T)).view(s)"]
+    if wide:
+        lines += ["  if w:v=v.astype(w)" if numpy else "  if w:v=v.to(getattr(n,w))"]
+    if "" in forms:
+        lines += ["  if''==f:v=bytes(x[q:q+k])"]
+    return [*lines, "  q+=k;P+=v,"]
+
+
+def _special_lines(held: Holding) -> list[str]:
+    """The kinds of special values that the tree has."""
+    kinds = _kinds(held.tree)
+    lines = []
+    if "t" in kinds:
+        lines.append(" if t[0]=='t':return(*g(t[1]),)")
+    if "s" in kinds:
+        lines.append(" if t[0]=='s':return n.Size(t[1])")
+    if "d" in kinds:
+        lines.append(" if t[0]=='d':return dict(g(t[1]))")
+    if "o" in kinds:
+        lines += [" import collections", " r=collections.OrderedDict(g(t[1]))"]
+        lines += [" if t[2:]:r._metadata=collections.OrderedDict(t[2])", " return r"]
+    return lines
+
+
+def _kinds(tree: object) -> set[str]:
+    if isinstance(tree, list):
+        return set().union(*map(_kinds, tree)) if tree else set()
+    if not isinstance(tree, dict):
+        return set()
+    special = tree.get("")
+    if isinstance(special, list):
+        return {special[0]} | _kinds(special[1])
+    return set().union(*map(_kinds, tree.values())) if tree else set()

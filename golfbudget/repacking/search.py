@@ -1,0 +1,265 @@
+"""The search: one lever after another, each tried for real on top of those before it and kept where it saves.
+
+The first two levers keep the container's bytes; the others rebuild it.  Every figure is the length of a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from golfbudget.codecs import Buffer
+from golfbudget.repacking.compressors import COMPRESSORS, quick
+from golfbudget.repacking.holding import Holding
+from golfbudget.repacking.result import Lever
+from golfbudget.repacking.transforms import narrowed, orders, sorted_rows
+from golfbudget.repacking.workers import Workers
+from golfbudget.repacking.writing import Arrangement, Stored, assemble, raw_streams, shuffle, width
+
+_STRIDES = (2, 4)
+#: A stream of its own costs five bytes and a codec's start; smaller tensors stay together.
+_OWN_STREAM = 1 << 12
+#: Of longer streams only the codec that did best on the container is tried, and what a guess says may gain.
+_LONG = 1 << 20
+_MOST_STREAMS = 255
+#: A guess this much worse than another, in hundredths, is not tried for real.
+_HOPELESS = 101
+
+_Option = tuple[str, Arrangement]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file, and the codecs and filters that it is made with; `arrangement` where its container is a new one."""
+
+    data: bytes
+    choice: str
+    lever: Lever
+    codecs: tuple[str, ...]
+    shuffled: bool = False
+    arrangement: Arrangement | None = None
+
+
+def same_container(
+    container: Buffer, workers: Workers, levers: Iterable[Lever], *, codecs: Sequence[str], known: bool
+) -> list[Found]:
+    """The best file of each lever that keeps the container, in the order of levers; never an empty list.
+
+    `codecs` are those that may be used; brotli only where the container is a `known` one, as nothing else would show
+    what it is.
+    """
+    raw = bytes(container)
+    may = [codec for codec in codecs if codec != "brotli" or known]
+    made = workers.encode([(codec, raw) for codec in may], "codec")
+    best = min(zip(made, may, strict=True), key=lambda pair: len(pair[0]))
+    found = [Found(data=best[0], choice=best[1], lever=Lever.CODEC, codecs=(best[1],))]
+    if Lever.FILTER not in levers or not known:
+        return found
+    # A guess picks the stride of a long container, since each real trial takes as long as the codec lever.
+    shuffled = {stride: shuffle(raw, stride) for stride in _STRIDES}
+    strides: Sequence[int] = _STRIDES
+    if len(raw) > _LONG:
+        guesses = {stride: quick(shuffled[stride]) for stride in _STRIDES}
+        strides = [min(_STRIDES, key=lambda stride: guesses[stride])]
+        if 100 * guesses[strides[0]] > _HOPELESS * quick(raw):
+            return found
+        may = [codec for _, codec in sorted(zip(map(len, made), may, strict=True))[:1]]
+    tasks = [(codec, shuffled[stride]) for stride in strides for codec in may if codec != "none"]
+    labels = [(codec, stride) for stride in strides for codec in may if codec != "none"]
+    if tasks:
+        files = workers.encode(tasks, "filter")
+        data, (codec, stride) = min(zip(files, labels, strict=True), key=lambda pair: len(pair[0]))
+        choice = f"byte shuffle by {stride}, {codec}"
+        found.append(Found(data=data, choice=choice, lever=Lever.FILTER, codecs=(codec,), shuffled=True))
+    return found
+
+
+@dataclass(slots=True, kw_only=True)
+class Rebuild:
+    """The greedy search over packs; `best` is the smallest so far and `found` the best of each lever, in order.
+
+    `long_codec` is the only one that long streams are compressed with: the best for the container as it was.
+    """
+
+    held: Holding
+    workers: Workers
+    codecs: Sequence[str]
+    roles: Mapping[str, str]
+    levers: frozenset[Lever]
+    best: Found | None = None
+    found: list[Found] = field(default_factory=list)
+    long_codec: str | None = None
+
+    def run(self) -> list[Found]:
+        """Every lever in turn."""
+        everything = Arrangement(streams=(tuple(range(len(self.held.items))),))
+        first = [("golfbudget-pack, one stream", everything)]
+        if Lever.STREAMS in self.levers:
+            # Compressed beside the first lever's file, so that no thread waits.
+            self._encode([arrangement for _, arrangement in first + self._streams(everything)], "container")
+        self._try(Lever.CONTAINER, first)
+        for lever, options in (
+            (Lever.STREAMS, self._streams),
+            (Lever.SHUFFLE, self._shuffles),
+            (Lever.DTYPE, self._dtypes),
+            (Lever.ORDER, self._orders),
+            (Lever.ROWS, self._rows),
+        ):
+            if lever in self.levers:
+                self._try(lever, options(self._arrangement))
+        return self.found
+
+    def _try(self, lever: Lever, options: Sequence[_Option]) -> None:
+        """Build all options; the smallest file is kept if it is smaller than the best so far."""
+        self._encode([arrangement for _, arrangement in options], str(lever))
+        made = [self._build(lever, choice, arrangement) for choice, arrangement in options]
+        smallest = min(made, key=lambda found: len(found.data), default=None)
+        if smallest is not None and (self.best is None or len(smallest.data) < len(self.best.data)):
+            self.best = smallest
+            self.found.append(smallest)
+
+    def _encode(self, arrangements: Sequence[Arrangement], label: str) -> None:
+        """Compress every stream of all arrangements side by side; the workers remember the results."""
+        streams = [data for arrangement in arrangements for data in raw_streams(self.held, arrangement)]
+        self.workers.encode([(codec, data) for data in streams for codec in self._may(data) if codec != "none"], label)
+
+    def _build(self, lever: Lever, choice: str, arrangement: Arrangement) -> Found:
+        chosen: list[tuple[str, bytes]] = []
+        for number, data in enumerate(raw_streams(self.held, arrangement)):
+            may = [codec for codec in self._may(data) if codec != "none" or number not in arrangement.shuffled]
+            files = self.workers.encode([(codec, data) for codec in may], str(lever))
+            chosen.append(min(zip(may, files, strict=True), key=lambda pair: len(pair[1])))
+        return Found(
+            data=assemble(chosen, arrangement.shuffled),
+            choice=choice,
+            lever=lever,
+            codecs=tuple(codec for codec, _ in chosen),
+            shuffled=bool(arrangement.shuffled),
+            arrangement=arrangement,
+        )
+
+    def _may(self, data: bytes) -> Sequence[str]:
+        return (self.long_codec,) if self.long_codec and len(data) > _LONG else self.codecs
+
+    @property
+    def _arrangement(self) -> Arrangement:
+        if self.best is None or self.best.arrangement is None:
+            raise ValueError("no container was built yet")
+        return self.best.arrangement
+
+    # Options of each lever
+
+    def _streams(self, before: Arrangement) -> list[_Option]:
+        grouped = replace(before, streams=self._grouped(before, own=False))
+        options = [("a stream for each dtype", grouped)]
+        each = replace(before, streams=self._grouped(before, own=True))
+        if len(grouped.streams) < len(each.streams) <= _MOST_STREAMS and self._hopeful(each, grouped):
+            options.append(("a stream for each larger tensor", each))
+        return options
+
+    def _hopeful(self, one: Arrangement, other: Arrangement) -> bool:
+        """Whether one arrangement may be smaller than another: a guess where they are long, always where not."""
+        if sum(len(item.data) for item in self.held.items) <= _LONG:
+            return True
+        guess, rival = (sum(map(quick, raw_streams(self.held, tried))) for tried in (one, other))
+        return 100 * guess < _HOPELESS * rival
+
+    def _grouped(
+        self, before: Arrangement, *, own: bool, stored: Mapping[int, Stored] | None = None
+    ) -> tuple[tuple[int, ...], ...]:
+        """The header alone, then the items of each stored dtype; with `own` larger items by themselves."""
+        forms = stored or dict(before.stored)
+        groups: dict[object, list[int]] = {}
+        for number in (number for stream in before.streams for number in stream):
+            item = self.held.items[number]
+            piece = forms[number].piece if number in forms else item.piece
+            key = (piece.dtype, number) if own and len(item.data) >= _OWN_STREAM else piece.dtype
+            groups.setdefault(key, []).append(number)
+        return ((), *map(tuple, groups.values()))
+
+    def _shuffles(self, arrangement: Arrangement) -> list[_Option]:
+        """Shuffle each stream of wide elements for which that is the smaller file by itself."""
+        stored = dict(arrangement.stored)
+        wide = []
+        for number, stream in enumerate(arrangement.streams):
+            pieces = [stored[n].piece if n in stored else self.held.items[n].piece for n in stream]
+            if number and len({width(piece) for piece in pieces}) == 1 and width(pieces[0]) > 1:
+                wide.append(number)
+        good = []
+        plain = raw_streams(self.held, replace(arrangement, shuffled=frozenset()))
+        shuffled = raw_streams(self.held, replace(arrangement, shuffled=frozenset(wide)))
+        both = [data for number in wide for data in (plain[number], shuffled[number])]
+        self.workers.encode([(codec, data) for data in both for codec in self._may(data) if codec != "none"], "shuffle")
+        for number in wide:
+            sizes = [
+                min(map(len, self.workers.encode([(c, data) for c in self._may(data) if c != "none"], "shuffle")))
+                for data in (plain[number], shuffled[number])
+            ]
+            good += [number] if sizes[1] < sizes[0] else []
+        choice = f"byte shuffle of {len(good)} streams" if len(good) != 1 else "byte shuffle of one stream"
+        return [(choice, replace(arrangement, shuffled=frozenset(good)))] if good else []
+
+    def _dtypes(self, before: Arrangement) -> list[_Option]:
+        """All tensors that a narrower dtype holds exactly, in it; regrouped where streams follow dtypes."""
+        stored = {
+            n: form
+            for n, item in enumerate(self.held.items)
+            if (form := narrowed(item, framework=self.held.framework)) is not None
+        }
+        if not stored:
+            return []
+        choice = f"{len(stored)} tensors in a narrower dtype that holds them exactly"
+        narrow = tuple(sorted(stored.items(), key=lambda pair: pair[0]))
+        if len(before.streams) == 1:
+            return [(choice, replace(before, stored=narrow))]
+        own = len(before.streams) > len(self._grouped(before, own=False))
+        streams = self._grouped(before, own=own, stored=stored)
+        made = replace(before, streams=streams, stored=narrow, shuffled=frozenset())
+        # The shuffle of the streams as they are now is looked for again.
+        again = self._shuffles(made) if Lever.SHUFFLE in self.levers else []
+        return [(choice, made), *((choice, arrangement) for _, arrangement in again)]
+
+    def _orders(self, arrangement: Arrangement) -> list[_Option]:
+        """Each order for all streams; where streams are long, the order that a guess likes best for each."""
+        keys = orders(self.held.items, self.roles)
+        if sum(len(item.data) for item in self.held.items) <= _LONG:
+            return [(f"tensors {name}", self._ordered(arrangement, [key] * len(arrangement.streams)))
+                    for name, key in keys.items()]  # fmt: skip
+        chosen, names = [], []
+        ordered = {name: raw_streams(self.held, self._ordered(arrangement, [key] * len(arrangement.streams)))
+                   for name, key in keys.items()}  # fmt: skip
+        for number, stream in enumerate(arrangement.streams):
+            name = min(keys, key=lambda n: quick(ordered[n][number])) if len(stream) > 1 else "as stored"
+            chosen.append(keys[name])
+            names.append(name)
+        told = ", ".join(dict.fromkeys(f"{name}" for name in names if name != "as stored"))
+        return [(f"tensors {told}", self._ordered(arrangement, chosen))] if told else []
+
+    def _ordered(self, arrangement: Arrangement, keys: Sequence[object]) -> Arrangement:
+        streams = tuple(
+            tuple(sorted(stream, key=key)) if callable(key) else stream
+            for stream, key in zip(arrangement.streams, keys, strict=True)
+        )
+        return replace(arrangement, streams=streams)
+
+    def _rows(self, before: Arrangement) -> list[_Option]:
+        """Matrices whose rows, put in another order, promise more than the order takes."""
+        stored = dict(before.stored)
+        count = 0
+        for number, item in enumerate(self.held.items):
+            form = stored.get(number) or Stored(piece=item.piece, data=item.data)
+            ordered = sorted_rows(form.piece, form.data)
+            if ordered is not None:
+                stored[number] = ordered
+                count += 1
+        arrangement = replace(before, stored=tuple(sorted(stored.items(), key=lambda pair: pair[0])))
+        return [(f"rows of {count} matrices in another order", arrangement)] if count else []
+
+
+#: What stands in for a codec that this search does not write.
+_STAND_INS = {"gzip": "zlib", "deflate": "zlib", "xz": "lzma", "lzma2-raw": "lzma", "bz2": "lzma"}
+
+
+def allowed(levers: Iterable[Lever], current: str) -> Sequence[str]:
+    """The codecs to try: all, or without the codec lever the one that the file has now."""
+    return tuple(COMPRESSORS) if Lever.CODEC in levers else (_STAND_INS.get(current, current),)

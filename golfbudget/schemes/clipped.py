@@ -1,0 +1,98 @@
+"""Integers whose row step is k standard deviations over the levels: plainly rounded, or by GPTQ.
+
+The step, not the number of bits, sets the coded size, so k is a knob for the rate: int6 at k = 12.85 and int8 at k = 20
+are the public SP8192 records' settings.  Scales are as those compute them: torch's default deviation, the unbiased one
+(over columns - 1), rounded to fp16 before anything is divided by it.  Their floor of 1e-10 is zero in fp16 and would
+divide by zero; here the floor is fp16's smallest number, 2**-24.  A row of one column has no such deviation: it takes
+the number's magnitude.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, check_matrix, register
+from golfbudget.schemes.moments import input_moment
+from golfbudget.schemes.scalar import RowScaled, native_tables, round_rows, storable
+
+_PARAMETERS = (
+    Parameter(name="bits", kind=int, summary="bits of a value: levels to each side of zero", lowest=2, highest=8),
+    Parameter(
+        name="clip", kind=float, summary="k, deviations up to the last level", default=12.85, lowest=0.01, highest=1000
+    ),
+)
+#: Columns whose errors are fed to all later columns together.
+_BLOCK = 128
+
+
+def clip_scales(matrix: Tensor, levels: int, clip: float) -> Tensor:
+    """The row steps, float32 [rows] of fp16 values: k deviations over the levels of each side."""
+    # In double precision, which neither overflows nor shows in the fp16 that is kept.
+    double = matrix.double()
+    deviation = double.std(dim=1) if matrix.shape[1] > 1 else double[:, 0].abs()
+    return storable((clip * deviation / levels).float())
+
+
+def _encoded(name: str, matrix: Tensor, values: Tensor, scales: Tensor, bits: int) -> Encoded:
+    tables = native_tables(values.to(torch.int8).contiguous(), scales.half(), bits)
+    return Encoded(scheme=name, shape=(matrix.shape[0], matrix.shape[1]), tables=tables, native=True)
+
+
+@register
+class Clipped(RowScaled):
+    """Rounded to the nearest level, clipped at the last."""
+
+    name = "clipped"
+    summary = "integers with a row step of k deviations over the levels; k sets the rate"
+    formula = "V·d + 2V (values one a byte, for the codec to pack)"
+    parameters = _PARAMETERS
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        del context
+        matrix, options = check_matrix(matrix), self.options(options)
+        bits = int(options["bits"])
+        levels = 2 ** (bits - 1) - 1
+        scales = clip_scales(matrix, levels, float(options["clip"]))
+        return _encoded(self.name, matrix, round_rows(matrix, scales, levels), scales, bits)
+
+
+@register
+class Gptq(Clipped):
+    """As `clipped`, column by column, each column's rounding error made up for by the columns not yet rounded."""
+
+    name = "gptq"
+    summary = "as clipped, rounded with error feedback by the inputs' second moment (arXiv:2210.17323)"
+    needs = ("moment",)
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        matrix, options = check_matrix(matrix), self.options(options)
+        moment = input_moment(context, matrix.shape[1], self.name)
+        bits = int(options["bits"])
+        levels = 2 ** (bits - 1) - 1
+        scales = clip_scales(matrix, levels, float(options["clip"]))
+        return _encoded(self.name, matrix, feedback_rounded(matrix, scales, levels, moment), scales, bits)
+
+
+def feedback_rounded(matrix: Tensor, scales: Tensor, levels: int, moment: Tensor) -> Tensor:
+    """Values, float32 [rows, columns], in GPTQ's order: columns of the largest moment first.
+
+    After a column is rounded, all later ones move to where they make up for its error best, which a row of the upper
+    Cholesky factor of the inverse moment says.  In double precision; `moment` is positive definite [columns, columns].
+    """
+    order = moment.diagonal().argsort(descending=True, stable=True)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(moment[order][:, order]))
+    factor = torch.linalg.cholesky(inverse, upper=True)
+    left, columns = matrix.double()[:, order], matrix.shape[1]
+    values, scale = torch.empty_like(matrix), scales.double()
+    for start in range(0, columns, _BLOCK):
+        stop = min(start + _BLOCK, columns)
+        errors = torch.empty(len(matrix), stop - start, dtype=torch.float64)
+        for column in range(start, stop):
+            rounded = round_rows(left[:, column : column + 1].float(), scales, levels)[:, 0]
+            values[:, order[column]] = rounded
+            error = (left[:, column] - rounded.double() * scale) / factor[column, column]
+            left[:, column:stop] -= error[:, None] * factor[column, column:stop]
+            errors[:, column - start] = error
+        left[:, stop:] -= errors @ factor[start:stop, stop:]
+    return values

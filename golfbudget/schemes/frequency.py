@@ -1,0 +1,79 @@
+"""What head schemes know of tokens' frequencies, and options that divide a vocabulary by frequency."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor
+
+from golfbudget.errors import UsageError
+from golfbudget.schemes.base import Context
+
+_PART = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?")
+
+
+def counts_of(matrix: Tensor, context: Context) -> Tensor | None:
+    """Token counts, float64 [rows], or None; `UsageError` when they are for another number of tokens."""
+    if context.counts is None:
+        return None
+    if len(context.counts) != matrix.shape[0]:
+        raise UsageError(f"token counts are for {len(context.counts)} tokens, the matrix has {matrix.shape[0]} rows")
+    return context.counts.double()
+
+
+def needed_counts(matrix: Tensor, context: Context, scheme: str) -> Tensor:
+    """Token counts, float64 [rows]; `UsageError` where there are none."""
+    counts = counts_of(matrix, context)
+    if counts is None:
+        raise UsageError(f"scheme {scheme} needs token counts; give them (--counts) or tokens to count (--tokens)")
+    return counts
+
+
+def most_frequent(matrix: Tensor, context: Context) -> Tensor:
+    """Rows from the most to the least frequent, int64 [rows]; by their norm where counts are not known.
+
+    Ties go to the lower token id.
+    """
+    counts = counts_of(matrix, context)
+    key = matrix.double().norm(dim=1) if counts is None else counts
+    return key.sort(descending=True, stable=True).indices
+
+
+def read_parts(text: str, scheme: str, option: str) -> tuple[tuple[int, int | None], ...]:
+    """`VALUExROWS,…,VALUE` as (value, rows) pairs, most frequent rows first; only the last takes the rest.
+
+    >>> read_parts("16x64,8x1024,4", "tiers", "tiers")
+    ((16, 64), (8, 1024), (4, None))
+    """
+    found = [_PART.fullmatch(part.strip()) for part in text.split(",")]
+    parts = tuple((int(part[1]), None if part[2] is None else int(part[2])) for part in found if part is not None)
+    if len(parts) != len(found) or parts[-1][1] is not None or any(rows is None for _, rows in parts[:-1]):
+        raise UsageError(
+            f"scheme {scheme}: option {option} is {text!r}, expected VALUExROWS for the most frequent rows, then the "
+            f"next, and a last VALUE for all others, as in 16x64,8x1024,4"
+        )
+    return parts
+
+
+def divide(parts: tuple[tuple[int, int | None], ...], rows: int) -> list[tuple[int, int]]:
+    """(value, rows) of each part that has rows, of `rows` in all.
+
+    >>> divide(((16, 64), (8, 1024), (4, None)), 100)
+    [(16, 64), (8, 36)]
+    """
+    divided = []
+    for value, wanted in parts:
+        taken = rows if wanted is None else min(wanted, rows)
+        rows -= taken
+        if taken:
+            divided.append((value, taken))
+    return divided
+
+
+def parts_of(order: Tensor, divided: list[tuple[int, int]]) -> Tensor:
+    """Which part each row is in, int64 [rows]."""
+    sizes = torch.tensor([rows for _, rows in divided])
+    part = torch.empty(len(order), dtype=torch.int64)
+    part[order] = torch.arange(len(divided)).repeat_interleave(sizes)
+    return part

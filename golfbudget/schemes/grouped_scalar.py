@@ -1,0 +1,200 @@
+"""Few bits with a scale for every group of columns: integers, signs, and trits in the published packings.
+
+A fine scale follows a matrix whose columns differ in size, at 2 bytes a group; what it saves in error has to pay that.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from golfbudget.ledger import Account
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.groups import (
+    READ_SCALES,
+    cut,
+    group_count,
+    group_parameter,
+    joined,
+    scale_table,
+    spread,
+    widths,
+)
+from golfbudget.schemes.packing import TRITS_PER_BYTE, pack_bits, pack_trits, unpack_bits, unpack_trits
+from golfbudget.schemes.scalar import fit_rows, fit_ternary
+from golfbudget.schemes.values import STORE, integer_bytes, integer_table, read_integers
+
+
+@register
+class GroupedScalar(Scheme):
+    """Signed integers of `bits` bits, symmetric around zero, with an fp16 scale for each group of a row."""
+
+    name = "grouped-scalar"
+    summary = "integers with one fp16 scale per group of columns, fitted to least squared error"
+    formula = "V·d·b/8 + 2·V·⌈d/g⌉ (b planes of ⌈V·d/8⌉; store=bytes: V·d)"
+    parameters = (
+        Parameter(name="bits", kind=int, summary="b, bits of a value", lowest=2, highest=8),
+        group_parameter(128),
+        STORE,
+    )
+    decoder_source = (
+        READ_SCALES
+        + "x=t['values']\n"
+        + "if x.dtype==n.uint8:\n"
+        + " x=n.unpackbits(x,axis=1,count=R*C,bitorder='little').T@(1<<n.arange(len(x)));x=x>>1^-(x&1)\n"
+        + "w=x.astype('f').reshape(R,C)*u\n"
+    )
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        del context
+        matrix, options = check_matrix(matrix), self.options(options)
+        (rows, columns), bits = matrix.shape, int(options["bits"])
+        values, scales = fit_rows(cut(matrix, group_count(columns, options)), 2 ** (bits - 1) - 1)
+        stored = integer_table("values", joined(values, rows, columns), bits, str(options["store"]))
+        return Encoded(scheme=self.name, shape=(rows, columns), tables=(stored, scale_table(scales, rows)))
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        rows, columns = encoded.shape
+        values = read_integers(encoded.tensor("values"), rows * columns).view(rows, columns)
+        return values.float() * spread(encoded.tensor("scales"), columns)
+
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        options = self.options(options)
+        values = integer_bytes(shape[0] * shape[1], int(options["bits"]), str(options["store"]))
+        return values + _scale_bytes(shape, options)
+
+
+def _scale_bytes(shape: tuple[int, int], options: Options) -> int:
+    return 2 * shape[0] * group_count(shape[1], options)
+
+
+@register
+class Binary(Scheme):
+    """The sign of each weight, eight to a byte, times the mean magnitude of its group: the least squared error."""
+
+    name = "binary"
+    summary = "signs, eight to a byte, with the mean magnitude of each group of columns"
+    formula = "⌈V·d/8⌉ + 2·V·⌈d/g⌉"
+    parameters = (group_parameter(0),)
+    decoder_source = (
+        READ_SCALES + "w=(n.unpackbits(t['signs'],count=R*C,bitorder='little').reshape(R,C)*2-1.).astype('f')*u\n"
+    )
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        del context
+        matrix, options = check_matrix(matrix), self.options(options)
+        rows, columns = matrix.shape
+        groups = group_count(columns, options)
+        # In double precision, so that no sum of finite numbers is infinite.
+        sums = cut(matrix, groups).double().abs().sum(1).view(rows, groups)
+        positive = (matrix >= 0).flatten().to(torch.int64)
+        signs = Table(
+            name="signs", account=Account.WEIGHTS, tensor=pack_bits(positive, 1), bits=1, shape=(rows, columns)
+        )
+        scales = scale_table(sums / widths(columns, groups), rows)
+        return Encoded(scheme=self.name, shape=(rows, columns), tables=(signs, scales))
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        rows, columns = encoded.shape
+        positive = unpack_bits(encoded.tensor("signs"), 1, rows * columns).view(rows, columns)
+        return (2 * positive - 1).float() * spread(encoded.tensor("scales"), columns)
+
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        return -(-shape[0] * shape[1] // 8) + _scale_bytes(shape, self.options(options))
+
+
+def _trits(matrix: Tensor, options: Options) -> tuple[Tensor, Table]:
+    """Values in {-1, 0, 1}, int8 [rows, columns], and the scales' table."""
+    rows, columns = matrix.shape
+    values, scales = fit_ternary(cut(matrix, group_count(columns, options)))
+    return joined(values, rows, columns), scale_table(scales, rows)
+
+
+@register
+class TernaryGroups(Scheme):
+    """As `ternary` with a scale for each group of columns; base three, five values to a byte, or one a byte."""
+
+    name = "ternary-groups"
+    summary = "values in {-1, 0, 1} with one fp16 scale per group of columns, in base three"
+    formula = "⌈V·d/5⌉ + 2·V·⌈d/g⌉ (store=bytes: V·d)"
+    parameters = (group_parameter(128), STORE)
+    decoder_source = (
+        READ_SCALES
+        + "x=t['values']\n"
+        + "if x.dtype==n.uint8:x=x[:,None]//3**n.arange(5)%3-1.\n"
+        + "w=x.ravel()[:R*C].reshape(R,C).astype('f')*u\n"
+    )
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        del context
+        matrix, options = check_matrix(matrix), self.options(options)
+        values, scales = _trits(matrix, options)
+        shape = (matrix.shape[0], matrix.shape[1])
+        stored = pack_trits(values) if options["store"] == "packed" else values
+        table = Table(name="values", account=Account.WEIGHTS, tensor=stored, bits=2, shape=shape)
+        return Encoded(scheme=self.name, shape=shape, tables=(table, scales))
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        (rows, columns), stored = encoded.shape, encoded.tensor("values")
+        values = unpack_trits(stored, rows * columns) if stored.dtype is torch.uint8 else stored
+        return values.view(rows, columns).float() * spread(encoded.tensor("scales"), columns)
+
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        options, count = self.options(options), shape[0] * shape[1]
+        values = -(-count // TRITS_PER_BYTE) if options["store"] == "packed" else count
+        return values + _scale_bytes(shape, options)
+
+
+@register
+class TernaryBitmask(Scheme):
+    """As `ternary-groups`, as a mask of the values that are not zero and the signs of those.
+
+    The size depends on the zeros: raw_bytes counts a matrix without any.
+    """
+
+    name = "ternary-bitmask"
+    summary = "values in {-1, 0, 1} as a mask of what is not zero, and the signs of that"
+    formula = "⌈V·d/8⌉ + ⌈z/8⌉ + 2·V·⌈d/g⌉ (z values not zero, V·d at most)"
+    sized_by_values = True
+    parameters = (group_parameter(128),)
+    decoder_source = (
+        READ_SCALES
+        + "b=lambda k,c:n.unpackbits(t[k],count=c,bitorder='little').astype('f')\n"
+        + "w=b('mask',R*C);z=w>0;w[z]=b('signs',int(z.sum()))*2-1;w=w.reshape(R,C)*u\n"
+    )
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        del context
+        matrix, options = check_matrix(matrix), self.options(options)
+        values, scales = _trits(matrix, options)
+        flat, shape = values.flatten(), (matrix.shape[0], matrix.shape[1])
+        mask = flat != 0
+        positive = (flat[mask] > 0).to(torch.int64)
+        tables = (
+            Table(
+                name="mask",
+                account=Account.WEIGHTS,
+                tensor=pack_bits(mask.to(torch.int64), 1),
+                bits=1,
+                shape=shape,
+            ),
+            Table(
+                name="signs",
+                account=Account.WEIGHTS,
+                tensor=pack_bits(positive, 1),
+                bits=1,
+                shape=(len(positive),),
+            ),
+            scales,
+        )
+        return Encoded(scheme=self.name, shape=shape, tables=tables)
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        rows, columns = encoded.shape
+        mask = unpack_bits(encoded.tensor("mask"), 1, rows * columns).bool()
+        values = torch.zeros(rows * columns)
+        values[mask] = 2 * unpack_bits(encoded.tensor("signs"), 1, int(mask.sum())).float() - 1
+        return values.view(rows, columns) * spread(encoded.tensor("scales"), columns)
+
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        return 2 * -(-shape[0] * shape[1] // 8) + _scale_bytes(shape, self.options(options))

@@ -1,0 +1,72 @@
+"""Part of `make bench`: encoding a head of 8192 x 512 by each scheme, and the search of `repack`.
+
+Seconds on one core; each scheme is timed once, with options from the middle of what a plan tries, or cheaper ones where
+k-means would take minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from golfbudget import example, schemes
+from golfbudget.plan.building import one_thread
+from golfbudget.plan.grids import HEAD, TRUNK, grid, label
+from golfbudget.repacking import repack
+from golfbudget.schemes import Context, Options
+
+ROWS, COLUMNS = 8192, 512
+#: Codebooks of a size at which one run of k-means takes seconds.
+_CHEAPER: dict[str, Options] = {
+    "vq-logits": {"codes": 256},
+    "vq-logits-int": {"codes": 256, "bits": 8},
+    "vq-logits-bias": {"codes": 256, "bits": 8, "bias_bits": 8},
+    "vq-logits-explicit": {"codes": 256, "explicit": 512, "bits": 8},
+    "vq-logits-residual": {"codes": 256, "rank": 128, "bits": 8},
+    "product": {"groups": 128, "codes": 256, "bits": 8},
+    "residual": {"stages": 4, "codes": 256, "bits": 8},
+    "grouped": {"groups": 64, "bits": 8},
+}
+
+
+def head(generator: torch.Generator) -> torch.Tensor:
+    """Rows around some hundred directions, of sizes that fall with the token's number, as trained ones are."""
+    directions = torch.randn(300, COLUMNS, generator=generator)
+    mixed = torch.randn(ROWS, 300, generator=generator) @ directions / 300**0.5
+    sizes = (torch.arange(ROWS)[:, None] + 3.0).log().mul(-0.1).exp()
+    return torch.add(mixed, torch.randn(ROWS, COLUMNS, generator=generator), alpha=0.5).mul(sizes)
+
+
+def main() -> None:
+    generator = torch.Generator().manual_seed(0)
+    matrix = head(generator)
+    inputs = torch.randn(2048, COLUMNS, generator=generator)
+    counts = (1e7 / (torch.arange(ROWS) + 2.7)).long()
+    context = Context(counts=counts, moment=(inputs.T @ inputs / len(inputs)).double())
+    print(f"encode a head of {ROWS} x {COLUMNS}, one thread")
+    for name, scheme in schemes.registered().items():
+        tried = grid(HEAD if name in HEAD else TRUNK, scheme, ROWS, COLUMNS)
+        if not tried:
+            continue
+        options = _CHEAPER.get(name, tried[len(tried) // 2])
+        with one_thread():
+            start = time.perf_counter()
+            encoded = scheme.encode(matrix, options, context)
+            took = time.perf_counter() - start
+            decoded = scheme.decode(encoded)
+        error = float((decoded - matrix).square().sum() / matrix.square().sum())
+        text = label(scheme, options)
+        print(f"  {text:<40} {took:8.2f} s  {encoded.raw_bytes:>12,} raw bytes  error {100 * error:7.3f} %", flush=True)
+    for jobs in (1, 2):
+        start = time.perf_counter()
+        packed = repack(Path(example.ARTIFACT), jobs=jobs)
+        took = time.perf_counter() - start
+        kept = packed.original_bytes if packed.data is None else len(packed.data)
+        sizes = f"{packed.original_bytes:,} to {kept:,} bytes"
+        print(f"repack the example's artifact, {jobs} at a time: {took:.1f} s, {sizes}")
+
+
+if __name__ == "__main__":
+    main()

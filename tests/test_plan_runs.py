@@ -1,0 +1,173 @@
+"""How a plan runs: in processes, from the cache, and until it is interrupted; never with another result."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from models import repeated_rows_model, save, state
+
+from golfbudget import cache
+from golfbudget.plan import run as run_module
+from golfbudget.plan.results import Plan
+from golfbudget.plan.run import make_plan
+from golfbudget.plan.setup import Choices, prepare
+from golfbudget.plan.workers import WorkerDiedError, results
+from golfbudget.report.plan_json import plan_json
+
+
+def planned(path: Path, **more: object) -> Plan:
+    choices = {"path": path, "cap": 16_000_000, "schemes": ("scalar", "tiers"), **more}
+    return make_plan(*prepare(Choices(**choices)), lambda _what, _steps: None)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return save(tmp_path, repeated_rows_model())
+
+
+def square(offset: int, number: int) -> int:
+    if number == 13:
+        raise ValueError("an unlucky number")
+    if number == 99:
+        os._exit(3)
+    return offset + number * number
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_every_task_gives_its_own_result(jobs: int) -> None:
+    numbers = [5, 3, 8, 1, 2]
+    assert dict(results(square, 7, numbers, jobs)) == {i: 7 + n * n for i, n in enumerate(numbers)}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_task_raises_is_raised_here(jobs: int) -> None:
+    with pytest.raises(ValueError, match="unlucky"):
+        list(results(square, 0, [1, 2, 13, 4, 5, 6], jobs))
+
+
+def test_a_process_that_dies_is_an_error_and_not_a_wait_for_ever() -> None:
+    with pytest.raises(WorkerDiedError, match="--jobs"):
+        list(results(square, 0, [1, 99, 2, 3], 2))
+
+
+def test_a_plan_by_two_processes_is_the_same_to_the_byte(tmp_path: Path) -> None:
+    """Schemes that add up in k-means of either library, in singular vectors, and not at all; and every codec."""
+    generator = torch.Generator().manual_seed(3)
+    tensors = state(torch.randn(256, 48, generator=generator), [torch.randn(96, 64, generator=generator)])
+    path = save(tmp_path, tensors)
+    more = {"schemes": ("lqer", "vq-logits", "product", "tiers", "repack"), "recipe": "int8-zlib-small"}
+    texts = [json.dumps(plan_json(planned(path, jobs=jobs, **more))) for jobs in (1, 2)]
+    assert texts[0] == texts[1]
+    assert len(json.loads(texts[0])["candidates"]) > 30
+
+
+def test_a_second_plan_writes_nothing_anew(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "cache"
+    first = plan_json(planned(model, cache=folder))
+    entries = sorted(path.name for path in folder.iterdir())
+    assert entries
+    assert all(name.startswith("plan-") for name in entries)
+
+    def never(*_arguments: object) -> None:
+        raise AssertionError("built again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "build", never)
+        assert plan_json(planned(model, cache=folder)) == first
+        with pytest.raises(AssertionError, match="built again"):
+            planned(model)
+        # Whatever the bytes depend on makes it another entry.
+        for change in ({"seed": 1}, {"recipe": "int8-zlib-small"}, {"schemes": ("scalar", "lqer")}):
+            with pytest.raises(AssertionError, match="built again"):
+                planned(model, cache=folder, **change)
+        other = save(tmp_path, repeated_rows_model(seed=5), "other.safetensors")
+        with pytest.raises(AssertionError, match="built again"):
+            planned(other, cache=folder)
+    assert sorted(path.name for path in folder.iterdir()) == entries
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "other facts"])
+def test_a_damaged_entry_is_made_again(model: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "cache"
+    first = plan_json(planned(model, cache=folder, schemes=("tiers",)))
+    for path in folder.iterdir():
+        data = bytearray(path.read_bytes())
+        if damage == "flipped":
+            data[len(data) // 2] ^= 1
+        elif damage == "cut":
+            del data[len(data) // 2 :]
+        elif damage == "empty":
+            data.clear()
+        else:
+            found = cache.read(folder, path.name)
+            assert found is not None
+            cache.write(folder, path.name, {"tables": "none"}, found[1])
+            continue
+        path.write_bytes(data)
+    assert plan_json(planned(model, cache=folder, schemes=("tiers",))) == first
+    assert all(cache.read(folder, path.name) is not None for path in folder.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_no_obstacle(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert planned(model, cache=tmp_path / "file" / "cache", schemes=("tiers",)).trials
+
+
+def test_the_oldest_entries_go_first(tmp_path: Path) -> None:
+    for number, name in enumerate(("plan-a", "plan-b", "plan-c", "repack-d")):
+        cache.write(tmp_path, name, {}, bytes(1000))
+        os.utime(tmp_path / name, (number, number))
+    cache.prune(tmp_path, "plan-", 2500)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan-b", "plan-c", "repack-d"]
+
+
+def test_the_cache_stands_where_the_user_wants(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GOLFBUDGET_CACHE", str(tmp_path))
+    assert cache.default_folder() == tmp_path
+    monkeypatch.delenv("GOLFBUDGET_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if sys.platform != "win32":
+        assert cache.default_folder() == tmp_path / "golfbudget"
+
+
+def alive(group: int) -> bool:
+    """Whether any process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent as signals")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupt_ends_a_plan_at_once_and_leaves_nothing_half_done(model: Path, tmp_path: Path, jobs: int) -> None:
+    folder = tmp_path / "cache"
+    command = [sys.executable, "-m", "golfbudget", "plan", str(model), "--schemes", "all", "--jobs", str(jobs)]
+    command += ["--format", "json", "-o", str(tmp_path / "plan.json"), "--cache", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(run_module.__file__).parents[2])}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (folder.is_dir() and len(list(folder.iterdir())) > 3) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)  # As a terminal does: to every process of the group.
+        start = time.monotonic()
+        out, errors = process.communicate(timeout=30)
+    assert time.monotonic() - start < 3
+    assert (process.returncode, out, errors) == (130, "", "golfbudget: interrupted\n")
+    while alive(process.pid) and time.monotonic() - start < 10:
+        time.sleep(0.05)
+    assert not alive(process.pid)
+    assert not (tmp_path / "plan.json").exists()
+    assert all(cache.read(folder, path.name) is not None for path in folder.iterdir())

@@ -1,0 +1,303 @@
+"""Every scheme in whole files: counted bytes are the file's, what comes back is what was judged, biases included."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (its usual name)
+
+from golfbudget import schemes
+from golfbudget.artifact import open_bytes
+from golfbudget.errors import CorruptError, LimitError, UsageError
+from golfbudget.ledger import Role
+from golfbudget.plan.building import build, matrix_of, scheme_of
+from golfbudget.plan.candidates import ALL, INPUT_SCHEMES, REPACK, candidates
+from golfbudget.plan.grids import HEAD, TRUNK
+from golfbudget.plan.reading import decoded, read_back
+from golfbudget.plan.results import Evidence, Plan, Side
+from golfbudget.plan.run import Settings, make_plan
+from golfbudget.plan.saved import pack
+from golfbudget.plan.setup import Choices, prepare
+from golfbudget.plan.source import Source
+from golfbudget.quality.baseline_model import BaselineModel, Shape
+from golfbudget.quality.moments import input_moments
+from golfbudget.quality.text import load_text
+from golfbudget.recipe.artifacts import read_export
+from golfbudget.report.plan_json import plan_json
+from golfbudget.roles import assign, load_roles
+
+VOCABULARY, WIDTH = 96, 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A small model of the baseline's architecture, planned with every scheme."""
+
+    folder: Path
+    source: Source
+    settings: Settings
+    plan: Plan
+
+
+def state(*, tied: bool = True) -> dict[str, Tensor]:
+    """Weights whose head has a few frequent directions, so that no scheme meets noise alone."""
+    generator = torch.Generator().manual_seed(4)
+    shape = Shape(vocab=VOCABULARY, width=WIDTH, blocks=2, heads=2, kv_heads=2, hidden=64, tied=tied)
+    made = {
+        name: (tensor.ndim == 1) + 0.3 * torch.randn(tensor.shape, generator=generator)
+        for name, tensor in BaselineModel(shape).state_dict().items()
+    }
+    made["tok_emb.weight"] += torch.randn(8, WIDTH, generator=generator)[torch.arange(VOCABULARY) % 8]
+    return made
+
+
+def files(folder: Path, *, tied: bool = True) -> dict[str, Path]:
+    """Checkpoint, recipe, evaluation text and calibration text."""
+    generator = torch.Generator().manual_seed(7)
+    chances = 1 / (torch.arange(VOCABULARY) + 2.0)
+    found = {"path": folder / "model.safetensors", "recipe": folder / "recipe.toml"}
+    save_file(state(tied=tied), found["path"])
+    text = Path(__file__).parent.parent / "configs" / "recipes" / "int8-zlib-small.toml"
+    found["recipe"].write_text(text.read_text(encoding="utf-8").replace("4_095", "500"), encoding="utf-8")
+    for name, count in (("tokens", 600), ("calibration", 400)):
+        found[name] = folder / f"{name}.safetensors"
+        drawn = chances.multinomial(count, replacement=True, generator=generator).int()
+        tensors = {"tokens": drawn, "token_bytes": torch.full((VOCABULARY,), 3, dtype=torch.uint8)}
+        save_file(tensors, found[name], metadata={"window": "32"})
+    return found
+
+
+def prepared(folder: Path, *, tied: bool = True, **more: object) -> tuple[Source, Settings]:
+    named = files(folder, tied=tied)
+    choices = {
+        "path": named["path"],
+        "recipe": str(named["recipe"]),
+        "model": "builtin:baseline",
+        "tokens": named["tokens"],
+        "calibration": named["calibration"],
+        "cap": 16_000_000,
+        "schemes": (ALL,),
+    }
+    return prepare(Choices(**choices | more))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
+    folder = tmp_path_factory.mktemp("planned")
+    source, settings = prepared(folder)
+    # The text gives token counts and moments; running it for every candidate takes longer than all the rest.
+    settings = replace(settings, text=None, model=None)
+    plan = make_plan(source, settings, lambda _what, _steps: None)
+    (folder / "plan.json").write_text(json.dumps(plan_json(plan)), encoding="utf-8")
+    return Planned(folder=folder, source=source, settings=settings, plan=plan)
+
+
+def test_every_scheme_has_candidates_on_the_sides_it_is_for(planned: Planned) -> None:
+    tried = Counter((t.candidate.scheme, t.candidate.side) for t in planned.plan.trials)
+    ours = set(schemes.registered())
+    assert {scheme for scheme, _ in tried} == ours | {REPACK}
+    assert set(HEAD) | set(TRUNK) == ours
+    assert {scheme for scheme, side in tried if side is Side.HEAD} == set(HEAD)
+    assert {scheme for scheme, side in tried if side is Side.TRUNK} == set(TRUNK)
+    names = [t.candidate.name for t in planned.plan.trials]
+    assert len(set(names)) == len(names)
+    assert not planned.plan.notes or not any("left out" in note for note in planned.plan.notes)
+
+
+def test_a_tied_model_says_what_becomes_of_its_input_table(planned: Planned) -> None:
+    heads = [t.candidate for t in planned.plan.trials if t.candidate.side is Side.HEAD]
+    assert {c.input_side for c in heads} == {"shared", "dense", *INPUT_SCHEMES}
+    assert {c.scheme for c in heads if c.input_side == "dense"} == set(HEAD) - {"scalar"}
+    for candidate in heads:
+        if candidate.input_side in INPUT_SCHEMES:
+            assert candidate.owners == ("lm_head.weight", "tok_emb.weight")
+            assert candidate.input_options or candidate.input_side == "binary-codes"
+        else:
+            assert candidate.owners == (
+                ("tok_emb.weight",) if candidate.input_side == "shared" else ("lm_head.weight",)
+            )
+
+
+def test_parts_of_the_trunk_are_tried_by_themselves(planned: Planned) -> None:
+    by_name = {t.candidate.name: t.candidate for t in planned.plan.trials}
+    attention, mlp, trunk = (by_name[f"{part}-int5"].owners for part in ("attention", "mlp", "trunk"))
+    assert set(attention) | set(mlp) == set(trunk)
+    assert not set(attention) & set(mlp)
+    assert all(".attn." in name for name in attention)
+
+
+@pytest.mark.parametrize("scheme", sorted({*HEAD, *TRUNK}))
+def test_what_comes_out_of_the_file_is_what_the_scheme_decodes(planned: Planned, scheme: str) -> None:
+    """Every candidate of the scheme: counted length, digest, matrices, biases, and who owns the bytes."""
+    source, known = planned.source, planned.settings.known
+    trials = [t for t in planned.plan.trials if t.candidate.scheme == scheme]
+    assert trials
+    for trial in trials:
+        candidate = trial.candidate
+        data = build(source, candidate, known).data
+        assert len(data) == trial.artifact_bytes
+        assert hashlib.sha256(data).hexdigest() == trial.sha256
+        back = read_back(data, candidate.name)
+        for owner in candidate.owners:
+            name, options = scheme_of(source, candidate, owner)
+            used = schemes.get(name)
+            encoded = used.encode(matrix_of(source, owner), options, known.context(owner, candidate.side))
+            assert torch.equal(back.state[owner], used.decode(encoded)), (candidate.name, owner)
+            bias = used.bias(encoded)
+            assert (bias is None) == (owner not in back.biases)
+            assert bias is None or torch.equal(back.biases[owner], bias)
+            tables = {table.name: table.raw_bytes for table in trial.tables if table.owner == owner}
+            assert tables == {table.name: table.raw_bytes for table in encoded.tables}
+        artifact = open_bytes(data, name=candidate.name)
+        ledger = assign(artifact, load_roles()).ledger
+        owned = {entry.owner for entry in ledger.entries if entry.role in (Role.HEAD, Role.TRUNK, Role.EMBEDDING)}
+        assert set(candidate.owners) <= owned
+        assert not [entry for entry in ledger.entries if entry.role is Role.UNASSIGNED]
+
+
+@pytest.mark.parametrize("scheme", sorted({*HEAD, *TRUNK, REPACK}))
+def test_pack_writes_the_counted_file_and_unpack_reads_it(planned: Planned, scheme: str) -> None:
+    trial = next(t for t in planned.plan.trials if t.candidate.scheme == scheme)
+    data = pack(planned.folder / "plan.json", trial.candidate.name)
+    assert len(data) == trial.artifact_bytes
+    assert hashlib.sha256(data).hexdigest() == trial.sha256
+    assert read_back(data, "packed").tensors().keys() >= planned.source.reference.keys()
+
+
+def test_replaced_input_tables_are_packed_too(planned: Planned) -> None:
+    for side in INPUT_SCHEMES:
+        trial = next(t for t in planned.plan.trials if t.candidate.input_side == side)
+        data = pack(planned.folder / "plan.json", trial.candidate.name)
+        assert hashlib.sha256(data).hexdigest() == trial.sha256
+
+
+def test_a_bias_is_part_of_what_is_measured(tmp_path: Path) -> None:
+    """Against a forward pass and cross-entropy of torch's own, with the bias added to the logits."""
+    source, settings = prepared(tmp_path, schemes=("vq-logits-bias",))
+    plan = make_plan(source, settings, lambda _what, _steps: None)
+    assert {t.candidate.input_side for t in plan.trials} == {"shared", "dense"}
+    text = load_text(tmp_path / "tokens.safetensors")
+    windows = text.windows
+
+    def nats(found: dict[str, Tensor], bias: Tensor | float) -> Tensor:
+        head = found.pop("lm_head.weight", found["tok_emb.weight"])
+        model = BaselineModel.from_state(found)
+        hidden = model.hidden_states(windows[:, :-1])
+        logits = 30 * torch.tanh(hidden @ head.T / 30) + bias
+        return F.cross_entropy(logits.double().flatten(0, 1), windows[:, 1:].flatten(), reduction="sum")
+
+    # The counts are those of the text itself, which flatters a bias: that is said.
+    assert any("counts are those of the evaluation text" in note for note in plan.notes)
+    assert plan.evaluation is not None
+    base = plan.evaluation.baseline_bits_per_byte
+    with torch.inference_mode():
+        for trial in plan.trials:
+            back = read_back(build(source, trial.candidate, settings.known).data, "x")
+            (bias,) = back.biases.values()
+            bits = [float(nats(dict(back.state), b)) / 0.6931471805599453 / text.bytes for b in (bias, 0.0)]
+            assert trial.quality.delta is not None
+            assert trial.quality.delta == pytest.approx(bits[0] - base, abs=2e-5)
+            # Tokens are drawn by a law of their own here, which the bias knows and the weights do not.
+            assert bits[0] < bits[1]
+
+
+def test_a_bias_is_not_passed_by_a_rule_about_matrices(tmp_path: Path) -> None:
+    """K = V keeps every row: only the bias differs, and without a model nobody knows what that costs."""
+    source, settings = prepared(tmp_path, model=None, calibration=None, schemes=("vq-logits-bias",))
+    plan = make_plan(source, settings, lambda _what, _steps: None)
+    assert plan.trials
+    assert all(t.quality.evidence is Evidence.MODELLED for t in plan.trials)
+
+
+def test_unpack_gives_the_bias_beside_its_matrix(planned: Planned, golfbudget: Run) -> None:
+    trial = next(t for t in planned.plan.trials if t.candidate.scheme == "vq-logits-bias")
+    packed, out = planned.folder / "bias.ptz", planned.folder / "bias.safetensors"
+    packed.write_bytes(build(planned.source, trial.candidate, planned.settings.known).data)
+    done = golfbudget("unpack", packed, "-o", out, "-q")
+    assert (done.returncode, done.stderr) == (0, "")
+    loaded = load_file(out)
+    (owner,) = trial.candidate.owners
+    assert loaded.keys() == {*planned.source.reference, owner, f"{owner.removesuffix('.weight')}.bias"}
+    assert loaded[f"{owner.removesuffix('.weight')}.bias"].shape == (VOCABULARY,)
+
+
+@pytest.mark.parametrize("scheme", ["vq-logits-bias", "hashed", "product", "lqer", "ternary-bitmask", "tiers", "bands"])
+def test_tables_that_lie_are_refused_in_words(planned: Planned, scheme: str) -> None:
+    """Any table cut short, of another type or gone, and a shape beyond reason."""
+    trial = next(t for t in planned.plan.trials if t.candidate.scheme == scheme)
+    data = build(planned.source, trial.candidate, planned.settings.known).data
+    export = read_export(open_bytes(data, name="lying"))
+    ((owner, encoded), *_) = export.schemes.items()
+    messages: list[str] = []
+    for number, table in enumerate(encoded.tables):
+        rest = [other for other in encoded.tables if other is not table]
+        lies = [rest, [*rest, replace(table, tensor=table.tensor.flatten()[:1])]]
+        lies += [[*rest, replace(table, tensor=table.tensor.to(torch.int64) * 10**6)]]
+        for tables in lies:
+            lying = replace(export, schemes={owner: replace(encoded, tables=tuple(tables))})
+            try:
+                found = decoded(lying, "lying")
+            except CorruptError as error:
+                messages.append(str(error))
+            else:
+                assert found.state[owner].shape == encoded.shape, number
+    assert messages
+    assert all(message.startswith("lying: its encoded matrices") for message in messages)
+    huge = replace(export, schemes={owner: replace(encoded, shape=(1 << 40, 1 << 40))})
+    with pytest.raises(LimitError, match="more than 1,073,741,824 bytes decoded"):
+        decoded(huge, "lying")
+
+
+def test_what_a_scheme_needs_and_has_not_is_noted(tmp_path: Path) -> None:
+    source, settings = prepared(tmp_path, model=None, tokens=None, calibration=None)
+    tried = candidates(source, settings.schemes, settings.known.needs_met)
+    notes = [note for note in tried.notes if note.startswith("left out")]
+    assert len(notes) == 2
+    assert any("token counts" in note and note.endswith(": class-steps, vq-logits-bias") for note in notes)
+    assert any("calibration" in note and note.endswith(": gptq") for note in notes)
+    assert not {c.scheme for c in tried.candidates} & {"class-steps", "vq-logits-bias", "gptq"}
+    settings = replace(settings, schemes=("class-steps", "ternary"))
+    (note,) = [n for n in make_plan(source, settings, lambda _what, _steps: None).notes if n.startswith("left out")]
+    assert note.endswith(": class-steps")
+
+
+def test_an_untied_head_is_replaced_by_every_scheme(tmp_path: Path) -> None:
+    source, _ = prepared(tmp_path, tied=False)
+    heads = [c for c in candidates(source, (ALL,), ("counts", "moment")).candidates if c.side is Side.HEAD]
+    assert {c.scheme for c in heads} == set(HEAD)
+    assert {(c.owners, c.input_side) for c in heads} == {(("lm_head.weight",), None)}
+
+
+def test_the_default_is_few_and_named_lists_add_up(planned: Planned) -> None:
+    source = planned.source
+    default = candidates(source, None, ("counts",)).candidates
+    assert len(default) < 40
+    assert candidates(source, ("default",), ("counts",)).candidates == default
+    more = candidates(source, ("default", "lqer"), ("counts",)).candidates
+    assert more[: len(default)] == default
+    assert {c.scheme for c in more[len(default) :]} == {"lqer"}
+
+
+def test_calibration_needs_a_model_and_gives_true_moments(planned: Planned, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--calibration .* needs --model"):
+        prepared(tmp_path, model=None)
+    text = load_text(planned.folder / "calibration.safetensors")
+    moments = input_moments(state(), text)
+    model = BaselineModel.from_state(state())
+    with torch.inference_mode():
+        hidden = model.hidden_states(text.windows[:, :-1]).flatten(0, 1).double()
+    expected = sum(torch.outer(row, row) for row in hidden) / len(hidden)
+    assert isinstance(expected, Tensor)
+    assert torch.allclose(moments["tok_emb.weight"], expected, rtol=1e-5, atol=1e-7)
+    linear = {name for name, tensor in state().items() if tensor.ndim == 2 and (".attn." in name or ".mlp." in name)}
+    assert set(moments) == linear | {"tok_emb.weight", "lm_head.weight"}
+    assert moments["blocks.0.mlp.proj.weight"].shape == (64, 64)
