@@ -36,7 +36,15 @@ def plan_json(plan: Plan) -> dict[str, object]:
             "roles": roles_json(plan.baseline.assignment.ledger),
         },
         "certificates": [
-            {"name": c.name, "statement": c.statement, "value": c.value, "unit": c.unit} for c in plan.certificates
+            {
+                "name": c.name,
+                "statement": c.statement,
+                "value": c.value,
+                "unit": c.unit,
+                "source": c.source,
+                "evidence": str(c.evidence),
+            }
+            for c in plan.certificates
         ],
         "candidates": [_trial(trial) for trial in plan.trials],
         "lossless": {
