@@ -35,17 +35,35 @@ def plan(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", metavar="builtin:NAME", help="Run it to measure quality: builtin:baseline or builtin:example."
+            "--model",
+            metavar="FILE:OBJECT|builtin:NAME",
+            help="Run it to measure quality: builtin:baseline, builtin:example, or your own module.  FILE is run as a "
+            "program with your rights: name only code that you trust.",
         ),
     ] = None,
     tokens: Annotated[
         Path | None,
-        typer.Option("--tokens", metavar="FILE", help="Evaluation text: safetensors with `tokens` and `token_bytes`."),
+        typer.Option(
+            "--tokens",
+            metavar="FILE",
+            help="Evaluation text: safetensors with `tokens` and `token_bytes`; or, with --tokenizer, an .npy array, "
+            "a .bin shard, or UTF-8 text.",
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option("--tokenizer", metavar="FILE", help="The SentencePiece .model that the tokens are made with."),
+    ] = None,
+    token_limit: Annotated[
+        int | None,
+        typer.Option("--token-limit", metavar="N", min=2, help="Take no more than the text's first N tokens."),
     ] = None,
     counts: Annotated[
         Path | None,
         typer.Option(
-            "--counts", metavar="FILE", help="Token counts: safetensors with `counts`.  [default: of --tokens]"
+            "--counts",
+            metavar="FILE",
+            help="Token counts: an .npy array, or safetensors with `counts`.  [default: of --tokens]",
         ),
     ] = None,
     schemes: Annotated[
@@ -61,6 +79,14 @@ def plan(
         Path | None,
         typer.Option(
             "--calibration", metavar="FILE", help="Text to run the model on for scheme gptq, in the form of --tokens."
+        ),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(
+            "--price",
+            metavar="µBPB/KB",
+            help="What a kilobyte is worth, in micro bits per byte, where none was measured.  [default: 4]",
         ),
     ] = None,
     jobs: JobsOption = None,
@@ -89,6 +115,7 @@ def plan(
       golfbudget plan model.safetensors --schemes default,lqer,product,low-rank
       golfbudget plan model.safetensors --recipe int8-zlib-small \\
           --model builtin:baseline --tokens text.safetensors --format json -o plan.json
+      golfbudget plan model.safetensors --model model.py:Model --tokens val.bin --tokenizer sp.model
     """
     from golfbudget.budget import code_size, parse_size
     from golfbudget.cli.output import emit_json, emit_table
@@ -103,6 +130,9 @@ def plan(
             recipe=recipe,
             model=model,
             tokens=tokens,
+            tokenizer=tokenizer,
+            token_limit=token_limit,
+            price=price,
             counts=counts,
             roles=roles,
             seed=seed,

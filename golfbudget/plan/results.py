@@ -294,7 +294,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """Everything besides the source that decides a plan's bytes, so that any candidate can be written again."""
+    """Everything besides the source that decides a plan's bytes, so that any candidate can be written again.
+
+    `counts_of_tokens`: the file of counts is a text, whose tokens are counted.
+    """
 
     source_path: str
     source_bytes: int
@@ -308,6 +311,10 @@ class Inputs:
     roles_sha256: str | None = None
     calibration_path: str | None = None
     calibration_sha256: str | None = None
+    tokenizer_path: str | None = None
+    tokenizer_sha256: str | None = None
+    token_limit: int | None = None
+    counts_of_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
