@@ -113,14 +113,15 @@ def _structure(weights: int, trials: Sequence[Trial]) -> Iterator[Certificate]:
             continue
         allowed = (trial.quality.relative_error or 0.0) / EQUAL_ERROR
         rivals = [scalar for scalar in scalars if (scalar.quality.relative_error or 0.0) >= allowed]
-        least = min(rivals, key=lambda rival: rival.counted_bytes, default=None)
+        least = min(rivals, key=lambda rival: (rival.quality.relative_error or 0.0, rival.counted_bytes), default=None)
         if least is None:
             continue
         if structure_found(weights, scalar_bytes=least.counted_bytes, vector_bytes=trial.counted_bytes):
             yield Certificate(
                 name=f"structure-found:{trial.candidate.name}",
                 statement=(
-                    f"{trial.candidate.name} is smaller than {least.candidate.name}, which has no less error (by the equal-error rule), by more "
+                    f"{trial.candidate.name} is smaller than {least.candidate.name}, which has no less error (by the "
+                    "equal-error rule), by more "
                     "than the ceiling of unstructured matrices: there is structure in this head, such as repeated rows"
                 ),
                 value=least.counted_bytes - trial.counted_bytes,
