@@ -146,7 +146,8 @@ def _vocabulary(best: Trial, price: float, rows: int) -> int | None:
     if best.quality.delta is None or best.saved_bytes <= 0 or price <= 0:
         return None
     worth_of_a_row = allowance(best.saved_bytes, price) / rows
-    return max(1, math.ceil(best.quality.delta / worth_of_a_row))
+    # A whole number that arithmetic misses by its last digit is that number.
+    return max(1, math.ceil(round(best.quality.delta / worth_of_a_row, 6)))
 
 
 def _settle(verdict: Verdict, vq: VqAnswer, trials: Sequence[Trial], terms: Terms, compare: Compare) -> str | None:

@@ -106,10 +106,16 @@ def _tying(trials: Sequence[Trial]) -> Iterator[Certificate]:
 
 def _structure(weights: int, trials: Sequence[Trial]) -> Iterator[Certificate]:
     """Where a vector-quantised file is smaller than the ceiling allows against a scalar one of no less error."""
-    heads = [t for t in trials if t.candidate.side is Side.HEAD and t.quality.relative_error is not None]
-    scalars = [t for t in heads if t.candidate.scheme in ("scalar", "clipped")]
+    heads = [
+        trial
+        for trial in trials
+        if trial.candidate.side is Side.HEAD
+        and trial.candidate.input_side in (None, "shared")
+        and trial.quality.relative_error is not None
+    ]
+    scalars = [trial for trial in heads if trial.candidate.scheme in ("scalar", "clipped")]
     for trial in heads:
-        if not trial.candidate.is_vq or trial.candidate.input_side == "dense":
+        if not trial.candidate.is_vq:
             continue
         allowed = (trial.quality.relative_error or 0.0) / EQUAL_ERROR
         rivals = [scalar for scalar in scalars if (scalar.quality.relative_error or 0.0) >= allowed]
