@@ -99,7 +99,11 @@ def scheme_of(source: Source, candidate: Candidate, owner: str) -> tuple[str, Op
 def _encode(source: Source, candidate: Candidate, known: Known, encodings: Encodings) -> dict[str, Encoded]:
     if candidate.scheme == REPACK:
         return {}
-    encoded = {}
+    encoded: dict[str, Encoded] = {}
+    for part in candidate.parts:
+        encoded |= _encode(source, part, known, encodings)
+    if candidate.parts:
+        return encoded
     for owner in candidate.owners:
         matrix = matrix_of(source, owner)
         scheme, options = scheme_of(source, candidate, owner)
@@ -112,9 +116,15 @@ def _encode(source: Source, candidate: Candidate, known: Known, encodings: Encod
 
 def decoder_bytes(candidate: Candidate) -> int:
     """Bytes of decoder code the candidate adds to a submission, counted as shipped (uncompressed)."""
-    names = [candidate.scheme, candidate.input_side if candidate.input_side in INPUT_SCHEMES else None]
-    used = {name for name in names if name is not None and name != REPACK}
-    return sum(len(schemes.get(name).decoder_source.encode()) for name in used)
+    return sum(len(schemes.get(name).decoder_source.encode()) for name in _schemes(candidate))
+
+
+def _schemes(candidate: Candidate) -> set[str]:
+    """Names of the schemes that a file needs decoders of, each once."""
+    if candidate.parts:
+        return set[str]().union(*map(_schemes, candidate.parts))
+    own = {candidate.input_side} if candidate.input_side in INPUT_SCHEMES else set[str | None]()
+    return {name for name in (candidate.scheme, *own) if name is not None and name != REPACK}
 
 
 def _table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:

@@ -100,15 +100,7 @@ class Kept:
         return cls(folder=folder, base=cache.key(inputs))
 
     def _built_name(self, candidate: Candidate, codec: tuple[str, int] | None) -> str:
-        facts = {
-            "base": self.base,
-            "side": str(candidate.side),
-            "scheme": candidate.scheme,
-            "options": dict(candidate.options),
-            "owners": list(candidate.owners),
-            "input": [candidate.input_side, dict(candidate.input_options)],
-            "codec": codec,
-        }
+        facts = {"base": self.base, **_candidate(candidate), "codec": codec}
         return f"{PREFIX}{cache.key(facts)}"
 
     def built(self, candidate: Candidate, codec: tuple[str, int] | None = None) -> Built | None:
@@ -150,6 +142,19 @@ class Kept:
         """Leave the newest entries, within a bound."""
         if self.folder is not None:
             cache.prune(self.folder, PREFIX)
+
+
+def _candidate(candidate: Candidate) -> dict[str, object]:
+    """Everything of a candidate that decides its bytes."""
+    return {
+        "side": str(candidate.side),
+        "scheme": candidate.scheme,
+        "options": dict(candidate.options),
+        "owners": list(candidate.owners),
+        "input": [candidate.input_side, dict(candidate.input_options)],
+        "parts": [_candidate(part) for part in candidate.parts],
+        "steps": candidate.steps,
+    }
 
 
 def _losses_name(text: str, data: bytes) -> str:
