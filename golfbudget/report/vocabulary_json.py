@@ -67,6 +67,7 @@ def _row(plan: VocabularyPlan, vocabulary: Vocabulary, row: Row) -> dict[str, ob
         "saved_bytes": row.saved_bytes,
         "saved_bytes_on_output_alone": row.saved_bytes - alone,
         "trunk_bytes_left": row.trunk_left,
+        "headroom": plan.headroom(row),
         "break_even_bits_per_byte": _rounded(row.break_even),
         "floor": None if row.floor is None else _floor(row.floor),
     }

@@ -17,8 +17,8 @@ FIGURES = (
     "control\nof cap",
 )
 ROWS = (
-    "vocabulary", "head scheme", "head\nbytes", "saved\nbytes", "trunk bytes\nleft", "codes", "floor\nnats/token",
-    "floor\nbits/byte", "pays under\nbits/byte",
+    "vocabulary", "head scheme", "head\nbytes", "saved\nbytes", "trunk bytes\nleft", "headroom", "codes",
+    "floor\nnats/token", "floor\nbits/byte", "pays under\nbits/byte",
 )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def figures(plan: VocabularyPlan, vocabulary: Vocabulary) -> list[str]:
     ]
 
 
-def cells(vocabulary: Vocabulary, row: Row) -> list[str]:
+def cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: Row) -> list[str]:
     """One line of vocabulary x head scheme."""
     floor = row.floor
     nats = "–" if floor is None else f"{floor.nats_per_token:.4f}" + ("" if floor.known is Known.CERTIFIED else " m")
@@ -89,6 +89,7 @@ def cells(vocabulary: Vocabulary, row: Row) -> list[str]:
         count(row.head_bytes),
         "–" if row.scheme is None else signed(row.saved_bytes),
         count(row.trunk_left),
+        "–" if (headroom := plan.headroom(row)) is None else signed(headroom),
         "–" if floor is None else count(floor.codes) + ("+bias" if floor.biased else ""),
         nats,
         bits,
@@ -102,6 +103,7 @@ def legend(plan: VocabularyPlan) -> list[str]:
         "saved: the control (the head as the recipe stores it) less head bytes and decoder code",
         "tokenizer bytes are never counted",
         "trunk bytes left: cap - code - container - other tables - head - decoder code",
+        f"headroom: trunk bytes left - the model's own trunk ({plan.trunk.known})",
         "floor: no map onto so many codes, and no training, takes the whole loss on this text below it",
         "+bias: a bound, which no map need attain; a scheme without a floor tells tokens apart",
         "pays under: saved bytes x price, the change of loss at which the trunk would have given up the same bytes",
@@ -142,8 +144,8 @@ def _proved(floor: Floor | None) -> str:
     if floor.loser_under is None:
         return " (its floor is lower than that, and proves nothing)"
     if floor.known is not Known.CERTIFIED:
-        return f" (modelled: a loser against a control of under {floor.loser_under:.4f} bits/byte in all)"
-    return f" (proved a loser only against a control of under {floor.loser_under:.4f} bits/byte in all)"
+        return f" (modelled: loses where the control's whole loss is under {floor.loser_under:.4f} bits/byte)"
+    return f" (proved to lose only where the control's whole loss is under {floor.loser_under:.4f} bits/byte)"
 
 
 def conclusion(plan: VocabularyPlan) -> list[str]:

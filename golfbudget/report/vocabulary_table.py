@@ -21,7 +21,7 @@ def vocabulary_table(plan: VocabularyPlan) -> list[RenderableType]:
         if number:
             made.add_row()
         for row in vocabulary.rows:
-            made.add_row(*map(printable, cells(vocabulary, row)))
+            made.add_row(*map(printable, cells(plan, vocabulary, row)))
     parts: list[RenderableType] = [
         facts(heading(plan)),
         Text(),

@@ -8,6 +8,7 @@ values are of the same kind, and a map in full use is as good as random.  So the
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Scheme
 from golfbudget.schemes.product_codes import Product
-from golfbudget.schemes.values import check_bits, map_tables, matrix_tables
+from golfbudget.schemes.values import HALF_BITS, check_bits, map_tables, matrix_tables
 from golfbudget.schemes.vq_family import VqBias, VqExplicit, VqFamily, VqInteger, VqResidual
 from golfbudget.schemes.vq_logits import to_used
 
@@ -25,7 +26,10 @@ class _Unfitted(VqFamily):
 
     def _fit(self, matrix: Tensor, options: Options, context: Context) -> tuple[Tensor, Tensor]:
         codes = min(len(matrix), int(options["codes"]))
-        return to_used(matrix[:codes], _codes((len(matrix),), codes, context.seed))
+        drawn = _codes((len(matrix),), codes, context.seed)
+        # Every code names a token: in a trained codebook none lies idle.
+        drawn[:codes] = torch.randperm(codes, generator=torch.Generator().manual_seed(context.seed))
+        return to_used(matrix[:codes], drawn)
 
 
 class _Integer(_Unfitted, VqInteger):
@@ -48,7 +52,7 @@ class _Plain(_Integer):
     """`vq-logits` is `vq-logits-int` with an fp16 codebook, table for table."""
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        return super().encode(matrix, {**options, "bits": 16}, context)
+        return replace(super().encode(matrix, {**options, "bits": HALF_BITS}, context), scheme="vq-logits")
 
 
 class _Product(Product):
@@ -64,11 +68,8 @@ class _Product(Product):
 
 
 def _codes(shape: tuple[int, ...], codes: int, seed: int) -> Tensor:
-    """Codes [shape], each as likely as any other, and each used where there are enough entries."""
-    generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randint(codes, shape, generator=generator)
-    drawn[..., :codes] = torch.randperm(codes, generator=generator)[: shape[-1]]
-    return drawn
+    """Codes [shape], each as likely as any other."""
+    return torch.randint(codes, shape, generator=torch.Generator().manual_seed(seed))
 
 
 _DRAWN: dict[str, Callable[[], Scheme]] = {

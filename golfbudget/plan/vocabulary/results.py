@@ -150,3 +150,7 @@ class VocabularyPlan:
     vocabularies: tuple[Vocabulary, ...]
     closing: Closing
     notes: tuple[str, ...]
+
+    def headroom(self, row: Row) -> int | None:
+        """What is left under the cap with the model's own trunk; None where that is not known."""
+        return None if self.trunk.bytes is None else row.trunk_left - self.trunk.bytes
