@@ -22,7 +22,7 @@ from golfbudget.plan.vocabulary.drawn import encode_drawn
 from golfbudget.plan.vocabulary.results import Figures, Known, Row, Vocabulary
 from golfbudget.plan.vocabulary.run import closing
 from golfbudget.report.vocabulary_json import vocabulary_json
-from golfbudget.report.vocabulary_rows import answer, conclusion
+from golfbudget.report.vocabulary_rows import answer, conclusion, heading
 from golfbudget.schemes import Context, Options
 
 TOKENIZER = example.FOLDER / "tokenizer.model"
@@ -230,6 +230,7 @@ def test_tokenizers_are_measured_on_the_text(model: Path, words: Path, tokenizer
         assert figures.bytes_per_token == pytest.approx(predicted / (len(pieces) - 1), abs=1e-12)
         assert (figures.tokens, figures.tokenizer_bytes) == (len(pieces) - 1, path.stat().st_size)
         counted = Counter(processor.encode(text)[1:])
+        assert figures.used == len(counted)
         counts = np.array([counted[token] for token in range(figures.size)])
         for one in vocabulary.rows[1:]:
             assert one.floor is not None
@@ -275,6 +276,32 @@ def test_checkpoint_and_artifact_give_their_own_trunk() -> None:
         assert plan.others == ()
 
 
+def test_a_synthetic_head_weighs_what_the_real_one_does(corpus: Path) -> None:
+    """The public artifact's own table takes 162 kB of its file; its rows lie at the scale floor."""
+    path = corpus / "int8_zlib_4mb" / "final_model.int8.ptz"
+    plan = asked(path, "1024:2.44", schemes=("product",))
+    control = plan.vocabularies[0].control.head_bytes
+    assert control == pytest.approx(162_000, rel=0.05)
+    assert plan.container_bytes + (plan.trunk.bytes or 0) + control == pytest.approx(path.stat().st_size, rel=0.005)
+    # Its known trap: a product code a quarter smaller as a table is larger in the file.
+    trap = row(plan, "1024", "product-g128-k256-b16")
+    assert trap.saved_bytes < 0
+
+
+def test_public_tokenizers_are_compared_on_one_text(model: Path, corpus: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    files = [corpus / "tokenizers" / f"fineweb_{size}_bpe.model" for size in (8192, 1024, 4096)]
+    text = example.FOLDER / "LICENSE.text"
+    plan = asked(model, *files, text=text, schemes=("vq-logits-int",))
+    assert [v.figures.size for v in plan.vocabularies] == [1024, 4096, 8192]
+    assert [v.figures.tokenizer_bytes for v in plan.vocabularies] == [254_483, 302_419, 370_917]
+    measured = [v.figures.bytes_per_token or 0 for v in plan.vocabularies]
+    notes = [text for label, text in heading(plan) if label == "note"]
+    assert len(notes) == 3
+    assert all(note.startswith(f"fineweb_{size}") for note, size in zip(notes, (1024, 4096, 8192), strict=True))
+    assert 1.5 < measured[0] < measured[1] < measured[2] < 5
+
+
 def test_where_size_depends_on_training_both_ends_are_said() -> None:
     plan = asked("baseline", "256:2", schemes=("vq-logits-int",))
     vocabulary = plan.vocabularies[0]
@@ -288,7 +315,7 @@ def made(label: str, control: int, *saved: int) -> Vocabulary:
     """A vocabulary with a control and VQ rows that save these bytes."""
     figures = Figures(
         label=label, size=int(label), tokenizer_bytes=None, bytes_per_token=None, bytes_per_token_known=Known.UNKNOWN,
-        tokens=None, counts_known=Known.MODELLED,
+        tokens=None, used=None, counts_known=Known.MODELLED,
     )  # fmt: skip
     first = Row(
         name="control", scheme=None, options={}, head_bytes=control, decoder_bytes=0, saved_bytes=0, trunk_left=0,
@@ -388,10 +415,11 @@ def test_another_name_of_the_variable_is_found(model: Path) -> None:
 
 def test_the_command_prints_a_table_and_the_same_json_twice(model: Path, golfbudget: Run) -> None:
     pytest.importorskip("sentencepiece")
-    text = Path(__file__)
+    text = Path(__file__).parent.parent / "README.md"
     arguments = ["plan", model, "--vocab", TOKENIZER, "--vocab", "256:1.9", "--tokens", text]
     shown = golfbudget(*arguments, "--code", "30kB")
     assert shown.returncode == 0, shown.stderr
+    assert "tokenizer.model: the text uses" not in shown.stdout
     for words in ("30,000 bytes of code counted", "where restructuring starts to pay", "14,266", "claimed", "shared"):
         assert words in shown.stdout
     first, second = (golfbudget(*arguments, "--format", "json", "-j", jobs).stdout for jobs in (1, 2))

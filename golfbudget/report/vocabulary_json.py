@@ -49,6 +49,7 @@ def _vocabulary(plan: VocabularyPlan, vocabulary: Vocabulary) -> dict[str, objec
         "tokenizer_bytes": own.tokenizer_bytes,
         "bytes_per_token": {"value": _rounded(own.bytes_per_token), "evidence": str(own.bytes_per_token_known)},
         "predicted_tokens": own.tokens,
+        "tokens_used": own.used,
         "counts_evidence": str(own.counts_known),
         "other_tables_bytes": vocabulary.others_bytes,
         "control_low_bytes": vocabulary.control_low,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from golfbudget.plan.vocabulary.results import Floor, Known, Row, Vocabulary, VocabularyPlan
+from golfbudget.plan.vocabulary.results import Figures, Floor, Known, Row, Vocabulary, VocabularyPlan
 from golfbudget.report.numbers import count, optional, percent, signed
 
 Facts = list[tuple[str, str]]
@@ -42,7 +42,18 @@ def heading(plan: VocabularyPlan) -> Facts:
         ("price", f"{plan.price:g} µbpb per kB ({plan.price_source})"),
         ("text", _text(plan)),
     ]
-    return rows + [("note", note) for note in plan.notes]
+    notes = [*plan.notes, *(few for vocabulary in plan.vocabularies if (few := _few(vocabulary.figures)))]
+    return rows + [("note", note) for note in notes]
+
+
+def _few(figures: Figures) -> str | None:
+    """What is to be said of a text that leaves more than half of a vocabulary out."""
+    if figures.tokens is None or figures.used is None or 2 * figures.used >= figures.size:
+        return None
+    return (
+        f"{figures.label}: the text uses {count(figures.used)} of {count(figures.size)} tokens; floors are about that "
+        "text alone, and a longer one's are likely higher"
+    )
 
 
 def _code(plan: VocabularyPlan) -> str:
@@ -105,9 +116,11 @@ def legend(plan: VocabularyPlan) -> list[str]:
         "trunk bytes left: cap - code - container - other tables - head - decoder code",
         f"headroom: trunk bytes left - the model's own trunk ({plan.trunk.known})",
         "floor: no map onto so many codes, and no training, takes the whole loss on this text below it",
-        "+bias: a bound, which no map need attain; a scheme without a floor tells tokens apart",
+        "+bias: a bound that no map need attain, with a bias added after any soft cap",
+        "schemes without a floor tell tokens apart",
         "pays under: saved bytes x price, the change of loss at which the trunk would have given up the same bytes",
         "a floor is on the whole loss and pays-under on a change: the two are not to be compared with each other",
+        "rows are held against the control of their own vocabulary: what another one does to the loss, training shows",
     ]
     if any(row.floor is not None and row.floor.known is Known.MODELLED for v in plan.vocabularies for row in v.rows):
         lines.append("m: modelled, of token counts ∝ 1/rank; such a floor proves nothing about a text")

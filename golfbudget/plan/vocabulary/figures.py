@@ -82,6 +82,7 @@ def _claimed(label: str, size: int, figure: str | None, counts: NDArray[np.int64
         bytes_per_token=bytes_per_token,
         bytes_per_token_known=Known.UNKNOWN if figure is None else Known.CLAIMED,
         tokens=None,
+        used=None,
         counts_known=Known.MEASURED if counted else Known.MODELLED,
     )
     return Measured(figures=figures, counts=weights)
@@ -107,6 +108,8 @@ def _measured(path: Path, text: str | None, where: str | None) -> Measured:
         raise UsageError(
             f"--tokens {where}: {max(len(ids), 0):,} tokens of {path} predict no bytes; give a longer text"
         )
+    # The first token is never predicted, and floors are about predicted ones.
+    counts = np.bincount(ids[1:], minlength=processor.vocab_size())
     figures = Figures(
         label=path.name,
         size=processor.vocab_size(),
@@ -114,10 +117,10 @@ def _measured(path: Path, text: str | None, where: str | None) -> Measured:
         bytes_per_token=bytes_ / predicted,
         bytes_per_token_known=Known.MEASURED,
         tokens=predicted,
+        used=int(np.count_nonzero(counts)),
         counts_known=Known.MEASURED,
     )
-    # The first token is never predicted, and floors are about predicted ones.
-    return Measured(figures=figures, counts=np.bincount(ids[1:], minlength=processor.vocab_size()))
+    return Measured(figures=figures, counts=counts)
 
 
 def _check_size(label: str, size: int) -> None:

@@ -117,6 +117,8 @@ def _from_config(path: str, recipe: str | None, roles: Roles) -> Subject:
         return Trunk(bytes=found.value - formula.of(()).value, known=Known.MODELLED)
 
     notes = list(depends.reasons)
+    if depends.reasons:
+        notes.append("so the heads and the trunk are those of the upper end, weights beyond any scale floor")
     if tied != model.tied:
         notes.append(f"the model file says {'tied' if model.tied else 'untied'}, its tensors' names the opposite")
     return Subject(
@@ -159,7 +161,7 @@ def _from_file(path: Path, recipe: str | None, roles: Roles, limit: int) -> Subj
     source = open_source(locate(path), recipe=recipe, roles=roles, limit=limit)
     vocabulary = int(source.reference[source.head].shape[0])
     own = {name: _spec(source, name) for name in source.reference if _follows(source, name, vocabulary, roles)}
-    found, notes = source.recipe, list(source.notes)
+    found, notes = source.recipe, []
     if layouts.recognise(source.artifact) is not None:
         # How an artifact was quantised is in its values, not in the recipe that only writes it again.
         described = describe(source.artifact, name=path.stem, tied=source.tied)["recipe"]

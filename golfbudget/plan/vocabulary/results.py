@@ -22,7 +22,8 @@ class Known(StrEnum):
 class Figures:
     """One vocabulary's own figures: `tokenizer_bytes` of its .model file, `bytes_per_token` of a text, None if unknown.
 
-    `tokens` are the predicted ones of the text; `counts_known` says what the floors' token counts are.
+    `tokens` are the predicted ones of the text, `used` how many different ones those are; `counts_known` says what the
+    token counts of the floors are.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Figures:
     bytes_per_token: float | None
     bytes_per_token_known: Known
     tokens: int | None
+    used: int | None
     counts_known: Known
 
 
