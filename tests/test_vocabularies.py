@@ -126,7 +126,7 @@ def test_every_row_adds_up(model: Path) -> None:
     assert [v.figures.size for v in plan.vocabularies] == [64, 512, 512]
     for vocabulary in plan.vocabularies:
         control = vocabulary.control
-        assert len(vocabulary.rows) == 11
+        assert len(vocabulary.rows) == 10
         for one in vocabulary.rows:
             decoder = 0 if one.scheme is None else len(schemes.get(one.scheme).decoder_source.encode())
             own = one.head_bytes + decoder

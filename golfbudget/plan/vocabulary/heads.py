@@ -74,7 +74,7 @@ def _default(rows: int, columns: int) -> list[tuple[str, Options]]:
     found.append(("vq-logits-bias", {"codes": few, "bits": bits, "bias_bits": 8}))
     own = {"codes": max(2, rows // 8), "explicit": max(1, rows // 8), "bits": bits}
     found.append(("vq-logits-explicit", own))
-    for name, number in (("product", 1), ("lqer", 1), ("factorised", 1), ("tiers", 0)):
+    for name, number in (("product", 1), ("lqer", 1), ("factorised", 1)):
         found.append((name, grid(HEAD, schemes.get(name), rows, columns)[number]))
     return found
 
