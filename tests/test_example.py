@@ -75,7 +75,7 @@ def test_the_demo_ends_with_the_verdict(demo: Demo) -> None:
     lines = demo.stdout.splitlines()
     verdict = next(i for i, line in enumerate(lines) if line.startswith("verdict: "))
     answer = next(i for i, line in enumerate(lines) if line.startswith("does a VQ-Logits head win? "))
-    assert len(lines) - 8 < verdict < answer == len(lines) - 2
+    assert len(lines) - 14 < verdict < answer == len(lines) - 3
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_every_candidate_packs_to_the_counted_bytes(demo: Demo, name: str, monke
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["head-int4", "head-vq512-dense"])
+@pytest.mark.parametrize("name", ["head-int4", "head-vq512-shared"])
 def test_a_packed_candidate_has_the_measured_loss(demo: Demo, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(demo.folder)
     evaluator = Evaluator(load_text(example.EVALUATION))

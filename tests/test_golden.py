@@ -15,12 +15,12 @@ import pytest
 
 from golfbudget.artifact import open_bytes
 from golfbudget.budget import Budget
+from golfbudget.certificates import Basis, Certificate
 from golfbudget.entropy import measure
 from golfbudget.inspection import Inspection
 from golfbudget.plan.results import (
     Answer,
     Candidate,
-    Certificate,
     Evidence,
     Inputs,
     Plan,
@@ -112,7 +112,11 @@ def plan(inspection: Inspection) -> Plan:
         code_bytes=100,
         tied=True,
         baseline=inspection,
-        certificates=(Certificate(name="tying", statement="it adds", value=12, unit="bytes"),),
+        certificates=(
+            Certificate(
+                name="tying", statement="it adds", value=12, unit="bytes", source="here", evidence=Basis.CERTIFIED
+            ),
+        ),
         trials=(
             trial("trunk-int3", Side.TRUNK, "scalar", 90, unknown),
             trial("head-int6", Side.HEAD, "scalar", 60, by_error, pareto=True),

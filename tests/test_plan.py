@@ -96,8 +96,22 @@ def test_a_tied_head_kept_dense_on_the_input_side_adds_bytes(repeated: Plan) -> 
     dense = [trial for trial in repeated.trials if trial.candidate.input_side == "dense"]
     assert len(dense) == 5
     assert all(trial.saved_bytes < 0 for trial in dense)
-    (tying,) = repeated.certificates
+    assert all(trial.loser == "tying" for trial in dense)
+    (tying,) = [certificate for certificate in repeated.certificates if certificate.name == "tying"]
     assert tying.value == min(-trial.saved_bytes for trial in dense)
+
+
+def test_structure_that_beats_the_ceiling_is_reported_and_the_ceiling_prunes_nothing(
+    repeated: Plan, ternary: Plan
+) -> None:
+    names = [certificate.name for certificate in repeated.certificates]
+    assert "vq-ceiling:tok_emb.weight" in names
+    assert "structure-found:head-vq64-shared" in names
+    assert not any(c.name.startswith("structure-found") for c in ternary.certificates)
+    for plan in (repeated, ternary):
+        ceiling = next(c for c in plan.certificates if c.name.startswith("vq-ceiling"))
+        assert (ceiling.evidence, ceiling.unit) == ("modelled", "bytes")
+        assert {trial.loser for trial in plan.trials} <= {None, "tying"}
 
 
 def test_an_untied_head_is_replaced_alone(tmp_path: Path) -> None:
@@ -106,7 +120,7 @@ def test_an_untied_head_is_replaced_alone(tmp_path: Path) -> None:
     tensors["tok_emb.weight"] = torch.randn(1024, 128, generator=torch.Generator().manual_seed(9))
     plan = planned(save(tmp_path, tensors), schemes=("vq-logits", "scalar"))
     assert plan.tied is False
-    assert plan.certificates == ()
+    assert not any(certificate.name == "tying" for certificate in plan.certificates)
     assert "head-vq32" in {trial.candidate.name for trial in plan.trials}
     assert plan.vq.answer is Answer.YES
     (best,) = [t for t in plan.trials if t.candidate.name == plan.vq.best]
@@ -217,7 +231,8 @@ def test_choices_that_contradict_each_other_are_refused_at_once(tmp_path: Path) 
     assert "--model builtin:nope: known models are" in refused(tmp_path, model, model="builtin:nope")
     assert "needs --tokens FILE" in refused(tmp_path, model, model="builtin:baseline")
     counts = save(tmp_path, {"counts": torch.ones(5, dtype=torch.int64)}, "counts.safetensors")
-    assert "a vocabulary of 5, the head tok_emb.weight has 1024 rows" in refused(tmp_path, model, counts=counts)
+    assert "expected integer token counts [1024]" in refused(tmp_path, model, counts=counts)
+    assert "--price -1: expected µbpb per kilobyte" in refused(tmp_path, model, price=-1.0)
     with pytest.raises(UsageError, match="leave out --recipe"):
         planned(example.ARTIFACT, recipe="int8-zlib")
 

@@ -24,8 +24,9 @@ from golfbudget.plan.candidates import ALL, INPUT_SCHEMES, REPACK, candidates
 from golfbudget.plan.grids import HEAD, TRUNK
 from golfbudget.plan.reading import decoded, read_back
 from golfbudget.plan.results import Evidence, Plan, Side
-from golfbudget.plan.run import Settings, make_plan
+from golfbudget.plan.run import make_plan
 from golfbudget.plan.saved import pack
+from golfbudget.plan.settings import Settings
 from golfbudget.plan.setup import Choices, prepare
 from golfbudget.plan.source import Source
 from golfbudget.quality.baseline_model import BaselineModel, Shape
@@ -95,7 +96,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
     folder = tmp_path_factory.mktemp("planned")
     source, settings = prepared(folder)
     # The text gives token counts and moments; running it for every candidate takes longer than all the rest.
-    settings = replace(settings, text=None, model=None)
+    settings = replace(settings, evaluator=None, model=None)
     plan = make_plan(source, settings, lambda _what, _steps: None)
     (folder / "plan.json").write_text(json.dumps(plan_json(plan)), encoding="utf-8")
     return Planned(folder=folder, source=source, settings=settings, plan=plan)

@@ -258,6 +258,9 @@ def test_counts_of_a_file_certify_a_claimed_vocabulary(model: Path, tmp_path: Pa
     assert floor is not None
     assert floor.known is Known.CERTIFIED
     assert floor.nats_per_token == pytest.approx(biased_bound(counts.numpy(), floor.codes))
+    np.save(tmp_path / "counts.npy", counts.numpy())
+    same = asked(model, "64:2", counts=tmp_path / "counts.npy", schemes=("vq-logits-bias",))
+    assert same.vocabularies == plan.vocabularies
     with pytest.raises(UsageError, match="counts of 64 tokens"):
         asked(model, "65:2", counts=path)
 
@@ -417,10 +420,17 @@ def test_the_command_prints_a_table_and_the_same_json_twice(model: Path, golfbud
     pytest.importorskip("sentencepiece")
     text = Path(__file__).parent.parent / "README.md"
     arguments = ["plan", model, "--vocab", TOKENIZER, "--vocab", "256:1.9", "--tokens", text]
-    shown = golfbudget(*arguments, "--code", "30kB")
+    shown = golfbudget(*arguments, "--code", "30kB", "--price", "5")
     assert shown.returncode == 0, shown.stderr
     assert "tokenizer.model: the text uses" not in shown.stdout
-    for words in ("30,000 bytes of code counted", "where restructuring starts to pay", "14,266", "claimed", "shared"):
+    for words in (
+        "30,000 bytes of code counted",
+        "5 µbpb per kB (--price)",
+        "where restructuring starts to pay",
+        "14,266",
+        "claimed",
+        "shared",
+    ):
         assert words in shown.stdout
     first, second = (golfbudget(*arguments, "--format", "json", "-j", jobs).stdout for jobs in (1, 2))
     assert first == second
@@ -434,4 +444,4 @@ def test_the_command_prints_a_table_and_the_same_json_twice(model: Path, golfbud
 def test_options_that_run_a_model_are_refused(model: Path, golfbudget: Run) -> None:
     found = golfbudget("plan", model, "--vocab", "512:2", "--model", "builtin:baseline")
     assert found.returncode == 2
-    assert found.stderr.startswith("golfbudget: error: --vocab runs no model: leave out --model")
+    assert found.stderr.startswith("golfbudget: error: --model does nothing with --vocab")

@@ -103,7 +103,7 @@ def best_biased_floor(counts: ArrayLike, codes: int) -> Certificate:
         name=f"best-tie-floor-bias:{codes}",
         statement=(
             f"no map of this vocabulary onto {codes:,} codes with a bias per token (added after any soft cap), however "
-            "it is found, has a loss on this text below this bound, which no map need attain:"
+            "it is found, has a loss on this text below this bound, which no map need attain"
         ),
         value=biased_bound(counts, codes),
         unit=NATS_PER_TOKEN,

@@ -35,17 +35,35 @@ def plan(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", metavar="builtin:NAME", help="Run it to measure quality: builtin:baseline or builtin:example."
+            "--model",
+            metavar="FILE:OBJECT|builtin:NAME",
+            help="Run it to measure quality: builtin:baseline, builtin:example, or your own module.  FILE is run as a "
+            "program with your rights: name only code that you trust.",
         ),
     ] = None,
     tokens: Annotated[
         Path | None,
-        typer.Option("--tokens", metavar="FILE", help="Evaluation text: safetensors with `tokens` and `token_bytes`."),
+        typer.Option(
+            "--tokens",
+            metavar="FILE",
+            help="Evaluation text: safetensors with `tokens` and `token_bytes`; or, with --tokenizer, an .npy array, "
+            "a .bin shard, or UTF-8 text.",
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option("--tokenizer", metavar="FILE", help="The SentencePiece .model that the tokens are made with."),
+    ] = None,
+    token_limit: Annotated[
+        int | None,
+        typer.Option("--token-limit", metavar="N", min=2, help="Take no more than the text's first N tokens."),
     ] = None,
     counts: Annotated[
         Path | None,
         typer.Option(
-            "--counts", metavar="FILE", help="Token counts: safetensors with `counts`.  [default: of --tokens]"
+            "--counts",
+            metavar="FILE",
+            help="Token counts: an .npy array, or safetensors with `counts`.  [default: of --tokens]",
         ),
     ] = None,
     schemes: Annotated[
@@ -70,6 +88,14 @@ def plan(
             metavar="FILE|V:BYTES",
             help="Compare vocabularies instead: a SentencePiece .model measured on the text of --tokens, or a size and "
             "its bytes per token; may be repeated.  PATH may be a model file or a shipped one's name.",
+        ),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(
+            "--price",
+            metavar="µBPB/KB",
+            help="What a kilobyte is worth, in micro bits per byte, where none was measured.  [default: 4]",
         ),
     ] = None,
     jobs: JobsOption = None,
@@ -100,6 +126,7 @@ def plan(
           --model builtin:baseline --tokens text.safetensors --format json -o plan.json
       golfbudget plan sp8192 --vocab 1024:2.44 --vocab 8192:3.72
       golfbudget plan sp8192 --vocab sp1024.model --vocab sp8192.model --tokens text.txt
+      golfbudget plan model.safetensors --model model.py:Model --tokens val.bin --tokenizer sp.model
     """
     if vocab:
         from golfbudget.cli.plan_vocabulary import plan_vocabulary
@@ -107,7 +134,10 @@ def plan(
         plan_vocabulary(
             path, vocab, recipe=recipe, tokens=tokens, counts=counts, schemes=_schemes(schemes), roles=roles, cap=cap,
             code=code, seed=seed, jobs=jobs, max_decoded=max_decoded, output_format=output_format, output=output,
-            quiet=quiet, unused={"--model": model, "--calibration": calibration},
+            quiet=quiet, price=price,
+            unused={
+                "--model": model, "--calibration": calibration, "--tokenizer": tokenizer, "--token-limit": token_limit,
+            },
         )  # fmt: skip
         return
     from golfbudget.budget import code_size, parse_size
@@ -123,6 +153,9 @@ def plan(
             recipe=recipe,
             model=model,
             tokens=tokens,
+            tokenizer=tokenizer,
+            token_limit=token_limit,
+            price=price,
             counts=counts,
             roles=roles,
             seed=seed,

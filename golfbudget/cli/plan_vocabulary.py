@@ -37,7 +37,9 @@ def plan_vocabulary(
 
     for option, value in (unused or {}).items():
         if value is not None:
-            raise UsageError(f"--vocab runs no model: leave out {option}")
+            raise UsageError(
+                f"{option} does nothing with --vocab, which runs no model and cuts up a text itself; leave it out"
+            )
     question = Question(
         path=str(path),
         vocabularies=tuple(vocab),

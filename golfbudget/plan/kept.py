@@ -58,6 +58,19 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return sha256.hexdigest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Nats lost on each predicted token, float64 [windows, length]; mean KL from the baseline in some windows."""
+
+    nats: NDArray[np.float64]
+    divergence: NDArray[np.float64]
+
+
+class _Measured(msgspec.Struct, frozen=True):
+    shape: tuple[int, int]
+    divergence: list[float]
+
+
 class _Facts(msgspec.Struct, frozen=True):
     tables: tuple[TableSize, ...]
 
@@ -115,16 +128,23 @@ class Kept:
             facts = {"tables": msgspec.to_builtins(built.tables)}
             cache.write(self.folder, self._built_name(candidate, codec), facts, built.data)
 
-    def losses(self, text: str, data: bytes) -> NDArray[np.float64] | None:
-        """Losses in each window of the text of that digest, of the file with these bytes."""
-        if self.folder is None:
+    def losses(self, text: str, data: bytes) -> Measured | None:
+        """What was measured on the text of that name, of the file with these bytes."""
+        found = None if self.folder is None else cache.read(self.folder, _losses_name(text, data))
+        if found is None:
             return None
-        found = cache.read(self.folder, _losses_name(text, data))
-        return None if found is None or len(found[1]) % 8 else np.frombuffer(found[1], dtype=np.float64)
+        try:
+            facts = msgspec.convert(found[0], type=_Measured)
+            nats = np.frombuffer(found[1], dtype="<f4").reshape(facts.shape).astype(np.float64)
+        except (msgspec.ValidationError, ValueError):
+            return None
+        return Measured(nats=nats, divergence=np.array(facts.divergence, dtype=np.float64))
 
-    def keep_losses(self, text: str, data: bytes, losses: NDArray[np.float64]) -> None:
+    def keep_losses(self, text: str, data: bytes, found: Measured) -> None:
         if self.folder is not None:
-            cache.write(self.folder, _losses_name(text, data), {}, losses.tobytes())
+            facts = {"shape": found.nats.shape, "divergence": found.divergence.tolist()}
+            # Losses come from float32 and go back to it whole.
+            cache.write(self.folder, _losses_name(text, data), facts, found.nats.astype("<f4").tobytes())
 
     def prune(self) -> None:
         """Leave the newest entries, within a bound."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
 from golfbudget.plan.building import matrix_of
+from golfbudget.plan.measuring import Change
 from golfbudget.plan.results import Candidate, Evidence, Quality, WorstRow
 from golfbudget.plan.source import Source
-from golfbudget.quality.evaluate import METRIC, Interval
+from golfbudget.quality.evaluate import METRIC
 
 #: A candidate whose squared error is at most this much of the recipe's own counts as costing nothing …
 EQUAL_ERROR = 1.05
@@ -57,15 +59,16 @@ def by_error(
     )
 
 
-def measured(by_rule: Quality, interval: Interval) -> Quality:
+def measured(by_rule: Quality, change: Change) -> Quality:
     """A measured change; the error figures stay beside it."""
-    return Quality(
+    interval = change.interval
+    return replace(
+        by_rule,
         metric=METRIC,
         delta=interval.delta,
         low=interval.low,
         high=interval.high,
         evidence=Evidence.MEASURED,
-        error_ratio=by_rule.error_ratio,
-        relative_error=by_rule.relative_error,
-        worst_row=by_rule.worst_row,
+        divergence=change.divergence,
+        bands=change.bands,
     )

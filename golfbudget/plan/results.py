@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE, Certificate
 from golfbudget.inspection import Inspection
 
 
 class Side(StrEnum):
-    """Which part of the model a candidate changes."""
+    """Which part of the model a candidate changes; `joint` is both head and trunk."""
 
     HEAD = "head"
     TRUNK = "trunk"
     LOSSLESS = "lossless"
+    JOINT = "joint"
 
 
 class Evidence(StrEnum):
@@ -50,6 +52,9 @@ class Candidate:
     `input_side` says what a tied model's input table becomes when its head is encoded: `shared` (both are the
     decoded matrix), `dense` (the input keeps the recipe's table and the head becomes a tensor of its own), or the name
     of the scheme that encodes it with `input_options` (the head is a tensor of its own there, too).
+
+    A joint candidate is its `parts`, other candidates with owners of their own, written into one file.  `steps` of
+    fine-tuning follow the encoding, where there are any.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Candidate:
     owners: tuple[str, ...]
     input_side: str | None = None
     input_options: Mapping[str, int | float | str] = field(default_factory=dict)
+    parts: tuple[Candidate, ...] = ()
+    steps: int = 0
 
     @property
     def is_vq(self) -> bool:
@@ -88,12 +95,41 @@ class WorstRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """KL(baseline || candidate), nats a token over the first `tokens` of the text, with a 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandLoss:
+    """The change in one band of token frequencies, nats per occurrence, with a 95 % interval.
+
+    The band has `tokens` of the vocabulary and `occurrences` in the text, on which the baseline loses `base`.
+    """
+
+    label: str
+    tokens: int
+    occurrences: int
+    base: float
+    delta: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """Change against the baseline.
 
     `metric` is `bits-per-byte`, or `squared-error-ratio` when nothing was run.  `error_ratio` is the candidate's
     squared error over the recipe's own, in its worst matrix (None: the recipe's is zero); `relative_error` the same
-    over the matrix's energy.
+    over the matrix's energy.  `output_error` is the expected squared change of a matrix's outputs over their energy,
+    under the second moments of its inputs, in its worst matrix that has them: a model's word, `modelled`.
+
+    Of a certified loser, which is not evaluated, only `low` is known: the least change that its floor leaves.
     """
 
     metric: str
@@ -104,13 +140,17 @@ class Quality:
     error_ratio: float | None = None
     relative_error: float | None = None
     worst_row: WorstRow | None = None
+    output_error: float | None = None
+    divergence: Divergence | None = None
+    bands: tuple[BandLoss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """A candidate whose file was written and counted.
 
-    `counted_bytes` adds the decoder's code; `saved_bytes` is the baseline's counted bytes minus these.
+    `counted_bytes` adds the decoder's code; `saved_bytes` is the baseline's counted bytes minus these.  `floor` is what
+    no training of a head with this map can go below; `loser` names the certificate that rules the candidate out.
     """
 
     candidate: Candidate
@@ -122,6 +162,8 @@ class Trial:
     fits: bool
     quality: Quality
     pareto: bool = False
+    floor: Certificate | None = None
+    loser: str | None = None
 
     @property
     def counted_bytes(self) -> int:
@@ -137,16 +179,6 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """A statement that needs no training run, with its number."""
-
-    name: str
-    statement: str
-    value: int | float
-    unit: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VqAnswer:
     """The project's question, answered.  `margin_bytes` is VQ's saving minus its best rival's, at no loss."""
 
@@ -157,9 +189,63 @@ class VqAnswer:
     reason: str
 
 
+class Situation(StrEnum):
+    """Where the baseline stands against the cap: over it, at it (within what two seeds differ by), or under it."""
+
+    OVER = "over"
+    AT = "at"
+    UNDER = "under"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A side's cheapest bytes, measured: `candidate` loses `loss` bits per byte and saves `saved_bytes`.
+
+    `price` is in µbpb per kilobyte; what gains quality has a price below zero.
+    """
+
+    candidate: str
+    saved_bytes: int
+    loss: float
+    price: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """How much more the loser of the verdict loses at the winner's bytes, bits per byte, with a 95 % interval.
+
+    `rival` is its least lossy candidate that saves as much as `candidate` does.
+    """
+
+    candidate: str
+    rival: str
+    delta: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakEven:
+    """What would make a VQ candidate win: a loss under `loss` bits per byte, or a vocabulary over `vocabulary`.
+
+    `loss` is what its bytes are worth at the rival's `price` (whose `source` says where that is from); `vocabulary`
+    supposes that bytes grow with the vocabulary and the loss does not (`modelled`), None where no size would do.
+    """
+
+    candidate: str
+    loss: float
+    price: float
+    source: str
+    vocabulary: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Who wins, by how much, and why."""
+    """Who wins, by how much, and why.
+
+    `prices` are the sides' own, by side, where they were measured.  `settle` is the one experiment that would settle
+    what is undecided.
+    """
 
     winner: Winner
     evidence: Evidence | None
@@ -167,6 +253,32 @@ class Verdict:
     reasons: tuple[str, ...]
     best_head: str | None
     best_trunk: str | None
+    situation: Situation | None = None
+    margin: Margin | None = None
+    prices: Mapping[Side, Exchange] = field(default_factory=dict)
+    break_even: BreakEven | None = None
+    settle: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """The joint optimum at `target` counted bytes, in sums and as one file.
+
+    `chosen` maps each group of tensors to the candidate that it takes (None: as it is).  `expected_bytes` and
+    `expected_loss` add the groups up; `candidate` is the trial of the file in which they stand together.
+    """
+
+    target: int
+    chosen: Mapping[str, str | None]
+    expected_bytes: int
+    expected_loss: float
+    candidate: str
+    rebuilt_bytes: int
+
+    @property
+    def difference(self) -> int:
+        """Bytes by which the file differs from the sum: compressed bytes do not add up."""
+        return self.rebuilt_bytes - self.expected_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +294,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """Everything besides the source that decides a plan's bytes, so that any candidate can be written again."""
+    """Everything besides the source that decides a plan's bytes, so that any candidate can be written again.
+
+    `counts_of_tokens`: the file of counts is a text, whose tokens are counted.
+    """
 
     source_path: str
     source_bytes: int
@@ -196,6 +311,10 @@ class Inputs:
     roles_sha256: str | None = None
     calibration_path: str | None = None
     calibration_sha256: str | None = None
+    tokenizer_path: str | None = None
+    tokenizer_sha256: str | None = None
+    token_limit: int | None = None
+    counts_of_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +331,9 @@ class Plan:
     evaluation: Evaluation | None
     vq: VqAnswer
     verdict: Verdict
+    price: float = DEFAULT_PRICE
+    price_source: str = DEFAULT_PRICE_SOURCE
+    joint: Joint | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -1,47 +1,31 @@
-"""Make a plan: write every candidate's file, count it, judge it, and reach the verdict.
-
-Quality is taken from the matrices that come back out of the written file, so what is measured is what ships.
-"""
+"""Make a plan: write every candidate's file, count it, judge it, and reach the verdict."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from golfbudget.artifact import open_bytes
 from golfbudget.budget import Budget
 from golfbudget.inspection import Inspection
-from golfbudget.plan import quality
-from golfbudget.plan.building import Built, Encodings, Known, build, decoder_bytes
+from golfbudget.plan.advice import Terms, advised
+from golfbudget.plan.building import Built, Encodings, Known, build
 from golfbudget.plan.candidates import batches, candidates
-from golfbudget.plan.kept import Kept, digest
-from golfbudget.plan.reading import Decoded, read_back
-from golfbudget.plan.results import (
-    Candidate,
-    Certificate,
-    Evaluation,
-    Evidence,
-    Inputs,
-    Plan,
-    Quality,
-    Side,
-    Trial,
-)
+from golfbudget.plan.certify import certificates
+from golfbudget.plan.judging import Judge
+from golfbudget.plan.kept import Kept
+from golfbudget.plan.results import Candidate, Plan, Side, Trial
+from golfbudget.plan.settings import Settings
 from golfbudget.plan.source import Source
 from golfbudget.plan.verdict import costless, decide, mark_pareto
 from golfbudget.plan.workers import results
-from golfbudget.quality.evaluate import METRIC, Evaluator, Interval, Losses
-from golfbudget.quality.text import Text
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.assignment import rule_for
 from golfbudget.recipe.config import Integer
-from golfbudget.roles import Roles, assign
+from golfbudget.roles import assign
 
 #: Called with what is about to be done and how many steps there are in all.
 Progress = Callable[[str, int], None]
@@ -49,28 +33,6 @@ Progress = Callable[[str, int], None]
 BASELINE = "baseline"
 #: Numbers written by all tasks together that take about as long as starting processes for them does.
 _WORTH_PROCESSES = 50_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the user chose; `jobs` None is one for each core where the work is worth it."""
-
-    inputs: Inputs
-    cap: int
-    code_bytes: int | None
-    roles: Roles
-    counts: Tensor | None = None
-    text: Text | None = None
-    model: str | None = None
-    schemes: tuple[str, ...] | None = None
-    moments: Mapping[str, Tensor] = field(default_factory=dict)
-    jobs: int | None = 1
-    cache: Path | None = None
-
-    @property
-    def known(self) -> Known:
-        """What encoders may use."""
-        return Known(seed=self.inputs.seed, counts=self.counts, moments=self.moments)
 
 
 def baseline_file(source: Source) -> bytes:
@@ -86,7 +48,7 @@ def make_plan(source: Source, settings: Settings, progress: Progress) -> Plan:
     runner = _Runner(source, settings, (*tried.notes, *_counts_note(settings)))
     for candidate, built in runner.written(tried.candidates):
         progress(candidate.name, steps)
-        runner.judge(candidate, built)
+        runner.judge.add(candidate, built)
     progress("verdict", steps)
     return runner.finish()
 
@@ -114,7 +76,7 @@ def _write(shared: _Shared, task: _Task) -> list[Built]:
 
 
 class _Runner:
-    """State of one planning run: the baseline, the evaluator, and what came of each candidate."""
+    """State of one planning run: the baseline, what measures, and what came of each candidate."""
 
     def __init__(self, source: Source, settings: Settings, notes: Sequence[str] = ()) -> None:
         self.source, self.settings, self.notes = source, settings, notes
@@ -124,33 +86,12 @@ class _Runner:
         budget = Budget(cap=settings.cap, stored=len(data), code=settings.code_bytes)
         self.baseline = Inspection(artifact=artifact, assignment=assign(artifact, settings.roles), budget=budget)
         self.kept = Kept.of(settings.cache, source, settings.known, data)
-        self.decoded = read_back(data, BASELINE)
-        self.trials: list[Trial] = []
-        self.losses: dict[str, Losses] = {}
-        self.evaluator = None if settings.text is None else Evaluator(settings.text)
-        self.evaluation: Evaluation | None = None
-        if self.evaluator is not None and settings.text is not None:
-            self.text = digest({"windows": settings.text.windows})
-            before = self._measure(source.reference, None, digest(source.reference).encode())
-            self.losses[BASELINE] = self._measure(self.decoded.state, None, data, keep=True)
-            self.evaluation = Evaluation(
-                model=settings.model or "",
-                tokens=settings.text.tokens,
-                text_bytes=settings.text.bytes,
-                baseline_bits_per_byte=round(self.evaluator.bits_per_byte(self.losses[BASELINE]), 6),
-                source_bits_per_byte=round(self.evaluator.bits_per_byte(before), 6),
-            )
+        self.judge = Judge(source, settings, self.kept, data, over=self.must_save)
 
-    def _measure(self, state: Mapping[str, Tensor], bias: Tensor | None, data: bytes, *, keep: bool = False) -> Losses:
-        """Losses of a state, by its file's bytes from the cache where they were measured before."""
-        if self.evaluator is None:
-            raise RuntimeError("losses are measured only where there is a text")
-        known = self.kept.losses(self.text, data)
-        if known is not None and len(known) == len(self.evaluator.text.windows):
-            return known
-        losses = self.evaluator.losses(state, bias=bias, keep=keep)
-        self.kept.keep_losses(self.text, data, losses)
-        return losses
+    @property
+    def must_save(self) -> int:
+        """Bytes by which the baseline is over the cap."""
+        return max(0, -self.baseline.budget.headroom)
 
     def written(
         self, tried: Sequence[Candidate], codec: tuple[str, int] | None = None
@@ -181,69 +122,47 @@ class _Runner:
         work = tasks * sum(tensor.numel() for tensor in self.source.reference.values())
         return (os.cpu_count() or 1) if work >= _WORTH_PROCESSES else 1
 
-    def judge(self, candidate: Candidate, built: Built) -> None:
-        """Read a candidate's file back, and keep what was learned."""
-        decoder = decoder_bytes(candidate)
-        counted = len(built.data) + decoder
-        self.trials.append(
-            Trial(
-                candidate=candidate,
-                tables=built.tables,
-                decoder_bytes=decoder,
-                artifact_bytes=len(built.data),
-                sha256=hashlib.sha256(built.data).hexdigest(),
-                saved_bytes=self.baseline_bytes - counted,
-                fits=counted + (self.settings.code_bytes or 0) <= self.settings.cap,
-                quality=self._quality(candidate, built),
-            )
-        )
-
-    def _quality(self, candidate: Candidate, built: Built) -> Quality:
-        decoded = read_back(built.data, candidate.name)
-        if candidate.side is Side.LOSSLESS:
-            same = _equal(decoded, self.decoded)
-            evidence = Evidence.CERTIFIED if same else Evidence.MODELLED
-            return Quality(metric=METRIC, delta=0.0 if same else None, low=None, high=None, evidence=evidence)
-        bias = decoded.bias_of(self.source.head_owner, self.source.head)
-        by_rule = quality.by_error(
-            self.source, candidate, self.decoded.state, decoded.state, biased=bool(decoded.biases)
-        )
-        if self.evaluator is None:
-            return by_rule
-        self.losses[candidate.name] = self._measure(decoded.state, bias, built.data)
-        return quality.measured(by_rule, self._change(BASELINE, candidate.name))
-
-    def _change(self, base: str, new: str) -> Interval:
-        if self.evaluator is None:
-            raise RuntimeError("losses are compared only where they were measured")
-        return self.evaluator.compare(self.losses[base], self.losses[new], self.settings.inputs.seed)
-
-    def _compare(self, one: Trial, other: Trial) -> tuple[float, float]:
-        interval = self._change(one.candidate.name, other.candidate.name)
-        return interval.low, interval.high
-
     def finish(self) -> Plan:
         """Mark the frontier, decide, and see whether the decision survives the best lossless packing."""
-        pareto = mark_pareto(self.trials)
-        trials = [replace(trial, pareto=trial.candidate.name in pareto) for trial in self.trials]
-        trials.sort(key=lambda trial: (trial.counted_bytes, trial.candidate.name))
-        over = max(0, -self.baseline.budget.headroom)
-        verdict, vq = decide(trials, must_save=over, compare=self._compare, untried=self._untried(trials))
+        self.judge.settle()
+        trials = self._ordered()
+        over = self.must_save
+        verdict, vq = decide(trials, must_save=over, compare=self.judge.compare, untried=self._untried(trials))
         free = {verdict.best_head, verdict.best_trunk, vq.best}
         self.kept.prune()
         survives = self._survival(trials, {name for name in free if name is not None}, winner=verdict.winner.value)
+        verdict = replace(verdict, reasons=(*verdict.reasons, *survives))
         return Plan(
             inputs=self.settings.inputs,
             cap=self.settings.cap,
             code_bytes=self.settings.code_bytes,
             tied=self.source.tied,
             baseline=self.baseline,
-            certificates=tuple(self._certificates(trials)),
+            certificates=tuple(certificates(self.source, trials, self.judge.counts)),
             trials=tuple(trials),
-            evaluation=self.evaluation,
+            evaluation=None if self.judge.measuring is None else self.judge.measuring.evaluation,
             vq=vq,
-            verdict=replace(verdict, reasons=(*verdict.reasons, *survives)),
+            verdict=advised(verdict, vq, trials, self._terms(), self.judge.compare),
+            price=self.settings.price,
+            price_source=self.settings.price_source,
             notes=(*self.source.notes, *self.notes, *self._floor_note()),
+        )
+
+    def _ordered(self) -> list[Trial]:
+        """Trials by counted bytes, the frontier marked."""
+        pareto = mark_pareto(self.judge.trials)
+        trials = [replace(trial, pareto=trial.candidate.name in pareto) for trial in self.judge.trials]
+        return sorted(trials, key=lambda trial: (trial.counted_bytes, trial.candidate.name))
+
+    def _terms(self) -> Terms:
+        return Terms(
+            headroom=self.baseline.budget.headroom,
+            spread=self.settings.spread,
+            price=self.settings.price,
+            price_source=self.settings.price_source,
+            rows=self.source.rows,
+            measured=self.judge.measuring is not None,
+            path=self.settings.inputs.source_path,
         )
 
     def _untried(self, trials: list[Trial]) -> list[str]:
@@ -270,7 +189,7 @@ class _Runner:
         lengths = {c.name: len(built.data) for c, built in self.written([t.candidate for t in free], codec)}
         sizes = [lengths[trial.candidate.name] for trial in free]
         again = [self._repacked(trial, size, best) for trial, size in zip(free, sizes, strict=True)]
-        verdict, _ = decide(again, must_save=0, compare=self._compare)
+        verdict, _ = decide(again, must_save=0, compare=self.judge.compare)
         if verdict.winner.value == winner:
             return [
                 line,
@@ -281,19 +200,6 @@ class _Runner:
     def _repacked(self, trial: Trial, artifact: int, best: Trial) -> Trial:
         saved = best.artifact_bytes - artifact - trial.decoder_bytes
         return replace(trial, artifact_bytes=artifact, saved_bytes=saved)
-
-    def _certificates(self, trials: list[Trial]) -> Iterable[Certificate]:
-        dense = [t for t in trials if t.candidate.is_vq and t.candidate.input_side == "dense"]
-        if dense:
-            yield Certificate(
-                name="tying",
-                statement=(
-                    "the model is tied, so a VQ head that keeps the input table dense adds its own tables to the file, "
-                    "whatever training does; the least that any of these adds"
-                ),
-                value=min(-trial.saved_bytes for trial in dense),
-                unit="bytes",
-            )
 
     def _floor_note(self) -> list[str]:
         """How many rows the recipe's scale floor coarsens: lower nominal bits may cost nothing there."""
@@ -316,15 +222,10 @@ class _Runner:
 
 def _counts_note(settings: Settings) -> list[str]:
     """A warning where encoders see the counts of the very text that they are measured on."""
-    if settings.text is None or settings.counts is not settings.text.counts:
+    if settings.evaluator is None or settings.counts is not settings.evaluator.text.counts:
         return []
     note = (
         "token counts are those of the evaluation text: what is fitted to them (a bias, tiers, own rows) does a little "
         "better here than on other text; --counts takes others"
     )
     return [note]
-
-
-def _equal(one: Decoded, other: Decoded) -> bool:
-    ours, theirs = one.tensors(), other.tensors()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

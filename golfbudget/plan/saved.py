@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from torch import Tensor
 
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import UsageError
@@ -14,9 +15,10 @@ from golfbudget.hashing import file_hash
 from golfbudget.plan.building import Known, build
 from golfbudget.plan.results import Candidate, Side
 from golfbudget.plan.run import BASELINE, baseline_file
-from golfbudget.plan.source import open_source
+from golfbudget.plan.source import Source, open_source
+from golfbudget.plan.texts import read_counts, read_text
 from golfbudget.quality.moments import input_moments
-from golfbudget.quality.text import load_counts, load_text
+from golfbudget.quality.text import Text
 from golfbudget.roles import load_roles
 
 
@@ -30,6 +32,9 @@ class _Inputs(msgspec.Struct, frozen=True):
     counts: _File | None
     roles: _File | None
     calibration: _File | None = None
+    tokenizer: _File | None = None
+    token_limit: int | None = None
+    counts_of_tokens: bool = False
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -84,7 +89,7 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
     if wanted is None:
         data, counted, digest = baseline_file(source), plan.baseline.artifact_bytes, None
     else:
-        counts = None if plan.inputs.counts is None else load_counts(_file(plan.inputs.counts, plan_path))
+        counts = _counts(plan, source, plan_path)
         candidate = Candidate(
             name=wanted.name,
             side=wanted.side,
@@ -97,7 +102,8 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
         unknown = [owner for owner in wanted.owners if owner not in (*source.reference, source.head_owner)]
         if unknown:
             raise UsageError(f"{plan_path}: candidate {name} replaces {unknown[0]!r}, which the source lacks")
-        text = None if plan.inputs.calibration is None else load_text(_file(plan.inputs.calibration, plan_path))
+        calibration = plan.inputs.calibration
+        text = None if calibration is None else _text(plan, calibration, source, plan_path)
         moments = {} if text is None else input_moments(source.reference, text)
         given = Known(seed=plan.seed, counts=counts, moments=moments)
         data = build(source, candidate, given).data
@@ -108,6 +114,20 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
             "plan was made with other library versions; plan again"
         )
     return data
+
+
+def _counts(plan: SavedPlan, source: Source, plan_path: Path) -> Tensor | None:
+    recorded = plan.inputs.counts
+    if recorded is None:
+        return None
+    if plan.inputs.counts_of_tokens:
+        return _text(plan, recorded, source, plan_path).counts
+    return read_counts(_file(recorded, plan_path), source.rows)
+
+
+def _text(plan: SavedPlan, recorded: _File, source: Source, plan_path: Path) -> Text:
+    tokenizer = None if plan.inputs.tokenizer is None else _file(plan.inputs.tokenizer, plan_path)
+    return read_text(_file(recorded, plan_path), source.rows, tokenizer=tokenizer, limit=plan.inputs.token_limit)
 
 
 def _file(recorded: _File, plan_path: Path) -> Path:

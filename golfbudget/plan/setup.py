@@ -5,22 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
-
 from golfbudget import example
 from golfbudget.artifact import locate
+from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.results import Inputs
-from golfbudget.plan.run import Settings
+from golfbudget.plan.settings import BUILTIN, Settings
 from golfbudget.plan.source import Source, open_source
+from golfbudget.plan.texts import read_counts, read_text
+from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.moments import input_moments
-from golfbudget.quality.text import Text, load_counts, load_text
+from golfbudget.quality.text import Text
+from golfbudget.quality.user_evaluate import UserEvaluator
+from golfbudget.quality.user_model import UserModel
 from golfbudget.roles import load_roles
+from golfbudget.rules import load_rules
 
-BASELINE_MODEL = "builtin:baseline"
-MODELS = (BASELINE_MODEL, example.MODEL)
+MODELS = ("builtin:baseline", example.MODEL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +34,11 @@ class Choices:
     recipe: str | None = None
     model: str | None = None
     tokens: Path | None = None
+    tokenizer: Path | None = None
+    token_limit: int | None = None
     counts: Path | None = None
     calibration: Path | None = None
+    price: float | None = None
     roles: Path | None = None
     seed: int = 0
     cap: int
@@ -47,15 +53,22 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
     """Open everything; raises a golfbudget error naming what is wrong before any long work starts."""
     path = locate(choices.path)
     tokens = _tokens(choices)
-    if choices.calibration is not None and choices.model is None:
-        raise UsageError(f"--calibration {choices.calibration} needs --model: the model to run on that text")
-    text = None if tokens is None else load_text(tokens)
-    counts_path = choices.counts or tokens
-    counts = load_counts(choices.counts) if choices.counts else None if text is None else text.counts
+    model = None if choices.model is None or choices.model in MODELS else UserModel(choices.model)
+    if choices.price is not None and not choices.price > 0:
+        raise UsageError(f"--price {choices.price:g}: expected µbpb per kilobyte, a number over zero")
     roles = load_roles(choices.roles)
     source = open_source(path, recipe=choices.recipe, roles=roles, limit=choices.limit)
-    _check_vocabulary(source, counts, text, choices)
-    calibration = None if choices.calibration is None else load_text(choices.calibration)
+    vocabulary = source.rows
+
+    def opened(file: Path) -> Text:
+        return read_text(file, vocabulary, tokenizer=choices.tokenizer, limit=choices.token_limit)
+
+    text = None if tokens is None else opened(tokens)
+    counts_path = choices.counts or tokens
+    counts = None if text is None else text.counts
+    if choices.counts is not None:
+        counts = read_counts(choices.counts, vocabulary)
+    calibration = None if choices.calibration is None else opened(choices.calibration)
     inputs = Inputs(
         source_path=str(path),
         source_bytes=source.artifact.size,
@@ -69,6 +82,10 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
         roles_sha256=None if choices.roles is None else file_hash(choices.roles),
         calibration_path=None if choices.calibration is None else str(choices.calibration),
         calibration_sha256=None if choices.calibration is None else file_hash(choices.calibration),
+        tokenizer_path=None if choices.tokenizer is None else str(choices.tokenizer),
+        tokenizer_sha256=None if choices.tokenizer is None else file_hash(choices.tokenizer),
+        token_limit=choices.token_limit,
+        counts_of_tokens=choices.counts is None and tokens is not None,
     )
     return source, Settings(
         inputs=inputs,
@@ -76,8 +93,11 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
         code_bytes=choices.code_bytes,
         roles=roles,
         counts=counts,
-        text=text if choices.model else None,
+        evaluator=None if text is None or choices.model is None else _evaluator(text, model, source),
         model=choices.model,
+        price=choices.price or DEFAULT_PRICE,
+        price_source=DEFAULT_PRICE_SOURCE if choices.price is None else "--price",
+        spread=load_rules().seed_spread,
         schemes=choices.schemes,
         moments={} if calibration is None else input_moments(source.reference, calibration),
         jobs=choices.jobs,
@@ -86,21 +106,24 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
 
 
 def _tokens(choices: Choices) -> Path | None:
-    if choices.model is not None and choices.model not in MODELS:
-        raise UsageError(f"--model {choices.model}: known models are {' and '.join(MODELS)}")
-    if choices.model == example.MODEL and choices.tokens is None:
+    model = choices.model
+    if model is not None and model not in MODELS and (model.startswith(BUILTIN) or ":" not in model):
+        raise UsageError(
+            f"--model {model}: known models are {' and '.join(MODELS)}; one of your own is named FILE:OBJECT"
+        )
+    if choices.calibration is not None and model not in MODELS:
+        raise UsageError(f"--calibration {choices.calibration} needs --model: the built-in model to run on that text")
+    if model == example.MODEL and choices.tokens is None:
         return example.EVALUATION
-    if choices.model is not None and choices.tokens is None:
-        raise UsageError(f"--model {choices.model} needs --tokens FILE: the text to measure it on")
+    if model is not None and choices.tokens is None:
+        raise UsageError(f"--model {model} needs --tokens FILE: the text to measure it on")
     return choices.tokens
 
 
-def _check_vocabulary(source: Source, counts: Tensor | None, text: Text | None, choices: Choices) -> None:
-    vocabulary = source.reference[source.head].shape[0]
-    file = choices.counts or choices.tokens
-    if counts is not None and len(counts) != vocabulary:
-        raise UsageError(
-            f"{file}: holds counts for a vocabulary of {len(counts)}, the head {source.head} has {vocabulary} rows"
-        )
-    if text is not None and int(text.windows.max()) >= vocabulary:
-        raise UsageError(f"{file}: holds token {int(text.windows.max())}, the head {source.head} has {vocabulary} rows")
+def _evaluator(text: Text, model: UserModel | None, source: Source) -> Evaluator:
+    if model is None:
+        return Evaluator(text)
+    vocabulary = source.rows
+    # Only the head reads an untied head; a tied one is the input table, too.
+    head = frozenset[str]() if source.tied else frozenset({source.head})
+    return UserEvaluator(text, model, vocabulary=vocabulary, head=head)

@@ -49,6 +49,11 @@ class Source:
         return self.export.kept_dtypes.get(name) or dtype_name(self.reference[name])
 
     @property
+    def rows(self) -> int:
+        """The vocabulary: rows of the head."""
+        return self.reference[self.head].shape[0]
+
+    @property
     def head_owner(self) -> str:
         """The name an untied head takes."""
         return HEAD if self.tied else self.head

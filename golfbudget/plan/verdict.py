@@ -25,6 +25,8 @@ UNTRAINED = "as untrained: its codebook is fitted by k-means to the finished mat
 def costless(trial: Trial) -> bool:
     """Whether the trial's quality counts as the baseline's."""
     quality = trial.quality
+    if trial.loser is not None:
+        return False
     if quality.evidence is Evidence.MEASURED:
         return quality.high is not None and quality.high <= TOLERANCE
     return quality.evidence in (Evidence.CERTIFIED, Evidence.EQUAL_ERROR)
@@ -32,25 +34,30 @@ def costless(trial: Trial) -> bool:
 
 def unknown(trial: Trial) -> bool:
     """Whether nothing says what the trial costs in quality."""
-    return trial.quality.evidence is Evidence.MODELLED
+    return trial.loser is None and trial.quality.evidence is Evidence.MODELLED
+
+
+def known(trial: Trial) -> bool:
+    """Whether the trial has a loss to compare: a certified loser has none, and needs none."""
+    return trial.loser is None and not unknown(trial)
 
 
 def mark_pareto(trials: Sequence[Trial]) -> set[str]:
     """Names of trials that no other beats in both counted bytes and loss; trials of unknown loss are not ranked."""
-    known = [trial for trial in trials if not unknown(trial)]
+    ranked = [trial for trial in trials if known(trial)]
     return {
         trial.candidate.name
-        for trial in known
+        for trial in ranked
         if not any(
-            (other.counted_bytes, _loss(other)) != (trial.counted_bytes, _loss(trial))
+            (other.counted_bytes, loss_of(other)) != (trial.counted_bytes, loss_of(trial))
             and other.counted_bytes <= trial.counted_bytes
-            and _loss(other) <= _loss(trial)
-            for other in known
+            and loss_of(other) <= loss_of(trial)
+            for other in ranked
         )
     }
 
 
-def _loss(trial: Trial) -> float:
+def loss_of(trial: Trial) -> float:
     """The point estimate of the loss; the equal-error rule counts as none."""
     measured = trial.quality.evidence is Evidence.MEASURED and trial.quality.delta is not None
     return trial.quality.delta or 0.0 if measured else 0.0
@@ -61,9 +68,9 @@ def _most_saved(trials: Iterable[Trial]) -> Trial | None:
     return min(free, key=lambda trial: (-trial.saved_bytes, trial.candidate.name), default=None)
 
 
-def _least_loss(trials: Iterable[Trial]) -> Trial | None:
-    known = [trial for trial in trials if trial.fits and not unknown(trial)]
-    return min(known, key=lambda t: (not costless(t), _loss(t), -t.saved_bytes, t.candidate.name), default=None)
+def _leastloss_of(trials: Iterable[Trial]) -> Trial | None:
+    fitting = [trial for trial in trials if trial.fits and known(trial)]
+    return min(fitting, key=lambda t: (not costless(t), loss_of(t), -t.saved_bytes, t.candidate.name), default=None)
 
 
 def _side(trials: Iterable[Trial], side: Side) -> list[Trial]:
@@ -81,7 +88,10 @@ def decide(
     head, trunk = _side(trials, Side.HEAD), _side(trials, Side.TRUNK)
     vq = [trial for trial in head if trial.candidate.is_vq]
     control = [trial for trial in head if not trial.candidate.is_vq]
-    if must_save > 0:
+    lossless = _most_saved(_side(trials, Side.LOSSLESS))
+    if must_save > 0 and lossless is not None and lossless.fits:
+        verdict, answer = _lossless_suffices(lossless, head, trunk, must_save), _vq_under(vq, control, trunk)
+    elif must_save > 0:
         verdict, answer = _over(head, trunk, must_save, compare), _vq_over(vq, control, trunk, compare)
     else:
         verdict, answer = _under(head, trunk), _vq_under(vq, control, trunk)
@@ -132,6 +142,9 @@ def describe(trial: Trial) -> str:
     elif quality.evidence is Evidence.EQUAL_ERROR:
         ratio = "the baseline's own matrix" if quality.error_ratio is None else f"{quality.error_ratio:.3f} x its error"
         loss = f"no loss by the equal-error rule ({ratio})"
+    elif trial.loser is not None:
+        least = "" if quality.low is None or trial.floor is None else f", at least {quality.low:+.4f} bits per byte"
+        loss = f"ruled out by certificate {trial.loser}{least}"
     elif quality.evidence is Evidence.CERTIFIED:
         loss = "decodes to the same bytes"
     else:
@@ -192,16 +205,17 @@ def _closest(vq: list[Trial]) -> Trial | None:
         loss = quality.delta if quality.delta is not None else quality.relative_error
         return trial.saved_bytes <= 0, float("inf") if loss is None else loss, -trial.saved_bytes, trial.candidate.name
 
-    return min(vq, key=order, default=None)
+    open_ = [trial for trial in vq if trial.loser is None]
+    return min(open_ or vq, key=order, default=None)
 
 
 def _beaten(vq: list[Trial], control: list[Trial]) -> str:
     """How many VQ candidates a control beats in both bytes and loss."""
-    measured = [trial for trial in vq if not unknown(trial)]
+    measured = [trial for trial in vq if known(trial)]
     beaten = [
         trial
         for trial in measured
-        if any(not unknown(c) and c.counted_bytes <= trial.counted_bytes and _loss(c) <= _loss(trial) for c in control)
+        if any(known(c) and c.counted_bytes <= trial.counted_bytes and loss_of(c) <= loss_of(trial) for c in control)
     ]
     return (
         f"; {len(beaten)} of {len(measured)} VQ candidates are beaten by a control in both bytes and loss"
@@ -223,8 +237,20 @@ def _answer(answer: Answer, best: Trial | None, control: Trial | None, margin: i
 # Over the cap: the lower loss among what fits
 
 
+def _lossless_suffices(lossless: Trial, head: list[Trial], trunk: list[Trial], must_save: int) -> Verdict:
+    """Neither side is needed where bytes that cost nothing are enough."""
+    best_head, best_trunk = _most_saved(head), _most_saved(trunk)
+    reasons = [
+        f"the baseline is over the cap by {must_save:,} bytes",
+        f"lossless bytes alone suffice: {describe(lossless)}; nothing has to be lost to fit",
+        _saving("head", best_head, head),
+        _saving("trunk", best_trunk, trunk),
+    ]
+    return _verdict(Winner.NONE, lossless, best_head, best_trunk, reasons, margin=lossless.saved_bytes - must_save)
+
+
 def _over(head: list[Trial], trunk: list[Trial], must_save: int, compare: Compare) -> Verdict:
-    best_head, best_trunk = _least_loss(head), _least_loss(trunk)
+    best_head, best_trunk = _leastloss_of(head), _leastloss_of(trunk)
     reasons = [f"the baseline is over the cap by {must_save:,} bytes"]
     blind = {
         side for side, tried in ((Side.HEAD, head), (Side.TRUNK, trunk)) if any(t.fits and unknown(t) for t in tried)
@@ -233,7 +259,7 @@ def _over(head: list[Trial], trunk: list[Trial], must_save: int, compare: Compar
         fits = " only with candidates of unknown loss" if side in blind else " with no candidate"
         reasons.append(f"{side}: {describe(best)}" if best else f"{side}: fits{fits}")
     if best_head is not None and best_trunk is not None:
-        return _lower_loss(best_head, best_trunk, reasons, compare)
+        return _lowerloss_of(best_head, best_trunk, reasons, compare)
     if best_head is None and best_trunk is None:
         if len(blind) != 1:
             return _verdict(Winner.UNDECIDED if blind else Winner.NONE, None, None, None, reasons, margin=None)
@@ -249,7 +275,7 @@ def _over(head: list[Trial], trunk: list[Trial], must_save: int, compare: Compar
     return _verdict(winner, best, best_head, best_trunk, reasons, margin=best.saved_bytes - must_save)
 
 
-def _lower_loss(head: Trial, trunk: Trial, reasons: list[str], compare: Compare) -> Verdict:
+def _lowerloss_of(head: Trial, trunk: Trial, reasons: list[str], compare: Compare) -> Verdict:
     margin = abs(head.saved_bytes - trunk.saved_bytes)
     if costless(head) != costless(trunk):
         best = head if costless(head) else trunk
@@ -269,9 +295,9 @@ def _lower_loss(head: Trial, trunk: Trial, reasons: list[str], compare: Compare)
 def _vq_over(  # noqa: PLR0911  (one way out per case)
     vq: list[Trial], control: list[Trial], trunk: list[Trial], compare: Compare
 ) -> VqAnswer:
-    best, best_control, best_trunk = _least_loss(vq), _least_loss(control), _least_loss(trunk)
+    best, best_control, best_trunk = _leastloss_of(vq), _leastloss_of(control), _leastloss_of(trunk)
     rivals = [rival for rival in (best_control, best_trunk) if rival is not None]
-    rival = min(rivals, key=lambda t: (not costless(t), _loss(t), -t.saved_bytes), default=None)
+    rival = min(rivals, key=lambda t: (not costless(t), loss_of(t), -t.saved_bytes), default=None)
     blind_vq = any(t.fits and unknown(t) for t in vq)
     blind_rival = any(t.fits and unknown(t) for t in (*control, *trunk))
     if best is None:

@@ -85,8 +85,14 @@ class Evaluator:
         """
         with torch.inference_mode(), threads(THREADS):
             pairs = zip(self.logit_chunks(base, keep=True), self.logit_chunks(new, bias=bias), strict=True)
-            found: Losses = torch.cat([divergence(before, after) for before, after in pairs]).numpy()
+            # A window at a time: the arithmetic is double, and takes several times the logits' memory.
+            parts = [divergence(b, a) for before, after in pairs for b, a in zip(before, after, strict=True)]
+        found: Losses = torch.stack(parts).numpy()
         return found
+
+    def on(self, text: Text) -> Evaluator:
+        """An evaluator of the same model on another text."""
+        return Evaluator(text)
 
     def logit_chunks(
         self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False

@@ -47,6 +47,10 @@ class UserEvaluator(Evaluator):
         self._kept_run: _Run | None = None
         self._last_run: _Run | None = None
 
+    def on(self, text: Text) -> UserEvaluator:
+        """An evaluator of the same model on another text."""
+        return UserEvaluator(text, self.model, vocabulary=self.vocabulary, head=self.head)
+
     def _chunks(self) -> tuple[Tensor, ...]:
         length = self.text.windows.shape[1] - 1
         found: tuple[Tensor, ...] = self.text.windows.split(max(1, _LOGITS_AT_ONCE // (length * self.vocabulary)))

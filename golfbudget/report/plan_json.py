@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from golfbudget import __version__
-from golfbudget.plan.results import Candidate, Plan, Quality, Side, Trial
+from golfbudget.certificates import Certificate
+from golfbudget.plan.results import Candidate, Plan, Quality, Side, Trial, Verdict
 from golfbudget.report.inspect_json import roles_json
 
 SCHEMA = "golfbudget/plan/1"
@@ -25,6 +28,9 @@ def plan_json(plan: Plan) -> dict[str, object]:
             "counts": _file(inputs.counts_path, inputs.counts_sha256),
             "roles": _file(inputs.roles_path, inputs.roles_sha256),
             "calibration": _file(inputs.calibration_path, inputs.calibration_sha256),
+            "tokenizer": _file(inputs.tokenizer_path, inputs.tokenizer_sha256),
+            "token_limit": inputs.token_limit,
+            "counts_of_tokens": inputs.counts_of_tokens,
         },
         "tied": plan.tied,
         "evaluation": _evaluation(plan),
@@ -35,9 +41,8 @@ def plan_json(plan: Plan) -> dict[str, object]:
             "fits": plan.baseline.budget.fits,
             "roles": roles_json(plan.baseline.assignment.ledger),
         },
-        "certificates": [
-            {"name": c.name, "statement": c.statement, "value": c.value, "unit": c.unit} for c in plan.certificates
-        ],
+        "price": {"value": plan.price, "unit": "µbpb/kB", "source": plan.price_source},
+        "certificates": [certificate_json(certificate) for certificate in plan.certificates],
         "candidates": [_trial(trial) for trial in plan.trials],
         "lossless": {
             "saved_bytes": plan.lossless_saved,
@@ -61,8 +66,33 @@ def plan_json(plan: Plan) -> dict[str, object]:
             "reasons": list(plan.verdict.reasons),
             "best_head": plan.verdict.best_head,
             "best_trunk": plan.verdict.best_trunk,
+            **_advice(plan.verdict),
         },
         "notes": list(plan.notes),
+    }
+
+
+def certificate_json(certificate: Certificate) -> dict[str, object]:
+    """A certificate; its value whole where it is bytes, or else to nine digits."""
+    value = int(certificate.value) if certificate.unit == "bytes" else float(f"{certificate.value:.9g}")
+    return {
+        "name": certificate.name,
+        "statement": certificate.statement,
+        "value": value,
+        "unit": certificate.unit,
+        "source": certificate.source,
+        "evidence": str(certificate.evidence),
+    }
+
+
+def _advice(verdict: Verdict) -> dict[str, object]:
+    margin, even = verdict.margin, verdict.break_even
+    return {
+        "situation": None if verdict.situation is None else str(verdict.situation),
+        "margin": None if margin is None else msgspec.to_builtins(margin),
+        "prices": {str(side): msgspec.to_builtins(exchange) for side, exchange in verdict.prices.items()},
+        "break_even": None if even is None else msgspec.to_builtins(even),
+        "settle": verdict.settle,
     }
 
 
@@ -106,6 +136,8 @@ def _trial(trial: Trial) -> dict[str, object]:
         "quality": _quality(trial.quality),
         "price": trial.price,
         "pareto": trial.pareto,
+        "floor": None if trial.floor is None else certificate_json(trial.floor),
+        "loser": trial.loser,
     }
 
 
@@ -134,4 +166,7 @@ def _quality(quality: Quality) -> dict[str, object]:
         "worst_row": None
         if worst is None
         else {"owner": worst.owner, "row": worst.row, "relative_error": worst.relative_error},
+        "output_error": quality.output_error,
+        "divergence": None if quality.divergence is None else msgspec.to_builtins(quality.divergence),
+        "bands": [msgspec.to_builtins(band) for band in quality.bands],
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from rich.console import RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from golfbudget.plan.results import Evidence, Plan, Quality, Trial
 from golfbudget.plan.verdict import TOLERANCE
 from golfbudget.report.inspect_table import cap_facts, role_table
 from golfbudget.report.numbers import count, human, signed
+from golfbudget.report.plan_quality import quality_parts
+from golfbudget.report.plan_verdict import answers, certificate_lines, floor_table
 from golfbudget.report.tables import facts, printable, table
 
 #: A terminal narrower than this gets the candidates without evidence and price.
@@ -29,8 +30,22 @@ def plan_table(plan: Plan, width: int | None = None) -> list[RenderableType]:
         Text(),
         _legend(plan),
         Text(),
-        *_answers(plan),
+        *_spaced(quality_parts(plan)),
+        *_spaced(_certificates(plan)),
+        *answers(plan),
     ]
+
+
+def _spaced(parts: list[RenderableType]) -> list[RenderableType]:
+    """Parts with an empty line after them, where there are any."""
+    return [*parts, Text()] if parts else []
+
+
+def _certificates(plan: Plan) -> list[RenderableType]:
+    if not plan.certificates:
+        return []
+    lines = "".join(f"\n- {printable(line)}" for line in certificate_lines(plan))
+    return [*floor_table(plan), Text(f"known without training:{lines}")]
 
 
 def _heading(plan: Plan) -> Text:
@@ -66,19 +81,22 @@ def _candidates(plan: Plan, *, narrow: bool) -> RenderableType:
     made = table(headings[:-2] if narrow else headings)
     for trial in plan.trials:
         cells = [
-            trial.candidate.name + (" *" if trial.pareto else ""),
+            trial.candidate.name + (" *" if trial.pareto else " †" if trial.loser else ""),
             count(trial.counted_bytes),
             signed(trial.saved_bytes),
-            _loss(trial.quality),
+            _loss(trial),
             _interval(trial.quality),
-            str(trial.quality.evidence),
+            str(trial.quality.evidence) if trial.loser is None else trial.loser.partition(":")[0],
             "–" if trial.price is None else f"{trial.price:.1f}",
         ]
         made.add_row(*(cells[:-2] if narrow else cells))
     return made
 
 
-def _loss(quality: Quality) -> str:
+def _loss(trial: Trial) -> str:
+    quality = trial.quality
+    if trial.loser is not None:
+        return "–" if quality.low is None else f"≥ {quality.low:+.4f}"
     if quality.evidence is Evidence.CERTIFIED:
         return "same bytes"
     if quality.delta is not None:
@@ -109,7 +127,8 @@ def _legend(plan: Plan) -> Text:
         ]
         worst = _worst(plan)
         lines += [worst] if worst else []
-    lines += [f"{c.name}: {c.statement}: {count(int(c.value))} {c.unit}" for c in plan.certificates]
+    if any(trial.loser for trial in plan.trials):
+        lines.append("†: ruled out by a certificate (its tie floor, or tying), so not evaluated")
     return Text("\n".join(lines))
 
 
@@ -125,16 +144,3 @@ def _worst(plan: Plan) -> str | None:
         return None
     place = f"row {row.row} of {row.owner} in {trial.candidate.name}"
     return f"worst row that passed: {printable(place)}, error {error:.2g} of its energy"
-
-
-def _answers(plan: Plan) -> list[RenderableType]:
-    answers: list[RenderableType] = []
-    verdict = plan.verdict
-    margin = "" if verdict.margin_bytes is None else f" by {count(verdict.margin_bytes)} bytes"
-    evidence = "" if verdict.evidence is None else f" ({verdict.evidence})"
-    answers.append(Text(f"verdict: {verdict.winner}{margin}{evidence}", style="bold"))
-    answers += [Padding(Text(f"- {printable(reason)}"), (0, 0, 0, 2), expand=False) for reason in verdict.reasons]
-    margin = "" if plan.vq.margin_bytes is None else f" (margin {signed(plan.vq.margin_bytes)} bytes)"
-    answers.append(Text(f"does a VQ-Logits head win? {plan.vq.answer}{margin}", style="bold"))
-    answers.append(Padding(Text(f"- {printable(plan.vq.reason)}"), (0, 0, 0, 2), expand=False))
-    return answers

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from golfbudget.certificates import (
     DEFAULT_PRICE,
@@ -27,6 +29,7 @@ from golfbudget.plan.vocabulary.heads import Choice, Writer, choices, decoder_by
 from golfbudget.plan.vocabulary.model import Shapes, Subject, empty_bytes, open_subject
 from golfbudget.plan.vocabulary.results import Closing, Floor, Known, Row, Trunk, Vocabulary, VocabularyPlan
 from golfbudget.quality.text import load_counts
+from golfbudget.quality.tokens import read_tokens
 from golfbudget.roles import load_roles
 
 #: Bits per byte: about the contest's bar for a record, 0.005 nats per token at 3.7 bytes a token.
@@ -76,7 +79,7 @@ def plan_vocabularies(question: Question, progress: Progress) -> VocabularyPlan:
     price = DEFAULT_PRICE if question.price is None else question.price
     allowance(0, price)
     text = None if question.text is None else read_text(question.text)
-    counts = None if question.counts is None else load_counts(question.counts).numpy()
+    counts = None if question.counts is None else _counts(question.counts)
     where = None if question.text is None else str(question.text)
     measured = read_vocabularies(question.vocabularies, text, where=where, counts=counts)
     subject = open_subject(
@@ -111,6 +114,14 @@ def plan_vocabularies(question: Question, progress: Progress) -> VocabularyPlan:
         closing=closing(vocabularies, question.cap, price),
         notes=subject.notes,
     )
+
+
+def _counts(path: Path) -> NDArray[np.int64]:
+    """Token counts [vocabulary] of an .npy array or a safetensors file."""
+    if path.suffix == ".npy":
+        return read_tokens(path).astype(np.int64)
+    found: NDArray[np.int64] = load_counts(path).numpy()
+    return found
 
 
 def _matrix(shape: Shapes, subject: Subject) -> tuple[int, int]:
