@@ -61,3 +61,14 @@ def save(folder: Path, tensors: dict[str, Tensor], name: str = "model.safetensor
     path = folder / name
     save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path)
     return path
+
+
+def low_rank_head(generator: torch.Generator, rank: int = 16) -> Tensor:
+    """A product of two narrow matrices under the same noise."""
+    product = torch.randn(VOCABULARY, rank, generator=generator) @ torch.randn(rank, WIDTH, generator=generator)
+    return noisy(0.7 * product, generator)
+
+
+def low_rank_model(seed: int = 0) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return state(low_rank_head(generator), [random_matrix(generator, HIDDEN, 2 * WIDTH) for _ in range(BLOCKS)])

@@ -29,6 +29,7 @@ CANDIDATES = [
     "head-vq-bias-k128-b8-bias8-shared",
     "head-vq-explicit-k256-s128-b8-shared",
     "head-tiers-8x64+6x256+5-bytes-shared",
+    "head-factorised-r20-b16-shared",
     "trunk-clipped-b6-c12.85",
     "trunk-grouped-scalar-b4-g128-bytes",
     "trunk-ternary",

@@ -177,11 +177,11 @@ def _default(maker: _Maker, known: Collection[str], missing: dict[str, list[str]
         maker.head("vq-logits", options)
         if maker.source.tied:
             maker.head("vq-logits", options, "dense")
-    for name in ("vq-logits-bias", "vq-logits-explicit", "tiers"):
+    for name, chosen in (("vq-logits-bias", None), ("vq-logits-explicit", 0), ("tiers", 0), ("factorised", -1)):
         tried = grid(HEAD, schemes.get(name), rows, columns)
         if tried and _possible(name, known, missing):
-            # The bias mends small codebooks; the other grids begin with their best.
-            maker.head(name, tried[len(tried) // 2 if name == "vq-logits-bias" else 0])
+            # The bias mends small codebooks, a low rank is worth 16 bits, and the other grids begin with their best.
+            maker.head(name, tried[len(tried) // 2 if chosen is None else chosen])
     for name in ("scalar", "ternary", "ternary-packed"):
         for options in grid(TRUNK, schemes.get(name), rows, columns):
             # Halves of the trunk on their own are what the joint choice is made from.

@@ -62,7 +62,8 @@ def _lqer(_rows: int, columns: int) -> list[Options]:
 
 def _low_rank(_rows: int, columns: int) -> list[Options]:
     tried: list[Options] = [{"rank": _part(columns * part, 4), "bits": 8} for part in (3, 2, 1)]
-    return [*tried, {"rank": _part(columns, 2), "bits": 6, "store": "bytes"}]
+    # Factors of 8 bits lose more than rounding the matrix itself does; where the rank is low, 16 bits still pay.
+    return [*tried, {"rank": _part(columns, 2), "bits": 6, "store": "bytes"}, {"rank": _part(columns, 8), "bits": 16}]
 
 
 def _bands(rows: int, columns: int) -> list[Options]:
