@@ -89,6 +89,14 @@ def plan(
             help="What a kilobyte is worth, in micro bits per byte, where none was measured.  [default: 4]",
         ),
     ] = None,
+    recover: Annotated[
+        int | None,
+        typer.Option(
+            "--recover",
+            metavar="STEPS",
+            help="Try the best candidates again after that many steps of training on --calibration.",
+        ),
+    ] = None,
     jobs: JobsOption = None,
     cache: CacheOption = None,
     no_cache: NoCacheOption = False,
@@ -140,6 +148,7 @@ def plan(
             code_bytes=None if code is None else code_size(code),
             schemes=_schemes(schemes),
             calibration=calibration,
+            recover=recover,
             jobs=jobs,
             cache=cache_folder(cache, off=no_cache),
             limit=parse_size(max_decoded),

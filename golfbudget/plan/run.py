@@ -17,6 +17,7 @@ from golfbudget.plan.candidates import batches, candidates
 from golfbudget.plan.certify import certificates
 from golfbudget.plan.judging import Judge
 from golfbudget.plan.kept import Kept
+from golfbudget.plan.recover import explained, repacked, told, unrecovered, worth_recovering
 from golfbudget.plan.results import Candidate, Plan, Side, Trial
 from golfbudget.plan.settings import Settings
 from golfbudget.plan.source import Source
@@ -49,7 +50,11 @@ def make_plan(source: Source, settings: Settings, progress: Progress) -> Plan:
     for candidate, built in runner.written(tried.candidates):
         progress(candidate.name, steps)
         runner.judge.add(candidate, built)
-    progress("verdict", steps)
+    again = runner.worth_recovering()
+    for candidate, built in runner.written(again):
+        progress(candidate.name, steps + len(again))
+        runner.add_recovered(candidate, built)
+    progress("verdict", steps + len(again))
     return runner.finish()
 
 
@@ -87,6 +92,7 @@ class _Runner:
         self.baseline = Inspection(artifact=artifact, assignment=assign(artifact, settings.roles), budget=budget)
         self.kept = Kept.of(settings.cache, source, settings.known, data)
         self.judge = Judge(source, settings, self.kept, data, over=self.must_save)
+        self.recovered: dict[str, Built] = {}
 
     @property
     def must_save(self) -> int:
@@ -100,6 +106,8 @@ class _Runner:
         missing = []
         for candidate in tried:
             built = self.kept.built(candidate, codec)
+            if codec is not None and candidate.name in self.recovered:
+                built = repacked(self.recovered[candidate.name], self.source, codec)
             if built is None:
                 missing.append(candidate)
             else:
@@ -122,16 +130,33 @@ class _Runner:
         work = tasks * sum(tensor.numel() for tensor in self.source.reference.values())
         return (os.cpu_count() or 1) if work >= _WORTH_PROCESSES else 1
 
+    def worth_recovering(self) -> list[Candidate]:
+        """What `--recover` tries again, after everything else was judged."""
+        if not self.settings.recover:
+            return []
+        self.judge.settle()
+        return worth_recovering(self.judge.trials, self.settings.recover, must_save=self.must_save)
+
+    def add_recovered(self, candidate: Candidate, built: Built) -> None:
+        """Judge a trained candidate; its file is kept, to be packed otherwise without training again."""
+        self.recovered[candidate.name] = built
+        self.judge.add(candidate, built)
+
     def finish(self) -> Plan:
         """Mark the frontier, decide, and see whether the decision survives the best lossless packing."""
         self.judge.settle()
         trials = self._ordered()
         over = self.must_save
         verdict, vq = decide(trials, must_save=over, compare=self.judge.compare, untried=self._untried(trials))
+        unfair = unrecovered(trials, vq)
+        if unfair:
+            untried = [*self._untried(trials), *unfair]
+            _, vq = decide(trials, must_save=over, compare=self.judge.compare, untried=untried)
+        vq = told(vq, trials)
         free = {verdict.best_head, verdict.best_trunk, vq.best}
         self.kept.prune()
         survives = self._survival(trials, {name for name in free if name is not None}, winner=verdict.winner.value)
-        verdict = replace(verdict, reasons=(*verdict.reasons, *survives))
+        verdict = replace(verdict, reasons=(*verdict.reasons, *explained(trials, self.judge.compare), *survives))
         return Plan(
             inputs=self.settings.inputs,
             cap=self.settings.cap,

@@ -18,6 +18,7 @@ from golfbudget.plan.run import BASELINE, baseline_file
 from golfbudget.plan.source import Source, open_source
 from golfbudget.plan.texts import read_counts, read_text
 from golfbudget.quality.moments import input_moments
+from golfbudget.quality.recovery import Training
 from golfbudget.quality.text import Text
 from golfbudget.roles import load_roles
 
@@ -37,16 +38,35 @@ class _Inputs(msgspec.Struct, frozen=True):
     counts_of_tokens: bool = False
 
 
-class _Candidate(msgspec.Struct, frozen=True):
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     side: Side
     scheme: str
     options: dict[str, int | float | str]
     owners: tuple[str, ...]
     input_side: str | None
+    input_options: dict[str, int | float | str] = {}
+    parts: tuple[_Part, ...] = ()
+    steps: int = 0
+
+    def candidate(self) -> Candidate:
+        """The candidate that was saved."""
+        return Candidate(
+            name=self.name,
+            side=self.side,
+            scheme=self.scheme,
+            options=self.options,
+            owners=self.owners,
+            input_side=self.input_side,
+            input_options=self.input_options,
+            parts=tuple(part.candidate() for part in self.parts),
+            steps=self.steps,
+        )
+
+
+class _Candidate(_Part, frozen=True, kw_only=True):
     artifact_bytes: int
     sha256: str
-    input_options: dict[str, int | float | str] = {}
 
 
 class _Baseline(msgspec.Struct, frozen=True):
@@ -90,23 +110,15 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
         data, counted, digest = baseline_file(source), plan.baseline.artifact_bytes, None
     else:
         counts = _counts(plan, source, plan_path)
-        candidate = Candidate(
-            name=wanted.name,
-            side=wanted.side,
-            scheme=wanted.scheme,
-            options=wanted.options,
-            owners=wanted.owners,
-            input_side=wanted.input_side,
-            input_options=wanted.input_options,
-        )
         unknown = [owner for owner in wanted.owners if owner not in (*source.reference, source.head_owner)]
         if unknown:
             raise UsageError(f"{plan_path}: candidate {name} replaces {unknown[0]!r}, which the source lacks")
         calibration = plan.inputs.calibration
         text = None if calibration is None else _text(plan, calibration, source, plan_path)
         moments = {} if text is None else input_moments(source.reference, text)
-        given = Known(seed=plan.seed, counts=counts, moments=moments)
-        data = build(source, candidate, given).data
+        training = None if text is None else Training(text=text, seed=plan.seed)
+        given = Known(seed=plan.seed, counts=counts, moments=moments, training=training)
+        data = build(source, wanted.candidate(), given).data
         counted, digest = wanted.artifact_bytes, wanted.sha256
     if len(data) != counted or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
         raise UsageError(

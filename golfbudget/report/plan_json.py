@@ -44,6 +44,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
         "price": {"value": plan.price, "unit": "µbpb/kB", "source": plan.price_source},
         "certificates": [certificate_json(certificate) for certificate in plan.certificates],
         "candidates": [_trial(trial) for trial in plan.trials],
+        "joint": _joint(plan),
         "lossless": {
             "saved_bytes": plan.lossless_saved,
             "steps": [
@@ -82,6 +83,21 @@ def certificate_json(certificate: Certificate) -> dict[str, object]:
         "unit": certificate.unit,
         "source": certificate.source,
         "evidence": str(certificate.evidence),
+    }
+
+
+def _joint(plan: Plan) -> dict[str, object] | None:
+    joint = plan.joint
+    if joint is None:
+        return None
+    return {
+        "target": joint.target,
+        "chosen": dict(joint.chosen),
+        "expected_bytes": joint.expected_bytes,
+        "expected_loss": joint.expected_loss,
+        "candidate": joint.candidate,
+        "rebuilt_bytes": joint.rebuilt_bytes,
+        "difference": joint.difference,
     }
 
 
@@ -150,6 +166,8 @@ def _candidate(candidate: Candidate) -> dict[str, object]:
         "owners": list(candidate.owners),
         "input_side": candidate.input_side,
         "input_options": dict(candidate.input_options),
+        "parts": [_candidate(part) for part in candidate.parts],
+        "steps": candidate.steps,
     }
 
 
