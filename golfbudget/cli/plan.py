@@ -78,7 +78,9 @@ def plan(
     calibration: Annotated[
         Path | None,
         typer.Option(
-            "--calibration", metavar="FILE", help="Text to run the model on for scheme gptq, in the form of --tokens."
+            "--calibration",
+            metavar="FILE",
+            help="Text to run the model on for scheme gptq, and to train on with --recover, in the form of --tokens.",
         ),
     ] = None,
     price: Annotated[
@@ -94,7 +96,8 @@ def plan(
         typer.Option(
             "--recover",
             metavar="STEPS",
-            help="Try the best candidates again after that many steps of training on --calibration.",
+            help="Try the best candidates of each side, and the unchanged model, again after STEPS of training on "
+            "--calibration.",
         ),
     ] = None,
     jobs: JobsOption = None,
