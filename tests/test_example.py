@@ -33,6 +33,8 @@ CANDIDATES = [
     "trunk-grouped-scalar-b4-g128-bytes",
     "trunk-ternary",
     "trunk-ternary-packed",
+    *(f"{part}-int{bits}" for part in ("attention", "mlp") for bits in (7, 6)),
+    "joint",
     "lossless-zstd-22",
     "lossless-xz-9",
     "lossless-brotli-11",

@@ -83,6 +83,15 @@ def plan(
             help="Text to run the model on for scheme gptq, and to train on with --recover, in the form of --tokens.",
         ),
     ] = None,
+    vocab: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vocab",
+            metavar="FILE|V:BYTES",
+            help="Compare vocabularies instead: a SentencePiece .model measured on the text of --tokens, or a size and "
+            "its bytes per token; may be repeated.  PATH may be a model file or a shipped one's name.",
+        ),
+    ] = None,
     price: Annotated[
         float | None,
         typer.Option(
@@ -126,8 +135,22 @@ def plan(
       golfbudget plan model.safetensors --schemes default,lqer,product,low-rank
       golfbudget plan model.safetensors --recipe int8-zlib-small \\
           --model builtin:baseline --tokens text.safetensors --format json -o plan.json
+      golfbudget plan sp8192 --vocab 1024:2.44 --vocab 8192:3.72
+      golfbudget plan sp8192 --vocab sp1024.model --vocab sp8192.model --tokens text.txt
       golfbudget plan model.safetensors --model model.py:Model --tokens val.bin --tokenizer sp.model
     """
+    if vocab:
+        from golfbudget.cli.plan_vocabulary import plan_vocabulary
+
+        plan_vocabulary(
+            path, vocab, recipe=recipe, tokens=tokens, counts=counts, schemes=_schemes(schemes), roles=roles, cap=cap,
+            code=code, seed=seed, jobs=jobs, max_decoded=max_decoded, output_format=output_format, output=output,
+            quiet=quiet, price=price,
+            unused={
+                "--model": model, "--calibration": calibration, "--tokenizer": tokenizer, "--token-limit": token_limit,
+            },
+        )  # fmt: skip
+        return
     from golfbudget.budget import code_size, parse_size
     from golfbudget.cli.output import emit_json, emit_table
     from golfbudget.cli.progress import progress_bar

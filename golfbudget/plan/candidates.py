@@ -28,6 +28,8 @@ _PARTS = {
     "attention": re.compile(r"(^|[._])(attn|attention|self_attn|c_q|c_k|c_v|[qkvo]_proj)([._]|$)"),
     "mlp": re.compile(r"(^|[._])(mlp|ffn|feed_forward|fc|experts?)([._]|\d|$)"),
 }
+#: Widths at which the default choice tries attention and MLP alone.
+_HALVES_BITS = (7, 6)
 #: The number of a matrix's block.
 _BLOCK = re.compile(r"(?:^|[./])(\d+)(?=[./])")
 _TIED_NEED = {"counts": "token counts (--counts, or --tokens to count)", "moment": "calibration text (--calibration)"}
@@ -83,13 +85,14 @@ class _Maker:
             owners = (source.head_owner, source.head)
             self.add(f"{name}-input-{input_side}", Side.HEAD, scheme, options, owners, input_side)
 
-    def trunk(self, scheme: str, options: Options, *, by_part: bool = False) -> None:
+    def trunk(self, scheme: str, options: Options, *, by_part: bool = False, halves: bool = False) -> None:
         """A trunk candidate, and where asked for those of its parts alone."""
         trunk, text = self.source.trunk, label(schemes.get(scheme), options)
         if trunk:
             self.add(f"trunk-{text}", Side.TRUNK, scheme, options, trunk)
-        for part, owners in parts(trunk).items() if by_part else ():
-            self.add(f"{part}-{text}", Side.TRUNK, scheme, options, owners)
+        for part, owners in parts(trunk).items():
+            if by_part or (halves and part in _PARTS):
+                self.add(f"{part}-{text}", Side.TRUNK, scheme, options, owners)
 
     def add(
         self,
@@ -183,7 +186,8 @@ def _default(maker: _Maker, known: Collection[str], missing: dict[str, list[str]
             maker.head(name, tried[len(tried) // 2 if name == "vq-logits-bias" else 0])
     for name in ("scalar", "ternary", "ternary-packed"):
         for options in grid(TRUNK, schemes.get(name), rows, columns):
-            maker.trunk(name, options)
+            # Halves of the trunk on their own are what the joint choice is made from.
+            maker.trunk(name, options, halves=name == "scalar" and options["bits"] in _HALVES_BITS)
     for name in ("clipped", "grouped-scalar"):
         maker.trunk(name, grid(TRUNK, schemes.get(name), rows, columns)[2 if name == "clipped" else 1])
     maker.found += [_repack(codec) for codec in LOSSLESS_CODECS if codec != maker.source.recipe.codec]

@@ -54,8 +54,7 @@ class Measuring:
         text = evaluator.text
         self.evaluator, self.seed, self._baseline = evaluator, seed, baseline
         self._kept = kept if model.startswith("builtin:") else Kept(folder=None)
-        windows = max(2, _DIVERGENCE_TOKENS // (text.windows.shape[1] - 1))
-        self._sample = evaluator.on(first(text, windows))
+        self._first = min(len(text.windows), max(2, _DIVERGENCE_TOKENS // (text.windows.shape[1] - 1)))
         self._name = f"{digest({'windows': text.windows})}:{model}:{hashlib.sha256(file).hexdigest()}"
         self.counts = predicted_counts(text, vocabulary)
         self._bands = frequency_bands(self.counts)
@@ -99,7 +98,7 @@ class Measuring:
         if known is not None and known.nats.shape == self._targets.shape:
             return known
         nats = self.evaluator.token_losses(state, bias=bias, keep=keep)
-        divergence = self._sample.divergences(self._baseline, state, bias=bias).mean(1)
+        divergence = self.evaluator.divergences(self._baseline, state, bias=bias, windows=self._first).mean(1)
         found = Measured(nats=nats, divergence=divergence)
         self._kept.keep_losses(self._name, file, found)
         return found
@@ -107,7 +106,7 @@ class Measuring:
     def _divergence(self, means: NDArray[np.float64]) -> Divergence:
         low, high = ratio_interval(means, np.ones(len(means)), seed=self.seed)
         value, low, high = (round(x, _DIGITS) for x in (float(means.mean()), low, high))
-        return Divergence(value=value, low=low, high=high, tokens=self._sample.text.tokens)
+        return Divergence(value=value, low=low, high=high, tokens=self._first * self._targets.shape[1])
 
 
 def first(text: Text, windows: int) -> Text:

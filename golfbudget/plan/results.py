@@ -319,7 +319,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A finished plan."""
+    """A finished plan.  `on_frontier` are the candidates that none of their own side beats."""
 
     inputs: Inputs
     cap: int
@@ -334,7 +334,13 @@ class Plan:
     price: float = DEFAULT_PRICE
     price_source: str = DEFAULT_PRICE_SOURCE
     joint: Joint | None = None
+    on_frontier: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+
+    def frontier(self, side: Side) -> tuple[str, ...]:
+        """Names of a side's candidates that no other of it beats in both bytes and loss, fewest bytes first."""
+        own = [trial for trial in self.trials if trial.candidate.side is side]
+        return tuple(trial.candidate.name for trial in own if trial.candidate.name in self.on_frontier)
 
     @property
     def lossless_saved(self) -> int:

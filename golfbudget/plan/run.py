@@ -15,10 +15,11 @@ from golfbudget.plan.advice import Terms, advised
 from golfbudget.plan.building import Built, Encodings, Known, build
 from golfbudget.plan.candidates import batches, candidates
 from golfbudget.plan.certify import certificates
+from golfbudget.plan.joint import JointResult, make_joint
 from golfbudget.plan.judging import Judge
 from golfbudget.plan.kept import Kept
 from golfbudget.plan.recover import explained, repacked, told, unrecovered, worth_recovering
-from golfbudget.plan.results import Candidate, Plan, Side, Trial
+from golfbudget.plan.results import Candidate, Plan, Side, Trial, Verdict
 from golfbudget.plan.settings import Settings
 from golfbudget.plan.source import Source
 from golfbudget.plan.verdict import costless, decide, mark_pareto
@@ -154,6 +155,8 @@ class _Runner:
             _, vq = decide(trials, must_save=over, compare=self.judge.compare, untried=untried)
         vq = told(vq, trials)
         free = {verdict.best_head, verdict.best_trunk, vq.best}
+        joint = self._joint(trials, verdict)
+        trials = self._ordered()
         self.kept.prune()
         survives = self._survival(trials, {name for name in free if name is not None}, winner=verdict.winner.value)
         verdict = replace(verdict, reasons=(*verdict.reasons, *explained(trials, self.judge.compare), *survives))
@@ -170,8 +173,31 @@ class _Runner:
             verdict=advised(verdict, vq, trials, self._terms(), self.judge.compare),
             price=self.settings.price,
             price_source=self.settings.price_source,
-            notes=(*self.source.notes, *self.notes, *self._floor_note()),
+            joint=joint.joint,
+            on_frontier=frozenset[str]().union(
+                *(mark_pareto([t for t in trials if t.candidate.side is side]) for side in (Side.HEAD, Side.TRUNK))
+            ),
+            notes=(*self.source.notes, *self.notes, *self._floor_note(), *([joint.reason] if joint.reason else [])),
         )
+
+    def _joint(self, trials: list[Trial], verdict: Verdict) -> JointResult:
+        """The least loss of head and trunk together: under the cap, or else within the winner's bytes."""
+        target = self.settings.cap - (self.settings.code_bytes or 0)
+        if not self.must_save:
+            free = [t.counted_bytes for t in trials if t.candidate.name in (verdict.best_head, verdict.best_trunk)]
+            target = min([self.baseline_bytes, *free])
+
+        def judged(candidate: Candidate) -> Trial:
+            ((_, built),) = self.written([candidate])
+            self.judge.trials = [trial for trial in self.judge.trials if not trial.candidate.parts]
+            return self.judge.add(candidate, built)
+
+        # What was trained was trained with everything else as it is: it is no part to put together.
+        untrained = [trial for trial in trials if not trial.candidate.steps]
+        made = make_joint(untrained, self.baseline_bytes, target, judged)
+        if made.trial is None:
+            self.judge.trials = [trial for trial in self.judge.trials if not trial.candidate.parts]
+        return made
 
     def _ordered(self) -> list[Trial]:
         """Trials by counted bytes, the frontier marked."""

@@ -77,29 +77,36 @@ class Evaluator:
         return nats
 
     def divergences(
-        self, base: Mapping[str, Tensor], new: Mapping[str, Tensor], *, bias: Tensor | None = None
+        self,
+        base: Mapping[str, Tensor],
+        new: Mapping[str, Tensor],
+        *,
+        bias: Tensor | None = None,
+        windows: int | None = None,
     ) -> Losses:
         """KL(base || new) in nats at each predicted token, float64 [n, length]; `bias` is the new state's.
 
-        Keeps the hidden states of `base`.
+        Of the first `windows` alone, where that is given.  Keeps the hidden states of `base`.
         """
         with torch.inference_mode(), threads(THREADS):
-            pairs = zip(self.logit_chunks(base, keep=True), self.logit_chunks(new, bias=bias), strict=True)
+            changed = self.logit_chunks(new, bias=bias, windows=windows)
+            pairs = zip(self.logit_chunks(base, keep=True, windows=windows), changed, strict=True)
             # A window at a time: the arithmetic is double, and takes several times the logits' memory.
             parts = [divergence(b, a) for before, after in pairs for b, a in zip(before, after, strict=True)]
         found: Losses = torch.stack(parts).numpy()
         return found
 
-    def on(self, text: Text) -> Evaluator:
-        """An evaluator of the same model on another text."""
-        return Evaluator(text)
-
     def logit_chunks(
-        self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False
+        self,
+        state: Mapping[str, Tensor],
+        *,
+        bias: Tensor | None = None,
+        keep: bool = False,
+        windows: int | None = None,
     ) -> Iterator[Tensor]:
-        """Logits of all windows in order, float32 [some windows, length, vocabulary] at a time."""
+        """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
         model = self._model(state)
-        for hidden in self._hidden_states(model, state, keep=keep).split(_WINDOWS_AT_ONCE):
+        for hidden in self._hidden_states(model, state, keep=keep)[:windows].split(_WINDOWS_AT_ONCE):
             found = logits(hidden, model.head)
             yield found if bias is None else found + bias.float()
 

@@ -47,21 +47,27 @@ class UserEvaluator(Evaluator):
         self._kept_run: _Run | None = None
         self._last_run: _Run | None = None
 
-    def on(self, text: Text) -> UserEvaluator:
-        """An evaluator of the same model on another text."""
-        return UserEvaluator(text, self.model, vocabulary=self.vocabulary, head=self.head)
-
     def _chunks(self) -> tuple[Tensor, ...]:
         length = self.text.windows.shape[1] - 1
         found: tuple[Tensor, ...] = self.text.windows.split(max(1, _LOGITS_AT_ONCE // (length * self.vocabulary)))
         return found
 
     def logit_chunks(
-        self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False
+        self,
+        state: Mapping[str, Tensor],
+        *,
+        bias: Tensor | None = None,
+        keep: bool = False,
+        windows: int | None = None,
     ) -> Iterator[Tensor]:
-        """Logits of all windows in order, float32 [some windows, length, vocabulary] at a time."""
-        found = self._plain_chunks(state, keep=keep)
-        yield from found if bias is None else (chunk + bias.float() for chunk in found)
+        """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
+        left = len(self.text.windows) if windows is None else windows
+        for chunk in self._plain_chunks(state, keep=keep):
+            wanted = chunk[:left]
+            yield wanted if bias is None else wanted + bias.float()
+            left -= len(wanted)
+            if left <= 0:
+                return
 
     def _plain_chunks(self, state: Mapping[str, Tensor], *, keep: bool) -> Iterator[Tensor]:
         module = self.model.on(state)

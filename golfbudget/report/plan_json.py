@@ -44,6 +44,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
         "price": {"value": plan.price, "unit": "µbpb/kB", "source": plan.price_source},
         "certificates": [certificate_json(certificate) for certificate in plan.certificates],
         "candidates": [_trial(trial) for trial in plan.trials],
+        "frontiers": {str(side): list(plan.frontier(side)) for side in (Side.HEAD, Side.TRUNK)},
         "joint": _joint(plan),
         "lossless": {
             "saved_bytes": plan.lossless_saved,

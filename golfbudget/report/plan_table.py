@@ -5,10 +5,11 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
-from golfbudget.plan.results import Evidence, Plan, Quality, Trial
+from golfbudget.plan.results import Evidence, Plan, Quality, Side, Trial
 from golfbudget.plan.verdict import TOLERANCE
 from golfbudget.report.inspect_table import cap_facts, role_table
 from golfbudget.report.numbers import count, human, signed
+from golfbudget.report.plan_joint import joint_parts
 from golfbudget.report.plan_quality import quality_parts
 from golfbudget.report.plan_verdict import answers, certificate_lines, floor_table
 from golfbudget.report.tables import facts, printable, table
@@ -30,6 +31,7 @@ def plan_table(plan: Plan, width: int | None = None) -> list[RenderableType]:
         Text(),
         _legend(plan),
         Text(),
+        *_spaced(joint_parts(plan)),
         *_spaced(quality_parts(plan)),
         *_spaced(_certificates(plan)),
         *answers(plan),
@@ -127,6 +129,9 @@ def _legend(plan: Plan) -> Text:
         ]
         worst = _worst(plan)
         lines += [worst] if worst else []
+    for side in (Side.HEAD, Side.TRUNK):
+        names = plan.frontier(side)
+        lines += [f"frontier of the {side} alone: {', '.join(names)}"] if names else []
     if any(trial.loser for trial in plan.trials):
         lines.append("†: ruled out by a certificate (its tie floor, or tying), so not evaluated")
     return Text("\n".join(lines))

@@ -1,0 +1,128 @@
+"""Head schemes at one vocabulary: which are tried, and the bytes of a synthetic head through the recipe's own codec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from golfbudget import schemes
+from golfbudget.errors import UsageError
+from golfbudget.estimate.bins import Family
+from golfbudget.estimate.synthetic import draw
+from golfbudget.models import TensorSpec
+from golfbudget.plan.candidates import ALL, DEFAULT, REPACK
+from golfbudget.plan.grids import HEAD, grid, label
+from golfbudget.plan.vocabulary.drawn import encode_drawn
+from golfbudget.plan.vocabulary.model import alone
+from golfbudget.recipe.artifacts import artifact_bytes
+from golfbudget.recipe.config import Recipe
+from golfbudget.recipe.export import dtype_name, quantise
+from golfbudget.schemes import Context, Options
+
+#: A width of codebooks whose step by absolute maximum is no coarser than int8's at k = 20.
+_CODEBOOK_BITS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A scheme with its options; `name` is as in a plan."""
+
+    name: str
+    scheme: str
+    options: Options
+
+
+def choices(chosen: Sequence[str] | None, rows: int, columns: int) -> list[Choice]:
+    """What is tried at a vocabulary of `rows`: the default, or the grids of the schemes named.
+
+    `UsageError` for what is no head scheme, or needs text run through a model.
+    """
+    found: dict[str, Choice] = {}
+    for name in [DEFAULT] if chosen is None else chosen:
+        for scheme, options in _named(name, rows, columns):
+            made = Choice(name=label(schemes.get(scheme), options), scheme=scheme, options=options)
+            found.setdefault(made.name, made)
+    return list(found.values())
+
+
+def _named(name: str, rows: int, columns: int) -> list[tuple[str, Options]]:
+    if name == DEFAULT:
+        return _default(rows, columns)
+    if name == ALL:
+        usable = [known for known in HEAD if "moment" not in schemes.get(known).needs]
+        return [(known, options) for known in usable for options in grid(HEAD, schemes.get(known), rows, columns)]
+    if name == REPACK:
+        raise UsageError(f"--schemes {REPACK}: repacking changes no head; leave it out with --vocab")
+    scheme = schemes.get(name)
+    tried = grid(HEAD, scheme, rows, columns)
+    if "moment" in scheme.needs:
+        raise UsageError(f"--schemes {name}: needs text run through a model, and --vocab runs none")
+    if not tried:
+        raise UsageError(f"--schemes {name}: is for the trunk; head schemes: {', '.join(HEAD)}")
+    return [(name, options) for options in tried]
+
+
+def _default(rows: int, columns: int) -> list[tuple[str, Options]]:
+    """Public int6, VQ-Logits at V/2, V/4 and V/8, with bias and with explicit rows, and the best known of the rest."""
+    bits = _CODEBOOK_BITS
+    sizes = [codes for over in (2, 4, 8) if (codes := rows // over) >= 2]
+    found: list[tuple[str, Options]] = [("clipped", {"bits": 6, "clip": 12.85})]
+    found += [("vq-logits-int", {"codes": codes, "bits": bits}) for codes in sizes]
+    few = max(2, rows // 4)
+    found.append(("vq-logits-bias", {"codes": few, "bits": bits, "bias_bits": 8}))
+    own = {"codes": max(2, rows // 8), "explicit": max(1, rows // 8), "bits": bits}
+    found.append(("vq-logits-explicit", own))
+    for name, number in (("product", 1), ("lqer", 1), ("factorised", 1)):
+        found.append((name, grid(HEAD, schemes.get(name), rows, columns)[number]))
+    return found
+
+
+def floor_codes(choice: Choice, rows: int) -> tuple[int, bool] | None:
+    """How many codes a floor is taken over, and whether a bias splits them; None where rows are told apart.
+
+    An explicit row is a code of its own, so K shared codes and S such rows tie no less than the best K + S codes.
+    """
+    if choice.scheme not in ("vq-logits", "vq-logits-int", "vq-logits-bias", "vq-logits-explicit"):
+        return None
+    codes = int(choice.options["codes"]) + int(choice.options.get("explicit", 0))
+    return min(codes, rows), choice.scheme == "vq-logits-bias"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """Writes files of vocabulary tensors under a recipe; bytes are those beyond an empty container's.
+
+    `ranged` tensors are drawn at the end of the range that `family` stands for (see `estimate.synthetic.draw`).
+    """
+
+    recipe: Recipe
+    container: int
+    seed: int
+    ranged: frozenset[str]
+
+    def tables(self, specs: Sequence[TensorSpec], family: Family = "gaussian") -> int:
+        """Tensors as the recipe stores them."""
+        if not specs:
+            return 0
+        state = dict(draw(specs, self.seed, family, self.ranged))
+        recipe = alone(self.recipe, state)
+        return len(artifact_bytes(quantise(state, recipe, self.seed), recipe)) - self.container
+
+    def encoded(self, head: TensorSpec, choice: Choice, counts: Tensor) -> int:
+        """The head by a scheme."""
+        ((name, matrix),) = draw([head], self.seed, "gaussian", self.ranged)
+        recipe = alone(self.recipe, {name: matrix})
+        context = Context(seed=self.seed, counts=counts)
+        encoded = encode_drawn(schemes.get(choice.scheme), matrix.float(), choice.options, context)
+        export = quantise({name: matrix}, recipe, self.seed).with_encoded(name, encoded, dtype_name(matrix))
+        return len(artifact_bytes(export, recipe)) - self.container
+
+
+def decoder_bytes(choice: Choice) -> int:
+    """Decoder code that a scheme adds to a submission, uncompressed, as a plan counts it."""
+    return len(schemes.get(choice.scheme).decoder_source.encode())
+
+
+__all__ = ["Choice", "Writer", "choices", "decoder_bytes", "floor_codes"]

@@ -1,0 +1,183 @@
+"""What the table and the markdown of `plan --vocab` have in common: the same lines and cells, in plain text."""
+
+from __future__ import annotations
+
+from golfbudget.plan.vocabulary.results import Figures, Floor, Known, Row, Vocabulary, VocabularyPlan
+from golfbudget.report.numbers import count, optional, percent, signed
+
+Facts = list[tuple[str, str]]
+
+FIGURES = (
+    "vocabulary",
+    "V",
+    "tokenizer\nbytes",
+    "bytes per\ntoken",
+    "predicted\ntokens",
+    "other\ntables",
+    "control\nof cap",
+)
+ROWS = (
+    "vocabulary", "head scheme", "head\nbytes", "saved\nbytes", "trunk bytes\nleft", "headroom", "codes",
+    "floor\nnats/token", "floor\nbits/byte", "pays under\nbits/byte",
+)  # fmt: skip
+
+
+def heading(plan: VocabularyPlan) -> Facts:
+    """What the table is about, and how its bytes are known."""
+    tied = "tied: input table and output head are one matrix" if plan.tied else "untied: the input table stays dense"
+    how = "Gaussian, of the model's stated distribution, written and coded by the recipe"
+    rows = [
+        ("model", f"{plan.source}; head {plan.head} of width {plan.width}, {tied}"),
+        ("recipe", f"{plan.recipe}, codec {plan.codec}"),
+        ("heads", f"{Known.SYNTHETIC}: {how} (seed {plan.seed}); codebooks and maps are drawn, not fitted"),
+    ]
+    if plan.tied:
+        rows.append(("", "every row is shared: input table and output head are both the decoded matrix"))
+    if plan.others:
+        rows.append(("other tables", f"{', '.join(plan.others)}: as the recipe stores them, in every row"))
+    rows += [
+        ("container", f"{count(plan.container_bytes)} bytes coded, without tensors"),
+        ("trunk", _trunk(plan)),
+        ("cap", f"{count(plan.cap)} bytes, {_code(plan)}"),
+        ("price", f"{plan.price:g} µbpb per kB ({plan.price_source})"),
+        ("text", _text(plan)),
+    ]
+    notes = [*plan.notes, *(few for vocabulary in plan.vocabularies if (few := _few(vocabulary.figures)))]
+    return rows + [("note", note) for note in notes]
+
+
+def _few(figures: Figures) -> str | None:
+    """What is to be said of a text that leaves more than half of a vocabulary out."""
+    if figures.tokens is None or figures.used is None or 2 * figures.used >= figures.size:
+        return None
+    return (
+        f"{figures.label}: the text uses {count(figures.used)} of {count(figures.size)} tokens; floors are about that "
+        "text alone, and a longer one's are likely higher"
+    )
+
+
+def _code(plan: VocabularyPlan) -> str:
+    return "code not counted" if plan.code_bytes is None else f"{count(plan.code_bytes)} bytes of code counted"
+
+
+def _trunk(plan: VocabularyPlan) -> str:
+    if plan.trunk.bytes is None:
+        return "unknown: a scheme's coded bytes have no formula"
+    how = "the file's other tensors, written again" if plan.trunk.known is Known.MEASURED else "the model's own tensors"
+    return f"{count(plan.trunk.bytes)} bytes, {plan.trunk.known}: {how}"
+
+
+def _text(plan: VocabularyPlan) -> str:
+    if plan.text is None:
+        return "none: bytes per token are as claimed, floors are of counts ∝ 1/rank unless --counts gives them"
+    return f"{plan.text}, {optional(plan.text_bytes)} bytes: bytes per token and counts are measured on it"
+
+
+def figures(plan: VocabularyPlan, vocabulary: Vocabulary) -> list[str]:
+    """One vocabulary's own line."""
+    own = vocabulary.figures
+    bytes_per_token = "–" if own.bytes_per_token is None else f"{own.bytes_per_token:.4f}"
+    known = "" if own.bytes_per_token_known is not Known.CLAIMED else " claimed"
+    return [
+        own.label,
+        count(own.size),
+        optional(own.tokenizer_bytes),
+        bytes_per_token + known,
+        optional(own.tokens),
+        count(vocabulary.others_bytes),
+        percent(vocabulary.control.head_bytes, plan.cap),
+    ]
+
+
+def cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: Row) -> list[str]:
+    """One line of vocabulary x head scheme."""
+    floor = row.floor
+    nats = "–" if floor is None else f"{floor.nats_per_token:.4f}" + ("" if floor.known is Known.CERTIFIED else " m")
+    bits = "–" if floor is None or floor.bits_per_byte is None else f"{floor.bits_per_byte:.4f}"
+    return [
+        vocabulary.figures.label,
+        row.name,
+        count(row.head_bytes),
+        "–" if row.scheme is None else signed(row.saved_bytes),
+        count(row.trunk_left),
+        "–" if (headroom := plan.headroom(row)) is None else signed(headroom),
+        "–" if floor is None else count(floor.codes) + ("+bias" if floor.biased else ""),
+        nats,
+        bits,
+        "–" if row.break_even is None else f"{row.break_even:+.6f}",
+    ]
+
+
+def legend(plan: VocabularyPlan) -> list[str]:
+    """What the columns mean, and what they prove."""
+    lines = [
+        "saved: the control (the head as the recipe stores it) less head bytes and decoder code",
+        "tokenizer bytes are never counted",
+        "trunk bytes left: cap - code - container - other tables - head - decoder code",
+        f"headroom: trunk bytes left - the model's own trunk ({plan.trunk.known})",
+        "floor: no map onto so many codes, and no training, takes the whole loss on this text below it",
+        "+bias: a bound that no map need attain, with a bias added after any soft cap",
+        "schemes without a floor tell tokens apart",
+        "pays under: saved bytes x price, the change of loss at which the trunk would have given up the same bytes",
+        "a floor is on the whole loss and pays-under on a change: the two are not to be compared with each other",
+        "rows are held against the control of their own vocabulary: what another one does to the loss, training shows",
+    ]
+    if any(row.floor is not None and row.floor.known is Known.MODELLED for v in plan.vocabularies for row in v.rows):
+        lines.append("m: modelled, of token counts ∝ 1/rank; such a floor proves nothing about a text")
+    return lines
+
+
+def answer(plan: VocabularyPlan, vocabulary: Vocabulary) -> str:
+    """Where restructuring starts to pay at one vocabulary, and what is proved."""
+    control = vocabulary.control.head_bytes
+    said = f"{vocabulary.figures.label}: control {count(control)} bytes"
+    if vocabulary.control_low is not None:
+        said += f" (down to {count(vocabulary.control_low)}, depending on training: then all rows save less)"
+    best, rest = vocabulary.best(vq=True), vocabulary.best(vq=False)
+    if best is not None:
+        said += f"; {_pays('VQ-Logits', best)}{_proved(best.floor)}"
+        if plan.tied:
+            left = count(best.head_bytes + best.decoder_bytes)
+            said += f"; on the output alone it adds {left} bytes, because the input table stays"
+    if rest is not None:
+        said += f"; {_pays('the others', rest)}"
+    return said
+
+
+def _pays(what: str, row: Row) -> str:
+    if row.saved_bytes <= 0:
+        return f"none of {what} saves bytes ({row.name} adds {count(-row.saved_bytes)}): must lower the loss to pay"
+    worth = 0.0 if row.break_even is None else row.break_even
+    return f"of {what}, {row.name} saves most, {count(row.saved_bytes)}: pays if it costs under {worth:.6f} bits/byte"
+
+
+def _proved(floor: Floor | None) -> str:
+    if floor is None or floor.bits_per_byte is None:
+        return ""
+    if floor.loser_under is None:
+        return " (its floor is lower than that, and proves nothing)"
+    if floor.known is not Known.CERTIFIED:
+        return f" (modelled: loses where the control's whole loss is under {floor.loser_under:.4f} bits/byte)"
+    return f" (proved to lose only where the control's whole loss is under {floor.loser_under:.4f} bits/byte)"
+
+
+def conclusion(plan: VocabularyPlan) -> list[str]:
+    """The two thresholds of the table."""
+    closing = plan.closing
+    bar = f"{closing.record_bar:g} bits/byte, about the bar for a record"
+    if closing.enough_bytes is None:
+        saves = "at price zero saved bytes are worth nothing"
+    elif closing.enough_at is None:
+        saves = f"no VQ head of the table saves more than {count(closing.enough_bytes)} bytes (worth {bar})"
+    else:
+        saves = (
+            f"{closing.enough_at} is the smallest vocabulary at which a VQ head ({closing.enough_row}) saves more than "
+            f"{count(closing.enough_bytes)} bytes (worth {bar}); what it costs in loss is for a model to say"
+        )
+    share = f"{100 * closing.large_share:g} % of the cap"
+    large = (
+        f"no vocabulary of the table has a control head over {share}"
+        if closing.large_at is None
+        else f"{closing.large_at} is the smallest vocabulary whose control head is over {share}"
+    )
+    return [f"{saves} (measured on synthetic weights)", f"{large} (measured on synthetic weights)"]
