@@ -31,8 +31,9 @@ from golfbudget.recipe.export import Export, decode
 from golfbudget.recipe.quantizers import apply_correction, dequantise
 from golfbudget.schemes import Encoded
 
-#: Adam's rate at its peak: on the embedded example, whose calibration text is short, the highest of 1e-4, 3e-4 and
-#: 1e-3 at which a hundred steps still lower the unchanged model's loss on other text.
+#: Adam's rate at its peak, between two needs seen on the embedded example in a hundred steps on 51,200 tokens: a VQ
+#: head gains more the higher it is (a head of 256 codes most at 1e-3, less at 3e-4, least at 1e-4), and the unchanged
+#: model, which is trained already, learns so short a text by heart (at 3e-4 it loses 0.008 bits per byte elsewhere).
 PEAK_RATE = 3e-4
 #: The rate rises over this share of the steps, so that Adam's second moments are known before it is high, and then
 #: falls in a straight line to zero: the last steps settle what rounds up and what rounds down.
