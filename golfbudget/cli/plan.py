@@ -78,7 +78,9 @@ def plan(
     calibration: Annotated[
         Path | None,
         typer.Option(
-            "--calibration", metavar="FILE", help="Text to run the model on for scheme gptq, in the form of --tokens."
+            "--calibration",
+            metavar="FILE",
+            help="Text to run the model on for scheme gptq, and to train on with --recover, in the form of --tokens.",
         ),
     ] = None,
     vocab: Annotated[
@@ -96,6 +98,15 @@ def plan(
             "--price",
             metavar="µBPB/KB",
             help="What a kilobyte is worth, in micro bits per byte, where none was measured.  [default: 4]",
+        ),
+    ] = None,
+    recover: Annotated[
+        int | None,
+        typer.Option(
+            "--recover",
+            metavar="STEPS",
+            help="Try the best candidates of each side, and the unchanged model, again after STEPS of training on "
+            "--calibration.",
         ),
     ] = None,
     jobs: JobsOption = None,
@@ -163,6 +174,7 @@ def plan(
             code_bytes=None if code is None else code_size(code),
             schemes=_schemes(schemes),
             calibration=calibration,
+            recover=recover,
             jobs=jobs,
             cache=cache_folder(cache, off=no_cache),
             limit=parse_size(max_decoded),

@@ -52,10 +52,12 @@ def advised(verdict: Verdict, vq: VqAnswer, trials: Sequence[Trial], terms: Term
     named = {trial.candidate.name: trial for trial in trials}
     head, trunk = named.get(verdict.best_head or ""), named.get(verdict.best_trunk or "")
     needed = max(1, -terms.headroom, *(t.saved_bytes for t in (head, trunk) if t is not None and terms.headroom >= 0))
+    # What training gains is no merit of a scheme, and so no part of its price.
+    untrained = [trial for trial in trials if not trial.candidate.steps]
     prices = {
         side: exchange
         for side in (Side.HEAD, Side.TRUNK)
-        if (exchange := _exchange(_measured(trials, side), needed)) is not None
+        if (exchange := _exchange(_measured(untrained, side), needed)) is not None
     }
     return replace(
         verdict,

@@ -16,21 +16,28 @@ import torch
 from torch import Tensor
 
 from golfbudget import schemes
-from golfbudget.plan.candidates import INPUT_SCHEMES, REPACK
+from golfbudget.errors import UsageError
+from golfbudget.plan.candidates import INPUT_SCHEMES, RECIPE, REPACK
 from golfbudget.plan.results import Candidate, Side, TableSize
 from golfbudget.plan.source import Source, replace_codec
+from golfbudget.quality.recovery import Training, recover
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import Recipe
+from golfbudget.recipe.export import Export
 from golfbudget.schemes import Context, Encoded, Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What encoders may use besides the matrices: seed, token counts, and moments of matrices' inputs by name."""
+    """What encoders may use besides the matrices: seed, token counts, and moments of matrices' inputs by name.
+
+    `training` is what candidates with steps of fine-tuning take these on.
+    """
 
     seed: int = 0
     counts: Tensor | None = None
     moments: Mapping[str, Tensor] = field(default_factory=dict)
+    training: Training | None = None
 
     def context(self, owner: str, side: Side) -> Context:
         """The context of one matrix; token counts are weights of vocabulary rows, which a trunk matrix has none of."""
@@ -78,8 +85,18 @@ def build(
         for owner, matrix in encoded.items():
             dtype = source.dtype(source.head if owner == source.head_owner else owner)
             export = export.with_encoded(owner, matrix, dtype)
+        if candidate.steps:
+            export = _trained(source, candidate, known, export)
+            encoded = {owner: export.schemes.get(owner, matrix) for owner, matrix in encoded.items()}
         recipe = recipe_of(source, candidate) if codec is None else replace_codec(source.recipe, *codec)
         return Built(data=artifact_bytes(export, recipe), tables=_table_sizes(encoded))
+
+
+def _trained(source: Source, candidate: Candidate, known: Known, export: Export) -> Export:
+    if known.training is None:
+        raise UsageError(f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given")
+    reference = {name: matrix_of(source, name) for name in export.names()}
+    return recover(export, reference, known.training, candidate.steps)
 
 
 def recipe_of(source: Source, candidate: Candidate) -> Recipe:
@@ -97,7 +114,7 @@ def scheme_of(source: Source, candidate: Candidate, owner: str) -> tuple[str, Op
 
 
 def _encode(source: Source, candidate: Candidate, known: Known, encodings: Encodings) -> dict[str, Encoded]:
-    if candidate.scheme == REPACK:
+    if candidate.scheme in (REPACK, RECIPE):
         return {}
     encoded: dict[str, Encoded] = {}
     for part in candidate.parts:
@@ -124,7 +141,7 @@ def _schemes(candidate: Candidate) -> set[str]:
     if candidate.parts:
         return set[str]().union(*map(_schemes, candidate.parts))
     own = {candidate.input_side} if candidate.input_side in INPUT_SCHEMES else set[str | None]()
-    return {name for name in (candidate.scheme, *own) if name is not None and name != REPACK}
+    return {name for name in (candidate.scheme, *own) if name is not None and name not in (REPACK, RECIPE)}
 
 
 def _table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:

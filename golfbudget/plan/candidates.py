@@ -16,6 +16,8 @@ from golfbudget.schemes import Options
 LOSSLESS_CODECS = ("zstd", "xz", "brotli")
 #: The scheme name of a candidate that changes the codec only.
 REPACK = "repack"
+#: … and of one that encodes nothing: every tensor as the recipe stores it.
+RECIPE = "recipe"
 #: Words that `--schemes` takes beside names of schemes.
 ALL, DEFAULT = "all", "default"
 #: What a tied model's input table can become once its head is a matrix of its own.

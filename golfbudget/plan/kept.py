@@ -77,10 +77,14 @@ class _Facts(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The cache of one plan: entries in `folder`, all of which depend on `base`; without a folder nothing is kept."""
+    """The cache of one plan: entries in `folder`, all of which depend on `base`; without a folder nothing is kept.
+
+    Those of trained candidates depend on `training`, too: the digest of their text.
+    """
 
     folder: Path | None
     base: str = ""
+    training: str = ""
 
     @classmethod
     def of(cls, folder: Path | None, source: Source, known: Known, baseline: bytes) -> Kept:
@@ -97,10 +101,13 @@ class Kept:
             "counts": None if known.counts is None else digest({"counts": known.counts}),
             "moments": digest(known.moments),
         }
-        return cls(folder=folder, base=cache.key(inputs))
+        training = "" if known.training is None else known.training.digest
+        return cls(folder=folder, base=cache.key(inputs), training=training)
 
     def _built_name(self, candidate: Candidate, codec: tuple[str, int] | None) -> str:
         facts = {"base": self.base, **_candidate(candidate), "codec": codec}
+        if candidate.steps:
+            facts["training"] = self.training
         return f"{PREFIX}{cache.key(facts)}"
 
     def built(self, candidate: Candidate, codec: tuple[str, int] | None = None) -> Built | None:

@@ -18,6 +18,7 @@ from golfbudget.plan.certify import certificates
 from golfbudget.plan.joint import JointResult, make_joint
 from golfbudget.plan.judging import Judge
 from golfbudget.plan.kept import Kept
+from golfbudget.plan.recover import explained, repacked, told, unrecovered, worth_recovering
 from golfbudget.plan.results import Candidate, Plan, Side, Trial, Verdict
 from golfbudget.plan.settings import Settings
 from golfbudget.plan.source import Source
@@ -50,7 +51,11 @@ def make_plan(source: Source, settings: Settings, progress: Progress) -> Plan:
     for candidate, built in runner.written(tried.candidates):
         progress(candidate.name, steps)
         runner.judge.add(candidate, built)
-    progress("verdict", steps)
+    again = runner.worth_recovering()
+    for candidate, built in runner.written(again):
+        progress(candidate.name, steps + len(again))
+        runner.add_recovered(candidate, built)
+    progress("verdict", steps + len(again))
     return runner.finish()
 
 
@@ -88,6 +93,7 @@ class _Runner:
         self.baseline = Inspection(artifact=artifact, assignment=assign(artifact, settings.roles), budget=budget)
         self.kept = Kept.of(settings.cache, source, settings.known, data)
         self.judge = Judge(source, settings, self.kept, data, over=self.must_save)
+        self.recovered: dict[str, Built] = {}
 
     @property
     def must_save(self) -> int:
@@ -101,6 +107,8 @@ class _Runner:
         missing = []
         for candidate in tried:
             built = self.kept.built(candidate, codec)
+            if codec is not None and candidate.name in self.recovered:
+                built = repacked(self.recovered[candidate.name], self.source, codec)
             if built is None:
                 missing.append(candidate)
             else:
@@ -123,18 +131,35 @@ class _Runner:
         work = tasks * sum(tensor.numel() for tensor in self.source.reference.values())
         return (os.cpu_count() or 1) if work >= _WORTH_PROCESSES else 1
 
+    def worth_recovering(self) -> list[Candidate]:
+        """What `--recover` tries again, after everything else was judged."""
+        if not self.settings.recover:
+            return []
+        self.judge.settle()
+        return worth_recovering(self.judge.trials, self.settings.recover, must_save=self.must_save)
+
+    def add_recovered(self, candidate: Candidate, built: Built) -> None:
+        """Judge a trained candidate; its file is kept, to be packed otherwise without training again."""
+        self.recovered[candidate.name] = built
+        self.judge.add(candidate, built)
+
     def finish(self) -> Plan:
         """Mark the frontier, decide, and see whether the decision survives the best lossless packing."""
         self.judge.settle()
         trials = self._ordered()
         over = self.must_save
         verdict, vq = decide(trials, must_save=over, compare=self.judge.compare, untried=self._untried(trials))
+        unfair = unrecovered(trials, vq)
+        if unfair:
+            untried = [*self._untried(trials), *unfair]
+            _, vq = decide(trials, must_save=over, compare=self.judge.compare, untried=untried)
+        vq = told(vq, trials)
         free = {verdict.best_head, verdict.best_trunk, vq.best}
         joint = self._joint(trials, verdict)
         trials = self._ordered()
         self.kept.prune()
         survives = self._survival(trials, {name for name in free if name is not None}, winner=verdict.winner.value)
-        verdict = replace(verdict, reasons=(*verdict.reasons, *survives))
+        verdict = replace(verdict, reasons=(*verdict.reasons, *explained(trials, self.judge.compare), *survives))
         return Plan(
             inputs=self.settings.inputs,
             cap=self.settings.cap,
@@ -164,12 +189,14 @@ class _Runner:
 
         def judged(candidate: Candidate) -> Trial:
             ((_, built),) = self.written([candidate])
-            self.judge.trials = [trial for trial in self.judge.trials if trial.candidate.side is not Side.JOINT]
+            self.judge.trials = [trial for trial in self.judge.trials if not trial.candidate.parts]
             return self.judge.add(candidate, built)
 
-        made = make_joint(trials, self.baseline_bytes, target, judged)
+        # What was trained was trained with everything else as it is: it is no part to put together.
+        untrained = [trial for trial in trials if not trial.candidate.steps]
+        made = make_joint(untrained, self.baseline_bytes, target, judged)
         if made.trial is None:
-            self.judge.trials = [trial for trial in self.judge.trials if trial.candidate.side is not Side.JOINT]
+            self.judge.trials = [trial for trial in self.judge.trials if not trial.candidate.parts]
         return made
 
     def _ordered(self) -> list[Trial]:

@@ -18,6 +18,7 @@ from golfbudget.plan.run import BASELINE, baseline_file
 from golfbudget.plan.source import Source, open_source
 from golfbudget.plan.texts import read_counts, read_text
 from golfbudget.quality.moments import input_moments
+from golfbudget.quality.recovery import Training
 from golfbudget.quality.text import Text
 from golfbudget.roles import load_roles
 
@@ -115,7 +116,8 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
         calibration = plan.inputs.calibration
         text = None if calibration is None else _text(plan, calibration, source, plan_path)
         moments = {} if text is None else input_moments(source.reference, text)
-        given = Known(seed=plan.seed, counts=counts, moments=moments)
+        training = None if text is None else Training(text=text, seed=plan.seed)
+        given = Known(seed=plan.seed, counts=counts, moments=moments, training=training)
         data = build(source, wanted.candidate(), given).data
         counted, digest = wanted.artifact_bytes, wanted.sha256
     if len(data) != counted or (digest is not None and hashlib.sha256(data).hexdigest() != digest):

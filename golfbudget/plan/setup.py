@@ -17,6 +17,7 @@ from golfbudget.plan.source import Source, open_source
 from golfbudget.plan.texts import read_counts, read_text
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.moments import input_moments
+from golfbudget.quality.recovery import Training
 from golfbudget.quality.text import Text
 from golfbudget.quality.user_evaluate import UserEvaluator
 from golfbudget.quality.user_model import UserModel
@@ -38,6 +39,7 @@ class Choices:
     token_limit: int | None = None
     counts: Path | None = None
     calibration: Path | None = None
+    recover: int | None = None
     price: float | None = None
     roles: Path | None = None
     seed: int = 0
@@ -69,6 +71,7 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
     if choices.counts is not None:
         counts = read_counts(choices.counts, vocabulary)
     calibration = None if choices.calibration is None else opened(choices.calibration)
+    training = training_of(choices, text, calibration)
     inputs = Inputs(
         source_path=str(path),
         source_bytes=source.artifact.size,
@@ -98,6 +101,8 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
         price=choices.price or DEFAULT_PRICE,
         price_source=DEFAULT_PRICE_SOURCE if choices.price is None else "--price",
         spread=load_rules().seed_spread,
+        recover=choices.recover or 0,
+        training=training,
         schemes=choices.schemes,
         moments={} if calibration is None else input_moments(source.reference, calibration),
         jobs=choices.jobs,
@@ -118,6 +123,33 @@ def _tokens(choices: Choices) -> Path | None:
     if model is not None and choices.tokens is None:
         raise UsageError(f"--model {model} needs --tokens FILE: the text to measure it on")
     return choices.tokens
+
+
+def training_of(choices: Choices, text: Text | None, calibration: Text | None) -> Training | None:
+    """What `--recover` trains on; `UsageError` where that is not given, or is the text that losses are measured on."""
+    if choices.recover is None:
+        return None
+    flag = f"--recover {choices.recover}"
+    if choices.recover < 1:
+        raise UsageError(f"{flag}: expected steps of training, one or more")
+    if choices.model not in MODELS:
+        raise UsageError(f"{flag} needs --model {' or '.join(MODELS)}: the model to train")
+    if calibration is None or choices.calibration is None:
+        raise UsageError(f"{flag} needs --calibration FILE: a text to train on, other than the one of --tokens")
+    if text is not None and _same_text(text, calibration):
+        tokens = choices.tokens or example.EVALUATION
+        raise UsageError(
+            f"{flag}: --calibration {choices.calibration} holds the text of --tokens {tokens}; training on the text "
+            "that losses are measured on measures nothing: give another"
+        )
+    return Training(text=calibration, seed=choices.seed)
+
+
+def _same_text(text: Text, other: Text) -> bool:
+    """Whether most windows of a text stand in another, whatever the form of their files."""
+    known = {window.numpy().tobytes() for window in other.windows}
+    found = sum(window.numpy().tobytes() in known for window in text.windows)
+    return 2 * found > len(text.windows)
 
 
 def _evaluator(text: Text, model: UserModel | None, source: Source) -> Evaluator:

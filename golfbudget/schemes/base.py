@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from inspect import isabstract
 from typing import ClassVar
@@ -86,6 +86,11 @@ class Encoded:
                 return table.tensor
         raise UsageError(f"scheme {self.scheme} has no table {name!r}")
 
+    def with_tables(self, *tables: Table) -> Encoded:
+        """The same encoding with these tables in place of those of their names."""
+        new = {table.name: table for table in tables}
+        return replace(self, tables=tuple(new.get(table.name, table) for table in self.tables))
+
     @property
     def raw_bytes(self) -> int:
         """Bytes of all tables in the container, before any codec."""
@@ -140,6 +145,20 @@ class Scheme(ABC):
         """What the head adds to its logits, float32 [rows]; None for schemes without."""
         del encoded
         return None
+
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded | None:
+        """The same tables moved to another float32 matrix (and bias) of that shape; None where a scheme cannot.
+
+        What is discrete besides rounding stays: maps, tiers, scales.  Training does this at every step, so it is
+        quick, and to move tables to what they decode to changes nothing.
+        """
+        del encoded, matrix, bias
+        return None
+
+    def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
+        """What `refit`'s tables would decode to if nothing were rounded, differentiable in the matrix."""
+        del encoded
+        return matrix
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
         """The highest rank a decoded matrix can have."""

@@ -18,6 +18,7 @@ from golfbudget.schemes.values import (
     map_table,
     matrix_bytes,
     matrix_tables,
+    moved,
     read_map,
     read_matrix,
     to_half,
@@ -69,12 +70,23 @@ class Tiers(Scheme):
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
-        tiers = sum(table.name.startswith("tier") and table.name[4:].isdigit() for table in encoded.tables)
-        part = read_map(encoded.tensor("tier_map"), rows, tiers) if tiers > 1 else torch.zeros(rows)
+        part, tiers = self._parts(encoded)
         decoded = torch.empty(rows, columns)
         for i in range(tiers):
             decoded[part == i] = read_matrix(encoded, f"tier{i}", columns)
         return decoded
+
+    def _parts(self, encoded: Encoded) -> tuple[Tensor, int]:
+        """The tier of each row [rows], and how many there are."""
+        rows = encoded.shape[0]
+        tiers = sum(table.name.startswith("tier") and table.name[4:].isdigit() for table in encoded.tables)
+        return (read_map(encoded.tensor("tier_map"), rows, tiers) if tiers > 1 else torch.zeros(rows)), tiers
+
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
+        """Rounded again at the scales that the rows have, in the same tiers."""
+        del bias
+        part, tiers = self._parts(encoded)
+        return encoded.with_tables(*(moved(encoded, f"tier{i}", matrix[part == i]) for i in range(tiers)))
 
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
         options = self.options(options)

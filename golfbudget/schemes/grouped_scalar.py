@@ -22,7 +22,7 @@ from golfbudget.schemes.groups import (
 )
 from golfbudget.schemes.packing import TRITS_PER_BYTE, pack_bits, pack_trits, unpack_bits, unpack_trits
 from golfbudget.schemes.scalar import fit_rows, fit_ternary
-from golfbudget.schemes.values import STORE, integer_bytes, integer_table, read_integers
+from golfbudget.schemes.values import STORE, integer_bytes, integer_table, read_integers, store_of
 
 
 @register
@@ -57,6 +57,14 @@ class GroupedScalar(Scheme):
         rows, columns = encoded.shape
         values = read_integers(encoded.tensor("values"), rows * columns).view(rows, columns)
         return values.float() * spread(encoded.tensor("scales"), columns)
+
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
+        """Rounded again at the scales that the groups have."""
+        del bias
+        old, scales = encoded.tables[0], spread(encoded.tensor("scales"), encoded.shape[1])
+        levels = 2 ** (old.bits - 1) - 1
+        values = (matrix / scales).round().clamp(-levels, levels).to(torch.int8)
+        return encoded.with_tables(integer_table("values", values, old.bits, store_of(old.tensor)))
 
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
         options = self.options(options)

@@ -6,6 +6,8 @@ a finer grid is part of the fit.  Values are stored one per byte; the artifact's
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -108,6 +110,13 @@ class RowScaled(Scheme):
     def decode(self, encoded: Encoded) -> Tensor:
         return row_values(encoded.tensor("values"), encoded.tensor("scales"))
 
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
+        """Rounded again at the scales that the rows have."""
+        del bias
+        values = encoded.tables[0]
+        rounded = round_rows(matrix, encoded.tensor("scales").float(), 2 ** (values.bits - 1) - 1)
+        return encoded.with_tables(replace(values, tensor=rounded.to(torch.int8)))
+
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
         self.options(options)
         return shape[0] * shape[1] + 2 * shape[0]
@@ -172,6 +181,12 @@ class TernaryPacked(Scheme):
         rows, columns = encoded.shape
         values = unpack_trits(encoded.tensor("trits"), rows * columns).view(rows, columns)
         return row_values(values, encoded.tensor("scales"))
+
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
+        """Rounded again at the scales that the rows have."""
+        del bias
+        packed = pack_trits(round_rows(matrix, encoded.tensor("scales").float(), 1).to(torch.int8))
+        return encoded.with_tables(replace(encoded.tables[0], tensor=packed))
 
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
         self.options(options)

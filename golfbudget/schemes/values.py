@@ -9,6 +9,8 @@ decoder source that read them back.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Encoded, Options, Parameter, Table
 from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
-from golfbudget.schemes.scalar import fit_rows
+from golfbudget.schemes.scalar import fit_rows, round_rows
 
 HALF_BITS, BYTE_BITS = 16, 8
 STORE = Parameter(
@@ -120,6 +122,21 @@ def read_matrix(encoded: Encoded, name: str, columns: int) -> Tensor:
 def reread(tables: tuple[Table, ...], columns: int) -> Tensor:
     """What tables just made by `matrix_tables` decode to, so that what follows is fitted to it."""
     return read_matrix(Encoded(scheme="", shape=(1, columns), tables=tables), tables[0].name, columns)
+
+
+def moved(encoded: Encoded, name: str, matrix: Tensor) -> Table:
+    """The table `name` for another matrix of its shape, at the scales that it has."""
+    old = next(table for table in encoded.tables if table.name == name)
+    if old.tensor.dtype is torch.float16:
+        return replace(old, tensor=to_half(matrix))
+    scales = encoded.tensor(f"{name}_scales").float()
+    values = round_rows(matrix, scales, 2 ** (old.bits - 1) - 1).to(torch.int8)
+    return integer_table(name, values, old.bits, store_of(old.tensor), old.account)
+
+
+def store_of(stored: Tensor) -> str:
+    """How a table of `integer_table` is stored."""
+    return "packed" if stored.dtype is torch.uint8 else "bytes"
 
 
 def _planes(values: Tensor, bits: int) -> Tensor:

@@ -28,12 +28,13 @@ from golfbudget.schemes.values import (
     map_table,
     matrix_bytes,
     matrix_tables,
+    moved,
     read_map,
     read_matrix,
     reread,
     row_count,
 )
-from golfbudget.schemes.vq_logits import fit_codebook, nearest, to_used
+from golfbudget.schemes.vq_logits import code_means, fit_codebook, nearest, to_used
 
 _CODES = Parameter(name="codes", kind=int, summary="K, the codebook's rows", lowest=1)
 _READ_ROWS = READ_MATRIX + READ_MAP + "c=g('codebook',C);i=m(t['map'],R,len(c));w=c[i]\n"
@@ -73,6 +74,17 @@ class VqFamily(Scheme):
 
     def _codes(self, encoded: Encoded) -> Tensor:
         return read_map(encoded.tensor("map"), encoded.shape[0], row_count(encoded, "codebook"))
+
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
+        """The same map; each codebook row is the mean of its tokens' rows, at the scale that it has."""
+        del bias
+        return encoded.with_tables(moved(encoded, "codebook", self._means(encoded, matrix)))
+
+    def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
+        return self._means(encoded, matrix)[self._codes(encoded)]
+
+    def _means(self, encoded: Encoded, matrix: Tensor) -> Tensor:
+        return code_means(matrix, self._codes(encoded), row_count(encoded, "codebook"))
 
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
         options = self.options(options)
@@ -123,6 +135,10 @@ class VqBias(VqFamily):
         bias = (counts / (sums / codes.bincount())[codes]).log().float()
         tables += matrix_tables("bias", bias[None], bits, store, Account.BIAS)
         return Encoded(scheme=self.name, shape=(matrix.shape[0], matrix.shape[1]), tables=tables)
+
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
+        coarse = super().refit(encoded, matrix)
+        return coarse if bias is None else coarse.with_tables(moved(encoded, "bias", bias[None]))
 
     def bias(self, encoded: Encoded) -> Tensor:
         """The bias of every token's logit, float32 [rows]."""
@@ -190,10 +206,27 @@ class VqExplicit(VqFamily):
 
     def decode(self, encoded: Encoded) -> Tensor:
         decoded = super().decode(encoded)
-        rows, columns = encoded.shape
-        explicit = read_matrix(encoded, "explicit", columns)
-        decoded[read_map(encoded.tensor("explicit_map"), len(explicit), rows)] = explicit
+        columns = encoded.shape[1]
+        decoded[self._own(encoded)] = read_matrix(encoded, "explicit", columns)
         return decoded
+
+    def _own(self, encoded: Encoded) -> Tensor:
+        """Tokens that have rows of their own, int64 [rows of `explicit`]."""
+        return read_map(encoded.tensor("explicit_map"), row_count(encoded, "explicit"), encoded.shape[0])
+
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
+        return super().refit(encoded, matrix, bias).with_tables(moved(encoded, "explicit", matrix[self._own(encoded)]))
+
+    def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
+        own = torch.zeros(len(matrix), 1, dtype=torch.bool)
+        own[self._own(encoded)] = True
+        return torch.where(own, matrix, super().smooth(encoded, matrix))
+
+    def _means(self, encoded: Encoded, matrix: Tensor) -> Tensor:
+        """As the family's; own rows have an entry in the map too, which means nothing."""
+        shared = torch.ones(len(matrix), dtype=torch.bool)
+        shared[self._own(encoded)] = False
+        return code_means(matrix[shared], self._codes(encoded)[shared], row_count(encoded, "codebook"))
 
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
         complete = self.options(options)
@@ -231,6 +264,14 @@ class VqResidual(VqFamily):
 
     def decode(self, encoded: Encoded) -> Tensor:
         return super().decode(encoded) + product(encoded, encoded.shape[0])
+
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
+        """The codebook moves, the residual stays."""
+        return super().refit(encoded, matrix - product(encoded, len(matrix)), bias)
+
+    def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
+        residual = product(encoded, len(matrix))
+        return super().smooth(encoded, matrix - residual) + residual
 
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
         complete = self.options(options)

@@ -7,6 +7,7 @@ share a code get equal logits.  The codebook is fitted to the matrix by k-means;
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -68,6 +69,16 @@ def to_used(codebook: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     return codebook[used].contiguous(), assigned
 
 
+def code_means(matrix: Tensor, codes: Tensor, count: int) -> Tensor:
+    """The mean row of each code, float32 [count, columns], differentiable in the matrix.
+
+    No row is weighted by its token's frequency: the gradient of a mean is the same for all its rows, so that rows
+    which start equal stay equal whatever the weights, and training sees the frequencies in its text.
+    """
+    sums = torch.zeros(count, matrix.shape[1]).index_add(0, codes, matrix)
+    return sums / codes.bincount(minlength=count).clamp_min(1)[:, None]
+
+
 @register
 class VqLogits(Scheme):
     """K shared rows and a map; `codes` is K before codes that no token uses are dropped."""
@@ -98,6 +109,20 @@ class VqLogits(Scheme):
         codebook = encoded.tensor("codebook")
         codes = unpack_bits(encoded.tensor("map"), bits_for(len(codebook)), encoded.shape[0])
         return codebook.float()[codes]
+
+    def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
+        """The same map; each codebook row is the mean of its tokens' rows."""
+        del bias
+        return encoded.with_tables(replace(encoded.tables[0], tensor=to_half(self._means(encoded, matrix)[0])))
+
+    def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
+        means, codes = self._means(encoded, matrix)
+        return means[codes]
+
+    def _means(self, encoded: Encoded, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        count = len(encoded.tensor("codebook"))
+        codes = unpack_bits(encoded.tensor("map"), bits_for(count), encoded.shape[0])
+        return code_means(matrix, codes, count), codes
 
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
         rows, codes = shape[0], min(shape[0], int(self.options(options)["codes"]))

@@ -1,0 +1,398 @@
+"""`plan --recover`: short training of the best candidates, the fair control, ties kept, and the same bytes again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Run
+from models import save
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (its usual name)
+
+from golfbudget import schemes
+from golfbudget.artifact import open_bytes
+from golfbudget.certificates import tie_floor_nats
+from golfbudget.errors import GolfbudgetError
+from golfbudget.plan.grids import HEAD, grid
+from golfbudget.plan.recover import told, unrecovered
+from golfbudget.plan.results import Answer, Plan, Side, VqAnswer
+from golfbudget.plan.run import make_plan
+from golfbudget.plan.saved import pack
+from golfbudget.plan.setup import Choices, prepare
+from golfbudget.quality.baseline_model import BaselineModel, Shape
+from golfbudget.quality.evaluate import threads
+from golfbudget.quality.recovery import PEAK_RATE, Training, rate, recover, still
+from golfbudget.quality.text import Text, load_text
+from golfbudget.quality.tokens import predicted_counts
+from golfbudget.recipe.artifacts import artifact_bytes, read_export
+from golfbudget.recipe.config import load_recipe
+from golfbudget.recipe.export import Export, decode, quantise
+from golfbudget.report.plan_json import plan_json
+from golfbudget.schemes import Context
+
+VOCABULARY, WINDOW, STEPS = 64, 32, 12
+HEAD_NAME = "tok_emb.weight"
+SHAPE = Shape(vocab=VOCABULARY, width=32, blocks=2, heads=2, kv_heads=1, hidden=136)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Matrices this small are quicker on one thread, by far where other programs run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("golfbudget.quality.evaluate.THREADS", 1)
+        patch.setattr("golfbudget.quality.moments.THREADS", 1)
+        yield
+
+
+def chain(seed: int, length: int = 6000) -> Tensor:
+    """A text in which each token has three followers, one of them likely: the same table for every seed."""
+    followers = torch.randint(0, VOCABULARY, (VOCABULARY, 3), generator=torch.Generator().manual_seed(1)).tolist()
+    picks = torch.multinomial(
+        torch.tensor([0.7, 0.2, 0.1]), length, replacement=True, generator=torch.Generator().manual_seed(seed)
+    ).tolist()
+    found = [0]
+    for pick in picks:
+        found.append(followers[found[-1]][pick] if len(found) % 7 else (found[-1] * 5 + pick) % VOCABULARY)
+    return torch.tensor(found, dtype=torch.int32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small trained model, and two texts of one language."""
+    folder = tmp_path_factory.mktemp("recovery")
+    for name, seed, length in (("train", 2, 6000), ("test", 3, 2000)):
+        tensors = {"tokens": chain(seed, length), "token_bytes": torch.full((VOCABULARY,), 3, dtype=torch.uint8)}
+        save_file(tensors, folder / f"{name}.safetensors", {"window": str(WINDOW)})
+    windows = load_text(folder / "train.safetensors").windows
+    torch.manual_seed(0)
+    model = BaselineModel(SHAPE)
+    torch.nn.init.normal_(model.tok_emb.weight, std=0.2)
+    adam = torch.optim.Adam(model.parameters(), lr=5e-3)
+    generator = torch.Generator().manual_seed(4)
+    for _ in range(80):
+        drawn = windows[torch.randint(0, len(windows), (32,), generator=generator)]
+        loss = F.cross_entropy(model(drawn[:, :-1]).flatten(0, 1), drawn[:, 1:].flatten())
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    save(folder, {name: tensor.detach() for name, tensor in model.state_dict().items()})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def state(folder: Path) -> dict[str, Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def training(folder: Path) -> Training:
+    return Training(text=load_text(folder / "train.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def text(folder: Path) -> Text:
+    return load_text(folder / "test.safetensors")
+
+
+def exported(state: Mapping[str, Tensor], scheme: str | None = None, **options: float | str) -> Export:
+    export = quantise(state, load_recipe("int8-zlib-small"))
+    if scheme is None:
+        return export
+    context = Context(counts=torch.arange(VOCABULARY) ** 2)
+    encoded = schemes.get(scheme).encode(state[HEAD_NAME], options, context)
+    return export.with_encoded(HEAD_NAME, encoded, "float32")
+
+
+def nats(export: Export, text: Text) -> float:
+    bias = next((schemes.get(e.scheme).bias(e) for e in export.schemes.values()), None)
+    module = BaselineModel.from_state(decode(export))
+    with threads(1), torch.inference_mode():
+        logits = module(text.windows[:, :-1])
+        logits = logits if bias is None else logits + bias
+        return float(F.cross_entropy(logits.flatten(0, 1), text.windows[:, 1:].flatten()))
+
+
+def table(export: Export, name: str) -> Tensor:
+    return export.schemes[HEAD_NAME].tensor(name)
+
+
+# The training itself
+
+
+@pytest.mark.parametrize(
+    ("scheme", "options"),
+    [
+        ("vq-logits", {"codes": 16}),
+        ("vq-logits-int", {"codes": 16, "bits": 6}),
+        ("vq-logits-bias", {"codes": 16, "bits": 8, "bias_bits": 16}),
+        ("vq-logits-explicit", {"codes": 8, "explicit": 8}),
+        ("vq-logits-residual", {"codes": 8, "rank": 4}),
+    ],
+)
+def test_recovery_lowers_the_loss_of_a_vq_head_and_keeps_its_map(
+    state: dict[str, Tensor], training: Training, text: Text, scheme: str, options: dict[str, int]
+) -> None:
+    before = exported(state, scheme, **options)
+    after = recover(before, state, training, STEPS)
+    assert nats(after, text) < nats(before, text) - 0.01
+    assert torch.equal(table(after, "map"), table(before, "map"))
+    assert not torch.equal(table(after, "codebook"), table(before, "codebook"))
+    if scheme == "vq-logits-bias":
+        assert not torch.equal(table(after, "bias"), table(before, "bias"))
+
+
+def test_tied_rows_stay_tied_and_the_floor_holds(state: dict[str, Tensor], training: Training, text: Text) -> None:
+    before = exported(state, "vq-logits", codes=16)
+    after = recover(before, state, training, STEPS)
+    codes = decode(before)[HEAD_NAME].unique(dim=0, return_inverse=True)[1]
+    head = decode(after)[HEAD_NAME]
+    for code in range(16):
+        rows = head[codes == code]
+        assert torch.equal(rows, rows[:1].expand_as(rows))
+    floor = tie_floor_nats(predicted_counts(text, VOCABULARY), codes.numpy())
+    assert 0 < floor <= nats(after, text)
+
+
+def test_a_codebook_moves_as_adam_on_the_codebook_itself_would(
+    monkeypatch: pytest.MonkeyPatch, state: dict[str, Tensor], training: Training
+) -> None:
+    """An oracle: the published form, in which the codebook is the parameter and rows are looked up in it."""
+    peak = 0.05
+    monkeypatch.setattr("golfbudget.quality.recovery.PEAK_RATE", peak)
+    export = exported(state, "vq-logits", codes=16)
+    scheme, encoded = schemes.get("vq-logits"), export.schemes[HEAD_NAME]
+    module = BaselineModel.from_state(decode(export))
+    codes = scheme.decode(encoded).unique(dim=0, return_inverse=True)[1]
+    codebook = torch.stack([scheme.decode(encoded)[codes == code][0] for code in range(16)]).requires_grad_()
+    (windows,) = training.batches(1)
+    logits = torch.func.functional_call(module, {HEAD_NAME: codebook[codes]}, (windows[:, :-1],))
+    (gradient,) = torch.autograd.grad(F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()), codebook)
+    expected = codebook.detach() - peak * gradient.sign()
+    found = decode(recover(export, state, training, 1))[HEAD_NAME]
+    # Adam's first step is the rate in the gradient's direction, wherever that is not next to nothing.
+    clear = gradient.abs() > 1e-5
+    assert int(clear.sum()) > 400
+    for code in range(16):
+        gap = (found[codes == code][0] - expected[code]).abs()[clear[code]]
+        # The step of fp16 under 1 is 2^-11, and rounding happens before and after.
+        assert float(gap.max()) < 0.05 * peak + 2**-11 * max(1.0, float(expected[code].abs().max()))
+
+
+@pytest.mark.parametrize("scheme", [None, "scalar", "ternary-packed", "gptq", "tiers", "vq-logits", "product"])
+def test_no_step_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, state: dict[str, Tensor], training: Training, scheme: str | None
+) -> None:
+    """At a rate of zero the file stays as it is: latent values begin where it is."""
+    monkeypatch.setattr("golfbudget.quality.recovery.PEAK_RATE", 0.0)
+    own: dict[str, dict[str, int | float | str]] = {
+        "scalar": {"bits": 4},
+        "gptq": {"bits": 4, "clip": 3.0},
+        "tiers": {"tiers": "8x8,4"},
+        "vq-logits": {"codes": 8},
+        "product": {"groups": 4, "codes": 16, "bits": 8},
+    }
+    if scheme == "gptq":
+        moment = torch.randn(64, 32, generator=torch.Generator().manual_seed(5)).double()
+        encoded = schemes.get(scheme).encode(state[HEAD_NAME], own[scheme], Context(moment=moment.T @ moment))
+        before = exported(state).with_encoded(HEAD_NAME, encoded, "float32")
+    else:
+        before = exported(state, scheme, **own.get(scheme or "", {}))
+    after = recover(before, state, training, 1)
+    recipe = load_recipe("int8-zlib-small")
+    assert artifact_bytes(after, recipe) == artifact_bytes(before, recipe)
+
+
+def test_the_same_seed_gives_the_same_bytes(state: dict[str, Tensor], training: Training) -> None:
+    recipe, before = load_recipe("int8-zlib-small"), exported(state, "vq-logits", codes=16)
+    files = [
+        artifact_bytes(recover(before, state, dataclasses.replace(training, seed=seed), 4), recipe)
+        for seed in (0, 0, 1)
+    ]
+    assert files[0] == files[1] != files[2]
+
+
+def test_integers_stay_in_the_range_they_show(state: dict[str, Tensor], training: Training) -> None:
+    before = exported(state, "scalar", bits=3)
+    after = recover(before, state, training, STEPS)
+    values = after.quantized[HEAD_NAME]
+    assert not torch.equal(values, before.quantized[HEAD_NAME])
+    assert set(values.unique().tolist()) <= set(range(-3, 4))
+    assert all(torch.equal(scales, before.scales[name]) for name, scales in after.scales.items())
+
+
+def test_tables_that_cannot_move_stay(state: dict[str, Tensor], training: Training) -> None:
+    before = exported(state, "product", groups=4, codes=16, bits=8)
+    assert still(before) == [HEAD_NAME]
+    after = recover(before, state, training, 2)
+    assert after.schemes == before.schemes
+    assert not torch.equal(decode(after)["blocks.0.mlp.fc.weight"], decode(before)["blocks.0.mlp.fc.weight"])
+
+
+def test_refit_to_what_tables_decode_to_changes_nothing() -> None:
+    generator = torch.Generator().manual_seed(6)
+    matrix = torch.randn(96, 24, generator=generator)
+    context = Context(counts=torch.arange(96), moment=torch.eye(24).double())
+    moving = set()
+    for name, scheme in schemes.registered().items():
+        for options in grid(HEAD, scheme, 96, 24)[:2]:
+            encoded = scheme.encode(matrix, options, context)
+            moved = scheme.refit(encoded, scheme.decode(encoded), scheme.bias(encoded))
+            if moved is not None:
+                moving.add(name)
+                for table, same in zip(encoded.tables, moved.tables, strict=True):
+                    assert (table.name, table.bits, table.shape) == (same.name, same.bits, same.shape)
+                    assert torch.equal(table.tensor, same.tensor), (name, options, table.name)
+    assert {"vq-logits", "vq-logits-explicit", "tiers", "scalar", "grouped-scalar", "ternary-packed"} <= moving
+
+
+def test_batches_take_the_whole_text_before_any_of_it_again(training: Training) -> None:
+    windows = training.text.windows
+    drawn = torch.cat(list(training.batches(3)))
+    assert len(drawn) == 3 * (2048 // WINDOW)
+    order = [next(i for i, w in enumerate(windows) if torch.equal(w, d)) for d in drawn]
+    assert sorted(order[: len(windows)]) == list(range(len(windows)))
+
+
+def test_the_rate_rises_and_falls() -> None:
+    rates = [rate(step, 100) for step in range(100)]
+    assert rates.index(max(rates)) == 9
+    assert max(rates) == pytest.approx(PEAK_RATE)
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert 0 < rates[-1] < 0.02 * PEAK_RATE
+    assert rate(0, 1) == PEAK_RATE
+
+
+# In a plan
+
+
+def choices(folder: Path, **more: object) -> Choices:
+    given = {
+        "path": folder / "model.safetensors",
+        "recipe": "int8-zlib-small",
+        "model": "builtin:baseline",
+        "tokens": folder / "test.safetensors",
+        "calibration": folder / "train.safetensors",
+        "schemes": ("scalar", "vq-logits"),
+        "cap": 16_000_000,
+        "recover": STEPS,
+    }
+    return Choices(**(given | more))  # type: ignore[arg-type]
+
+
+def planned(folder: Path, **more: object) -> Plan:
+    source, settings = prepare(choices(folder, **more))
+    return make_plan(source, settings, lambda _what, _steps: None)
+
+
+@pytest.fixture(scope="module")
+def plan(folder: Path) -> Plan:
+    return planned(folder)
+
+
+def test_every_side_gets_the_same_steps_and_so_does_the_baseline(plan: Plan) -> None:
+    recovered = [trial.candidate for trial in plan.trials if trial.candidate.steps]
+    assert {candidate.steps for candidate in recovered} == {STEPS}
+    assert all(candidate.name.endswith(f"+recovered-{STEPS}") for candidate in recovered)
+    kinds = {(candidate.side, candidate.is_vq) for candidate in recovered}
+    assert kinds == {(Side.HEAD, True), (Side.HEAD, False), (Side.TRUNK, False), (Side.JOINT, False)}
+    (control,) = [candidate for candidate in recovered if candidate.side is Side.JOINT]
+    assert control.name == f"baseline+recovered-{STEPS}"
+    saved = {entry["name"]: entry["steps"] for entry in plan_json(plan)["candidates"]}  # type: ignore[attr-defined]
+    assert saved == {trial.candidate.name: trial.candidate.steps for trial in plan.trials}
+    lines = [reason for reason in plan.verdict.reasons if reason.startswith("recovered: ")]
+    assert len(lines) == len(recovered)
+    assert "no merit of any scheme" in lines[0]
+
+
+def test_prices_are_of_schemes_without_training(plan: Plan) -> None:
+    assert plan.verdict.prices
+    for exchange in plan.verdict.prices.values():
+        trial = plan.trial(exchange.candidate)
+        assert trial is not None
+        assert trial.candidate.steps == 0
+
+
+def test_recovered_trials_are_judged_as_others_are(plan: Plan) -> None:
+    vq = [trial for trial in plan.trials if trial.candidate.is_vq and trial.candidate.steps]
+    assert vq
+    for trial in vq:
+        before = plan.trial(trial.candidate.name.removesuffix(f"+recovered-{STEPS}"))
+        assert before is not None
+        assert before.quality.delta is not None
+        assert trial.quality.delta is not None
+        assert trial.quality.delta < before.quality.delta
+        assert trial.saved_bytes == plan.baseline.artifact.size - trial.counted_bytes
+
+
+def test_pack_trains_again_and_writes_the_counted_bytes(tmp_path: Path, plan: Plan) -> None:
+    saved = tmp_path / "plan.json"
+    saved.write_text(json.dumps(plan_json(plan)), encoding="utf-8")
+    recovered = [trial for trial in plan.trials if trial.candidate.steps]
+    for trial in (recovered[0], next(t for t in recovered if t.candidate.is_vq)):
+        data = pack(saved, trial.candidate.name)
+        assert len(data) == trial.artifact_bytes
+        read_export(open_bytes(data, name="again"))
+
+
+@pytest.mark.slow
+def test_the_cache_knows_the_text_and_the_steps(tmp_path: Path, folder: Path, plan: Plan) -> None:
+    cache = tmp_path / "cache"
+    first = plan_json(planned(folder, cache=cache))
+    assert first == plan_json(plan)
+    assert plan_json(planned(folder, cache=cache)) == first
+    tensors = {"tokens": chain(9), "token_bytes": torch.full((VOCABULARY,), 3, dtype=torch.uint8)}
+    save_file(tensors, tmp_path / "other.safetensors", {"window": str(WINDOW)})
+    other = planned(folder, cache=cache, calibration=tmp_path / "other.safetensors")
+    for trial in other.trials:
+        before = plan.trial(trial.candidate.name)
+        if before is not None:
+            assert (trial.sha256 == before.sha256) is not bool(trial.candidate.steps)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"calibration": None}, "needs --calibration FILE: a text to train on"),
+        ({"model": None, "calibration": None}, "needs --model builtin:baseline or builtin:example"),
+        ({"calibration": "test.safetensors"}, "training on the text that losses are measured on measures nothing"),
+        ({"recover": 0}, "expected steps of training, one or more"),
+    ],
+)
+def test_refusals(folder: Path, more: dict[str, object], message: str) -> None:
+    if more.get("calibration"):
+        more = {"calibration": folder / str(more["calibration"])}
+    with pytest.raises(GolfbudgetError, match=message):
+        prepare(choices(folder, **more))
+
+
+def test_the_same_text_in_another_file_is_refused_too(tmp_path: Path, folder: Path) -> None:
+    tensors = {"tokens": chain(3)[:1600], "token_bytes": torch.full((VOCABULARY,), 2, dtype=torch.uint8)}
+    save_file(tensors, tmp_path / "part.safetensors", {"window": str(WINDOW)})
+    with pytest.raises(GolfbudgetError, match="measures nothing"):
+        prepare(choices(folder, calibration=tmp_path / "part.safetensors"))
+
+
+def test_the_command_refuses_with_two(folder: Path, golfbudget: Run) -> None:
+    done = golfbudget("plan", str(folder / "model.safetensors"), "--recover", "5")
+    assert done.returncode == 2
+    assert "--recover 5 needs --model" in done.stderr
+
+
+def test_a_recovered_vq_head_wins_over_recovered_rivals_only(plan: Plan) -> None:
+    vq = next(trial for trial in plan.trials if trial.candidate.is_vq and trial.candidate.steps)
+    answer = VqAnswer(
+        answer=Answer.YES, best=vq.candidate.name, control=None, margin_bytes=1, reason="so (as untrained: it is)"
+    )
+    assert unrecovered(plan.trials, answer) == []
+    alone = [trial for trial in plan.trials if not trial.candidate.steps or trial is vq]
+    assert unrecovered(alone, answer) == ["recovered control", "recovered trunk candidate"]
+    assert unrecovered(alone, dataclasses.replace(answer, best="head-vq16-shared")) == []
+    untouched = dataclasses.replace(answer, best="head-vq16-shared")
+    assert told(untouched, plan.trials) is untouched
