@@ -100,9 +100,13 @@ class _Facts(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The cache of one plan: entries in `folder`, all of which depend on `base`; without a folder nothing is kept."""
+    """The cache of one plan: entries in `folder`; without a folder nothing is kept.
+
+    `own` names what the recipe's own file depends on, `base` what all candidates' files do.
+    """
 
     folder: Path | None
+    own: str = ""
     base: str = ""
 
     @classmethod
@@ -110,23 +114,26 @@ class Kept:
         """The cache for a source."""
         if folder is None:
             return cls(folder=None)
-        inputs = {
+        own = {
             "environment": _environment(),
-            "reference": digest(source.reference),
             "export": export_digest(source.export),
             "recipe": msgspec.json.encode(source.recipe).decode(),
+        }
+        inputs = {
+            **own,
+            "reference": digest(source.reference),
             "head": [source.head, source.tied, source.head_owner],
             "seed": known.seed,
             "counts": None if known.counts is None else digest({"counts": known.counts}),
             "moments": digest(known.moments),
         }
-        return cls(folder=folder, base=cache.key(inputs))
+        return cls(folder=folder, own=cache.key({**own, "file": "baseline"}), base=cache.key(inputs))
 
     def baseline(self, write: Callable[[], bytes]) -> bytes:
         """The recipe's own file, written where it is not kept."""
         if self.folder is None:
             return write()
-        name = f"{PREFIX}{cache.key({'base': self.base, 'file': 'baseline'})}"
+        name = f"{PREFIX}{self.own}"
         found = cache.read(self.folder, name)
         if found is not None:
             return found[1]

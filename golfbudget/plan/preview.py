@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from golfbudget import codecs
@@ -39,10 +40,12 @@ def parse_preview(text: str) -> Preview:
     Preview(codec='zstd', level=3)
     """
     known = codecs.registered()
-    name, _, level = text.rpartition("-")
-    if name not in known:
+    written = re.fullmatch(r"(.+?)-(-?[0-9]{1,3})", text)
+    name = "" if written is None else written[1]
+    if written is None or name not in known:
         raise UsageError(f"--preview {text}: write CODEC-LEVEL, as in zstd-3; known codecs: {', '.join(sorted(known))}")
     levels = known[name].levels
-    if not level.isdecimal() or int(level) not in levels:
+    level = int(written[2])
+    if level not in levels:
         raise UsageError(f"--preview {text}: {name} takes levels {levels.start} to {levels.stop - 1}")
-    return Preview(name, int(level))
+    return Preview(name, level)
