@@ -16,8 +16,9 @@ from models import repeated_rows_model, save, state
 
 from golfbudget import cache
 from golfbudget.plan import run as run_module
-from golfbudget.plan.results import Plan
-from golfbudget.plan.run import make_plan
+from golfbudget.plan.building import Built, build
+from golfbudget.plan.results import Candidate, Plan
+from golfbudget.plan.run import baseline_file, make_plan
 from golfbudget.plan.setup import Choices, prepare
 from golfbudget.plan.workers import WorkerDiedError, results
 from golfbudget.report.plan_json import plan_json
@@ -81,9 +82,11 @@ def test_a_second_plan_writes_nothing_anew(model: Path, tmp_path: Path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "build", never)
+        patch.setattr(run_module, "baseline_file", never)
         assert plan_json(planned(model, cache=folder)) == first
         with pytest.raises(AssertionError, match="built again"):
             planned(model)
+        patch.setattr(run_module, "baseline_file", baseline_file)
         # Whatever the bytes depend on makes it another entry.
         for change in ({"seed": 1}, {"recipe": "int8-zlib-small"}, {"schemes": ("scalar", "lqer")}):
             with pytest.raises(AssertionError, match="built again"):
@@ -91,7 +94,10 @@ def test_a_second_plan_writes_nothing_anew(model: Path, tmp_path: Path, monkeypa
         other = save(tmp_path, repeated_rows_model(seed=5), "other.safetensors")
         with pytest.raises(AssertionError, match="built again"):
             planned(other, cache=folder)
-    assert sorted(path.name for path in folder.iterdir()) == entries
+    # The baselines of the other recipe and the other model are all that came to be kept.
+    others = {path.name for path in folder.iterdir()} - {*entries}
+    assert len(others) == 2
+    assert len(list(folder.iterdir())) == len(entries) + 2
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "other facts"])
@@ -147,6 +153,45 @@ def alive(group: int) -> bool:
     return True
 
 
+def test_what_an_interrupted_plan_wrote_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates that share their encodings are one task; those of it that were done are kept, too."""
+    path, folder = save(tmp_path, repeated_rows_model()), tmp_path / "cache"
+    more = {"cache": folder, "schemes": ("vq-logits", "ternary")}
+    done = list[str]()
+
+    def interrupted(source: object, candidate: Candidate, *others: object) -> Built:
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(candidate.name)
+        return build(source, candidate, *others)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "build", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            planned(path, **more)
+    again = list[str]()
+
+    def counted(source: object, candidate: Candidate, *others: object) -> Built:
+        again.append(candidate.name)
+        return build(source, candidate, *others)  # type: ignore[arg-type]
+
+    def never(*_arguments: object) -> bytes:
+        raise AssertionError("the baseline is kept")
+
+    monkeypatch.setattr(run_module, "build", counted)
+    monkeypatch.setattr(run_module, "baseline_file", never)
+    found = plan_json(planned(path, **more))
+    assert len(done) == 5
+    # The last one's task was not done: there are more ways to go on from its codebook.
+    assert done[-1] == "head-vq128-shared"
+    assert any(name.startswith("head-vq128-") for name in again)
+    assert not {*done} & {*again}
+    names = {trial["name"] for trial in json.loads(json.dumps(found))["candidates"]}
+    assert {*done, *again} == names
+    monkeypatch.undo()
+    assert plan_json(planned(path, schemes=("vq-logits", "ternary"))) == found
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent as signals")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_interrupt_ends_a_plan_at_once_and_leaves_nothing_half_done(model: Path, tmp_path: Path, jobs: int) -> None:
@@ -158,7 +203,7 @@ def test_an_interrupt_ends_a_plan_at_once_and_leaves_nothing_half_done(model: Pa
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
     ) as process:
         deadline = time.monotonic() + 60
-        while not (folder.is_dir() and len(list(folder.iterdir())) > 3) and time.monotonic() < deadline:
+        while not (folder.is_dir() and len(list(folder.iterdir())) > 4) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert process.poll() is None
         os.killpg(process.pid, signal.SIGINT)  # As a terminal does: to every process of the group.

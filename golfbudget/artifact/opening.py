@@ -48,10 +48,15 @@ def open_artifact(
     return opening.shards(place, place.index, forced)
 
 
-def open_bytes(data: Buffer, *, name: str, as_format: str | None = None, limit: int = DECODED_LIMIT) -> Artifact:
-    """As `open_artifact`, for bytes already at hand; `name` is used in messages and for its suffix."""
+def open_bytes(
+    data: Buffer, *, name: str, as_format: str | None = None, limit: int = DECODED_LIMIT, priced: bool = True
+) -> Artifact:
+    """As `open_artifact`, for bytes already at hand; `name` is used in messages and for its suffix.
+
+    Without `priced` the artifact has no parts: for reading what is inside, which takes a small share of the time.
+    """
     forced = None if as_format is None else formats.get(as_format)
-    return _Opening(Allowance(limit)).artifact(data, name=name, forced=forced)
+    return _Opening(Allowance(limit), priced=priced).artifact(data, name=name, forced=forced)
 
 
 @dataclass(slots=True)
@@ -59,6 +64,7 @@ class _Opening:
     """One run over a layer tree, collecting what it finds in file order."""
 
     allowance: Allowance
+    priced: bool = True
     layers: list[Layer] = field(default_factory=list)
     leaves: list[Leaf] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
@@ -121,7 +127,7 @@ class _Opening:
             format=outermost,
             layers=tuple(self.layers),
             leaves=tuple(self.leaves),
-            parts=tuple(self.parts),
+            parts=tuple(self.parts) if self.priced else (),
             files=files,
             tied=tied,
             bundle=tuple(self.bundles),
@@ -154,8 +160,10 @@ class _Opening:
         self._add_layers(steps, contents, len(rest), member)
         order = sorted(range(len(contents.regions)), key=lambda i: contents.regions[i].span)
         regions = [contents.regions[i] for i in order]
-        costs = price(steps, [0, *(region.span.stop for region in regions)] if regions else [0], where)
-        split = apportion(bits, [*costs.ranges, costs.framing, costs.trailing])
+        split: Sequence[int] = [0] * (len(regions) + 2)
+        if self.priced:
+            costs = price(steps, [0, *(region.span.stop for region in regions)] if regions else [0], where)
+            split = apportion(bits, [*costs.ranges, costs.framing, costs.trailing])
         self._add_regions(contents, rest, regions, split[:-2], member, what, steps, depth, around)
         self._add_framing(steps, split[-2], split[-1], contents, inner)
         return contents

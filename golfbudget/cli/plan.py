@@ -25,11 +25,31 @@ from golfbudget.cli.options import (
 
 
 def plan(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A float checkpoint, or an int8 artifact.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH|CONFIG",
+            help="A float checkpoint, or an int8 artifact; or a model file or a shipped one's name, as for estimate.",
+        ),
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Change a model file's variable or recipe field; may be repeated."
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             "--recipe", metavar="NAME|FILE", help="How a checkpoint becomes an artifact.  [default: int8-zlib]"
+        ),
+    ] = None,
+    preview: Annotated[
+        str | None,
+        typer.Option(
+            "--preview",
+            metavar="CODEC-LEVEL",
+            help="Write every file by this codec, zstd-3 for instance, not the recipe's own: fast, not real bytes.",
         ),
     ] = None,
     model: Annotated[
@@ -127,6 +147,9 @@ def plan(
     change in bits per byte is measured; without, a candidate counts as free only under the equal-error rule.
     Files and measurements are kept by content, so that a second plan is fast.
 
+    A model file (sp8192, or FILE.toml) is planned before it is trained, on weights drawn from the distributions that it
+    states: what is free by the equal-error rule, and what structure there is, is then that of independent Gaussians.
+
     \b
     Examples:
       golfbudget plan model.safetensors
@@ -137,6 +160,7 @@ def plan(
           --model builtin:baseline --tokens text.safetensors --format json -o plan.json
       golfbudget plan sp8192 --vocab 1024:2.44 --vocab 8192:3.72
       golfbudget plan sp8192 --vocab sp1024.model --vocab sp8192.model --tokens text.txt
+      golfbudget plan sp8192 --set vocabulary=16384 --preview zstd-3
       golfbudget plan model.safetensors --model model.py:Model --tokens val.bin --tokenizer sp.model
     """
     if vocab:
@@ -154,6 +178,7 @@ def plan(
     from golfbudget.budget import code_size, parse_size
     from golfbudget.cli.output import emit_json, emit_table
     from golfbudget.cli.progress import progress_bar
+    from golfbudget.estimate.settings import merged, parse_setting
     from golfbudget.plan.run import make_plan
     from golfbudget.plan.setup import Choices, prepare
     from golfbudget.rules import load_rules
@@ -161,6 +186,8 @@ def plan(
     source, settings = prepare(
         Choices(
             path=path,
+            settings=merged(parse_setting(text, "--set") for text in set_ or []),
+            preview=preview,
             recipe=recipe,
             model=model,
             tokens=tokens,

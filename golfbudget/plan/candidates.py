@@ -132,6 +132,9 @@ def candidates(source: Source, chosen: Sequence[str] | None = None, known: Colle
         f"left out, because they need {_TIED_NEED[need]}: {', '.join(dict.fromkeys(names))}"
         for need, names in missing.items()
     ]
+    if source.preview is not None:
+        # Against a stand-in's bytes no codec's saving means anything.
+        maker.found = [candidate for candidate in maker.found if candidate.scheme != REPACK]
     return Tried(candidates=tuple(maker.found), notes=tuple(notes))
 
 
@@ -203,9 +206,14 @@ def _repack(codec: str) -> Candidate:
 def batches(tried: Iterable[Candidate]) -> list[tuple[Candidate, ...]]:
     """Candidates that share their encodings, together: those that differ in the input side only.
 
-    The strongest codecs take longest, so they come first, and no process is left alone with one at the end.
+    The strongest codecs take longest, and then the largest codebooks, so they come first, and no process is left alone
+    with one at the end.
     """
+
+    def order(candidate: Candidate) -> tuple[bool, int]:
+        return candidate.scheme != REPACK, -int(candidate.options.get("codes", 0))
+
     found: dict[object, list[Candidate]] = {}
-    for candidate in sorted(tried, key=lambda candidate: candidate.scheme != REPACK):
+    for candidate in sorted(tried, key=order):
         found.setdefault((candidate.scheme, candidate.side, tuple(candidate.options.items())), []).append(candidate)
     return [tuple(batch) for batch in found.values()]

@@ -7,9 +7,10 @@ not whole does not count.
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +27,7 @@ from golfbudget import cache
 from golfbudget.plan.building import Built, Known
 from golfbudget.plan.results import Candidate, TableSize
 from golfbudget.plan.source import Source
+from golfbudget.recipe.export import Export
 
 PREFIX = "plan-"
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "scipy", "faiss-cpu", "zstandard", "brotli")
@@ -71,38 +73,77 @@ class _Measured(msgspec.Struct, frozen=True):
     divergence: list[float]
 
 
+def export_digest(export: Export) -> str:
+    """SHA-256 of everything that an export serialises."""
+    facts = {
+        "quantized": digest(export.quantized),
+        "scales": digest(export.scales),
+        "dtypes": list(export.dtypes.items()),
+        "passthrough": digest(export.passthrough),
+        "kept_dtypes": list(export.kept_dtypes.items()),
+        "schemes": [
+            (name, encoded.scheme, encoded.shape, digest({table.name: table.tensor for table in encoded.tables}))
+            for name, encoded in export.schemes.items()
+        ],
+        "corrections": [(name, digest(tables)) for name, tables in export.corrections.items()],
+        "labels": [(name, label) for name, label in export.labels.items()],
+        "suffixes": list(export.suffixes.items()),
+        "order": export.order,
+    }
+    # The order of a dictionary decides a file's: labels are written down as they stand.
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
 class _Facts(msgspec.Struct, frozen=True):
     tables: tuple[TableSize, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The cache of one plan: entries in `folder`, all of which depend on `base`; without a folder nothing is kept.
+    """The cache of one plan: entries in `folder`; without a folder nothing is kept.
 
-    Those of trained candidates depend on `training`, too: the digest of their text.
+    `own` names what the recipe's own file depends on, `base` what all candidates' files do.  Those of trained
+    candidates depend on `training`, too: the digest of their text.
     """
 
     folder: Path | None
+    own: str = ""
     base: str = ""
     training: str = ""
 
     @classmethod
-    def of(cls, folder: Path | None, source: Source, known: Known, baseline: bytes) -> Kept:
-        """The cache for a source; its baseline's file stands for the export and the recipe's container."""
+    def of(cls, folder: Path | None, source: Source, known: Known) -> Kept:
+        """The cache for a source."""
         if folder is None:
             return cls(folder=None)
-        inputs = {
+        own = {
             "environment": _environment(),
-            "reference": digest(source.reference),
-            "baseline": hashlib.sha256(baseline).hexdigest(),
+            "export": export_digest(source.export),
             "recipe": msgspec.json.encode(source.recipe).decode(),
+        }
+        inputs = {
+            **own,
+            "reference": digest(source.reference),
             "head": [source.head, source.tied, source.head_owner],
             "seed": known.seed,
             "counts": None if known.counts is None else digest({"counts": known.counts}),
             "moments": digest(known.moments),
         }
         training = "" if known.training is None else known.training.digest
-        return cls(folder=folder, base=cache.key(inputs), training=training)
+        own_key, base = cache.key({**own, "file": "baseline"}), cache.key(inputs)
+        return cls(folder=folder, own=own_key, base=base, training=training)
+
+    def baseline(self, write: Callable[[], bytes]) -> bytes:
+        """The recipe's own file, written where it is not kept."""
+        if self.folder is None:
+            return write()
+        name = f"{PREFIX}{self.own}"
+        found = cache.read(self.folder, name)
+        if found is not None:
+            return found[1]
+        data = write()
+        cache.write(self.folder, name, {}, data)
+        return data
 
     def _built_name(self, candidate: Candidate, codec: tuple[str, int] | None) -> str:
         facts = {"base": self.base, **_candidate(candidate), "codec": codec}

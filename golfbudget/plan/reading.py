@@ -67,4 +67,4 @@ def decoded(export: Export, where: str, limit: int = DECODED_LIMIT) -> Decoded:
 
 def read_back(data: bytes, name: str) -> Decoded:
     """What a file's bytes decode to, through the reader that inspects foreign files."""
-    return decoded(read_export(open_bytes(data, name=name)), name, limit=sys.maxsize)
+    return decoded(read_export(open_bytes(data, name=name, priced=False)), name, limit=sys.maxsize)

@@ -296,7 +296,9 @@ class Evaluation:
 class Inputs:
     """Everything besides the source that decides a plan's bytes, so that any candidate can be written again.
 
-    `counts_of_tokens`: the file of counts is a text, whose tokens are counted.
+    `counts_of_tokens`: the file of counts is a text, whose tokens are counted.  `model_file` is the name or path of the
+    model file that the source's synthetic weights are drawn for, `settings` what was changed in it; `preview` the codec
+    that stands in for the recipe's own, as CODEC-LEVEL.
     """
 
     source_path: str
@@ -315,6 +317,9 @@ class Inputs:
     tokenizer_sha256: str | None = None
     token_limit: int | None = None
     counts_of_tokens: bool = False
+    model_file: str | None = None
+    settings: Mapping[str, int | float | str] = field(default_factory=dict)
+    preview: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,12 +73,17 @@ class _Shared:
 
     source: Source
     known: Known
+    kept: Kept
 
 
 def _write(shared: _Shared, task: _Task) -> list[Built]:
-    """The files of one task."""
+    """The files of one task, each kept as soon as it is written."""
     encodings: Encodings = {}
-    return [build(shared.source, candidate, shared.known, encodings, task.codec) for candidate in task.candidates]
+    files = []
+    for candidate in task.candidates:
+        files.append(build(shared.source, candidate, shared.known, encodings, task.codec))
+        shared.kept.keep_built(candidate, files[-1], task.codec)
+    return files
 
 
 class _Runner:
@@ -86,12 +91,12 @@ class _Runner:
 
     def __init__(self, source: Source, settings: Settings, notes: Sequence[str] = ()) -> None:
         self.source, self.settings, self.notes = source, settings, notes
-        data = baseline_file(source)
+        self.kept = Kept.of(settings.cache, source, settings.known)
+        data = self.kept.baseline(lambda: baseline_file(source))
         self.baseline_bytes = len(data)
         artifact = open_bytes(data, name=BASELINE)
         budget = Budget(cap=settings.cap, stored=len(data), code=settings.code_bytes)
         self.baseline = Inspection(artifact=artifact, assignment=assign(artifact, settings.roles), budget=budget)
-        self.kept = Kept.of(settings.cache, source, settings.known, data)
         self.judge = Judge(source, settings, self.kept, data, over=self.must_save)
         self.recovered: dict[str, Built] = {}
 
@@ -114,14 +119,13 @@ class _Runner:
             else:
                 yield candidate, built
         tasks = [_Task(candidates=batch, codec=codec) for batch in batches(missing)]
-        shared = _Shared(source=self.source, known=self.settings.known)
+        shared = _Shared(source=self.source, known=self.settings.known, kept=self.kept)
         jobs = self._jobs(len(tasks))
         if jobs > 1:
             # An opened file stays with the process that opened it; nothing that is encoded reads it.
-            shared = replace(shared, source=replace(self.source, artifact=None))  # type: ignore[arg-type]
+            shared = replace(shared, source=replace(self.source, artifact=None))
         for number, files in results(_write, shared, tasks, jobs):
             for candidate, built in zip(tasks[number].candidates, files, strict=True):
-                self.kept.keep_built(candidate, built, codec)
                 yield candidate, built
 
     def _jobs(self, tasks: int) -> int:
@@ -159,7 +163,8 @@ class _Runner:
         trials = self._ordered()
         self.kept.prune()
         survives = self._survival(trials, {name for name in free if name is not None}, winner=verdict.winner.value)
-        verdict = replace(verdict, reasons=(*verdict.reasons, *explained(trials, self.judge.compare), *survives))
+        explanations = explained(trials, self.judge.compare)
+        verdict = replace(verdict, reasons=(*verdict.reasons, *explanations, *survives, *self.source.caveats))
         return Plan(
             inputs=self.settings.inputs,
             cap=self.settings.cap,
@@ -213,7 +218,7 @@ class _Runner:
             price_source=self.settings.price_source,
             rows=self.source.rows,
             measured=self.judge.measuring is not None,
-            path=self.settings.inputs.source_path,
+            path=self.settings.inputs.source_path if self.settings.inputs.model_file is None else "CHECKPOINT",
         )
 
     def _untried(self, trials: list[Trial]) -> list[str]:

@@ -13,6 +13,8 @@ from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import Known, build
+from golfbudget.plan.model_source import ModelFile, model_source
+from golfbudget.plan.preview import parse_preview
 from golfbudget.plan.results import Candidate, Side
 from golfbudget.plan.run import BASELINE, baseline_file
 from golfbudget.plan.source import Source, open_source
@@ -20,12 +22,16 @@ from golfbudget.plan.texts import read_counts, read_text
 from golfbudget.quality.moments import input_moments
 from golfbudget.quality.recovery import Training
 from golfbudget.quality.text import Text
-from golfbudget.roles import load_roles
+from golfbudget.roles import Roles, load_roles
 
 
 class _File(msgspec.Struct, frozen=True):
     path: str
     sha256: str
+
+
+class _ModelFile(_File, frozen=True):
+    settings: dict[str, int | float | str] = {}
 
 
 class _Inputs(msgspec.Struct, frozen=True):
@@ -36,6 +42,7 @@ class _Inputs(msgspec.Struct, frozen=True):
     tokenizer: _File | None = None
     token_limit: int | None = None
     counts_of_tokens: bool = False
+    model_file: _ModelFile | None = None
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +89,7 @@ class SavedPlan(msgspec.Struct, frozen=True):
     inputs: _Inputs
     baseline: _Baseline
     candidates: tuple[_Candidate, ...]
+    preview: str | None = None
 
 
 def load_plan(path: Path) -> SavedPlan:
@@ -105,7 +113,7 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
         known = ", ".join([BASELINE, *(c.name for c in plan.candidates)])
         raise UsageError(f"{plan_path}: no candidate is called {name!r}; known: {known}")
     roles = load_roles(None if plan.inputs.roles is None else _file(plan.inputs.roles, plan_path))
-    source = open_source(_file(plan.source, plan_path), recipe=plan.inputs.recipe, roles=roles, limit=limit)
+    source = _source(plan, plan_path, roles, limit)
     if wanted is None:
         data, counted, digest = baseline_file(source), plan.baseline.artifact_bytes, None
     else:
@@ -121,11 +129,26 @@ def pack(plan_path: Path, name: str, limit: int = DECODED_LIMIT) -> bytes:
         data = build(source, wanted.candidate(), given).data
         counted, digest = wanted.artifact_bytes, wanted.sha256
     if len(data) != counted or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
+        beside = "" if plan.inputs.model_file is None else ", or a base or recipe that the model file names has changed"
         raise UsageError(
             f"{plan_path}: {name} was counted as {counted} bytes and now comes out as {len(data)} other ones: the "
-            "plan was made with other library versions; plan again"
+            f"plan was made with other library versions{beside}; plan again"
         )
     return data
+
+
+def _source(plan: SavedPlan, plan_path: Path, roles: Roles, limit: int) -> Source:
+    """The source as the plan had it: opened, or drawn again for its model file."""
+    preview = None if plan.preview is None else parse_preview(plan.preview)
+    recorded, recipe = plan.inputs.model_file, plan.inputs.recipe
+    if recorded is None:
+        return open_source(_file(plan.source, plan_path), recipe=recipe, roles=roles, limit=limit, preview=preview)
+    shipped = Path(recorded.path).suffix != ".toml"
+    name = recorded.path if shipped else str(_file(recorded, plan_path))
+    model = ModelFile(name=name, settings=recorded.settings)
+    if file_hash(model.file) != recorded.sha256:
+        raise UsageError(f"{model.file}: the model file changed since the plan was made; plan again")
+    return model_source(model, recipe=recipe, seed=plan.seed, roles=roles, preview=preview)
 
 
 def _counts(plan: SavedPlan, source: Source, plan_path: Path) -> Tensor | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from golfbudget import example
@@ -10,7 +11,10 @@ from golfbudget.artifact import locate
 from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import UsageError
+from golfbudget.estimate.settings import Value
 from golfbudget.hashing import file_hash
+from golfbudget.plan.model_source import model_source, named_model
+from golfbudget.plan.preview import parse_preview
 from golfbudget.plan.results import Inputs
 from golfbudget.plan.settings import BUILTIN, Settings
 from golfbudget.plan.source import Source, open_source
@@ -32,7 +36,9 @@ class Choices:
     """What a command was given."""
 
     path: Path
+    settings: Mapping[str, Value] = field(default_factory=dict)
     recipe: str | None = None
+    preview: str | None = None
     model: str | None = None
     tokens: Path | None = None
     tokenizer: Path | None = None
@@ -53,13 +59,20 @@ class Choices:
 
 def prepare(choices: Choices) -> tuple[Source, Settings]:
     """Open everything; raises a golfbudget error naming what is wrong before any long work starts."""
-    path = locate(choices.path)
+    config = named_model(choices.path, choices.settings)
+    path = locate(choices.path) if config is None else config.file
+    if config is not None:
+        _refuse_measuring(choices)
     tokens = _tokens(choices)
     model = None if choices.model is None or choices.model in MODELS else UserModel(choices.model)
     if choices.price is not None and not choices.price > 0:
         raise UsageError(f"--price {choices.price:g}: expected µbpb per kilobyte, a number over zero")
     roles = load_roles(choices.roles)
-    source = open_source(path, recipe=choices.recipe, roles=roles, limit=choices.limit)
+    preview = None if choices.preview is None else parse_preview(choices.preview)
+    if config is None:
+        source = open_source(path, recipe=choices.recipe, roles=roles, limit=choices.limit, preview=preview)
+    else:
+        source = model_source(config, recipe=choices.recipe, seed=choices.seed, roles=roles, preview=preview)
     vocabulary = source.rows
 
     def opened(file: Path) -> Text:
@@ -73,8 +86,8 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
     calibration = None if choices.calibration is None else opened(choices.calibration)
     training = training_of(choices, text, calibration)
     inputs = Inputs(
-        source_path=str(path),
-        source_bytes=source.artifact.size,
+        source_path=str(path if config is None else config.name),
+        source_bytes=path.stat().st_size if source.artifact is None else source.artifact.size,
         source_sha256=file_hash(path),
         recipe=source.recipe.name,
         recipe_argument=choices.recipe,
@@ -89,6 +102,9 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
         tokenizer_sha256=None if choices.tokenizer is None else file_hash(choices.tokenizer),
         token_limit=choices.token_limit,
         counts_of_tokens=choices.counts is None and tokens is not None,
+        model_file=None if config is None else config.name,
+        settings=choices.settings,
+        preview=source.preview,
     )
     return source, Settings(
         inputs=inputs,
@@ -108,6 +124,15 @@ def prepare(choices: Choices) -> tuple[Source, Settings]:
         jobs=choices.jobs,
         cache=choices.cache,
     )
+
+
+def _refuse_measuring(choices: Choices) -> None:
+    for option, given in (("--model", choices.model), ("--tokens", choices.tokens)):
+        if given is not None:
+            raise UsageError(
+                f"{option} {given}: {choices.path} is a model file, whose weights are synthetic: there is nothing "
+                "trained to measure; plan from a checkpoint, or leave this out (--counts may be given)"
+            )
 
 
 def _tokens(choices: Choices) -> Path | None:

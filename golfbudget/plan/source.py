@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from golfbudget import codecs
 from golfbudget.artifact import Artifact, Layer, open_artifact
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Role
+from golfbudget.plan.preview import Preview
 from golfbudget.quality.baseline_model import HEAD
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
@@ -30,10 +31,12 @@ class Source:
     """A model to plan for.
 
     `reference` are the matrices that errors are taken against: the checkpoint's, or an artifact's decoded ones.
-    `head` names the output matrix, `trunk` the trunk matrices that the recipe quantises.
+    `head` names the output matrix, `trunk` the trunk matrices that the recipe does not keep as they are.  `artifact` is
+    the opened file, where there is one in this process.  `preview` is the codec that stands in for the recipe's own, as
+    CODEC-LEVEL; `caveats` are what every verdict on this source has to say.
     """
 
-    artifact: Artifact
+    artifact: Artifact | None
     recipe: Recipe
     reference: Mapping[str, Tensor]
     export: Export
@@ -41,6 +44,8 @@ class Source:
     tied: bool
     trunk: tuple[str, ...]
     notes: tuple[str, ...]
+    preview: str | None = None
+    caveats: tuple[str, ...] = ()
 
     def dtype(self, name: str) -> str:
         """A tensor's original dtype, in which a decoder gives it back."""
@@ -59,7 +64,7 @@ class Source:
         return HEAD if self.tied else self.head
 
 
-def open_source(path: Path, *, recipe: str | None, roles: Roles, limit: int) -> Source:
+def open_source(path: Path, *, recipe: str | None, roles: Roles, limit: int, preview: Preview | None = None) -> Source:
     """Open a checkpoint (under a recipe) or an artifact of a known layout (its recipe recognised).
 
     Raises `UsageError` when there is no matrix that is the output head, or the layout is not known.
@@ -73,7 +78,8 @@ def open_source(path: Path, *, recipe: str | None, roles: Roles, limit: int) -> 
         export = layout.read(artifact)
         if export.schemes:
             raise UsageError(f"{path}: the artifact already holds encoded matrices ({', '.join(export.schemes)})")
-        found, note = _recognise(artifact, layout, export)
+        # Under a preview nothing is written through the artifact's own codec, not even to recognise its level.
+        found, note = _recognise(artifact, layout, export) if preview is None else (_base(artifact, layout), None)
         notes += [note] if note else []
         reference = decode_export(export)
     else:
@@ -81,23 +87,40 @@ def open_source(path: Path, *, recipe: str | None, roles: Roles, limit: int) -> 
         found = load_recipe(recipe or "int8-zlib")
         reference = checkpoint_state(artifact)
         export = quantise(reference, found)
-    head, tied = _find_head(reference, roles, path)
-    trunk = tuple(
-        name for name, tensor in export.quantized.items() if tensor.ndim == 2 and _role(roles, name) is Role.TRUNK
-    )
+    source = source_of(reference, export, found, roles=roles, where=str(path), notes=notes, preview=preview)
+    return replace(source, artifact=artifact)
+
+
+def source_of(
+    reference: Mapping[str, Tensor],
+    export: Export,
+    recipe: Recipe,
+    *,
+    roles: Roles,
+    where: str,
+    notes: Sequence[str] = (),
+    preview: Preview | None = None,
+) -> Source:
+    """A source from its matrices and the recipe's export of them; `where` names them in messages."""
+    head, tied = _find_head(reference, roles, where)
+    changed = (*export.quantized, *export.schemes)
+    trunk = tuple(name for name in changed if reference[name].ndim == 2 and _role(roles, name) is Role.TRUNK)
+    own = list(notes)
     if not trunk:
-        notes.append("the recipe quantises no trunk matrix: there are no trunk candidates")
-    if head not in export.quantized:
-        notes.append(f"the recipe keeps {head} in {dtype_name(export.passthrough[head])}; its candidates quantise it")
+        own.append("the recipe quantises no trunk matrix: there are no trunk candidates")
+    if head in export.passthrough:
+        own.append(f"the recipe keeps {head} in {dtype_name(export.passthrough[head])}; its candidates quantise it")
     return Source(
-        artifact=artifact,
-        recipe=found,
+        artifact=None,
+        recipe=recipe if preview is None else replace_codec(recipe, preview.codec, preview.level),
         reference=reference,
         export=export,
         head=head,
         tied=tied,
         trunk=trunk,
-        notes=tuple(notes),
+        notes=tuple(own if preview is None else [*own, preview.note(recipe)]),
+        preview=None if preview is None else str(preview),
+        caveats=() if preview is None else (preview.caveat,),
     )
 
 
@@ -173,7 +196,7 @@ def _role(roles: Roles, name: str) -> Role | None:
     return None if rule is None else rule.role
 
 
-def _find_head(state: Mapping[str, Tensor], roles: Roles, path: Path) -> tuple[str, bool]:
+def _find_head(state: Mapping[str, Tensor], roles: Roles, where: str) -> tuple[str, bool]:
     """The output matrix and whether it is tied: the one marked output, or else the one marked input."""
     marked: dict[str, list[str]] = {"input": [], "output": []}
     for name, tensor in state.items():
@@ -185,12 +208,12 @@ def _find_head(state: Mapping[str, Tensor], roles: Roles, path: Path) -> tuple[s
             return marked[kind][0], tied
         if marked[kind]:
             raise UsageError(
-                f"{path}: several matrices could be the head: {', '.join(marked[kind])}; say which in --roles"
+                f"{where}: several matrices could be the head: {', '.join(marked[kind])}; say which in --roles"
             )
     some = ", ".join(list(state)[:6])
     raise UsageError(
-        f"{path}: no tensor is named like an output head or token table (found {some} …); say which in --roles"
+        f"{where}: no tensor is named like an output head or token table (found {some} …); say which in --roles"
     )
 
 
-__all__ = ["Source", "open_source", "replace_codec"]
+__all__ = ["Source", "open_source", "replace_codec", "source_of"]

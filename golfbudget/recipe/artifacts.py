@@ -43,4 +43,4 @@ def read_export(artifact: Artifact) -> Export:
 
 def decode_bytes(data: bytes, name: str) -> dict[str, Tensor]:
     """The state dict in an artifact's bytes, through the reader that inspects foreign files."""
-    return decode(read_export(open_bytes(data, name=name)))
+    return decode(read_export(open_bytes(data, name=name, priced=False)))

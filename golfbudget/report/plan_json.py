@@ -6,7 +6,7 @@ import msgspec
 
 from golfbudget import __version__
 from golfbudget.certificates import Certificate
-from golfbudget.plan.results import Candidate, Plan, Quality, Side, Trial, Verdict
+from golfbudget.plan.results import Candidate, Inputs, Plan, Quality, Side, Trial, Verdict
 from golfbudget.report.inspect_json import roles_json
 
 SCHEMA = "golfbudget/plan/1"
@@ -20,6 +20,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
         "golfbudget": __version__,
         "source": {"path": inputs.source_path, "bytes": inputs.source_bytes, "sha256": inputs.source_sha256},
         "recipe": inputs.recipe,
+        "preview": inputs.preview,
         "seed": inputs.seed,
         "cap": plan.cap,
         "code_bytes": plan.code_bytes,
@@ -31,6 +32,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
             "tokenizer": _file(inputs.tokenizer_path, inputs.tokenizer_sha256),
             "token_limit": inputs.token_limit,
             "counts_of_tokens": inputs.counts_of_tokens,
+            "model_file": _model_file(inputs),
         },
         "tied": plan.tied,
         "evaluation": _evaluation(plan),
@@ -111,6 +113,12 @@ def _advice(verdict: Verdict) -> dict[str, object]:
         "break_even": None if even is None else msgspec.to_builtins(even),
         "settle": verdict.settle,
     }
+
+
+def _model_file(inputs: Inputs) -> dict[str, object] | None:
+    if inputs.model_file is None:
+        return None
+    return {"path": inputs.model_file, "sha256": inputs.source_sha256, "settings": dict(inputs.settings)}
 
 
 def _file(path: str | None, sha256: str | None) -> dict[str, object] | None:

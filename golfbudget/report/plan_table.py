@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.text import Text
 
-from golfbudget.plan.results import Evidence, Plan, Quality, Side, Trial
+from golfbudget.plan.results import Evidence, Inputs, Plan, Quality, Side, Trial
 from golfbudget.plan.verdict import TOLERANCE
 from golfbudget.report.inspect_table import cap_facts, role_table
 from golfbudget.report.numbers import count, human, signed
@@ -54,7 +54,7 @@ def _heading(plan: Plan) -> Text:
     inputs = plan.inputs
     size = plan.baseline.artifact.size
     rows = [
-        ("source", f"{inputs.source_path}  {count(inputs.source_bytes)} bytes"),
+        ("source", _source(inputs)),
         ("baseline", f"recipe {inputs.recipe}: {count(size)} bytes ({human(size)}) as written and counted"),
         ("head", "tied: input table and output head are one matrix" if plan.tied else "untied"),
     ]
@@ -67,6 +67,13 @@ def _heading(plan: Plan) -> Text:
         rows.append(("quality", f"measured with {run.model} on {text}: {figures}"))
     rows += [("note", note) for note in plan.notes]
     return facts(rows)
+
+
+def _source(inputs: Inputs) -> str:
+    if inputs.model_file is None:
+        return f"{inputs.source_path}  {count(inputs.source_bytes)} bytes"
+    changes = "".join(f" {name}={value}" for name, value in inputs.settings.items())
+    return f"{inputs.model_file}{changes}  synthetic weights of a model file, seed {inputs.seed}"
 
 
 def _candidates(plan: Plan, *, narrow: bool) -> RenderableType:

@@ -25,6 +25,8 @@ _MAX_ITERATIONS = 100
 _RESTARTS, _FEW_RESTARTS, _LARGE = 8, 2, 500_000_000
 #: Where one iteration multiplies this many numbers, which takes seconds: one start, and iterations until little moves.
 _HUGE, _HUGE_ITERATIONS = 5_000_000_000, 25
+#: Share of the energies involved by which squared distances from a product in double precision are surely not wrong.
+_CLOSE = 1e-9
 
 
 def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
@@ -59,8 +61,21 @@ def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
 
 
 def nearest(matrix: Tensor, codebook: Tensor) -> Tensor:
-    """Index of the codebook row closest to each row, int64 [rows]; ties go to the lower index."""
-    return torch.cdist(matrix.double(), codebook.double(), compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+    """Index of the codebook row closest to each row, int64 [rows]; ties go to the lower index.
+
+    Rows whose nearest is plain by a matrix product, |c|² - 2 x·c, are settled by it, which takes a fraction of the
+    time; where the second comes within `_CLOSE` of the first, differences are squared and summed.
+    """
+    rows, codes = matrix.double(), codebook.double()
+    if len(codes) == 1:
+        return torch.zeros(len(rows), dtype=torch.int64)
+    energy = codes.square().sum(1)
+    least, found = torch.addmm(energy, rows, codes.T, alpha=-2).topk(2, dim=1, largest=False)
+    close = least[:, 1] - least[:, 0] <= _CLOSE * (rows.square().sum(1) + energy.max())
+    best = found[:, 0].clone()
+    if close.any():
+        best[close] = torch.cdist(rows[close], codes, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+    return best
 
 
 def to_used(codebook: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:

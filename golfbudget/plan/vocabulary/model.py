@@ -162,7 +162,7 @@ def _from_file(path: Path, recipe: str | None, roles: Roles, limit: int) -> Subj
     vocabulary = int(source.reference[source.head].shape[0])
     own = {name: _spec(source, name) for name in source.reference if _follows(source, name, vocabulary, roles)}
     found, notes = source.recipe, []
-    if layouts.recognise(source.artifact) is not None:
+    if source.artifact is not None and layouts.recognise(source.artifact) is not None:
         # How an artifact was quantised is in its values, not in the recipe that only writes it again.
         described = describe(source.artifact, name=path.stem, tied=source.tied)["recipe"]
         found = recipe_from(described, f"{path}: the recipe read from it")

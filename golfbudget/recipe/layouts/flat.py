@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import operator
 from collections.abc import Mapping
 
 import msgspec
@@ -154,6 +155,13 @@ class WeightsAndMeta(_Flat):
     name = "w-m"
     prefix = "w/"
     labels = "m/"
+
+    def recognises(self, artifact: Artifact) -> bool:
+        """Where every matrix is encoded there are no values and scales, but tables apart from the weights."""
+        own = [tensor.name.startswith(self.prefix) for tensor in artifact.tensors]
+        apart = [tensor.name.startswith(_APART) for tensor in artifact.tensors]
+        encoded = any(own) and any(apart) and all(map(operator.or_, own, apart))
+        return encoded or super().recognises(artifact)
 
     def container(self, export: Export) -> bytes:
         labels: dict[str, object] = {}
