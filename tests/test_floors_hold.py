@@ -76,7 +76,7 @@ def test_training_a_codebook_on_the_very_text_does_not_cross_the_floor(
     measured = []
     for _ in range(40):
         loss = F.cross_entropy(logits(moved, codebook[code]) + bias, targets)
-        measured.append(float(loss))
+        measured.append(float(loss.detach()))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
