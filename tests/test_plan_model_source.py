@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from models import repeated_rows_model, save
 from typer.testing import CliRunner
 
@@ -28,6 +30,7 @@ from golfbudget.recipe.artifacts import container_bytes, read_export
 from golfbudget.recipe.export import decode
 from golfbudget.report.plan_json import plan_json
 from golfbudget.report.plan_table import plan_table
+from golfbudget.schemes.vq_logits import nearest
 
 MODEL = """
 name = "small"
@@ -114,13 +117,13 @@ def refused(path: Path, **more: object) -> str:
 
 def test_a_model_file_is_planned_from_the_artifact_that_estimate_measures(tmp_path: Path) -> None:
     path = written(tmp_path)
-    source, settings = prepare(Choices(path=path, cap=1, seed=3, settings={"width": 64}, schemes=("ternary",)))
+    source, chosen = prepare(Choices(path=path, cap=1, seed=3, settings={"width": 64}, schemes=("ternary",)))
     sample, artifact = write(
         make_request(path, None, {"width": 64}),
         Draw(seed=3, family="gaussian", tensors=frozenset()),
         lambda _step: None,
     )
-    plan = make_plan(source, settings, lambda _what, _steps: None)
+    plan = make_plan(source, chosen, lambda _what, _steps: None)
     assert plan.baseline.artifact.size == sample.artifact_bytes == len(artifact)
     assert pack(saved(tmp_path, plan), "baseline") == artifact
     assert {name: tuple(tensor.shape) for name, tensor in source.reference.items()} == {
@@ -152,15 +155,16 @@ def test_a_layout_without_a_place_for_encoded_matrices_is_refused(tmp_path: Path
 
 def test_plans_of_one_seed_are_equal_and_of_two_are_not(tmp_path: Path) -> None:
     path = written(tmp_path)
-    once = document(planned(path))
-    assert document(planned(path)) == once
-    assert document(planned(path, jobs=2)) == once
-    assert planned(path).trials[0].sha256 != planned(path, seed=1).trials[0].sha256
+    few: dict[str, object] = {"schemes": ("vq-logits", "ternary")}
+    once = planned(path, **few)
+    assert document(planned(path, **few)) == document(once)
+    assert document(planned(path, jobs=2, **few)) == document(once)
+    assert planned(path, seed=1, **few).trials[0].sha256 != once.trials[0].sha256
 
 
 def test_what_a_synthetic_plan_says(tmp_path: Path) -> None:
     path = written(tmp_path)
-    plan = planned(path, settings={"vocabulary": 1024})
+    plan = planned(path, settings={"vocabulary": 1024}, schemes=("scalar",))
     found = plan_json(plan)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     assert found["source"] == {"path": str(path), "bytes": path.stat().st_size, "sha256": sha256}
@@ -286,6 +290,31 @@ def test_the_command_takes_both(tmp_path: Path) -> None:
     found = json.loads(result.stdout)
     assert found["preview"] == "zstd-3"
     assert found["inputs"]["model_file"]["settings"] == {"vocabulary": 256}
+
+
+@given(
+    rows=st.integers(1, 40), codes=st.integers(1, 12), width=st.integers(1, 6), seed=st.integers(0, 999),
+    scale=st.sampled_from([2.0**-20, 1.0, 2.0**20]), levels=st.sampled_from([2, 4, 4096]),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_the_nearest_code_is_that_of_summed_squares_and_ties_go_to_the_lower(
+    rows: int, codes: int, width: int, seed: int, scale: float, levels: int
+) -> None:
+    """Coarse values make ties, which a product alone may break either way; powers of two keep the sums here exact."""
+    generator = torch.Generator().manual_seed(seed)
+    matrix, book = (scale * (torch.randint(0, levels, (n, width), generator=generator) / levels) for n in (rows, codes))
+    expected = [
+        min(range(codes), key=lambda c: (float((row - book[c].double()).square().sum()), c)) for row in matrix.double()
+    ]
+    assert nearest(matrix, book).tolist() == expected
+
+
+def test_a_file_opened_without_pricing_holds_the_same(tmp_path: Path) -> None:
+    data = pack(saved(tmp_path, planned(written(tmp_path), schemes=("ternary",))), "trunk-ternary")
+    priced, plain = open_bytes(data, name="x"), open_bytes(data, name="x", priced=False)
+    assert sum(part.stored_bits for part in priced.parts) == 8 * len(data)
+    assert plain.parts == ()
+    assert (plain.values, plain.tensors, plain.layers) == (priced.values, priced.tensors, priced.layers)
 
 
 def test_the_weights_do_not_depend_on_threads(tmp_path: Path) -> None:
