@@ -80,7 +80,7 @@ def test_transcripts_are_what_the_commands_print(golfbudget: Run, demo: Demo) ->
             assert masked(found) == masked(tidy(transcript.output)), transcript.command
         else:
             assert found == tidy(transcript.output), transcript.command
-    assert ran == 16
+    assert ran == 17
     if os.environ.get("GOLFBUDGET_REWRITE"):
         README.write_text(text, encoding="utf-8")
 

@@ -82,18 +82,17 @@ def on_the_example(**more: object) -> Plan:
 
 @pytest.mark.slow
 def test_what_fits_already_and_gains_nothing_is_left_alone() -> None:
-    """On the example ternary and VQ candidates save bytes, each at a loss that was measured or is certain."""
-    plan = on_the_example(schemes=("ternary", "vq-logits"), token_limit=20_000)
+    """On the example a trunk of three values saves two thirds of the bytes, at a loss that is measured."""
+    plan = on_the_example(schemes=("ternary",), token_limit=5_000)
     assert any(t.saved_bytes > 0 for t in plan.trials)
     assert (plan.verdict.winner, plan.verdict.best_head, plan.verdict.best_trunk) == (Winner.NONE, None, None)
-    assert plan.vq.answer is Answer.NO
     assert plan.joint is None
 
 
 @pytest.mark.slow
 def test_where_lossless_bytes_suffice_neither_side_is_needed() -> None:
     """The example over a cap by 12,340 bytes, of which brotli alone saves 14,730."""
-    plan = on_the_example(schemes=("ternary", "repack"), cap=950_000, token_limit=20_000)
+    plan = on_the_example(schemes=("ternary", "repack"), cap=950_000, token_limit=5_000)
     assert plan.baseline.budget.headroom < 0
     assert plan.verdict.winner is Winner.NONE
     assert any("lossless bytes alone suffice: lossless-brotli-11" in reason for reason in plan.verdict.reasons)

@@ -19,7 +19,7 @@ from golfbudget.plan.joint import JointResult, make_joint
 from golfbudget.plan.judging import Judge
 from golfbudget.plan.kept import Kept
 from golfbudget.plan.recover import explained, repacked, told, unrecovered, worth_recovering
-from golfbudget.plan.results import Candidate, Plan, Side, Trial, Verdict
+from golfbudget.plan.results import Candidate, Evidence, Plan, Side, Trial, Verdict
 from golfbudget.plan.settings import Settings
 from golfbudget.plan.source import Source
 from golfbudget.plan.verdict import costless, decide, mark_pareto
@@ -102,8 +102,8 @@ class _Runner:
 
     @property
     def must_save(self) -> int:
-        """Bytes by which the baseline is over the cap."""
-        return max(0, -self.baseline.budget.headroom)
+        """Bytes by which the baseline is over the cap; a preview's bytes do not say."""
+        return 0 if self.settings.inputs.preview else max(0, -self.baseline.budget.headroom)
 
     def written(
         self, tried: Sequence[Candidate], codec: tuple[str, int] | None = None
@@ -164,6 +164,9 @@ class _Runner:
         self.kept.prune()
         survives = self._survival(trials, {name for name in free if name is not None}, winner=verdict.winner.value)
         explanations = explained(trials, self.judge.compare)
+        if self.settings.inputs.model_file and verdict.evidence is not None:
+            # What is true of weights that were drawn is a model's word on weights that are trained.
+            verdict = replace(verdict, evidence=Evidence.MODELLED)
         verdict = replace(verdict, reasons=(*verdict.reasons, *explanations, *survives, *self.source.caveats))
         return Plan(
             inputs=self.settings.inputs,
