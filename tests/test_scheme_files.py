@@ -185,8 +185,9 @@ def test_a_bias_is_part_of_what_is_measured(tmp_path: Path) -> None:
     """Against a forward pass and cross-entropy of torch's own, with the bias added to the logits."""
     source, settings = prepared(tmp_path, schemes=("vq-logits-bias",))
     plan = make_plan(source, settings, lambda _what, _steps: None)
-    assert {t.candidate.input_side for t in plan.trials} == {"shared", "dense"}
-    measured = [trial for trial in plan.trials if trial.quality.evidence is Evidence.MEASURED]
+    heads = [trial for trial in plan.trials if trial.candidate.side is Side.HEAD]
+    assert {trial.candidate.input_side for trial in heads} == {"shared", "dense"}
+    measured = [trial for trial in heads if trial.quality.evidence is Evidence.MEASURED]
     assert measured
     text = load_text(tmp_path / "tokens.safetensors")
     windows = text.windows
