@@ -31,6 +31,7 @@ import zstandard
 
 from golfbudget import codecs, example, formats
 from golfbudget.artifact import open_artifact
+from golfbudget.formats.foresight.foreseer import Foreseer
 
 ROUNDS = 9
 #: Matrices of int6 values in int8, each with a scale per row; with their names about 16 MB in every codec.
@@ -173,7 +174,7 @@ def measure(case: Case, container: str, data: bytes, cuts: list[int], folder: Pa
     codec = codecs.get(case.codec)
 
     def attribute() -> None:
-        stream = codecs.decode(codec, stored, where=case.codec, foresee=formats.Foreseer())
+        stream = codecs.decode(codec, stored, where=case.codec, foresee=Foreseer())
         codecs.attribute(stream, cuts)
 
     show(

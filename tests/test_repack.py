@@ -31,7 +31,7 @@ from golfbudget import codecs, filters
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.baseline import load_side
 from golfbudget.errors import CorruptError, GolfbudgetError, UsageError
-from golfbudget.formats.pack_layout import Piece
+from golfbudget.formats.pack.grammar import Piece
 from golfbudget.ledger import Account
 from golfbudget.repacking import Lever, Repacked, repack
 from golfbudget.repacking.compressors import COMPRESSORS

@@ -9,6 +9,7 @@ from golfbudget import codecs, filters, formats
 from golfbudget.codecs import Buffer, Sniff, Stream
 from golfbudget.errors import CorruptError, LimitError
 from golfbudget.filters import Filtered
+from golfbudget.formats.foresight.foreseer import Foreseer
 
 #: Codecs and filters around one container; public files have at most three.
 _DEEPEST = 6
@@ -62,7 +63,7 @@ def peel(
     while len(steps) < most:
         step: Step | None
         if named is not None:
-            step = codecs.decode(codecs.get(named), data, where=where, limit=allowance.left, foresee=formats.Foreseer())
+            step = codecs.decode(codecs.get(named), data, where=where, limit=allowance.left, foresee=Foreseer())
         elif formats.candidates(data):
             break
         else:
@@ -100,14 +101,14 @@ def _decode(data: Buffer, *, where: str, limit: int) -> Stream | None:
     head = bytes(data[:32])
     claims = {codec: codec.sniff(head) for codec in codecs.registered().values()}
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.SURE):
-        return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
+        return codecs.decode(codec, data, where=where, limit=limit, foresee=Foreseer())
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.MAYBE):
         try:
-            return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
+            return codecs.decode(codec, data, where=where, limit=limit, foresee=Foreseer())
         except CorruptError as error:
             if error.progress >= _CONVINCING:
                 raise
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.UNSIGNED):
         if _known(codecs.beginning(codec, data, _HEAD)):
-            return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
+            return codecs.decode(codec, data, where=where, limit=limit, foresee=Foreseer())
     return None

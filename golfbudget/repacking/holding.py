@@ -16,7 +16,7 @@ from golfbudget.artifact import Artifact
 from golfbudget.codecs import Buffer
 from golfbudget.formats import BYTE_ORDER, DTYPE_BITS
 from golfbudget.formats.base import row_major
-from golfbudget.formats.pack_layout import Held, Piece, named
+from golfbudget.formats.pack.grammar import Held, Piece, named
 from golfbudget.formats.zip_directory import ZipMember, member_bytes, read_directory
 from golfbudget.ledger import Account
 from golfbudget.repacking.unpickle import Array, NotCarriedError, Size, Storage, Window, unpickle

@@ -10,8 +10,8 @@ from golfbudget.artifact.peel import Allowance, innermost, peel
 from golfbudget.codecs import DECODED_LIMIT, Buffer
 from golfbudget.errors import CorruptError
 from golfbudget.formats import BYTE_ORDER, StoredTensor
-from golfbudget.formats.golfbudget_pack import WIDE, read_header, stream_table
-from golfbudget.formats.pack_layout import Header, Held, named
+from golfbudget.formats.pack.grammar import Header, Held, named
+from golfbudget.formats.pack.reader import WIDE, read_header, stream_table
 from golfbudget.repacking.holding import Holding, same_values
 
 

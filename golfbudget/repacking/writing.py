@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from golfbudget.formats import DTYPE_BITS
-from golfbudget.formats.pack_layout import CODECS, MAGIC, SHUFFLED, STREAM, Header, Piece
+from golfbudget.formats.pack.grammar import CODECS, SHUFFLED, STREAM, Header, Piece
+from golfbudget.formats.signatures import PACK
 from golfbudget.repacking.holding import Holding
 
 _NUMBER = {name: number for number, name in CODECS.items()}
@@ -76,7 +77,7 @@ def assemble(streams: Sequence[tuple[str, bytes]], shuffled: frozenset[int]) -> 
         STREAM.pack(_NUMBER[codec] + SHUFFLED * (number in shuffled), len(data))
         for number, (codec, data) in enumerate(streams)
     )
-    return MAGIC + bytes([len(streams)]) + table + b"".join(data for _, data in streams)
+    return PACK + bytes([len(streams)]) + table + b"".join(data for _, data in streams)
 
 
 def shuffle(data: bytes, stride: int) -> bytes:

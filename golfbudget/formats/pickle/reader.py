@@ -17,7 +17,7 @@ from typing import IO, cast
 
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError
-from golfbudget.formats.pickle_values import (
+from golfbudget.formats.pickle.values import (
     BYTES,
     CONTAINERS,
     Call,

@@ -1,6 +1,6 @@
 """Inside Python source: text, and the compressed literals that it unpacks, each a stream of its own.
 
-Nothing is executed: literals are found in the syntax tree (`python_payload`) and decoded by what their calls say.
+Nothing is executed: literals are found in the syntax tree (`payload`) and decoded by what their calls say.
 Source that this Python cannot parse is plain text, and so is source too large to parse in little memory.
 """
 
@@ -14,8 +14,8 @@ import warnings
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import Contents, Inner, Region
-from golfbudget.formats.python_payload import Payload, find
-from golfbudget.formats.python_source import LONGEST
+from golfbudget.formats.python.payload import Payload, find
+from golfbudget.formats.signatures import LONGEST_SOURCE
 from golfbudget.ledger import Account, Span
 
 #: Characters outside of plain string literals (a literal itself counts two): a syntax tree takes some 700 bytes each.
@@ -46,7 +46,7 @@ def unpacks_itself(raw: bytes) -> bool:
 def read_source(data: Buffer, *, where: str) -> Contents:
     """Explain a program's text and its payloads.  Raises `CorruptError` or `UnsupportedError`."""
     _check_utf8(data, where)
-    raw = bytes(data) if len(data) <= LONGEST else b""
+    raw = bytes(data) if len(data) <= LONGEST_SOURCE else b""
     payloads = _payloads(raw) if b"decompress" in raw else []
     regions: list[Region] = []
     at = 0

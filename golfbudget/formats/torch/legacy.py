@@ -13,12 +13,12 @@ from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import BYTE_ORDER, Contents, Region
 from golfbudget.formats.naming import spelled
-from golfbudget.formats.pickle_reader import Pickle, read_pickle
-from golfbudget.formats.pickle_tensors import pickle_regions, storage_of, storage_width, walk
-from golfbudget.formats.pickle_values import Mapped, Sequenced
+from golfbudget.formats.pickle.reader import Pickle, read_pickle
+from golfbudget.formats.pickle.tensors import pickle_regions, storage_of, storage_width, walk
+from golfbudget.formats.pickle.values import Mapped, Sequenced
+from golfbudget.formats.signatures import TORCH_LEGACY
 from golfbudget.formats.storages import View, by_storage, split_storage, stored_tensors
-from golfbudget.formats.torch_archive import ALONE
-from golfbudget.formats.torch_legacy import MAGIC
+from golfbudget.formats.torch.archive import ALONE
 from golfbudget.ledger import Account, Span
 
 _VERSION = 1001
@@ -76,7 +76,7 @@ def read_pickles(data: Buffer, *, where: str) -> Contents:
 
 def _check_preamble(pickles: list[tuple[Span, Pickle]], where: str) -> None:
     magic, version = (pickle.top.value for _, pickle in pickles[:2])
-    if magic != MAGIC:
+    if magic != TORCH_LEGACY:
         raise CorruptError(f"{where}: the pickle at byte 0 is not torch's magic number")
     if version != _VERSION:
         shown = version if isinstance(version, int) and 0 <= version < 1 << 32 else "no version"

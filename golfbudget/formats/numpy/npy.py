@@ -13,9 +13,9 @@ import warnings
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import BYTE_ORDER, Contents, Region, StoredTensor
-from golfbudget.formats.npy import MAGIC
-from golfbudget.formats.numpy_values import Dtype, dtype_of, strides_of
-from golfbudget.formats.pickle_values import MOST_DIMENSIONS, MOST_ELEMENTS
+from golfbudget.formats.pickle.arrays import Dtype, dtype_of, strides_of
+from golfbudget.formats.pickle.values import MOST_DIMENSIONS, MOST_ELEMENTS
+from golfbudget.formats.signatures import NPY
 from golfbudget.ledger import Account, Span
 
 #: Version to (bytes of the header's length, encoding of the header).
@@ -48,8 +48,8 @@ def read_array(data: Buffer, name: str, *, where: str) -> Contents:
 
 def _header(data: Buffer, name: str, where: str) -> tuple[str, int]:
     """The header's text, and where the elements start."""
-    if bytes(data[:6]) != MAGIC:
-        raise CorruptError(f"{where}: array {name!r} should start with {MAGIC!r}, found {bytes(data[:6])!r} at byte 0")
+    if bytes(data[:6]) != NPY:
+        raise CorruptError(f"{where}: array {name!r} should start with {NPY!r}, found {bytes(data[:6])!r} at byte 0")
     version = tuple(bytes(data[6:8]))
     if len(version) < 2:
         raise CorruptError(f"{where}: array {name!r} ends at byte {len(data)}, before its version; it is truncated")

@@ -35,11 +35,11 @@ class Foreseer:
         if self._scan is None:
             head = bytes(prefix[:16])
             if head[:4] == b"PK\x03\x04":
-                from golfbudget.formats.foresight_zip import ZipScan
+                from golfbudget.formats.foresight.zips import ZipScan
 
                 self._scan = ZipScan()
             elif head[:2] in _PICKLES:
-                from golfbudget.formats.foresight_pickle import PickleScan
+                from golfbudget.formats.foresight.pickles import PickleScan
 
                 self._scan = PickleScan()
             elif head[_LENGTH : _LENGTH + 1] == b"{" and int.from_bytes(head[:_LENGTH], "little") <= _HEADER_LIMIT:

@@ -1,6 +1,6 @@
 """`golfbudget-pack`, what `golfbudget repack` writes: tensors without a framework's records, in streams of like bytes.
 
-The grammar stands in `pack_layout`.  A bundle: every stream is a leaf of its own.
+The grammar stands in `grammar`.  A bundle: every stream is a leaf of its own.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 from golfbudget import codecs
-from golfbudget.codecs.base import Buffer, Sniff
+from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError
-from golfbudget.formats.base import Contents, Inner, Region, StoredTensor, register, row_major
-from golfbudget.formats.pack_layout import (
+from golfbudget.formats.base import Contents, Inner, Region, StoredTensor, row_major
+from golfbudget.formats.pack.grammar import (
     CODECS,
     LENGTH,
-    MAGIC,
     SHUFFLED,
     START,
     STREAM,
@@ -25,6 +24,7 @@ from golfbudget.formats.pack_layout import (
     named,
     parse,
 )
+from golfbudget.formats.signatures import PACK
 from golfbudget.ledger import Account, Span
 
 #: Key of `Contents.values` under which a narrowed tensor's own dtype stands, followed by its name.
@@ -35,42 +35,30 @@ _HEADER_LIMIT = 1 << 31
 _Stream = tuple[str, bool, Span]
 
 
-@register
-class GolfbudgetPack:
-    """A directory of streams, the first of which begins with the header."""
-
-    name = "golfbudget-pack"
-    suffixes = (".gbpk",)
-
-    def sniff(self, data: Buffer) -> Sniff:
-        return Sniff.SURE if bytes(data[: len(MAGIC)]) == MAGIC else Sniff.NO
-
-    def begins(self, head: bytes) -> bool:
-        return head[: len(MAGIC)] == MAGIC
-
-    def read(self, data: Buffer, *, where: str) -> Contents | None:
-        streams = stream_table(data, where)
-        first, unpacked = _first(data, streams, where)
-        header, body = read_header(first, where)
-        if len(header.counts) != len(streams):
-            raise CorruptError(
-                f"{where}: the header counts the pieces of {len(header.counts)} streams, the directory at byte "
-                f"{len(MAGIC)} lists {len(streams)}"
-            )
-        at = START + STREAM.size * len(streams)
-        regions = [Region(span=Span(0, at), account=Account.CONTAINER, label="[pack directory]")]
-        owners, values = _owners(header)
-        orders = {p.rows: owners[i][0] for i, p in enumerate(header.pieces) if p.rows is not None and owners.get(i)}
-        starts = [0, *accumulate(header.counts)]
-        for number, (codec, shuffled, span) in enumerate(streams):
-            pieces = range(starts[number], starts[number + 1])
-            read = _reader(header, pieces, (owners, orders), values if number == 0 else {}, body * (number == 0))
-            inner = Inner(name=f"stream {number}", codec=codec, read=read, steps=2 if shuffled else 1)
-            regions.append(Region(span=span, account=Account.CONTAINER, label=f"[stream {number}]", inner=inner))
-        stop = streams[-1][2].stop
-        if stop < len(data):
-            regions.append(Region(span=Span(stop, len(data)), account=Account.UNMAPPED, label="[after the streams]"))
-        return Contents(format=self.name, regions=tuple(regions), unpacked=unpacked)
+def read_pack(data: Buffer, *, where: str) -> Contents:
+    """Explain a pack by its directory and header.  Raises `CorruptError`."""
+    streams = stream_table(data, where)
+    first, unpacked = _first(data, streams, where)
+    header, body = read_header(first, where)
+    if len(header.counts) != len(streams):
+        raise CorruptError(
+            f"{where}: the header counts the pieces of {len(header.counts)} streams, the directory at byte "
+            f"{len(PACK)} lists {len(streams)}"
+        )
+    at = START + STREAM.size * len(streams)
+    regions = [Region(span=Span(0, at), account=Account.CONTAINER, label="[pack directory]")]
+    owners, values = _owners(header)
+    orders = {p.rows: owners[i][0] for i, p in enumerate(header.pieces) if p.rows is not None and owners.get(i)}
+    starts = [0, *accumulate(header.counts)]
+    for number, (codec, shuffled, span) in enumerate(streams):
+        pieces = range(starts[number], starts[number + 1])
+        read = _reader(header, pieces, (owners, orders), values if number == 0 else {}, body * (number == 0))
+        inner = Inner(name=f"stream {number}", codec=codec, read=read, steps=2 if shuffled else 1)
+        regions.append(Region(span=span, account=Account.CONTAINER, label=f"[stream {number}]", inner=inner))
+    stop = streams[-1][2].stop
+    if stop < len(data):
+        regions.append(Region(span=Span(stop, len(data)), account=Account.UNMAPPED, label="[after the streams]"))
+    return Contents(format="golfbudget-pack", regions=tuple(regions), unpacked=unpacked)
 
 
 def stream_table(data: Buffer, where: str) -> list[_Stream]:

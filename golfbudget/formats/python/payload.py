@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from golfbudget.codecs.lzma_raw import DICTIONARY
 from golfbudget.errors import UnsupportedError
-from golfbudget.formats.python_names import Names, NotStaticError
+from golfbudget.formats.python.names import Names, NotStaticError
 
 #: A literal that is only unpacked, not executed, must be longer than this many characters.
 SHORTEST = 64

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import DTYPE_BITS, row_major
 from golfbudget.formats.naming import spelled
-from golfbudget.formats.pickle_values import (
+from golfbudget.formats.pickle.values import (
     MOST_ELEMENTS,
     Call,
     Global,

@@ -10,7 +10,7 @@ import struct
 
 from golfbudget.codecs.base import Buffer
 from golfbudget.codecs.pace import Foresight
-from golfbudget.formats.foresight_pickle import PickleScan
+from golfbudget.formats.foresight.pickles import PickleScan
 from golfbudget.formats.zip_directory import CENTRAL, DESCRIPTOR, END, END64, LOCAL, STORED
 
 _LOCAL_FIELDS = struct.Struct("<4s5H3L2H")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import BYTE_ORDER, Contents, Inner, Region
-from golfbudget.formats.pickle_reader import read_pickle
-from golfbudget.formats.pickle_tensors import Found, pickle_regions, walk
+from golfbudget.formats.pickle.reader import read_pickle
+from golfbudget.formats.pickle.tensors import Found, pickle_regions, walk
 from golfbudget.formats.storages import View, by_storage, split_storage, stored_tensors
 from golfbudget.formats.zip_directory import (
     DEFLATED,

@@ -23,15 +23,15 @@ from dataclasses import dataclass
 
 from golfbudget.formats.base import DTYPE_BITS
 from golfbudget.formats.naming import spelled, unique
+from golfbudget.formats.signatures import PACK
 
-MAGIC = b"GBPK"
 #: Numbers of codecs; a number once given is never given to another.
 CODECS = {0: "none", 1: "zlib", 2: "lzma", 3: "zstd", 4: "brotli"}
 SHUFFLED = 16
 MOST_STREAMS = 255
 STREAM = struct.Struct("<BI")
 LENGTH = struct.Struct("<I")
-START = len(MAGIC) + 1
+START = len(PACK) + 1
 
 _DEEPEST = 64
 _MOST_DIMENSIONS = 64

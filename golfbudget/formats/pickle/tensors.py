@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError
-from golfbudget.formats import numpy_values
 from golfbudget.formats.base import DTYPE_BITS, Region
 from golfbudget.formats.naming import spelled, unique
-from golfbudget.formats.pickle_reader import Pickle
-from golfbudget.formats.pickle_values import (
+from golfbudget.formats.pickle import arrays
+from golfbudget.formats.pickle.reader import Pickle
+from golfbudget.formats.pickle.values import (
     KNOWN_CALLS,
     MOST_ELEMENTS,
     OBJECTS,
@@ -98,9 +98,9 @@ class _Walker:
         """Whether the value is a tensor, an array or a number, and was taken as one."""
         view = torch_view(value, name, self.where)
         if view is None and self.arrays and isinstance(value, Call):
-            array = numpy_values.array(value, name, self.where)
+            array = arrays.array(value, name, self.where)
             if array is None:
-                number = numpy_values.scalar(value)
+                number = arrays.scalar(value)
                 if number is not None:
                     self.found.values[name] = number
                 return number is not None

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import LimitError, UnsupportedError
 from golfbudget.formats.base import Contents, Region, StoredTensor, row_major
-from golfbudget.formats.ggml_types import GGML_TYPES, GgmlType
-from golfbudget.formats.gguf_fields import UINT32, Cursor
+from golfbudget.formats.gguf.fields import UINT32, Cursor
+from golfbudget.formats.gguf.types import GGML_TYPES, GgmlType
+from golfbudget.formats.signatures import GGUF
 from golfbudget.ledger import Account, Span
 
-_MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _ALIGNMENT = 32
 _ALIGNMENT_KEY = "general.alignment"
@@ -55,8 +55,8 @@ class _Record:
 def read_gguf(data: Buffer, *, where: str) -> Contents:
     """Explain a GGUF file.  Raises `CorruptError`, `UnsupportedError` or `LimitError`."""
     cursor = Cursor(data, where)
-    if bytes(data[:4]) != _MAGIC:
-        raise cursor.corrupt(0, f"expected a GGUF file, which starts with {_MAGIC!r}, found {bytes(data[:4])!r}")
+    if bytes(data[:4]) != GGUF:
+        raise cursor.corrupt(0, f"expected a GGUF file, which starts with {GGUF!r}, found {bytes(data[:4])!r}")
     tensors, pairs = _fixed_part(cursor)
     regions = [Region(span=Span(0, cursor.at), account=Account.CONTAINER, label="[header]")]
     values: dict[str, object] = {}

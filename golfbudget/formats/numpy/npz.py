@@ -12,7 +12,7 @@ from golfbudget.codecs.base import Buffer
 from golfbudget.errors import UnsupportedError
 from golfbudget.formats.base import Contents, Inner, Region
 from golfbudget.formats.naming import unique
-from golfbudget.formats.npy_array import read_array
+from golfbudget.formats.numpy.npy import read_array
 from golfbudget.formats.zip_directory import (
     METHOD_CODECS,
     ZipMember,
