@@ -151,8 +151,8 @@ def floor_bytes(pieces: Sequence[Buffer], width: int) -> int:
 
 def zstd_blocks(artifact: Artifact) -> tuple[ZstdBlock, ...]:
     """The blocks of every zstd stream around a leaf, as their headers describe them.  Costs one decode of each."""
-    from golfbudget.codecs.zstd import WINDOW_LIMIT
-    from golfbudget.codecs.zstd_costs import block_statistics
+    from golfbudget.codecs.zstd.codec import WINDOW_LIMIT
+    from golfbudget.codecs.zstd.costs import block_statistics
 
     # A stream around a bundle is around all of its leaves, and listed once, for none of them.
     around: dict[int, tuple[str, Stream]] = {}

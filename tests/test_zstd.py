@@ -19,12 +19,13 @@ from zstd_walker import walk, walked_costs
 
 from golfbudget import codecs
 from golfbudget.artifact import open_bytes
-from golfbudget.codecs import Sniff, attribute, decode, zstd_costs
-from golfbudget.codecs.zstd import WINDOW_LIMIT, Zstd
-from golfbudget.codecs.zstd_blocks import own_bits
-from golfbudget.codecs.zstd_costs import block_statistics, frame_costs
-from golfbudget.codecs.zstd_frames import MAGIC, Kind, read_frame
-from golfbudget.codecs.zstd_sections import Reader
+from golfbudget.codecs import Sniff, attribute, decode
+from golfbudget.codecs.zstd import costs as zstd_costs
+from golfbudget.codecs.zstd.blocks import own_bits
+from golfbudget.codecs.zstd.codec import WINDOW_LIMIT, Zstd
+from golfbudget.codecs.zstd.costs import block_statistics, frame_costs
+from golfbudget.codecs.zstd.frames import MAGIC, Kind, read_frame
+from golfbudget.codecs.zstd.sections import Reader
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError
 from golfbudget.ledger import Span
 

@@ -10,7 +10,7 @@ import re
 from typing import Protocol
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.codecs.pace import Foresight
+from golfbudget.codecs.schedule import Foresight
 
 #: Longer headers are not searched; a model of a thousand tensors has 100 kB.
 _HEADER_LIMIT = 1 << 24

@@ -7,7 +7,7 @@ Opcodes: the standard library's `pickletools`; that module is slower, and cannot
 from __future__ import annotations
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.codecs.pace import Foresight
+from golfbudget.codecs.schedule import Foresight
 
 PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 

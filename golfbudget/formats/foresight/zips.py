@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.codecs.pace import Foresight
+from golfbudget.codecs.schedule import Foresight
 from golfbudget.formats.foresight.pickles import PickleScan
 from golfbudget.formats.zip_directory import CENTRAL, DESCRIPTOR, END, END64, LOCAL, STORED
 

@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from golfbudget.codecs.lzma_raw import DICTIONARY
+from golfbudget.codecs.standard import DICTIONARY
 from golfbudget.errors import UnsupportedError
 from golfbudget.formats.python.names import Names, NotStaticError
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from golfbudget.codecs.zstd_sections import Literals, Reader, Sections
-from golfbudget.codecs.zstd_tables import State, backward, take
+from golfbudget.codecs.zstd.sections import Literals, Reader, Sections
+from golfbudget.codecs.zstd.tables import State, backward, take
 from golfbudget.errors import CorruptError
 
 _JUMP_TABLE = 6

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.codecs.zstd_frames import BLOCK_HEADER, Block, Kind
-from golfbudget.codecs.zstd_tables import (
+from golfbudget.codecs.zstd.frames import BLOCK_HEADER, Block, Kind
+from golfbudget.codecs.zstd.tables import (
     ALPHABETS,
     Field,
     State,

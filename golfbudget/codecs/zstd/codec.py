@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from golfbudget.codecs.base import Buffer, Decoder, Method, Sniff, register
-from golfbudget.codecs.zstd_frames import (
+from golfbudget.codecs.zstd.frames import (
     LONGEST_HEADER,
     MAGIC,
     SKIPPABLE_HEADER,
@@ -115,6 +115,6 @@ class Zstd:
     def costs(
         self, data: Buffer, stored: Span, decoded: Buffer, offsets: Sequence[int], *, where: str
     ) -> Sequence[int]:
-        from golfbudget.codecs.zstd_costs import frame_costs
+        from golfbudget.codecs.zstd.costs import frame_costs
 
         return frame_costs(data, stored, decoded, offsets, WINDOW_LIMIT, where=where)

@@ -9,9 +9,9 @@ from itertools import accumulate, pairwise
 from operator import add
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.codecs.zstd_blocks import own_bits
-from golfbudget.codecs.zstd_frames import Block, Frame, Kind, decoded_lengths, read_frame, skippable
-from golfbudget.codecs.zstd_sections import Reader
+from golfbudget.codecs.zstd.blocks import own_bits
+from golfbudget.codecs.zstd.frames import Block, Frame, Kind, decoded_lengths, read_frame, skippable
+from golfbudget.codecs.zstd.sections import Reader
 from golfbudget.errors import CorruptError
 from golfbudget.ledger import Span, apportion
 

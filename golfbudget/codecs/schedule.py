@@ -48,7 +48,7 @@ class Foresight:
 Foresee = Callable[[Buffer], Foresight | None]
 
 
-class Pace(Protocol):
+class Schedule(Protocol):
     """Decides the next feed."""
 
     def plan(self, made: int, at: int) -> tuple[int, int, int]:
