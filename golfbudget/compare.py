@@ -5,13 +5,13 @@ Pure: `baseline` loads sides, `gates` judges a comparison, reports print it.  Ev
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from golfbudget.errors import LedgerError
 from golfbudget.ledger import Role
+from golfbudget.sorting import natural
 
 #: Owner of the code that is counted beside a file.
 CODE = "[code beside the file]"
@@ -227,17 +227,6 @@ def compare(base: Side, new: Side) -> Comparison:
     changes += [Change(base=row, new=None, status=Status.REMOVED) for row in old.values()]
     changes += [Change(base=None, new=row, status=Status.ADDED) for row in fresh.values()]
     return Comparison(base=base, new=new, changes=tuple(sorted(changes, key=_order)), code_missing=missing)
-
-
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """A sorting key by which `blocks.2` comes before `blocks.10`.
-
-    >>> sorted(["b.10", "b.2", "a"], key=natural)
-    ['a', 'b.2', 'b.10']
-    """
-    parts = re.split(r"([0-9]+)", text)
-    # Digits that no tensor's number has would take time to convert; they sort as text.
-    return [(1, int(p), "") if n % 2 and len(p) < 20 else (0, 0, p) for n, p in enumerate(parts)]
 
 
 def _paired(base: Owned, new: Owned) -> Change:

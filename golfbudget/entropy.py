@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from golfbudget.artifact import Artifact
 from golfbudget.codecs import Buffer, Codec, Stream
-from golfbudget.formats import DTYPE_BITS
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.ledger import Entry, Ledger, apportion
 from golfbudget.progress import Progress, unwatched
 

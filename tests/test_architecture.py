@@ -12,7 +12,7 @@ PACKAGE = Path(golfbudget.__file__).parent
 
 #: From the bottom up; a module may import its own layer and those before it.
 LAYERS = [
-    {"errors"},
+    {"errors", "dtypes", "sorting"},
     {"ledger", "hashing", "configs", "registry", "cache", "progress", "workers"},
     {"models"},
     {"codecs"},

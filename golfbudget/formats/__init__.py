@@ -3,7 +3,6 @@
 from golfbudget.formats import recognition  # noqa: F401  (fills the registry)
 from golfbudget.formats.base import (
     BYTE_ORDER,
-    DTYPE_BITS,
     Contents,
     Format,
     Inner,
@@ -19,7 +18,6 @@ from golfbudget.formats.base import (
 
 __all__ = [
     "BYTE_ORDER",
-    "DTYPE_BITS",
     "Contents",
     "Format",
     "Inner",

@@ -8,19 +8,9 @@ from pathlib import PurePath
 from typing import Protocol, cast
 
 from golfbudget.codecs.base import Buffer, Sniff
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.ledger import Account, Role, Span
 from golfbudget.registry import Registry
-
-#: Bits per element of every dtype a reader can name, under the field's short names.
-DTYPE_BITS: Mapping[str, int] = {
-    "bool": 8, "uint8": 8, "int8": 8, "float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e8m0fnu": 8,
-    "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8, "int16": 16, "uint16": 16, "float16": 16, "bfloat16": 16,
-    "int32": 32, "uint32": 32, "float32": 32, "int64": 64, "uint64": 64, "float64": 64, "complex64": 64,
-    "complex128": 128, "float4_e2m1fn": 4, "float6_e2m3": 6, "float6_e3m2": 6,
-    # torch counts a byte that holds two of them as one element, safetensors counts the two.
-    "float4_e2m1fn_x2": 8,
-}  # fmt: skip
-
 
 #: Key of `Contents.values` for the byte order a container states, which no tensor name can be.
 BYTE_ORDER = "[byteorder]"

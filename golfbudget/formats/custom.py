@@ -29,8 +29,9 @@ import msgspec
 
 from golfbudget import codecs, configs
 from golfbudget.codecs import Buffer, Sniff
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import ConfigError, CorruptError
-from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor, row_major
+from golfbudget.formats.base import Contents, Region, StoredTensor, row_major
 from golfbudget.ledger import Account, Role, Span
 
 Natural = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]

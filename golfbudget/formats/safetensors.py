@@ -12,8 +12,9 @@ import reprlib
 from dataclasses import dataclass
 
 from golfbudget.codecs.base import Buffer
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import CorruptError, LimitError
-from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor, row_major
+from golfbudget.formats.base import Contents, Region, StoredTensor, row_major
 from golfbudget.formats.signatures import SAFETENSORS_HEADER_LIMIT, SAFETENSORS_LENGTH
 from golfbudget.ledger import Account, Span
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from golfbudget.formats.base import DTYPE_BITS, Region, StoredTensor
+from golfbudget.dtypes import element_bytes
+from golfbudget.formats.base import Region, StoredTensor
 from golfbudget.ledger import Account, Span
 
 
@@ -24,7 +25,7 @@ class View:
 
     def extent(self) -> Span:
         """Bytes of the storage between the view's first and last element."""
-        width = DTYPE_BITS[self.dtype] // 8
+        width = element_bytes(self.dtype)
         if 0 in self.shape:
             return Span(self.first * width, self.first * width)
         last = self.first + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
@@ -84,6 +85,6 @@ def stored_tensors(views: list[View], starts: Mapping[str, int | None]) -> Itera
             dtype=first.dtype,
             shape=first.shape,
             strides=first.strides,
-            offset=None if start is None else start + first.first * (DTYPE_BITS[first.dtype] // 8),
+            offset=None if start is None else start + first.first * element_bytes(first.dtype),
             aliases=tuple(view.name for view in others),
         )

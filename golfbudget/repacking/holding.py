@@ -14,7 +14,8 @@ from itertools import pairwise
 
 from golfbudget.artifact import Artifact
 from golfbudget.codecs import Buffer
-from golfbudget.formats import BYTE_ORDER, DTYPE_BITS
+from golfbudget.dtypes import STORAGE_DTYPES, element_bytes, has_whole_bytes
+from golfbudget.formats import BYTE_ORDER
 from golfbudget.formats.base import row_major
 from golfbudget.formats.pack.grammar import Held, Piece, named
 from golfbudget.formats.zip_directory import ZipMember, member_bytes, read_directory
@@ -24,11 +25,12 @@ from golfbudget.repacking.unpickle import Array, NotCarriedError, Size, Storage,
 #: Frameworks whose decoder makes tensors of the pieces.
 TORCH, NUMPY = "torch", "numpy"
 _KEYS = (str, int, float, bool, type(None))
+#: Complex numbers and storages without a type of their own are not rebuilt.
 _STORAGES = {
-    "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
-    "CharStorage": "int8", "ByteStorage": "uint8", "ShortStorage": "int16", "IntStorage": "int32",
-    "LongStorage": "int64", "BoolStorage": "bool",
-}  # fmt: skip
+    kind: dtype
+    for kind, dtype in STORAGE_DTYPES.items()
+    if kind != "UntypedStorage" and not dtype.startswith("complex")
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +192,7 @@ def _torch_zip(artifact: Artifact, container: Buffer) -> Holding:
             return None
         member = storages.get(value.storage.key)
         dtype = value.dtype or _STORAGES.get(value.storage.kind)
-        if member is None or dtype is None or DTYPE_BITS.get(dtype, 1) % 8:
+        if member is None or dtype is None or not has_whole_bytes(dtype):
             raise NotCarriedError(f"a tensor of {value.storage.kind} at {name[:80]!r}")
         return Piece(dtype=dtype, shape=value.shape), _window(value, member, dtype, container, where)
 
@@ -207,7 +209,7 @@ def _window(value: Window, member: ZipMember, dtype: str, container: Buffer, whe
     whole = zip(value.shape, value.strides, row_major(value.shape), strict=True)
     if math.prod(value.shape) and any(size != 1 and stride != expected for size, stride, expected in whole):
         raise NotCarriedError("a tensor that is no single run of its storage (transposed or sliced)")
-    width = DTYPE_BITS[dtype] // 8
+    width = element_bytes(dtype)
     raw = member_bytes(container, member, where)
     data = bytes(raw[value.first * width : (value.first + math.prod(value.shape)) * width])
     if len(data) != width * math.prod(value.shape):
@@ -233,7 +235,7 @@ def _pickle(_artifact: Artifact, container: Buffer) -> Holding:
             return None
         array = value.rebuilt()
         dtype = array.dtype.name
-        if dtype not in DTYPE_BITS or DTYPE_BITS[dtype] % 8:
+        if not has_whole_bytes(dtype):
             raise NotCarriedError(f"an array of {dtype} at {name[:80]!r}")
         if not array.flags.c_contiguous or array.dtype.byteorder == ">":
             raise NotCarriedError(f"an array in another order than rows, or big-endian, at {name[:80]!r}")
@@ -252,7 +254,7 @@ def _by_name(artifact: Artifact, _container: Buffer) -> Holding:
     tree: dict[str, object] = {}
     items: list[Item] = []
     for leaf, tensor in artifact.placed():
-        if tensor.offset is None or not tensor.contiguous or DTYPE_BITS.get(tensor.dtype, 1) % 8 or not tensor.name:
+        if tensor.offset is None or not tensor.contiguous or not has_whole_bytes(tensor.dtype) or not tensor.name:
             raise NotCarriedError(f"the tensor {tensor.name[:80]!r}, which is not stored in rows of whole bytes")
         data = bytes(leaf.data[tensor.offset : tensor.offset + tensor.stored_bytes])
         tree[tensor.name] = {"": len(items)}

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from golfbudget.codecs import Buffer
+from golfbudget.filters.byte_shuffle import shuffle
 from golfbudget.repacking.compressors import COMPRESSORS, quick
 from golfbudget.repacking.holding import Holding
 from golfbudget.repacking.result import Lever
 from golfbudget.repacking.transforms import narrowed, orders, sorted_rows
 from golfbudget.repacking.workers import Workers
-from golfbudget.repacking.writing import Arrangement, Stored, assemble, raw_streams, shuffle, width
+from golfbudget.repacking.writing import Arrangement, Stored, assemble, raw_streams, width
 
 _STRIDES = (2, 4)
 #: A stream of its own costs five bytes and a codec's start; smaller tensors stay together.

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from golfbudget.formats import DTYPE_BITS
+from golfbudget.dtypes import element_bytes
+from golfbudget.filters.byte_shuffle import shuffle
 from golfbudget.formats.pack.grammar import CODECS, SHUFFLED, STREAM, Header, Piece
 from golfbudget.formats.signatures import PACK
 from golfbudget.repacking.holding import Holding
@@ -80,14 +81,9 @@ def assemble(streams: Sequence[tuple[str, bytes]], shuffled: frozenset[int]) -> 
     return PACK + bytes([len(streams)]) + table + b"".join(data for _, data in streams)
 
 
-def shuffle(data: bytes, stride: int) -> bytes:
-    """As `filters.byte_shuffle` undoes it: the header, then the bytes of each position together."""
-    return b"BSHF" + bytes([stride]) + b"".join(data[phase::stride] for phase in range(stride))
-
-
 def width(piece: Piece) -> int:
     """Bytes of an element."""
-    return DTYPE_BITS[piece.dtype] // 8 if piece.dtype else 1
+    return element_bytes(piece.dtype) if piece.dtype else 1
 
 
 def renumbered(tree: object, places: dict[int, int]) -> object:

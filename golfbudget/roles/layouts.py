@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from golfbudget.artifact import Artifact
-from golfbudget.formats import DTYPE_BITS, StoredTensor
+from golfbudget.dtypes import DTYPE_BITS
+from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Account
 from golfbudget.roles.rules import NameRule, Roles
 

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from golfbudget.codecs.base import Buffer
 from golfbudget.codecs.schedule import Foresight
+from golfbudget.formats.signatures import PICKLES, ZIP
+from golfbudget.formats.signatures import SAFETENSORS_LENGTH as _LENGTH
 
 #: Longer headers are not searched; a model of a thousand tensors has 100 kB.
 _HEADER_LIMIT = 1 << 24
-_LENGTH = 8
-_PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 _OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*(\d{1,15})\s*,\s*(\d{1,15})\s*\]')
 
 
@@ -34,11 +34,11 @@ class Foreseer:
     def __call__(self, prefix: Buffer) -> Foresight | None:
         if self._scan is None:
             head = bytes(prefix[:16])
-            if head[:4] == b"PK\x03\x04":
+            if head[:4] == ZIP:
                 from golfbudget.formats.foresight.zips import ZipScan
 
                 self._scan = ZipScan()
-            elif head[:2] in _PICKLES:
+            elif head[:2] in PICKLES:
                 from golfbudget.formats.foresight.pickles import PickleScan
 
                 self._scan = PickleScan()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from golfbudget.codecs.base import Buffer
 from golfbudget.codecs.schedule import Foresight
-
-PICKLES = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
+from golfbudget.dtypes import STORAGE_DTYPES, element_bytes
+from golfbudget.formats.signatures import PICKLES
 
 #: Opcodes without an argument; those of them that put nothing down which is looked back on.
 _SIMPLE = frozenset(b"(.01NRQ]})lsuaebtod\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98")
@@ -36,11 +36,7 @@ _KEPT = 16
 #: A tensor takes about 40 opcodes.
 _MOST_OPCODES, _MOST_STORAGES = 1 << 20, 1 << 16
 
-_WIDTHS = {
-    b"FloatStorage": 4, b"DoubleStorage": 8, b"HalfStorage": 2, b"BFloat16Storage": 2, b"CharStorage": 1,
-    b"ByteStorage": 1, b"ShortStorage": 2, b"IntStorage": 4, b"LongStorage": 8, b"BoolStorage": 1,
-    b"ComplexFloatStorage": 8, b"ComplexDoubleStorage": 16, b"UntypedStorage": 1,
-}  # fmt: skip
+_WIDTHS = {kind.encode(): element_bytes(dtype) for kind, dtype in STORAGE_DTYPES.items()}
 
 
 class PickleScan:

@@ -21,7 +21,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from golfbudget.formats.base import DTYPE_BITS
+from golfbudget.dtypes import element_bytes, has_whole_bytes
 from golfbudget.formats.naming import spelled, unique
 from golfbudget.formats.signatures import PACK
 
@@ -56,7 +56,7 @@ class Piece:
     @property
     def length(self) -> int:
         """Stored bytes."""
-        return math.prod(self.shape) * (DTYPE_BITS[self.dtype] // 8 if self.dtype else 1)
+        return math.prod(self.shape) * (element_bytes(self.dtype) if self.dtype else 1)
 
     def form(self) -> list[object]:
         """As the header spells it."""
@@ -116,7 +116,7 @@ def _piece(form: object, count: int) -> Piece:
     if tilde and not (rows.isascii() and rows.isdigit() and len(rows) < 10 and int(rows) < count and shape):
         raise ValueError(f"no piece holds the order of rows {rows[:20]!r}")
     for name in (dtype, wide):
-        if name and DTYPE_BITS.get(name, 1) % 8:
+        if name and not has_whole_bytes(name):
             raise ValueError(f"unknown dtype {name[:40]!r}")
     if (slash and not (wide and dtype)) or (not dtype and (len(shape) != 1 or tilde)):
         raise ValueError(f"unknown form {form[0][:40]!r}")

@@ -9,8 +9,9 @@ import math
 import struct
 from dataclasses import dataclass
 
+from golfbudget.dtypes import DTYPE_BITS, element_bytes, has_whole_bytes
 from golfbudget.errors import CorruptError, UnsupportedError
-from golfbudget.formats.base import DTYPE_BITS, row_major
+from golfbudget.formats.base import row_major
 from golfbudget.formats.naming import spelled
 from golfbudget.formats.pickle.values import (
     MOST_ELEMENTS,
@@ -46,7 +47,7 @@ class Dtype:
     @property
     def width(self) -> int:
         """Bytes of an element."""
-        return DTYPE_BITS[self.name] // 8
+        return element_bytes(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +159,7 @@ def _dtype(value: object) -> Dtype | None:
     order = state.items[1].value if isinstance(state, Sequenced) and len(state.items) > 1 else "="
     if isinstance(code, Global):
         # Extension types of the ml_dtypes package: their class stands in place of the code.
-        known = code.module.split(".")[0] == "ml_dtypes" and DTYPE_BITS.get(code.name, 1) % 8 == 0
+        known = code.module.split(".")[0] == "ml_dtypes" and has_whole_bytes(code.name)
         return Dtype(name=code.name, big=order in (">", b">") and DTYPE_BITS[code.name] > 8) if known else None
     if not isinstance(code, (str, bytes)):
         return None

@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from golfbudget.dtypes import STORAGE_DTYPES, element_bytes, has_whole_bytes
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError
-from golfbudget.formats.base import DTYPE_BITS, Region
+from golfbudget.formats.base import Region
 from golfbudget.formats.naming import spelled, unique
 from golfbudget.formats.pickle import arrays
 from golfbudget.formats.pickle.reader import Pickle
@@ -35,13 +36,6 @@ _MOST_NESTED = 64
 _MOST_ARGUMENTS = 16
 #: Characters of all names together, and what each item counts besides: 200,000 items, which take 200 MB.
 _MOST_NAMING, _ITEM = 1 << 24, 64
-
-_STORAGE_DTYPES = {
-    "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
-    "CharStorage": "int8", "ByteStorage": "uint8", "ShortStorage": "int16", "IntStorage": "int32",
-    "LongStorage": "int64", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128", "UntypedStorage": "uint8",
-}  # fmt: skip
 
 _PLAIN = (type(None), bool, int, float, str, bytes)
 #: (key's name, first node, last node) of something inside a container; a list's items are first and last at once.
@@ -206,8 +200,8 @@ def storage_of(reference: Persistent) -> tuple[str, Global, int | None]:
 
 def storage_width(kind: Global) -> int | None:
     """Bytes of an element of a storage class, None for unknown ones."""
-    dtype = _STORAGE_DTYPES.get(kind.name)
-    return None if dtype is None else DTYPE_BITS[dtype] // 8
+    dtype = STORAGE_DTYPES.get(kind.name)
+    return None if dtype is None else element_bytes(dtype)
 
 
 def torch_view(value: object, name: str, where: str) -> View | None:
@@ -221,10 +215,10 @@ def torch_view(value: object, name: str, where: str) -> View | None:
         if not isinstance(storage, Persistent) or not isinstance(first, int) or not 0 <= first < MOST_ELEMENTS:
             raise TypeError("its storage or offset is not one")
         key, kind, base = storage_of(storage)
-        dtype = _STORAGE_DTYPES.get(kind.name)
+        dtype = STORAGE_DTYPES.get(kind.name)
         if function == "_rebuild_tensor_v3" and isinstance(arguments[6], Global):
             dtype = arguments[6].name
-        if dtype is None or DTYPE_BITS.get(dtype, 1) % 8:
+        if dtype is None or not has_whole_bytes(dtype):
             raise UnsupportedError(f"{where}: tensor {name!r} has dtype {dtype or kind.name}, which is not read yet")
         if len(shape) != len(strides):
             raise TypeError("it has as many strides as dimensions")
