@@ -5,19 +5,15 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Run, run_here, run_process
 from hypothesis import HealthCheck, settings
 from installed import Demo, Installation, install, run_demo
-
-import golfbudget as package
 
 settings.register_profile("golfbudget", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("golfbudget")
@@ -26,8 +22,6 @@ settings.load_profile("golfbudget")
 _CACHE = tempfile.mkdtemp(prefix="golfbudget-tests-")
 os.environ["GOLFBUDGET_CACHE"] = _CACHE
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -57,25 +51,14 @@ def runs() -> Path:
 
 @pytest.fixture(scope="session")
 def golfbudget() -> Run:
-    """Run the command line in a process of its own."""
+    """Run the command line in this process, which is fast."""
+    return run_here
 
-    def run(
-        *arguments: object, cwd: Path | None = None, python: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "FORCE_COLOR", "PYTHONPATH"}}
-        if python is None:
-            # The checkout under test, whichever one the interpreter has installed.
-            environment["PYTHONPATH"] = str(Path(package.__file__).parents[1])
-        return subprocess.run(
-            [str(python or sys.executable), "-m", "golfbudget", *map(str, arguments)],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-        )
 
-    return run
+@pytest.fixture(scope="session")
+def golfbudget_process() -> Run:
+    """Run the command line in a process of its own, where start-up, signals, memory or a crash matter."""
+    return run_process
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from golfbudget.artifact import open_bytes
 from golfbudget.cli.app import run
 from golfbudget.errors import GolfbudgetError, LedgerError, LimitError
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
