@@ -25,7 +25,7 @@ from unittest.mock import Mock
 import brotli
 import pytest
 from blobs import opened
-from conftest import Run
+from command_line import Run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from programs import PADDING, PROGRAMS

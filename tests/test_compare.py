@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from blobs import safetensors_file
-from conftest import Run
+from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
 from test_golden import check

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
 

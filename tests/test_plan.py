@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 from models import repeated_rows_model, save, ternary_trunk_model
 
 from golfbudget import example

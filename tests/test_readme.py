@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from command_line import Run
 from installed import Demo
 
 README = Path(__file__).parent.parent / "README.md"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 from models import save
 from safetensors.torch import load_file, save_file
 from torch import Tensor

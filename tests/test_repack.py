@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 import zstandard
-from conftest import Run
+from command_line import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from command_line import Run
 from test_conformance import SCHEMES
 
 from golfbudget import schemes

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 from safetensors.torch import save_file
 
 from golfbudget import example, schemes
