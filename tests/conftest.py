@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from installed import Demo, Installation, install, run_demo
+from installed import Demo, Installation, build_wheel, install, run_demo, with_plan
 
 import golfbudget as package
 
@@ -80,11 +80,13 @@ def golfbudget() -> Run:
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """The wheel, installed into an empty environment."""
-    return install(tmp_path_factory.mktemp("wheel"))
+    """The plain install of the wheel, in an empty environment."""
+    folder = tmp_path_factory.mktemp("wheel")
+    return install(folder / "env", build_wheel(folder))
 
 
 @pytest.fixture(scope="session")
 def demo(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """The demo, run once from the installed wheel in another folder."""
-    return run_demo(installation, tmp_path_factory.mktemp("demo") / "elsewhere")
+    folder = tmp_path_factory.mktemp("demo")
+    return run_demo(with_plan(installation, folder / "env"), folder / "elsewhere")

@@ -26,6 +26,7 @@ from golfbudget.cli.plan import plan
 from golfbudget.cli.repack import repack
 from golfbudget.cli.schemes import schemes
 from golfbudget.errors import GolfbudgetError
+from golfbudget.extras import explained
 
 INTERRUPTED = 130
 TROUBLE = 2
@@ -70,7 +71,8 @@ def run(arguments: list[str]) -> int:
             # A terminal that cannot show a character gets its escape, not a traceback.
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with explained():
+            code = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # Typer returns it where click raises.
             raise KeyboardInterrupt
