@@ -40,3 +40,7 @@ class UsageError(GolfbudgetError):
 
 class ModelError(GolfbudgetError):
     """A model cannot be built from, or run on, the tensors at hand."""
+
+
+class MissingExtraError(GolfbudgetError):
+    """What was asked takes packages that the plain install leaves out."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.budget import Budget
 from golfbudget.codecs import DECODED_LIMIT
-from golfbudget.entropy import Entropy
 from golfbudget.formats import Format
 from golfbudget.roles import Assignment, Roles, assign, load_roles
+
+if TYPE_CHECKING:
+    from golfbudget.entropy import Entropy
 
 #: Of an inspection saved as JSON.
 SCHEMA = "golfbudget/inspect/1"

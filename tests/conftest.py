@@ -16,7 +16,7 @@ import pytest
 from command_line import Run, run_here, run_process
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
-from installed import Demo, Installation, install, run_demo
+from installed import Demo, Installation, build_wheel, install, run_demo, with_plan
 
 settings.register_profile("golfbudget", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("golfbudget")
@@ -91,11 +91,15 @@ def once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], T]) 
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """The wheel, installed into an empty environment."""
-    return once("wheel", tmp_path_factory, install)
+    """The plain install of the wheel, in an empty environment."""
+    return once("wheel", tmp_path_factory, lambda folder: install(folder / "env", build_wheel(folder)))
 
 
 @pytest.fixture(scope="session")
 def demo(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """The demo, run once from the installed wheel in another folder."""
-    return once("demo", tmp_path_factory, lambda folder: run_demo(installation, folder / "elsewhere"))
+
+    def made(folder: Path) -> Demo:
+        return run_demo(with_plan(installation, folder / "env"), folder / "elsewhere")
+
+    return once("demo", tmp_path_factory, made)

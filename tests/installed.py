@@ -1,4 +1,8 @@
-"""golfbudget as a user installs it: the wheel in an empty environment, run from another folder."""
+"""golfbudget as a user installs it: the wheel in an empty environment, run from another folder.
+
+The plain install is made for real, from the package index.  What `golfbudget[plan]` adds is gigabytes, so that a second
+environment takes it from the one that the tests run in, and golfbudget itself from the plain install.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+#: What every environment has before anything is installed.
+BEFORE = {"pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils", "__pycache__"}
 
 
 @dataclass(frozen=True)
@@ -27,14 +34,19 @@ class Installation:
         return self.folder / ("Scripts" if os.name == "nt" else "bin") / "python"
 
     @property
-    def program(self) -> Path:
-        return self.python.with_name("golfbudget")
+    def packages(self) -> Path:
+        return packages(self.folder)
 
-    def run(self, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         hidden = {"PYTHONPATH", "COLUMNS", "FORCE_COLOR"}
         environment = {key: value for key, value in os.environ.items() if key not in hidden}
         return subprocess.run(
-            [str(self.program), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+            [str(self.python.with_name("golfbudget")), *map(str, arguments)],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
 
@@ -56,20 +68,59 @@ class Demo:
         return dict(json.loads((self.files / "plan.json").read_text(encoding="utf-8")))
 
 
-def install(folder: Path) -> Installation:
-    """Build the wheel and install it into a new, empty environment, with the versions that are pinned for tests."""
+def packages(environment: Path) -> Path:
+    """The folder of an environment's packages."""
+    names = {"base": str(environment), "platbase": str(environment)}
+    return Path(sysconfig.get_path("purelib", scheme="venv", vars=names))
 
-    def run(*command: str | Path) -> None:
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}")
 
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist", ROOT)
-    (wheel,) = (folder / "dist").glob("*.whl")
-    run(sys.executable, "-m", "venv", folder / "env")
-    made = Installation(folder / "env", wheel)
-    run(made.python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel)
+def run(*command: str | Path) -> None:
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}")
+
+
+def build_wheel(folder: Path) -> Path:
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def install(folder: Path, wheel: Path, extra: str = "") -> Installation:
+    """Install a wheel into a new, empty environment, with the versions that are pinned for tests."""
+    run(sys.executable, "-m", "venv", folder)
+    made = Installation(folder, wheel)
+    run(made.python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", f"{wheel}{extra}")
     return made
+
+
+def with_plan(plain: Installation, folder: Path) -> Installation:
+    """The same golfbudget beside all packages that the tests run with, in an environment that holds no files itself."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    made = Installation(folder, plain.wheel)
+    # Such a file adds folders, but reads no such files in them: an editable golfbudget there is not seen.
+    added = [str(plain.packages), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    (made.packages / "beside.pth").write_text("\n".join(added) + "\n", encoding="utf-8")
+    program = made.python.with_name("golfbudget")
+    program.write_text(f'#!/bin/sh\nexec "{made.python}" -m golfbudget "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return made
+
+
+def installed_bytes(environment: Path) -> tuple[int, int]:
+    """Bytes that the packages brought, and bytes of byte code that pip compiled from them.
+
+    pip, setuptools and what else came with the empty environment do not count; what pip writes about a package does.
+    """
+    brought = compiled = 0
+    found = packages(environment)
+    for file in found.rglob("*"):
+        if file.is_file() and file.relative_to(found).parts[0].partition("-")[0].removesuffix(".pth") not in BEFORE:
+            if file.suffix == ".pyc":
+                compiled += file.stat().st_size
+            else:
+                brought += file.stat().st_size
+    return brought, compiled
 
 
 def run_demo(installation: Installation, folder: Path) -> Demo:

@@ -1,46 +1,77 @@
 """The command-line program: commands, one place where errors become a line and an exit code.
 
-Exit codes: 0 done and every gate passed, 1 a gate failed, 2 trouble.  Commands import what they need when they
-run, so that `--help` and `inspect` start fast.
+Exit codes: 0 done and every gate passed, 1 a gate failed, 2 trouble.  A command is imported and built when it is
+named, and imports what it needs when it runs, so that `inspect` starts fast.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from io import TextIOWrapper
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import typer
+from typer.core import TyperGroup
 
 from golfbudget import __version__
-from golfbudget.cli.check import check
-from golfbudget.cli.compare import compare
-from golfbudget.cli.demo import demo
-from golfbudget.cli.estimate import estimate
-from golfbudget.cli.inspect import inspect
-from golfbudget.cli.pack import pack, unpack
-from golfbudget.cli.pack_code import pack_code
-from golfbudget.cli.plan import plan
-from golfbudget.cli.repack import repack
-from golfbudget.cli.schemes import schemes
 from golfbudget.errors import GolfbudgetError
+from golfbudget.extras import explained
 
 INTERRUPTED = 130
 TROUBLE = 2
 
-app = typer.Typer(
+#: Commands in the order of the help, and the modules under `golfbudget.cli` that hold their functions.
+COMMANDS = {
+    "inspect": "inspect",
+    "check": "check",
+    "compare": "compare",
+    "estimate": "estimate",
+    "plan": "plan",
+    "pack": "pack",
+    "unpack": "pack",
+    "repack": "repack",
+    "pack-code": "pack_code",
+    "schemes": "schemes",
+    "demo": "demo",
+}
+
+
+def _typer(**options: Any) -> typer.Typer:  # noqa: ANN401  (typer's own options)
+    return typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **options,
+    )
+
+
+class Commands(TyperGroup):
+    """The commands by name, each built when it is asked for: building them all takes as long as reading a file."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self.commands = {name: click.Command(name) for name in COMMANDS}  # For their names alone.
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"golfbudget.cli.{COMMANDS[cmd_name]}")
+        alone = _typer()
+        alone.command(cmd_name)(getattr(module, cmd_name.replace("-", "_")))
+        return typer.main.get_command(alone)
+
+
+app = _typer(
     name="golfbudget",
+    cls=Commands,
     help="The byte accountant for language models under a size cap.\n\nExit codes: 0 done, 1 a gate failed, 2 trouble.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    suggest_commands=False,  # click does so already.
 )
-for _command in (inspect, check, compare, estimate, plan, pack, unpack, repack, pack_code, schemes, demo):
-    app.command()(_command)
 
 
 def _show_version(value: bool) -> None:
@@ -70,7 +101,8 @@ def run(arguments: list[str]) -> int:
             # A terminal that cannot show a character gets its escape, not a traceback.
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with explained():
+            code = app(args=arguments, standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # Typer returns it where click raises.
             raise KeyboardInterrupt

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +28,8 @@ def write_json(path: Path, value: object) -> None:
 
 
 def _document(value: object) -> str:
+    import json
+
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -55,6 +55,8 @@ def emit_table(parts: Sequence[RenderableType], output: Path | None) -> None:
 
 def write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: through a temporary neighbour, then a rename."""
+    import tempfile
+
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
