@@ -12,7 +12,7 @@ from golfbudget.artifact import Artifact, Part
 from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Account, Entry, Ledger, Role
 from golfbudget.roles.detect import Tied, find_maps, find_tied
-from golfbudget.roles.layouts import Layout, ModelTensor, lay_out
+from golfbudget.roles.model_tensors import ModelTensor, TensorGrouping, group_tensors
 from golfbudget.roles.rules import RoleRule, Roles
 
 #: How far above a path the item that it serves is looked for; quantisers nest their parts three deep.
@@ -36,10 +36,10 @@ class Assignment:
 
 def assign(artifact: Artifact, roles: Roles) -> Assignment:
     """Make the ledger of an opened artifact."""
-    layout = lay_out(artifact, roles)
+    layout = group_tensors(artifact, roles)
     detected = find_maps(artifact, roles, layout.places)
     tied = find_tied(artifact, roles, layout.places)
-    maker = _Maker(artifact, roles, layout, detected, tied)
+    maker = _Assigner(artifact, roles, layout, detected, tied)
     ledger = Ledger(
         size=artifact.size,
         leaves=tuple(len(leaf.data) for leaf in artifact.leaves),
@@ -53,14 +53,14 @@ def assign(artifact: Artifact, roles: Roles) -> Assignment:
     return Assignment(ledger=ledger, tied=tied.tied, tied_reason=tied.reason, models=models, detected=detected)
 
 
-class _Maker:
+class _Assigner:
     """Makes one entry per part; a tensor's parameters are counted with its first."""
 
     def __init__(
         self,
         artifact: Artifact,
         roles: Roles,
-        layout: Layout,
+        layout: TensorGrouping,
         detected: Mapping[str, tuple[Account, str]],
         tied: Tied,
     ) -> None:
