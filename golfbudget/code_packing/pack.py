@@ -33,7 +33,8 @@ def pack_code(
 
     `minified=False` packs the source as it is, and so it is where the minifier cannot take it
     (`PackedProgram.refusal`).  `unannotated` lets annotations go that a decorator could read.  `allow` names
-    compressors that need a package where the packed program runs (`OPTIONAL`).  What cannot be packed at all raises `UsageError`.
+    compressors that need a package where the packed program runs (`OPTIONAL`).  What cannot be packed at all raises
+    `UsageError`.
     """
     unknown = sorted(set(allow) - set(OPTIONAL))
     if unknown:

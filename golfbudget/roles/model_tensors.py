@@ -1,4 +1,4 @@
-"""Layouts: which stored tensors together make one model tensor, and how many bits its parameters were meant to take.
+"""Which stored tensors together make one model tensor, and how many bits its parameters were meant to take.
 
 A matrix may be stored as integers and scales, as packed bytes with its shape beside them, with low-rank factors
 on top.  Its parameters are counted once, from the table that holds one value per parameter.
