@@ -14,9 +14,9 @@ from typing import Annotated
 
 import msgspec
 
-from golfbudget.artifact.places import INDEX_SUFFIX
+from golfbudget.artifact.locating import INDEX_SUFFIX
 from golfbudget.codecs import DECODED_LIMIT
-from golfbudget.compare import Owned, Side
+from golfbudget.compare import ComparedSide, Owned
 from golfbudget.content import DIGITS, contents
 from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError, UsageError
 from golfbudget.formats import Format
@@ -47,7 +47,7 @@ class Reading:
     limit: int = DECODED_LIMIT
 
 
-def load_side(path: Path, reading: Reading | None = None) -> Side:
+def load_side(path: Path, reading: Reading | None = None) -> ComparedSide:
     """A side from a report or an artifact.
 
     Raises `CorruptError` for JSON that is no sound report, `UnsupportedError` for another version's, and the errors
@@ -57,7 +57,7 @@ def load_side(path: Path, reading: Reading | None = None) -> Side:
     return side_of_artifact(path, reading or Reading()) if report is None else side_of_report(report, where=str(path))
 
 
-def side_of_artifact(path: Path, reading: Reading) -> Side:
+def side_of_artifact(path: Path, reading: Reading) -> ComparedSide:
     """A side from an artifact."""
     inspection = inspect_file(
         path, cap=0, roles=reading.roles, as_format=reading.as_format, layout=reading.layout, limit=reading.limit
@@ -65,7 +65,7 @@ def side_of_artifact(path: Path, reading: Reading) -> Side:
     return side_of(inspection)
 
 
-def side_of(inspection: Inspection) -> Side:
+def side_of(inspection: Inspection) -> ComparedSide:
     """A side from an inspection; the file is read again for its hash."""
     artifact, ledger = inspection.artifact, inspection.assignment.ledger
     held, forms = contents(artifact, ledger), _forms_of(ledger)
@@ -82,7 +82,7 @@ def side_of(inspection: Inspection) -> Side:
         for (owner, role), totals in roll_up(ledger, lambda entry: (entry.owner, entry.role)).items()
     )
     codecs = tuple(dict.fromkeys(layer.name for layer in artifact.layers if layer.kind == "codec"))
-    side = Side(path=artifact.path, bytes=artifact.size, sha256=sha256, rows=rows, codecs=codecs)
+    side = ComparedSide(path=artifact.path, bytes=artifact.size, sha256=sha256, rows=rows, codecs=codecs)
     return side.with_code(inspection.budget.code)
 
 
@@ -138,7 +138,7 @@ class _Report(msgspec.Struct, frozen=True):
     entries: tuple[_EntryRow, ...]
 
 
-def side_of_report(value: object, *, where: str) -> Side:
+def side_of_report(value: object, *, where: str) -> ComparedSide:
     """A side from a report's plain values; `where` names it in messages."""
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != SCHEMA:
@@ -168,7 +168,7 @@ def side_of_report(value: object, *, where: str) -> Side:
         for row in report.owners
     )
     try:
-        side = Side(
+        side = ComparedSide(
             path=report.source.path,
             bytes=report.source.bytes,
             sha256=report.source.sha256,

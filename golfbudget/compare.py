@@ -49,7 +49,7 @@ class Owned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class ComparedSide:
     """One side of a comparison: `bytes` are the file's, `code_bytes` those of code beside it (None: not counted).
 
     Invariant: the rows are distinct and sum to `bytes` plus `code_bytes`.  `report` is the saved report it came from.
@@ -87,7 +87,7 @@ class Side:
         """Stored bytes of a role."""
         return sum(row.stored_bytes for row in self.rows if row.role is role)
 
-    def with_code(self, code: int | None, content: str | None = None) -> Side:
+    def with_code(self, code: int | None, content: str | None = None) -> ComparedSide:
         """The same with `code` bytes counted beside the file instead of what was counted before."""
         rows = tuple(row for row in self.rows if self.code_bytes is None or row.key != (CODE, Role.CODE))
         if code is not None:
@@ -156,8 +156,8 @@ class Comparison:
     counts no code where the other does: then neither's is compared.
     """
 
-    base: Side
-    new: Side
+    base: ComparedSide
+    new: ComparedSide
     changes: tuple[Change, ...]
     code_missing: str | None = None
 
@@ -210,7 +210,7 @@ class Comparison:
         return tuple(made)
 
 
-def compare(base: Side, new: Side) -> Comparison:
+def compare(base: ComparedSide, new: ComparedSide) -> Comparison:
     """Pair the owners of two sides: by name and role, then by name alone, then by content and form (renamed).
 
     Where several could be paired, they are in the natural order of their names.  Code that only one side counts

@@ -22,11 +22,11 @@ from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import decode, quantise
 from golfbudget.schemes import Context, Encoded, Options, collisions
 from golfbudget.schemes.clusters import assign, fit_centres
-from golfbudget.schemes.frequency import divide, most_frequent, parts_of, read_parts
 from golfbudget.schemes.grouped import balanced
 from golfbudget.schemes.packing import bits_for
 from golfbudget.schemes.product_codes import column_groups
 from golfbudget.schemes.seeded import hashed_entries
+from golfbudget.schemes.token_counts import divide, most_frequent, parts_of, read_parts
 from golfbudget.schemes.values import matrix_bytes, matrix_tables, read_map, read_matrix
 
 ROWS, COLUMNS = 96, 24

@@ -20,7 +20,7 @@ _HEAD = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spelled:
+class TextEncoded:
     """Text that stands for bytes, as a base-85 literal does: `data` is the text, `decoded` what it spells."""
 
     name: str
@@ -28,7 +28,7 @@ class Spelled:
     decoded: Buffer
 
 
-Step = Stream | Filtered | Spelled
+PeeledStep = Stream | Filtered | TextEncoded
 
 
 @dataclass(slots=True)
@@ -53,15 +53,15 @@ class Allowance:
 
 def peel(
     data: Buffer, *, where: str, allowance: Allowance, codec: str | None = None, most: int = _DEEPEST
-) -> tuple[list[Step], str]:
+) -> tuple[list[PeeledStep], str]:
     """At most so many steps from `data` inward, and how messages name what is left.
 
     `codec` names the first one where that is known.
     """
-    steps: list[Step] = []
+    steps: list[PeeledStep] = []
     named = codec
     while len(steps) < most:
-        step: Step | None
+        step: PeeledStep | None
         if named is not None:
             step = codecs.decode(codecs.get(named), data, where=where, limit=allowance.left, foresee=Foreseer())
         elif formats.candidates(data):
@@ -78,7 +78,7 @@ def peel(
     return steps, where
 
 
-def innermost(data: Buffer, steps: Sequence[Step]) -> Buffer:
+def innermost(data: Buffer, steps: Sequence[PeeledStep]) -> Buffer:
     """What is left when all steps are undone."""
     return steps[-1].decoded if steps else data
 

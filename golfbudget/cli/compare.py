@@ -13,7 +13,7 @@ import typer
 from golfbudget.cli.options import AsOption, LayoutOption, MaxDecodedOption, OutputOption, QuietOption, RolesOption
 
 if TYPE_CHECKING:
-    from golfbudget.compare import Comparison, Side
+    from golfbudget.compare import ComparedSide, Comparison
     from golfbudget.gates import GateResult
 
 _SIDE = "An artifact, checkpoint or submission folder, or a report that `inspect --format json` saved."
@@ -111,7 +111,7 @@ def compare(
         raise typer.Exit(1)
 
 
-def _with_code(side: Side, code: str | None, option: str) -> Side:
+def _with_code(side: ComparedSide, code: str | None, option: str) -> ComparedSide:
     if code is None:
         return side
     from golfbudget.budget import code_size
@@ -123,7 +123,7 @@ def _with_code(side: Side, code: str | None, option: str) -> Side:
     return side.with_code(size, file_hash(path)[:DIGITS] if path.is_file() else None)
 
 
-def _with_code_beside(sides: list[Side], paths: Sequence[Path]) -> list[Side]:
+def _with_code_beside(sides: list[ComparedSide], paths: Sequence[Path]) -> list[ComparedSide]:
     """Count the code in submission folders, as shipped, where both sides then count theirs."""
     if all(side.code_bytes is not None for side in sides):
         return sides

@@ -21,7 +21,7 @@ from golfbudget.cli.options import (
 if TYPE_CHECKING:
     from golfbudget.estimate.request import Request
     from golfbudget.estimate.results import Estimate
-    from golfbudget.estimate.run import Terms
+    from golfbudget.estimate.run import EstimateTerms
     from golfbudget.estimate.settings import Value
 
 
@@ -79,7 +79,7 @@ def estimate(
     """
     from golfbudget.budget import code_size, parse_size
     from golfbudget.errors import UsageError
-    from golfbudget.estimate.run import Terms, modelled_estimate
+    from golfbudget.estimate.run import EstimateTerms, modelled_estimate
     from golfbudget.estimate.settings import make_request, merged, parse_setting
     from golfbudget.roles import load_roles
     from golfbudget.rules import load_rules
@@ -89,7 +89,7 @@ def estimate(
     if sweep and save is not None:
         raise UsageError("--sweep makes many artifacts; leave out --save")
     rules = load_rules()
-    terms = Terms(
+    terms = EstimateTerms(
         cap=rules.cap if cap is None else parse_size(cap),
         code_bytes=None if code is None else code_size(code),
         spread=rules.seed_spread,
@@ -120,7 +120,7 @@ def estimate(
     _report(found, output_format, output)
 
 
-def _measured(request: Request, terms: Terms, seed: int, repeat: int, quiet: bool) -> tuple[Estimate, bytes]:
+def _measured(request: Request, terms: EstimateTerms, seed: int, repeat: int, quiet: bool) -> tuple[Estimate, bytes]:
     from golfbudget.cli.progress import progress_bar
     from golfbudget.estimate.run import measured_estimate
 

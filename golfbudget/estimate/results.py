@@ -14,7 +14,7 @@ from golfbudget.inspection import Inspection
 SCHEMA = "golfbudget/estimate/1"
 
 
-class Evidence(StrEnum):
+class SizeEvidence(StrEnum):
     """How the artifact's bytes are known."""
 
     MEASURED = "measured on synthetic weights"
@@ -39,7 +39,7 @@ class Bytes:
     value: int | None
     low: int
     high: int
-    evidence: Evidence
+    evidence: SizeEvidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from golfbudget.estimate.dependence import Dependence, dependence
 from golfbudget.estimate.modelled import Formula, Modelled
 from golfbudget.estimate.payload import payload_bytes
 from golfbudget.estimate.request import Request
-from golfbudget.estimate.results import Bytes, Estimate, Evidence, Sample
+from golfbudget.estimate.results import Bytes, Estimate, Sample, SizeEvidence
 from golfbudget.inspection import Inspection
 from golfbudget.progress import Progress
 from golfbudget.roles import Roles, assign
@@ -31,7 +31,7 @@ _MOST_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class EstimateTerms:
     """What an estimate is held against: cap, code and spread in bytes, and who gets which bytes."""
 
     cap: int
@@ -40,7 +40,7 @@ class Terms:
     roles: Roles
 
 
-def modelled_estimate(request: Request, terms: Terms) -> Estimate:
+def modelled_estimate(request: Request, terms: EstimateTerms) -> Estimate:
     """The entropy formula alone; `ConfigError` where it has nothing to say."""
     depends = dependence(request)
     bytes_, own = _modelled(request, depends)
@@ -48,7 +48,7 @@ def modelled_estimate(request: Request, terms: Terms) -> Estimate:
 
 
 def measured_estimate(
-    request: Request, terms: Terms, *, seed: int, repeat: int, progress: Progress
+    request: Request, terms: EstimateTerms, *, seed: int, repeat: int, progress: Progress
 ) -> tuple[Estimate, bytes]:
     """Artifacts of synthetic weights written and counted; the estimate, and the first seed's artifact."""
     from golfbudget.estimate.measured import STEPS, Draw, write
@@ -79,7 +79,7 @@ def measured_estimate(
         value=None if depends.reasons else sample.artifact_bytes,
         low=min(counted),
         high=max(counted),
-        evidence=Evidence.MEASURED,
+        evidence=SizeEvidence.MEASURED,
     )
     try:
         modelled, own = _modelled(request, depends)
@@ -114,15 +114,15 @@ def _modelled(request: Request, depends: Dependence) -> tuple[Bytes, Modelled]:
     tensors = request.model.tensors
     high = Formula(request.recipe, "gaussian", depends.tensors).of(tensors)
     if not depends.reasons:
-        return Bytes(value=high.value, low=high.value, high=high.value, evidence=Evidence.MODELLED), high
+        return Bytes(value=high.value, low=high.value, high=high.value, evidence=SizeEvidence.MODELLED), high
     low = Formula(request.recipe, "laplace", depends.tensors).of(tensors)
     ends = sorted((low.value, high.value))
-    return Bytes(value=None, low=ends[0], high=ends[1], evidence=Evidence.MODELLED), high
+    return Bytes(value=None, low=ends[0], high=ends[1], evidence=SizeEvidence.MODELLED), high
 
 
 def _estimate(
     request: Request,
-    terms: Terms,
+    terms: EstimateTerms,
     depends: Dependence,
     *,
     artifact: Bytes,

@@ -33,7 +33,7 @@ _DTYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class _HeaderRecord:
     """One `"name": {…}` of the header and where it lies, in bytes of the file."""
 
     name: str
@@ -66,14 +66,14 @@ def read_safetensors(data: Buffer, *, where: str) -> Contents:
     )
 
 
-def _records(header: bytes, where: str) -> list[_Record]:
+def _records(header: bytes, where: str) -> list[_HeaderRecord]:
     """Split the header's top-level object into records with their exact byte spans."""
     try:
         text = header.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CorruptError(f"{where}: the header at byte {SAFETENSORS_LENGTH + error.start} is not UTF-8") from None
     decoder = json.JSONDecoder(object_pairs_hook=_no_duplicates)
-    records: list[_Record] = []
+    records: list[_HeaderRecord] = []
     at = byte = seen = 0
     names: set[str] = set()
 
@@ -98,7 +98,7 @@ def _records(header: bytes, where: str) -> list[_Record]:
                 raise ValueError(f"the name {name!r} stands twice")
             name.encode()  # Half a surrogate pair, which JSON can spell and nothing can print, fails here.
             names.add(name)
-            records.append(_Record(name, value, Span(byte_of(start), byte_of(at))))
+            records.append(_HeaderRecord(name, value, Span(byte_of(start), byte_of(at))))
             if len(records) > _MOST_RECORDS:
                 raise LimitError(
                     f"{where}: the safetensors header holds more than {_MOST_RECORDS} records; --as opaque counts the "
@@ -134,7 +134,7 @@ def _expect(text: str, at: int, char: str) -> int:
     return at + 1
 
 
-def _tensor(record: _Record, start: int, where: str) -> tuple[StoredTensor, Span]:
+def _tensor(record: _HeaderRecord, start: int, where: str) -> tuple[StoredTensor, Span]:
     """Check one record; returns the tensor and the file bytes it claims."""
     name, value = record.name, record.value
     place = f"{where}: tensor {name!r} (record at byte {record.span.start})"
@@ -192,7 +192,7 @@ def _gaps(tensors: list[tuple[StoredTensor, Span]], start: int, stop: int, where
     return gaps
 
 
-def _regions(records: list[_Record], tensors: list[tuple[StoredTensor, Span]], start: int) -> list[Region]:
+def _regions(records: list[_HeaderRecord], tensors: list[tuple[StoredTensor, Span]], start: int) -> list[Region]:
     shared = Account.CONTAINER
     regions = [Region(span=Span(0, SAFETENSORS_LENGTH), account=shared, label="[header length]")]
     cursor = SAFETENSORS_LENGTH
@@ -208,7 +208,7 @@ def _regions(records: list[_Record], tensors: list[tuple[StoredTensor, Span]], s
     return regions
 
 
-def _metadata(records: list[_Record], where: str) -> dict[str, object]:
+def _metadata(records: list[_HeaderRecord], where: str) -> dict[str, object]:
     for record in records:
         if record.name == "__metadata__":
             if not isinstance(record.value, dict) or not all(isinstance(v, str) for v in record.value.values()):

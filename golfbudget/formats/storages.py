@@ -13,7 +13,7 @@ from golfbudget.ledger import Account, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class StorageView:
     """A tensor as a window on the storage called `key`; `first` and `strides` are in elements."""
 
     name: str
@@ -32,15 +32,15 @@ class View:
         return Span(self.first * width, (last + 1) * width)
 
 
-def by_storage(views: list[View]) -> dict[str, list[View]]:
+def by_storage(views: list[StorageView]) -> dict[str, list[StorageView]]:
     """The views of each storage, in the order found."""
-    views_of: dict[str, list[View]] = {}
+    views_of: dict[str, list[StorageView]] = {}
     for view in views:
         views_of.setdefault(view.key, []).append(view)
     return views_of
 
 
-def split_storage(data: Span, views: list[View], orphan: str) -> list[Region]:
+def split_storage(data: Span, views: list[StorageView], orphan: str) -> list[Region]:
     """Cut a storage among its views: bytes of one view are its own, slack goes to the first view.
 
     Bytes of several views go to the one that starts first.  A storage of no view is unmapped, labelled `orphan`.
@@ -68,12 +68,12 @@ def split_storage(data: Span, views: list[View], orphan: str) -> list[Region]:
     return regions
 
 
-def stored_tensors(views: list[View], starts: Mapping[str, int | None]) -> Iterator[StoredTensor]:
+def stored_tensors(views: list[StorageView], starts: Mapping[str, int | None]) -> Iterator[StoredTensor]:
     """One tensor per distinct window; further names of the same window are its aliases.
 
     `starts` says where each storage begins in the container, None where it is compressed or spelled otherwise.
     """
-    groups: dict[tuple[object, ...], list[View]] = {}
+    groups: dict[tuple[object, ...], list[StorageView]] = {}
     for view in views:
         # An empty window shares nothing: every empty tensor stays a tensor of its own.
         own = view.name if 0 in view.shape else None

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from golfbudget.formats.pack.grammar import Piece
 from golfbudget.repacking.compressors import quick
-from golfbudget.repacking.holding import TORCH, Item
+from golfbudget.repacking.saved_object import TORCH, Item
 from golfbudget.repacking.writing import Stored
 
 #: Orders are stored in 16 bits.

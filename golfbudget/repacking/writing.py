@@ -12,7 +12,7 @@ from golfbudget.dtypes import element_bytes
 from golfbudget.filters.byte_shuffle import shuffle
 from golfbudget.formats.pack.grammar import CODECS, SHUFFLED, STREAM, Header, Piece
 from golfbudget.formats.signatures import PACK
-from golfbudget.repacking.holding import Holding
+from golfbudget.repacking.saved_object import SavedObject
 
 _NUMBER = {name: number for number, name in CODECS.items()}
 
@@ -40,7 +40,7 @@ class Stored:
     rows: bytes | None = None
 
 
-def contents(held: Holding, arrangement: Arrangement) -> list[bytes]:
+def contents(held: SavedObject, arrangement: Arrangement) -> list[bytes]:
     """What each stream decodes to, shuffle undone; the first begins with the header.
 
     An order of rows is a piece of the first stream: it resembles nothing else.
@@ -61,7 +61,7 @@ def contents(held: Holding, arrangement: Arrangement) -> list[bytes]:
     return bodies
 
 
-def raw_streams(held: Holding, arrangement: Arrangement) -> list[bytes]:
+def raw_streams(held: SavedObject, arrangement: Arrangement) -> list[bytes]:
     """What each stream decodes to as stored, shuffled where it is."""
     bodies = contents(held, arrangement)
     stored = dict(arrangement.stored)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from golfbudget import __version__
 from golfbudget.submission import Checked
-from golfbudget.submission.conventions import Row, Tally
+from golfbudget.submission.conventions import CountedRun, Tally
 
 SCHEMA = "golfbudget/check/1"
 
@@ -90,7 +90,7 @@ def _tally(tally: Tally) -> dict[str, object]:
     }
 
 
-def _row(row: Row, cap: int) -> dict[str, object]:
+def _row(row: CountedRun, cap: int) -> dict[str, object]:
     return {
         "label": row.label,
         "source": row.source,

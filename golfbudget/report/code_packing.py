@@ -5,14 +5,14 @@ from __future__ import annotations
 from rich.console import RenderableType
 
 from golfbudget import __version__
-from golfbudget.code_packing import Packed, Step
+from golfbudget.code_packing import PackedProgram, PackingStep
 from golfbudget.report.numbers import count, human, percent
 from golfbudget.report.tables import facts, table
 
 SCHEMA = "golfbudget/pack-code/1"
 
 
-def packed_json(packed: Packed) -> dict[str, object]:
+def packed_json(packed: PackedProgram) -> dict[str, object]:
     """The whole result as plain values, the packed file itself aside."""
     return {
         "schema": SCHEMA,
@@ -30,7 +30,7 @@ def packed_json(packed: Packed) -> dict[str, object]:
     }
 
 
-def _step(step: Step) -> dict[str, object]:
+def _step(step: PackingStep) -> dict[str, object]:
     return {
         "minified": step.minified,
         "codec": step.codec,
@@ -40,7 +40,7 @@ def _step(step: Step) -> dict[str, object]:
     }
 
 
-def packed_table(packed: Packed) -> list[RenderableType]:
+def packed_table(packed: PackedProgram) -> list[RenderableType]:
     """Heading and every program tried, the smallest marked."""
     rows = [("source", f"{packed.name}  {_bytes(packed.original_bytes)}")]
     if packed.minified_bytes is not None:
@@ -66,12 +66,12 @@ def _bytes(n: int) -> str:
     return f"{count(n)} bytes{f' ({human(n)})' if n >= 1000 else ''}"
 
 
-def _saved(packed: Packed) -> str:
+def _saved(packed: PackedProgram) -> str:
     if packed.saved < 0:
         return f"nothing: {count(-packed.saved)} bytes more than the source"
     return f"{count(packed.saved)} bytes ({percent(packed.saved, packed.original_bytes)} of the source)"
 
 
-def _what(step: Step) -> str:
+def _what(step: PackingStep) -> str:
     source = "minified source" if step.minified else "source"
     return f"{source}, plain" if step.codec == "none" else f"{source} in {step.codec}, base85"

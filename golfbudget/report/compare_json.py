@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from golfbudget import __version__
-from golfbudget.compare import Change, Comparison, Delta, Owned, Side
-from golfbudget.gates import GateResult, Kind
+from golfbudget.compare import Change, ComparedSide, Comparison, Delta, Owned
+from golfbudget.gates import AmountKind, GateResult
 
 SCHEMA = "golfbudget/compare/1"
 
@@ -29,7 +29,7 @@ def compare_json(comparison: Comparison, results: Sequence[GateResult]) -> dict[
     }
 
 
-def _side(side: Side) -> dict[str, object]:
+def _side(side: ComparedSide) -> dict[str, object]:
     return {
         "path": side.path,
         "report": side.report,
@@ -69,14 +69,14 @@ def _held(row: Owned | None) -> dict[str, object] | None:
 
 def _gate(result: GateResult) -> dict[str, object]:
     gate = result.gate
-    percent = gate.kind is Kind.PERCENT
+    percent = gate.kind is AmountKind.PERCENT
     return {
         "expression": gate.expression,
         "passed": result.passed,
         "value": None if result.value is None else _number(result.value, percent=percent),
         "limit": _number(gate.limit, percent=percent),
         "unit": "percent" if percent else "bytes",
-        "of": "new" if gate.kind is Kind.NEW else "change",
+        "of": "new" if gate.kind is AmountKind.NEW else "change",
     }
 
 

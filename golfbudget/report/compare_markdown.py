@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from golfbudget.compare import Comparison, Delta, Side
+from golfbudget.compare import ComparedSide, Comparison, Delta
 from golfbudget.gates import GateResult
 from golfbudget.report.compare_rows import MOST_OWNERS, OwnerRow, gate_text, owner_rows, relative, summary
 from golfbudget.report.compare_table import side_text
@@ -98,7 +98,7 @@ def _text(comparison: Comparison, results: Sequence[GateResult], most: int) -> s
     return "\n".join(lines) + "\n"
 
 
-def _side(side: Side) -> str:
+def _side(side: ComparedSide) -> str:
     code = "" if side.code_bytes is None else f" and {count(side.code_bytes)} bytes of code"
     return f"{escaped(side_text(side))}, {count(side.bytes)} bytes{code}, sha256 `{side.sha256[:12]}`"
 

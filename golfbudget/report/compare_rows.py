@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from golfbudget.compare import Change, Comparison, Delta, Status
-from golfbudget.gates import GateResult, Kind
+from golfbudget.gates import AmountKind, GateResult
 from golfbudget.report.numbers import count, percent, signed
 
 #: Owners that are shown where not all are asked for.
@@ -73,11 +73,11 @@ def gate_text(result: GateResult) -> str:
     """What a gate found, against its limit."""
     gate = result.gate
     subject = "total" if gate.role is None else str(gate.role)
-    if gate.kind is Kind.NEW:
+    if gate.kind is AmountKind.NEW:
         left = Fraction(0) if result.value is None else result.value - gate.limit
         found = f"{subject} is {count(int(result.value or 0))} bytes"
         return f"{found}, {signed(int(left))} from {count(int(gate.limit))}" if left else f"{found}, exactly the limit"
-    if gate.kind is Kind.CHANGE:
+    if gate.kind is AmountKind.CHANGE:
         return f"{subject} changed by {signed(int(result.value or 0))} bytes"
     if result.value is None:
         return f"{subject} is new: a change in percent of nothing"

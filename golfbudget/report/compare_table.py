@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from golfbudget.compare import Comparison, Delta, Side
+from golfbudget.compare import ComparedSide, Comparison, Delta
 from golfbudget.gates import GateResult
 from golfbudget.report.compare_rows import MOST_OWNERS, gate_text, owner_rows, relative, summary
 from golfbudget.report.numbers import count, signed
@@ -41,12 +41,12 @@ def compare_table(
     return parts
 
 
-def side_text(side: Side) -> str:
+def side_text(side: ComparedSide) -> str:
     """The path of a side; of one that was saved, also its report's."""
     return side.path if side.report is None else f"{side.path} as saved in {side.report}"
 
 
-def _side(side: Side) -> str:
+def _side(side: ComparedSide) -> str:
     code = "" if side.code_bytes is None else f" and {count(side.code_bytes)} bytes of code"
     return f"{side_text(side)}  {count(side.bytes)} bytes{code}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import RenderableType
 
-from golfbudget.repacking import Repacked, Step
+from golfbudget.repacking import LeverStep, Repacked
 from golfbudget.report.numbers import count, human, percent, signed
 from golfbudget.report.tables import facts, table
 
@@ -58,5 +58,5 @@ def _bytes(n: int) -> str:
     return f"{count(n)} bytes{f' ({human(n)})' if n >= 1000 else ''}"
 
 
-def _saved(step: Step) -> str:
+def _saved(step: LeverStep) -> str:
     return signed(step.saved)

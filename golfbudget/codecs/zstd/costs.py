@@ -10,7 +10,7 @@ from operator import add
 
 from golfbudget.codecs.base import Buffer
 from golfbudget.codecs.zstd.blocks import own_bits
-from golfbudget.codecs.zstd.frames import Block, Frame, Kind, decoded_lengths, read_frame, skippable
+from golfbudget.codecs.zstd.frames import BlockKind, Frame, FrameBlock, decoded_lengths, read_frame, skippable
 from golfbudget.codecs.zstd.sections import Reader
 from golfbudget.errors import CorruptError
 from golfbudget.ledger import Span, apportion
@@ -21,7 +21,7 @@ class BlockStatistics:
     """One block as its headers describe it; `stored` and `decoded` are bytes, the block's header included."""
 
     offset: int
-    kind: Kind
+    kind: BlockKind
     stored: int
     decoded: int
     literals: int
@@ -87,9 +87,9 @@ def frame_costs(
         first, last = bisect_right(offsets, start) - 1, bisect_left(offsets, stop)
         cuts = [0, *(offset - start for offset in offsets[first + 1 : last]), stop - start]
         own = [0] * (len(cuts) - 1)
-        if block.kind is Kind.RAW:
+        if block.kind is BlockKind.RAW:
             own = [8 * (b - a) for a, b in pairwise(cuts)]
-        elif block.kind is Kind.COMPRESSED and (len(own) > 1 or open_all):
+        elif block.kind is BlockKind.COMPRESSED and (len(own) > 1 or open_all):
             try:
                 before = own_bits(reader, number, bytes(view[start:stop]), cuts)
             except CorruptError as error:
@@ -114,5 +114,5 @@ def _block_starts(data: Buffer, frame: Frame, length: int, window_limit: int, *,
     return starts
 
 
-def _located(error: CorruptError, block: Block, where: str) -> CorruptError:
+def _located(error: CorruptError, block: FrameBlock, where: str) -> CorruptError:
     return CorruptError(f"{where}: the zstd block at byte {block.offset} {error}")

@@ -22,7 +22,7 @@ _CONTENT_SIZE_BYTES = (0, 2, 4, 8)
 _DICTIONARY_BYTES = (0, 1, 2, 4)
 
 
-class Kind(StrEnum):
+class BlockKind(StrEnum):
     """How a block is stored."""
 
     RAW = "raw"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
     COMPRESSED = "compressed"
 
 
-_KINDS = (Kind.RAW, Kind.RLE, Kind.COMPRESSED)
+_KINDS = (BlockKind.RAW, BlockKind.RLE, BlockKind.COMPRESSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +43,14 @@ class FrameHeader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class FrameBlock:
     """One block: `offset` is its header's first byte, `size` the bytes after the header.
 
     `regenerated` is the decoded length that a raw or RLE header states; a compressed block does not say.
     """
 
     offset: int
-    kind: Kind
+    kind: BlockKind
     size: int
     regenerated: int | None
 
@@ -65,7 +65,7 @@ class Frame:
 
     stored: Span
     header: FrameHeader
-    blocks: tuple[Block, ...]
+    blocks: tuple[FrameBlock, ...]
 
 
 def skippable(head: Buffer) -> bool:
@@ -103,7 +103,7 @@ def read_frame(data: Buffer, stored: Span, *, where: str) -> Frame:
     header = read_header(data[stored.start : min(stored.stop, stored.start + LONGEST_HEADER)])
     if header is None or bytes(data[stored.start : stored.start + 4]) != MAGIC:
         raise CorruptError(f"{where}: no zstd frame header at byte {stored.start}")
-    at, last, blocks = stored.start + header.length, False, list[Block]()
+    at, last, blocks = stored.start + header.length, False, list[FrameBlock]()
     while not last:
         if at + BLOCK_HEADER > stored.stop:
             raise CorruptError(f"{where}: the zstd block header at byte {at} is cut short: the frame ends")
@@ -112,11 +112,11 @@ def read_frame(data: Buffer, stored: Span, *, where: str) -> Frame:
         if number == len(_KINDS):
             raise CorruptError(f"{where}: the zstd block at byte {at} is of the reserved kind")
         kind = _KINDS[number]
-        block = Block(
+        block = FrameBlock(
             offset=at,
             kind=kind,
-            size=1 if kind is Kind.RLE else size,
-            regenerated=None if kind is Kind.COMPRESSED else size,
+            size=1 if kind is BlockKind.RLE else size,
+            regenerated=None if kind is BlockKind.COMPRESSED else size,
         )
         blocks.append(block)
         at = block.stored.stop

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.codecs.zstd.frames import BLOCK_HEADER, Block, Kind
+from golfbudget.codecs.zstd.frames import BLOCK_HEADER, BlockKind, FrameBlock
 from golfbudget.codecs.zstd.tables import (
     ALPHABETS,
     Field,
@@ -112,7 +112,7 @@ class Reader:
     every block between, so that reading all blocks of a frame takes linear time.
     """
 
-    def __init__(self, data: Buffer, blocks: Sequence[Block]) -> None:
+    def __init__(self, data: Buffer, blocks: Sequence[FrameBlock]) -> None:
         self._data = data
         self._blocks = blocks
         self._sections: dict[int, Sections] = {}
@@ -127,7 +127,7 @@ class Reader:
 
     def sections(self, number: int) -> Sections | None:
         """The sections of a block; None unless it is compressed."""
-        if self._blocks[number].kind is not Kind.COMPRESSED:
+        if self._blocks[number].kind is not BlockKind.COMPRESSED:
             return None
         found = self._sections.get(number)
         if found is None:

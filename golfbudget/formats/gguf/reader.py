@@ -30,7 +30,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class _TensorRecord:
     """A tensor record: what it says, and where the record lies.  `relative` counts from the start of tensor data."""
 
     name: str
@@ -69,7 +69,7 @@ def read_gguf(data: Buffer, *, where: str) -> Contents:
             alignment = _checked_alignment(cursor, start, kind, value)
         label = "[tokenizer metadata]" if key.startswith("tokenizer.") else "[metadata]"
         regions.append(Region(span=Span(start, cursor.at), account=Account.CONTAINER, label=label))
-    records: dict[str, _Record] = {}
+    records: dict[str, _TensorRecord] = {}
     for _ in range(tensors):
         record = _record(cursor, records, alignment)
         records[record.name] = record
@@ -139,7 +139,7 @@ def _checked_alignment(cursor: Cursor, start: int, kind: int, value: object) -> 
     return value
 
 
-def _record(cursor: Cursor, seen: dict[str, _Record], alignment: int) -> _Record:
+def _record(cursor: Cursor, seen: dict[str, _TensorRecord], alignment: int) -> _TensorRecord:
     start = cursor.at
     name = cursor.name("a tensor's name")
     what = f"tensor {name!r}"
@@ -166,10 +166,10 @@ def _record(cursor: Cursor, seen: dict[str, _Record], alignment: int) -> _Record
     if relative % alignment:
         raise cursor.corrupt(start, f"{what} lies at offset {relative}, expected a multiple of {alignment}")
     # The file names the fastest dimension first, tensor libraries name it last.
-    return _Record(name, tuple(reversed(sizes)), kind, relative, Span(start, cursor.at))
+    return _TensorRecord(name, tuple(reversed(sizes)), kind, relative, Span(start, cursor.at))
 
 
-def _tensor(record: _Record, start: int) -> StoredTensor:
+def _tensor(record: _TensorRecord, start: int) -> StoredTensor:
     kind = record.kind
     return StoredTensor(
         name=record.name,
@@ -181,7 +181,7 @@ def _tensor(record: _Record, start: int) -> StoredTensor:
     )
 
 
-def _data_regions(cursor: Cursor, records: list[_Record], start: int, alignment: int) -> list[Region]:
+def _data_regions(cursor: Cursor, records: list[_TensorRecord], start: int, alignment: int) -> list[Region]:
     """Regions from the end of the tensor records to the end of the file."""
     regions: list[Region] = []
     at, before, stop = cursor.at, "the header", len(cursor.data)

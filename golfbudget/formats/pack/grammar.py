@@ -98,7 +98,7 @@ def parse(text: bytes) -> Header:
         _check_rows(piece, pieces)
     header = Header(tree=tree, pieces=pieces, counts=tuple(counts))
     for _, item in named(tree):
-        if isinstance(item, Held) and item.piece >= len(pieces):
+        if isinstance(item, PieceRef) and item.piece >= len(pieces):
             raise ValueError(f"its tree refers to piece {item.piece} of {len(pieces)}")
     return header
 
@@ -134,14 +134,14 @@ def _check_rows(piece: Piece, pieces: tuple[Piece, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PieceRef:
     """A place of the tree that a piece fills."""
 
     piece: int
 
 
 def named(tree: object) -> Iterator[tuple[str, object]]:
-    """(name, `Held` or plain value) of everything in the tree, under the names that other readers give it.
+    """(name, `PieceRef` or plain value) of everything in the tree, under the names that other readers give it.
 
     `ValueError` where the tree is none.
     """
@@ -172,7 +172,7 @@ def _opened(tree: object) -> tuple[object, list[tuple[object, object]] | None]:
     if len(tree) > 1:
         raise ValueError("its tree has an empty key beside others")
     if type(special) is int and special >= 0:
-        return Held(special), None
+        return PieceRef(special), None
     if isinstance(special, list) and 2 <= len(special) <= 3 and isinstance(special[1], list):
         kind, items = special[:2]
         if kind in ("t", "s") and len(special) == 2:

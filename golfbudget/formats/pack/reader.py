@@ -19,8 +19,8 @@ from golfbudget.formats.pack.grammar import (
     START,
     STREAM,
     Header,
-    Held,
     Piece,
+    PieceRef,
     named,
     parse,
 )
@@ -111,7 +111,7 @@ def _owners(header: Header) -> tuple[dict[int, list[str]], dict[str, object]]:
     owners: dict[int, list[str]] = {}
     values: dict[str, object] = {}
     for name, item in named(header.tree):
-        if not isinstance(item, Held):
+        if not isinstance(item, PieceRef):
             values[name] = item
             continue
         owners.setdefault(item.piece, []).append(name)

@@ -15,14 +15,14 @@ from golfbudget.formats.base import row_major
 from golfbudget.formats.naming import spelled
 from golfbudget.formats.pickle.values import (
     MOST_ELEMENTS,
+    ByteLiteral,
     Call,
     Global,
     Node,
-    Payload,
     Sequenced,
     whole_numbers,
 )
-from golfbudget.formats.storages import View
+from golfbudget.formats.storages import StorageView
 
 _DTYPES = {
     "b1": "bool", "i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64", "u1": "uint8", "u2": "uint16",
@@ -51,11 +51,11 @@ class Dtype:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Array:
+class StoredArray:
     """An array and the literal that holds its elements; None where it has none and no literal either."""
 
-    view: View
-    payload: Payload | None
+    view: StorageView
+    payload: ByteLiteral | None
     big: bool
 
 
@@ -71,7 +71,7 @@ def strides_of(shape: tuple[int, ...], *, fortran: bool) -> tuple[int, ...]:
     return row_major(shape[::-1])[::-1] if fortran else row_major(shape)
 
 
-def array(call: Call, name: str, where: str) -> Array | None:
+def array(call: Call, name: str, where: str) -> StoredArray | None:
     """The array that a call would rebuild, or None when it rebuilds none."""
     function = call.function
     try:
@@ -97,7 +97,7 @@ def scalar(call: Call) -> object:
     return complex(*numbers) if len(code) > 1 else numbers[0]
 
 
-def _reconstructed(call: Call, name: str, where: str) -> Array:
+def _reconstructed(call: Call, name: str, where: str) -> StoredArray:
     """`_reconstruct` makes an empty array, whose state is (version,) shape, dtype, Fortran order, content."""
     state = call.state
     if not isinstance(state, Sequenced) or len(state.items) not in (4, 5):
@@ -108,7 +108,7 @@ def _reconstructed(call: Call, name: str, where: str) -> Array:
     return _checked(content, dtype, (sizes, strides), name, where)
 
 
-def _from_buffer(call: Call, name: str, where: str) -> Array:
+def _from_buffer(call: Call, name: str, where: str) -> StoredArray:
     """`_frombuffer(content, dtype, shape, order[, axes])` of protocol 5; order "K" permutes the axes afterwards."""
     content, dtype, shape, order, *more = call.arguments
     sizes = whole_numbers(shape.value)
@@ -125,7 +125,7 @@ def _from_buffer(call: Call, name: str, where: str) -> Array:
 
 def _checked(
     content: Node, described: Node, layout: tuple[tuple[int, ...], tuple[int, ...]], name: str, where: str
-) -> Array:
+) -> StoredArray:
     shape, strides = layout
     dtype = _dtype(described.value)
     if dtype is None:
@@ -147,8 +147,8 @@ def _checked(
             f"holds {len(value)} for it"
         )
     key = f"{name}/" if payload is None or not value else f"{payload.start}"
-    view = View(name=name, key=key, dtype=dtype.name, shape=shape, strides=strides)
-    return Array(view=view, payload=payload if value else None, big=dtype.big)
+    view = StorageView(name=name, key=key, dtype=dtype.name, shape=shape, strides=strides)
+    return StoredArray(view=view, payload=payload if value else None, big=dtype.big)
 
 
 def _dtype(value: object) -> Dtype | None:

@@ -20,11 +20,11 @@ from golfbudget.errors import CorruptError, LimitError, UnsupportedError
 from golfbudget.formats.pickle.values import (
     BYTES,
     CONTAINERS,
+    ByteLiteral,
     Call,
     Global,
     Mapped,
     Node,
-    Payload,
     Persistent,
     Sequenced,
     refusal,
@@ -137,7 +137,7 @@ class _Machine:
     def __init__(self, where: str, offset: int) -> None:
         self.where, self.offset = where, offset
         self.stack: list[Node | _Mark] = []
-        self.memo: dict[int, tuple[object, Payload | None]] = {}
+        self.memo: dict[int, tuple[object, ByteLiteral | None]] = {}
         self.references: list[Persistent] = []
         self.encoded: dict[str, bytes] = {}
         self.steps = 0
@@ -166,7 +166,7 @@ class _Machine:
 
     # Stack primitives
 
-    def _push(self, value: object, start: int, stop: int, payload: Payload | None = None) -> None:
+    def _push(self, value: object, start: int, stop: int, payload: ByteLiteral | None = None) -> None:
         self.stack.append(Node(value, start, stop, payload))
 
     def _pop(self) -> Node:
@@ -334,13 +334,13 @@ class _Machine:
         return None
 
 
-def _payload(opcode: str, start: int, stop: int) -> Payload | None:
+def _payload(opcode: str, start: int, stop: int) -> ByteLiteral | None:
     """Where a literal's content lies; text is never raw, for its bytes are UTF-8 or escapes."""
     prefix = _PREFIXES.get(opcode)
     if prefix is None:
         return None
     end = stop - 1 if opcode == "UNICODE" else stop
-    return Payload(start + prefix, end, raw=not opcode.endswith(("UNICODE", "UNICODE8")))
+    return ByteLiteral(start + prefix, end, raw=not opcode.endswith(("UNICODE", "UNICODE8")))
 
 
 def _named(value: object) -> Global | None:

@@ -20,16 +20,16 @@ from golfbudget.formats.pickle.values import (
     KNOWN_CALLS,
     MOST_ELEMENTS,
     OBJECTS,
+    ByteLiteral,
     Call,
     Global,
     Mapped,
     Node,
-    Payload,
     Persistent,
     Sequenced,
     whole_numbers,
 )
-from golfbudget.formats.storages import View
+from golfbudget.formats.storages import StorageView
 from golfbudget.ledger import Account, Span
 
 _MOST_NESTED = 64
@@ -43,19 +43,19 @@ _Child = tuple[str, Node, Node]
 
 
 @dataclass(slots=True)
-class Found:
+class PickleContents:
     """What a walk over the pickle gives.  `payloads` says where the content of each array's storage lies."""
 
-    views: list[View] = field(default_factory=list)
+    views: list[StorageView] = field(default_factory=list)
     values: dict[str, object] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     #: (path, bytes of the pickle); outer items come before the items inside them.
     claims: list[tuple[str, Span]] = field(default_factory=list)
-    payloads: dict[str, Payload | None] = field(default_factory=dict)
+    payloads: dict[str, ByteLiteral | None] = field(default_factory=dict)
     big_endian: bool = False
 
 
-def walk(pickle: Pickle, *, where: str, alone: str, arrays: bool = False) -> Found:
+def walk(pickle: Pickle, *, where: str, alone: str, arrays: bool = False) -> PickleContents:
     """Everything of a pickle by its path; a value that was saved by itself is called `alone`.
 
     With `arrays` numpy's arrays are tensors and its scalars values; without, both are only bytes of their item.
@@ -69,7 +69,7 @@ def walk(pickle: Pickle, *, where: str, alone: str, arrays: bool = False) -> Fou
 class _Walker:
     where: str
     arrays: bool
-    found: Found = field(default_factory=Found)
+    found: PickleContents = field(default_factory=PickleContents)
     #: Containers that were entered; shared ones are entered once.
     seen: set[int] = field(default_factory=set)
     #: Byte arrays as bytes, copied once however often they are referred to.
@@ -204,7 +204,7 @@ def storage_width(kind: Global) -> int | None:
     return None if dtype is None else element_bytes(dtype)
 
 
-def torch_view(value: object, name: str, where: str) -> View | None:
+def torch_view(value: object, name: str, where: str) -> StorageView | None:
     """The tensor that a call would rebuild, or None when the value is no tensor."""
     try:
         call = _unwrapped(value)
@@ -224,7 +224,7 @@ def torch_view(value: object, name: str, where: str) -> View | None:
             raise TypeError("it has as many strides as dimensions")
         if math.prod(shape) >= MOST_ELEMENTS:
             raise TypeError(f"it has at most {MOST_ELEMENTS - 1} elements")
-        return View(name=name, key=key, dtype=dtype, shape=shape, strides=strides, first=first + (base or 0))
+        return StorageView(name=name, key=key, dtype=dtype, shape=shape, strides=strides, first=first + (base or 0))
     except (IndexError, TypeError) as error:
         raise CorruptError(f"{where}: tensor {name!r} is not described as torch describes tensors: {error}") from None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
+class ByteLiteral:
     """Where a literal's content lies in the pickle, without its opcode and length: `[start, stop)`.
 
     `raw` says that those bytes are the value; otherwise they spell it, as text spells the bytes of protocol 2.
@@ -28,7 +28,7 @@ class Node:
     value: object
     start: int
     stop: int
-    payload: Payload | None = None
+    payload: ByteLiteral | None = None
 
 
 @dataclass(slots=True)

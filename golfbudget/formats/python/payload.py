@@ -76,7 +76,7 @@ _CODINGS: dict[str, tuple[str, Callable[..., bytes]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Spelled:
+class SpelledLiteral:
     """A literal, and how it spells bytes.  `raw` raises `ValueError` where it does not."""
 
     literal: ast.Constant
@@ -101,13 +101,13 @@ class Spelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
+class CompressedLiteral:
     """A compressed literal.  `executed` says that the program runs what it unpacks to; `at_once`, on import.
 
     `layered` says that what it unpacks to is unpacked again.
     """
 
-    spelled: Spelled
+    spelled: SpelledLiteral
     family: str
     options: tuple[tuple[str, object], ...]
     executed: bool
@@ -156,7 +156,7 @@ def _check_filters(filters: object) -> None:
     raise UnsupportedError(f"lzma filters {repr(filters)[:80]} are not read, only a single LZMA2")
 
 
-def find(tree: ast.Module) -> list[Payload]:
+def find(tree: ast.Module) -> list[CompressedLiteral]:
     """The payloads of a module, in the order in which their literals stand; a literal counts once."""
     names = Names(tree)
     calls = {node: found for node, _ in _calls(tree) if (found := _decompression(node, names))}
@@ -171,12 +171,12 @@ def find(tree: ast.Module) -> list[Payload]:
                     break
                 called = inner[called]
             executed[called] = at_once or executed.get(called, False)
-    payloads: dict[ast.Constant, Payload] = {}
+    payloads: dict[ast.Constant, CompressedLiteral] = {}
     for node, (family, options) in calls.items():
         spelled = _spelled(node.args[0], names)
         if spelled is None or (node not in executed and spelled.length <= SHORTEST):
             continue
-        made = Payload(spelled, family, options, node in executed, executed.get(node, False), node in layered)
+        made = CompressedLiteral(spelled, family, options, node in executed, executed.get(node, False), node in layered)
         before = payloads.get(spelled.literal)
         if before is None or (made.executed, made.at_once) > (before.executed, before.at_once):
             payloads[spelled.literal] = made
@@ -235,27 +235,27 @@ def _unwrapped(node: ast.expr, names: Names) -> ast.expr:
     return node
 
 
-def _spelled(node: ast.expr, names: Names) -> Spelled | None:
+def _spelled(node: ast.expr, names: Names) -> SpelledLiteral | None:
     """The literal behind an expression of bytes, when it is one of the spellings."""
     node = names.expression(node)
     called = names.dotted(node.func) if isinstance(node, ast.Call) else None
     if isinstance(node, ast.Call) and called in ("bytes", "bytearray") and len(node.args) == 1:
         node = names.expression(node.args[0])
     if isinstance(node, ast.Constant):
-        return Spelled(node, "bytes") if isinstance(node.value, bytes) else None
+        return SpelledLiteral(node, "bytes") if isinstance(node.value, bytes) else None
     if isinstance(node, ast.Call):
         return _latin(node, names) if called is None else _digits(node, called, names)
     return None
 
 
-def _latin(call: ast.Call, names: Names) -> Spelled | None:
+def _latin(call: ast.Call, names: Names) -> SpelledLiteral | None:
     """`"…".encode("latin-1")`: a character for each byte."""
     literal = _text(call, names)
     is_latin = literal is not None and isinstance(literal.value, str) and _encoding(call, names) == "latin-1"
-    return Spelled(literal, "latin-1") if is_latin and literal is not None else None
+    return SpelledLiteral(literal, "latin-1") if is_latin and literal is not None else None
 
 
-def _digits(call: ast.Call, called: str, names: Names) -> Spelled | None:
+def _digits(call: ast.Call, called: str, names: Names) -> SpelledLiteral | None:
     """A literal of digits under one of the decoding functions."""
     literal = _text(call.args[0], names) if call.args else None
     if literal is None or any(keyword.arg is None for keyword in call.keywords):
@@ -269,7 +269,7 @@ def _digits(call: ast.Call, called: str, names: Names) -> Spelled | None:
     if called == "codecs.decode" and arguments:
         coding = str(arguments[0]).lower().replace("base_64", "base64").removesuffix("_codec")
         found, arguments = _CODINGS.get(coding), arguments[1:]
-    return None if found is None else Spelled(literal, found[0], arguments, keywords, found[1])
+    return None if found is None else SpelledLiteral(literal, found[0], arguments, keywords, found[1])
 
 
 def _text(node: ast.expr, names: Names) -> ast.Constant | None:

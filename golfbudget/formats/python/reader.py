@@ -14,7 +14,7 @@ import warnings
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import Contents, Inner, Region
-from golfbudget.formats.python.payload import Payload, find
+from golfbudget.formats.python.payload import CompressedLiteral, find
 from golfbudget.formats.signatures import LONGEST_SOURCE
 from golfbudget.ledger import Account, Span
 
@@ -77,7 +77,7 @@ def _check_utf8(data: Buffer, where: str) -> None:
             ) from None
 
 
-def _payloads(raw: bytes) -> list[Payload]:
+def _payloads(raw: bytes) -> list[CompressedLiteral]:
     """The payloads of source, none where it cannot be parsed."""
     try:
         text = raw.removeprefix(_BOM).decode("utf-8")
@@ -113,7 +113,7 @@ def _code_length(text: str) -> int:
     return length
 
 
-def _located(payloads: list[Payload], raw: bytes, where: str) -> list[tuple[Span, Inner]]:
+def _located(payloads: list[CompressedLiteral], raw: bytes, where: str) -> list[tuple[Span, Inner]]:
     """Each payload's place in the file and the stream it spells.
 
     One that is executed must be sound: `CorruptError`, or `UnsupportedError` for a form that is not read.  One that

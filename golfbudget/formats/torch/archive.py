@@ -17,8 +17,8 @@ from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import BYTE_ORDER, Contents, Inner, Region
 from golfbudget.formats.pickle.reader import read_pickle
-from golfbudget.formats.pickle.tensors import Found, pickle_regions, walk
-from golfbudget.formats.storages import View, by_storage, split_storage, stored_tensors
+from golfbudget.formats.pickle.tensors import PickleContents, pickle_regions, walk
+from golfbudget.formats.storages import StorageView, by_storage, split_storage, stored_tensors
 from golfbudget.formats.zip_directory import (
     DEFLATED,
     METHOD_CODECS,
@@ -46,9 +46,9 @@ class _Archive:
     root: str
     pickle: ZipMember
     length: int
-    found: Found
+    found: PickleContents
     storages: dict[str, ZipMember]
-    views: dict[str, list[View]]
+    views: dict[str, list[StorageView]]
 
 
 def read_archive(data: Buffer, *, where: str) -> Contents | None:
@@ -89,7 +89,7 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
     )
 
 
-def _check_views(views: list[View], storages: dict[str, ZipMember], where: str) -> None:
+def _check_views(views: list[StorageView], storages: dict[str, ZipMember], where: str) -> None:
     for member in storages.values():
         if member.method not in (STORED, DEFLATED):
             raise UnsupportedError(f"{where}: zip member {member.name!r} is compressed by method {member.method}")
@@ -131,7 +131,7 @@ def _inner(member: ZipMember, read: Callable[[Buffer, str], Contents]) -> Inner:
     return Inner(name=member.name, codec=METHOD_CODECS[member.method], read=read)
 
 
-def _storage_reader(key: str, member: ZipMember, views: list[View]) -> Callable[[Buffer, str], Contents]:
+def _storage_reader(key: str, member: ZipMember, views: list[StorageView]) -> Callable[[Buffer, str], Contents]:
     """Explain a storage as a stream of its own: offsets count from its first byte."""
 
     def read(data: Buffer, where: str) -> Contents:

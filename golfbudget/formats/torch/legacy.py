@@ -17,7 +17,7 @@ from golfbudget.formats.pickle.reader import Pickle, read_pickle
 from golfbudget.formats.pickle.tensors import pickle_regions, storage_of, storage_width, walk
 from golfbudget.formats.pickle.values import Mapped, Sequenced
 from golfbudget.formats.signatures import TORCH_LEGACY
-from golfbudget.formats.storages import View, by_storage, split_storage, stored_tensors
+from golfbudget.formats.storages import StorageView, by_storage, split_storage, stored_tensors
 from golfbudget.formats.torch.archive import ALONE
 from golfbudget.ledger import Account, Span
 
@@ -137,7 +137,9 @@ def _widths(pickle: Pickle, where: str) -> dict[str, int]:
     return widths
 
 
-def _check_views(views: list[View], storages: list[_Storage], pickles: list[tuple[Span, Pickle]], where: str) -> None:
+def _check_views(
+    views: list[StorageView], storages: list[_Storage], pickles: list[tuple[Span, Pickle]], where: str
+) -> None:
     by_key = {storage.key: storage for storage in storages}
     for view in views:
         storage = by_key.get(view.key)
@@ -153,7 +155,7 @@ def _check_views(views: list[View], storages: list[_Storage], pickles: list[tupl
             )
 
 
-def _key_claims(keys: Pickle, views: dict[str, list[View]]) -> list[tuple[str, Span]]:
+def _key_claims(keys: Pickle, views: dict[str, list[StorageView]]) -> list[tuple[str, Span]]:
     """A key's bytes in the list serve the first tensor on its storage."""
     items = keys.top.value.items if isinstance(keys.top.value, Sequenced) else []
     claims = []

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from golfbudget import codecs
-from golfbudget.artifact.peel import Spelled, Step
+from golfbudget.artifact.peel import PeeledStep, TextEncoded
 from golfbudget.codecs import Costs, Method, Stream
 from golfbudget.errors import LimitError
 from golfbudget.filters import Filtered
@@ -21,23 +21,23 @@ from golfbudget.ledger import Span, apportion
 _MOST_SPANS = 1 << 20
 
 
-def price(steps: Sequence[Step], cuts: Sequence[int], where: str) -> Costs:
+def attribute_through(steps: Sequence[PeeledStep], cuts: Sequence[int], where: str) -> Costs:
     """Bits of the ranges between consecutive cuts (decoded offsets, from 0 to the end), in the outermost stream."""
     if not steps:
         return Costs(ranges=tuple(8 * (b - a) for a, b in pairwise(cuts)), framing=0, trailing=0)
     *outer, step = steps
     if isinstance(step, Filtered):
         return _through_filter(outer, step, cuts, where)
-    if isinstance(step, Spelled):
+    if isinstance(step, TextEncoded):
         split = apportion(8 * len(step.data), [b - a for a, b in pairwise(cuts)])
         return Costs(ranges=split, framing=0, trailing=0)
     inner = codecs.attribute(step, cuts)
-    around = price(outer, [0, len(step.data)], where)
+    around = attribute_through(outer, [0, len(step.data)], where)
     split = apportion(around.ranges[0], [*inner.ranges, inner.framing, inner.trailing])
     return Costs(ranges=split[:-2], framing=split[-2] + around.framing, trailing=split[-1] + around.trailing)
 
 
-def methods(steps: Sequence[Step]) -> list[Method | None]:
+def methods(steps: Sequence[PeeledStep]) -> list[Method | None]:
     """How each step's bits are known; None for what is no codec."""
     found: list[Method | None] = []
     nested = sum(isinstance(step, Stream) for step in steps) > 1
@@ -47,7 +47,7 @@ def methods(steps: Sequence[Step]) -> list[Method | None]:
     return found
 
 
-def _through_filter(outer: Sequence[Step], step: Filtered, cuts: Sequence[int], where: str) -> Costs:
+def _through_filter(outer: Sequence[PeeledStep], step: Filtered, cuts: Sequence[int], where: str) -> Costs:
     """Price the spans where a filter put each range; they tile what is behind its header."""
     if len(step.planes(0, 0)) * len(cuts) > _MOST_SPANS:
         raise LimitError(
@@ -60,7 +60,7 @@ def _through_filter(outer: Sequence[Step], step: Filtered, cuts: Sequence[int], 
     outer_cuts = sorted(
         {0, step.header, len(step.data), *(edge for span, _ in spans for edge in (span.start, span.stop))}
     )
-    costs = price(outer, outer_cuts, where)
+    costs = attribute_through(outer, outer_cuts, where)
     bits = [0] * (len(cuts) - 1)
     for span, number in spans:
         bits[number] += sum(costs.ranges[bisect_left(outer_cuts, span.start) : bisect_left(outer_cuts, span.stop)])

@@ -19,7 +19,7 @@ _JSON_LIMIT = 1 << 27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Location:
     """Where an artifact lies: its files in order, the index that lists them, the configuration beside them."""
 
     path: Path
@@ -36,14 +36,14 @@ def locate(path: Path) -> Path:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def place_of(path: Path) -> Place:
+def locate_all(path: Path) -> Location:
     """The files behind a path; `UsageError` when it means none or several, `CorruptError` for a bad index."""
     try:
         index = _index(path)
         if index is not None:
-            return Place(path=path, files=_shards(index), index=index, config=_beside(index))
+            return Location(path=path, files=_shards(index), index=index, config=_beside(index))
         file = _one_file(path)
-        return Place(path=file, files=(file,), config=_beside(file) if path.is_dir() else None)
+        return Location(path=file, files=(file,), config=_beside(file) if path.is_dir() else None)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -1,4 +1,4 @@
-"""Layouts: which stored tensors together make one model tensor, and how many bits its parameters were meant to take.
+"""Which stored tensors together make one model tensor, and how many bits its parameters were meant to take.
 
 A matrix may be stored as integers and scales, as packed bytes with its shape beside them, with low-rank factors
 on top.  Its parameters are counted once, from the table that holds one value per parameter.
@@ -31,7 +31,7 @@ _MOST_DIMENSIONS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TensorPlace:
     """What a stored name says: the owner it belongs to, its account, and whether its elements are parameters."""
 
     owner: str
@@ -54,16 +54,16 @@ class ModelTensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class TensorGrouping:
     """The places of all stored tensors and packed byte strings, and the parameters that each counts for."""
 
-    places: Mapping[str, Place]
+    places: Mapping[str, TensorPlace]
     parameters: Mapping[str, int]
     packed: Mapping[str, int]
     models: Mapping[str, ModelTensor]
 
 
-def lay_out(artifact: Artifact, roles: Roles) -> Layout:
+def group_tensors(artifact: Artifact, roles: Roles) -> TensorGrouping:
     """Group what is stored by the model tensor that it makes."""
     tensors = {tensor.name: tensor for tensor in artifact.tensors}
     values = artifact.values
@@ -80,20 +80,20 @@ def lay_out(artifact: Artifact, roles: Roles) -> Layout:
     for name, place in places.items():
         own.setdefault(place.owner, []).extend([name] if place.account in _COUNTED else [])
     models = {owner: _model(owner, names, parameters, packed, tensors, values) for owner, names in own.items()}
-    return Layout(places=places, parameters=parameters, packed=packed, models=models)
+    return TensorGrouping(places=places, parameters=parameters, packed=packed, models=models)
 
 
-def _place(name: str, roles: Roles, tensors: Mapping[str, StoredTensor]) -> Place:
+def _place(name: str, roles: Roles, tensors: Mapping[str, StoredTensor]) -> TensorPlace:
     owner, rule = roles.name_rule(name, tensors)
     by_name = None if rule is None else rule.account
     if by_name is None:
         by_owner = roles.account_rule(owner)
         by_name = Account.WEIGHTS if by_owner is None else by_owner.account
     counted = by_name in _COUNTED and (rule is None or rule.counted)
-    return Place(owner=owner, account=by_name, counted=counted, rule=rule)
+    return TensorPlace(owner=owner, account=by_name, counted=counted, rule=rule)
 
 
-def _parameters(name: str, place: Place, tensor: StoredTensor | None, values: Mapping[str, object]) -> int:
+def _parameters(name: str, place: TensorPlace, tensor: StoredTensor | None, values: Mapping[str, object]) -> int:
     if not place.counted:
         return 0
     packed = _PACKED.match(name)

@@ -17,10 +17,10 @@ from golfbudget.codecs import Buffer
 from golfbudget.dtypes import STORAGE_DTYPES, element_bytes, has_whole_bytes
 from golfbudget.formats import BYTE_ORDER
 from golfbudget.formats.base import row_major
-from golfbudget.formats.pack.grammar import Held, Piece, named
+from golfbudget.formats.pack.grammar import Piece, PieceRef, named
 from golfbudget.formats.zip_directory import ZipMember, member_bytes, read_directory
 from golfbudget.ledger import Account
-from golfbudget.repacking.unpickle import Array, NotCarriedError, Size, Storage, Window, unpickle
+from golfbudget.repacking.unpickle import NotCarriedError, PickledArray, Size, Storage, Window, unpickle
 
 #: Frameworks whose decoder makes tensors of the pieces.
 TORCH, NUMPY = "torch", "numpy"
@@ -43,7 +43,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class SavedObject:
     """A tree as in a pack's header, its pieces in tree order, and the framework that its tensors are of."""
 
     tree: object
@@ -51,7 +51,7 @@ class Holding:
     framework: str
 
 
-def holding(artifact: Artifact, container: Buffer) -> Holding:
+def saved_object(artifact: Artifact, container: Buffer) -> SavedObject:
     """Everything that an opened artifact with these container bytes holds.  `NotCarriedError` where not all can go."""
     for part in artifact.parts:
         if part.account is Account.UNMAPPED and (part.stored_bits or part.span):
@@ -71,17 +71,17 @@ def holding(artifact: Artifact, container: Buffer) -> Holding:
     return made
 
 
-def _check(made: Holding, artifact: Artifact) -> None:
+def _check(made: SavedObject, artifact: Artifact) -> None:
     """The reader's own account of tensors and values must be the same, name by name."""
     try:
         found = list(named(made.tree))
     except ValueError as error:
         raise NotCarriedError(str(error)) from None
-    values = {name: item for name, item in found if not isinstance(item, Held)}
+    values = {name: item for name, item in found if not isinstance(item, PieceRef)}
     values |= {
         name: made.items[item.piece].data
         for name, item in found
-        if isinstance(item, Held) and not made.items[item.piece].piece.dtype
+        if isinstance(item, PieceRef) and not made.items[item.piece].piece.dtype
     }
     expected = {name: value for name, value in artifact.values.items() if name != BYTE_ORDER}
     if not same_values(values, expected):
@@ -89,7 +89,7 @@ def _check(made: Holding, artifact: Artifact) -> None:
     tensors = {
         name: made.items[item.piece]
         for name, item in found
-        if isinstance(item, Held) and made.items[item.piece].piece.dtype
+        if isinstance(item, PieceRef) and made.items[item.piece].piece.dtype
     }
     if set(tensors) != {name for tensor in artifact.tensors for name in (tensor.name, *tensor.aliases)}:
         raise NotCarriedError("tensors where only its reader finds them")
@@ -174,7 +174,7 @@ def _metadata(state: object) -> object:
 # One function per container
 
 
-def _torch_zip(artifact: Artifact, container: Buffer) -> Holding:
+def _torch_zip(artifact: Artifact, container: Buffer) -> SavedObject:
     where = artifact.path
     directory = read_directory(container, where)
     (found,) = [member for member in directory.members if member.name.endswith("/data.pkl")]
@@ -201,7 +201,7 @@ def _torch_zip(artifact: Artifact, container: Buffer) -> Holding:
     if not isinstance(value, (dict, list, tuple)):
         raise NotCarriedError("one tensor by itself")
     _overlaps(artifact)
-    return Holding(tree=tree, items=tuple(taker.items), framework=TORCH)
+    return SavedObject(tree=tree, items=tuple(taker.items), framework=TORCH)
 
 
 def _window(value: Window, member: ZipMember, dtype: str, container: Buffer, where: str) -> bytes:
@@ -229,9 +229,9 @@ def _overlaps(artifact: Artifact) -> None:
             raise NotCarriedError("tensors that share part of their bytes")
 
 
-def _pickle(_artifact: Artifact, container: Buffer) -> Holding:
+def _pickle(_artifact: Artifact, container: Buffer) -> SavedObject:
     def cut(value: object, name: str) -> tuple[Piece, bytes] | None:
-        if not isinstance(value, Array):
+        if not isinstance(value, PickledArray):
             return None
         array = value.rebuilt()
         dtype = array.dtype.name
@@ -246,10 +246,10 @@ def _pickle(_artifact: Artifact, container: Buffer) -> Holding:
         raise NotCarriedError("one array by itself")
     taker = _Taker(cut)
     tree = taker.tree(value, "")
-    return Holding(tree=tree, items=tuple(taker.items), framework=NUMPY)
+    return SavedObject(tree=tree, items=tuple(taker.items), framework=NUMPY)
 
 
-def _by_name(artifact: Artifact, _container: Buffer) -> Holding:
+def _by_name(artifact: Artifact, _container: Buffer) -> SavedObject:
     """Safetensors and npz: a flat dict of tensors, with safetensors' metadata beside them."""
     tree: dict[str, object] = {}
     items: list[Item] = []
@@ -263,14 +263,14 @@ def _by_name(artifact: Artifact, _container: Buffer) -> Holding:
     if metadata:
         tree["__metadata__"] = metadata
     framework = TORCH if artifact.format == "safetensors" else NUMPY
-    return Holding(tree=tree, items=tuple(items), framework=framework)
+    return SavedObject(tree=tree, items=tuple(items), framework=framework)
 
 
 _METADATA = "__metadata__/"
-_TAKERS: Mapping[str, Callable[[Artifact, Buffer], Holding]] = {
+_TAKERS: Mapping[str, Callable[[Artifact, Buffer], SavedObject]] = {
     "torch-zip": _torch_zip,
     "pickle": _pickle,
     "safetensors": _by_name,
     "npz": _by_name,
 }
-__all__ = ["NUMPY", "TORCH", "Holding", "Item", "NotCarriedError", "Storage", "holding", "same_values"]
+__all__ = ["NUMPY", "TORCH", "Item", "NotCarriedError", "SavedObject", "Storage", "same_values", "saved_object"]

@@ -8,8 +8,8 @@ from torch import Tensor
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
-from golfbudget.schemes.frequency import divide, most_frequent, needed_counts, parts_of, read_parts
 from golfbudget.schemes.scalar import fit_rows
+from golfbudget.schemes.token_counts import divide, most_frequent, needed_counts, parts_of, read_parts
 from golfbudget.schemes.values import (
     READ_MAP,
     READ_MATRIX,
