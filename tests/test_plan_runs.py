@@ -20,8 +20,8 @@ from golfbudget.plan.building import Built, build
 from golfbudget.plan.results import Candidate, Plan
 from golfbudget.plan.run import baseline_file, make_plan
 from golfbudget.plan.setup import Choices, prepare
-from golfbudget.plan.workers import WorkerDiedError, results
 from golfbudget.report.plan_json import plan_json
+from golfbudget.workers import WorkerDiedError, in_processes
 
 
 def planned(path: Path, **more: object) -> Plan:
@@ -45,18 +45,18 @@ def square(offset: int, number: int) -> int:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_every_task_gives_its_own_result(jobs: int) -> None:
     numbers = [5, 3, 8, 1, 2]
-    assert dict(results(square, 7, numbers, jobs)) == {i: 7 + n * n for i, n in enumerate(numbers)}
+    assert dict(in_processes(square, 7, numbers, jobs)) == {i: 7 + n * n for i, n in enumerate(numbers)}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_a_task_raises_is_raised_here(jobs: int) -> None:
     with pytest.raises(ValueError, match="unlucky"):
-        list(results(square, 0, [1, 2, 13, 4, 5, 6], jobs))
+        list(in_processes(square, 0, [1, 2, 13, 4, 5, 6], jobs))
 
 
 def test_a_process_that_dies_is_an_error_and_not_a_wait_for_ever() -> None:
     with pytest.raises(WorkerDiedError, match="--jobs"):
-        list(results(square, 0, [1, 99, 2, 3], 2))
+        list(in_processes(square, 0, [1, 99, 2, 3], 2))
 
 
 def test_a_plan_by_two_processes_is_the_same_to_the_byte(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -19,6 +18,7 @@ from golfbudget.estimate.payload import payload_bytes
 from golfbudget.estimate.request import Request
 from golfbudget.estimate.results import Bytes, Estimate, Evidence, Sample
 from golfbudget.inspection import Inspection
+from golfbudget.progress import Progress
 from golfbudget.roles import Roles, assign
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE = 4
 
 #: Called with what is about to be done and how many steps there are in all.
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

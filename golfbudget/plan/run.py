@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,14 +23,14 @@ from golfbudget.plan.results import Candidate, Evidence, Plan, Side, Trial, Verd
 from golfbudget.plan.settings import Settings
 from golfbudget.plan.source import Source
 from golfbudget.plan.verdict import costless, decide, mark_pareto
-from golfbudget.plan.workers import results
+from golfbudget.progress import Progress
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.assignment import rule_for
 from golfbudget.recipe.config import Integer
 from golfbudget.roles import assign
+from golfbudget.workers import in_processes
 
 #: Called with what is about to be done and how many steps there are in all.
-Progress = Callable[[str, int], None]
 
 BASELINE = "baseline"
 #: Numbers written by all tasks together that take about as long as starting processes for them does.
@@ -124,7 +124,7 @@ class _Runner:
         if jobs > 1:
             # An opened file stays with the process that opened it; nothing that is encoded reads it.
             shared = replace(shared, source=replace(self.source, artifact=None))
-        for number, files in results(_write, shared, tasks, jobs):
+        for number, files in in_processes(_write, shared, tasks, jobs):
             for candidate, built in zip(tasks[number].candidates, files, strict=True):
                 yield candidate, built
 

@@ -15,6 +15,7 @@ from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream, registered
 from golfbudget.entropy import floor_bytes, symbol_bytes
 from golfbudget.errors import CorruptError, UsageError
 from golfbudget.hashing import file_hash
+from golfbudget.progress import Progress, unwatched
 from golfbudget.repacking import cache
 from golfbudget.repacking.compressors import tools
 from golfbudget.repacking.decoders import chain_source, pack_source
@@ -22,15 +23,11 @@ from golfbudget.repacking.holding import Holding, NotCarriedError, holding
 from golfbudget.repacking.proof import prove_rebuilt, prove_same_container
 from golfbudget.repacking.result import REBUILT, Lever, Repacked, Step
 from golfbudget.repacking.search import Found, Rebuild, allowed, same_container
-from golfbudget.repacking.workers import Progress, Workers
+from golfbudget.repacking.workers import Workers
 from golfbudget.roles import assign, load_roles
 
 _HEAD = 32
 SAME, PACK = "same", "golfbudget-pack"
-
-
-def _silent(_description: str, _steps: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +49,7 @@ def repack(
     jobs: int = 2,
     cached: Path | None = None,
     limit: int = DECODED_LIMIT,
-    progress: Progress = _silent,
+    progress: Progress = unwatched,
 ) -> Repacked:
     """The smallest file that decodes to the same tensors and values; `data` is None where there is nothing to gain.
 

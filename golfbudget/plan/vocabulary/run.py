@@ -28,6 +28,7 @@ from golfbudget.plan.vocabulary.figures import Measured, read_text, read_vocabul
 from golfbudget.plan.vocabulary.heads import Choice, Writer, choices, decoder_bytes, floor_codes
 from golfbudget.plan.vocabulary.model import Shapes, Subject, empty_bytes, open_subject
 from golfbudget.plan.vocabulary.results import Closing, Floor, Known, Row, Trunk, Vocabulary, VocabularyPlan
+from golfbudget.progress import Progress
 from golfbudget.quality.text import load_counts
 from golfbudget.quality.tokens import read_tokens
 from golfbudget.roles import load_roles
@@ -40,7 +41,6 @@ LARGE_SHARE = 0.1
 _MOST_AT_ONCE = 4
 
 #: Called with what is about to be done and how many steps there are in all.
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,45 +1,79 @@
-"""Run one function over many tasks in processes of their own, and hand results over as they are done.
+"""Run one function over many tasks side by side, and hand results over as they are done.
 
-Processes, not threads: libraries set their numbers of threads for a whole process, so that threads would disturb each
-other's arithmetic.  They are started fresh (spawn), ignore the keyboard's interrupt, and end with the iteration,
-however that ends.
+Processes for arithmetic: libraries set their numbers of threads for a whole process, so that threads would disturb
+each other's.  Threads for codecs, which release the interpreter lock.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import TypeVar, cast
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from golfbudget.errors import GolfbudgetError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
-_Running = dict[Connection, BaseProcess]
 
 
 class WorkerDiedError(GolfbudgetError):
     """A process ended before its task did, for want of memory perhaps."""
 
 
-def results(function: Callable[[S, T], R], shared: S, tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
+def in_threads(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
+    """(number of the task, result) of every task, in the order in which they are done.
+
+    What a task raises is raised here.  The threads are daemons: an interrupt ends the program at once, and not when
+    the slowest task is done.
+    """
+    waiting: SimpleQueue[int] = SimpleQueue()
+    done: SimpleQueue[tuple[int, R | None, BaseException | None]] = SimpleQueue()
+    for number in range(len(tasks)):
+        waiting.put(number)
+
+    def work() -> None:
+        while True:
+            try:
+                number = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put((number, function(tasks[number]), None))
+            except BaseException as error:  # noqa: BLE001  (raised again where the results are handed over)
+                done.put((number, None, error))
+
+    for _ in range(min(jobs, len(tasks))):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in tasks:
+        number, result, raised = done.get()
+        if raised is not None:
+            raise raised
+        yield number, cast("R", result)
+
+
+def in_processes(function: Callable[[S, T], R], shared: S, tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
     """(number of the task, result) of every task, in the order in which they are done.
 
     With one job everything runs here, in order.  `shared` goes to each process once.  What a task raises is raised
-    here; `WorkerDiedError` when a process is gone.
+    here; `WorkerDiedError` when a process is gone.  The processes are started fresh (spawn), ignore the keyboard's
+    interrupt, and end with the iteration, however that ends.
     """
+    import multiprocessing
+
     if jobs <= 1 or len(tasks) <= 1:
         for number, task in enumerate(tasks):
             yield number, function(shared, task)
         return
     context = multiprocessing.get_context("spawn")
-    running: _Running = {}
+    running: dict[Connection, BaseProcess] = {}
     try:
         with _uninterrupted():
             for _ in range(min(jobs, len(tasks))):
@@ -69,7 +103,9 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _hand_out(running: _Running, tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+def _hand_out(running: dict[Connection, BaseProcess], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+    from multiprocessing.connection import wait
+
     waiting = iter(enumerate(tasks))
     busy: dict[Connection, int] = {}
     for connection, (number, task) in zip(running, waiting, strict=False):
@@ -79,18 +115,18 @@ def _hand_out(running: _Running, tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
         for ready in wait(list(busy)):
             connection = cast("Connection", ready)
             try:
-                succeeded, found = connection.recv()
+                succeeded, result = connection.recv()
             except (EOFError, OSError):
                 raise WorkerDiedError("a process of --jobs ended before its work was done; try fewer jobs") from None
             if not succeeded:
-                raise found
+                raise result
             number = busy.pop(connection)
             following = next(waiting, None)
             if following is not None:
                 # The next task first: the process works on it while this result is looked at.
                 busy[connection] = following[0]
                 connection.send(following[1])
-            yield number, found
+            yield number, result
 
 
 def _work(connection: Connection, function: Callable[[S, T], R], shared: S) -> None:
