@@ -19,13 +19,13 @@ import torch
 from golfbudget import example
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.ledger import Role
-from golfbudget.plan.building import Known, build, matrix_of
+from golfbudget.plan.building import EncoderInputs, baseline_file, build, matrix_of
 from golfbudget.plan.candidates import ALL, candidates
 from golfbudget.plan.grids import HEAD, grid, label
+from golfbudget.plan.prepare import prepare
 from golfbudget.plan.reading import read_back
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Candidate, Side
-from golfbudget.plan.run import baseline_file
-from golfbudget.plan.setup import Choices, prepare
 from golfbudget.plan.source import Source
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
@@ -64,7 +64,7 @@ def head_alone(artifact: Path, folder: Path) -> Source:
     )
     path = folder / "head.int8.ptz"
     path.write_bytes(artifact_bytes(alone, load_recipe()))
-    return prepare(Choices(path=path, cap=16_000_000))[0]
+    return prepare(PlanRequest(path=path, cap=16_000_000)).source
 
 
 def tried(source: Source, skip: Collection[str] = ()) -> Iterator[Candidate]:
@@ -87,7 +87,7 @@ def rows(source: Source, skip: Collection[str] = ()) -> Iterator[Row]:
     raw = table.numel() + scales.numel() * scales.element_size()
     own = baseline_file(source)
     yield Row(name=OWN, raw=raw, file=len(own), error=0.0, formula=raw, ledger=_owned(own))
-    known = Known(counts=(1_000_000 / (torch.arange(len(reference)) + 2.7)).long())
+    known = EncoderInputs(counts=(1_000_000 / (torch.arange(len(reference)) + 2.7)).long())
     for candidate in tried(source, skip):
         built = build(source, candidate, known)
         back = read_back(built.data, candidate.name)

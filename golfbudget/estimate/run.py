@@ -16,7 +16,8 @@ from golfbudget.estimate.dependence import Dependence, dependence
 from golfbudget.estimate.modelled import Formula, Modelled
 from golfbudget.estimate.payload import payload_bytes
 from golfbudget.estimate.request import Request
-from golfbudget.estimate.results import Bytes, Estimate, Evidence, Sample
+from golfbudget.estimate.results import Bytes, Estimate, Sample
+from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 from golfbudget.progress import Progress
 from golfbudget.roles import Roles, assign
@@ -79,7 +80,7 @@ def measured_estimate(
         value=None if depends.reasons else sample.artifact_bytes,
         low=min(counted),
         high=max(counted),
-        evidence=Evidence.MEASURED,
+        evidence=Evidence.SYNTHETIC,
     )
     try:
         modelled, own = _modelled(request, depends)

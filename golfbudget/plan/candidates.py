@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from golfbudget import codecs, schemes
 from golfbudget.plan.grids import BY_PART, HEAD, TRUNK, grid, input_options, label
-from golfbudget.plan.results import Candidate, Side
 from golfbudget.plan.source import Source
+from golfbudget.plan.trials import Candidate, Side
 from golfbudget.schemes import Options
 
 #: Codecs tried on the unchanged container, at their strongest.

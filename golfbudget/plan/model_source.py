@@ -16,9 +16,9 @@ from golfbudget.estimate.dependence import dependence
 from golfbudget.estimate.request import Request
 from golfbudget.estimate.settings import Value, make_request
 from golfbudget.estimate.synthetic import draw
-from golfbudget.plan.building import one_thread
 from golfbudget.plan.preview import Preview
 from golfbudget.plan.source import Source, source_of
+from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.export import quantise
 from golfbudget.roles import Roles
 

@@ -25,8 +25,9 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 from golfbudget import schemes
 from golfbudget.errors import ModelError
 from golfbudget.quality.baseline_model import BaselineModel
-from golfbudget.quality.evaluate import check_tokens, threads
+from golfbudget.quality.evaluate import check_tokens
 from golfbudget.quality.text import Text
+from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.export import Export, decode
 from golfbudget.recipe.quantizers import apply_correction, dequantise
 from golfbudget.schemes import Encoded
@@ -198,7 +199,7 @@ def recover(export: Export, reference: Mapping[str, Tensor], training: Training,
         bias = _bias(export, name)
         latent = _start(how, reference[name].float(), state[name], bias)
         weights.append(_Weight(name, how, latent.requires_grad_(), None if bias is None else bias.requires_grad_()))
-    with threads(1), torch.enable_grad():
+    with one_thread(), torch.enable_grad():
         _train(module, weights, training, steps)
     for weight in weights:
         bias = None if weight.bias is None else weight.bias.detach()

@@ -23,13 +23,13 @@ from golfbudget.certificates import (
 )
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import UsageError
-from golfbudget.plan.building import one_thread
 from golfbudget.plan.vocabulary.figures import Measured, read_text, read_vocabularies
 from golfbudget.plan.vocabulary.heads import Choice, Writer, choices, decoder_bytes, floor_codes
 from golfbudget.plan.vocabulary.model import Shapes, Subject, empty_bytes, open_subject
 from golfbudget.plan.vocabulary.results import Closing, Floor, Known, Row, Trunk, Vocabulary, VocabularyPlan
 from golfbudget.progress import Progress
 from golfbudget.quality.text import load_counts
+from golfbudget.quality.threads import one_thread
 from golfbudget.quality.tokens import read_tokens
 from golfbudget.roles import load_roles
 
