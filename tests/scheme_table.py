@@ -26,7 +26,7 @@ from golfbudget.plan.prepare import prepare
 from golfbudget.plan.reading import read_back
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Candidate, Side
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
 from golfbudget.report.numbers import count
@@ -51,7 +51,7 @@ class Row:
     ledger: int
 
 
-def head_alone(artifact: Path, folder: Path) -> Source:
+def head_alone(artifact: Path, folder: Path) -> PlanSource:
     """A source that has the artifact's head and nothing else, in its own int8 layout, zlib level 9."""
     export = read_export(open_artifact(artifact))
     alone = replace(
@@ -67,7 +67,7 @@ def head_alone(artifact: Path, folder: Path) -> Source:
     return prepare(PlanRequest(path=path, cap=16_000_000)).source
 
 
-def tried(source: Source, skip: Collection[str] = ()) -> Iterator[Candidate]:
+def tried(source: PlanSource, skip: Collection[str] = ()) -> Iterator[Candidate]:
     """One candidate of each head scheme, from the middle of its grid; of product codes the known trap."""
     shape = tuple(source.reference[source.head].shape)
     found = {c.name: c for c in candidates(source, (ALL,), ("counts",)).candidates if c.side is Side.HEAD}
@@ -79,7 +79,7 @@ def tried(source: Source, skip: Collection[str] = ()) -> Iterator[Candidate]:
         yield found[f"head-{text}" if name == "scalar" else f"head-{text}-shared"]
 
 
-def rows(source: Source, skip: Collection[str] = ()) -> Iterator[Row]:
+def rows(source: PlanSource, skip: Collection[str] = ()) -> Iterator[Row]:
     """The recipe's own table first, then every scheme; counts fall as one over the token's number."""
     reference = source.reference[source.head]
     table = source.export.quantized[source.head]

@@ -13,7 +13,7 @@ PACKAGE = Path(golfbudget.__file__).parent
 #: From the bottom up; a module may import its own layer and those before it.
 LAYERS = [
     {"errors"},
-    {"ledger", "hashing", "configs", "plugins", "cache", "progress", "workers"},
+    {"ledger", "hashing", "configs", "plugins", "cache", "progress", "workers", "evidence"},
     {"models"},
     {"codecs"},
     {"filters"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from conftest import Run
@@ -13,7 +14,8 @@ from models import repeated_rows_model, save, ternary_trunk_model
 from golfbudget import example
 from golfbudget.errors import GolfbudgetError, UsageError
 from golfbudget.plan.distortion import EQUAL_ERROR
-from golfbudget.plan.plan_json import load_plan, plan_json
+from golfbudget.plan.plan_json import candidate_of, load_plan, plan_json
+from golfbudget.plan.plan_json import saved as saved_plan
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Answer, Evidence, Plan, Side, Winner
 from golfbudget.plan.rewrite import write_candidate
@@ -196,6 +198,15 @@ def test_a_plan_whose_source_changed_packs_nothing(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UsageError, match="is not there"):
         write_candidate(saved, "baseline")
+
+
+def test_a_saved_plan_reads_as_what_was_written(tmp_path: Path, repeated: Plan) -> None:
+    path, document = tmp_path / "plan.json", plan_json(repeated)
+    path.write_text(json.dumps(document), encoding="utf-8")
+    found = load_plan(path)
+    assert json.dumps(msgspec.to_builtins(found)) == json.dumps(document)
+    assert found == saved_plan(repeated)
+    assert [candidate_of(trial) for trial in found.candidates] == [trial.candidate for trial in repeated.trials]
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"schema": "golfbudget/inspect/1"}', "[1]", "\x00"])

@@ -29,7 +29,7 @@ from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Evidence, Plan, Side
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import plan_of
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
 from golfbudget.quality.baseline_model import BaselineModel, Shape
 from golfbudget.quality.covariance import input_covariances
 from golfbudget.quality.text import load_text
@@ -48,7 +48,7 @@ class Planned:
     plan: Plan
 
     @property
-    def source(self) -> Source:
+    def source(self) -> PlanSource:
         return self.prepared.source
 
 

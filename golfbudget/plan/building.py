@@ -17,7 +17,7 @@ from torch import Tensor
 from golfbudget import codecs, schemes
 from golfbudget.errors import UsageError
 from golfbudget.plan.candidates import INPUT_SCHEMES, RECIPE, REPACK
-from golfbudget.plan.source import Source, replace_codec
+from golfbudget.plan.source import PlanSource, replace_codec
 from golfbudget.plan.trials import Candidate, Side, TableSize
 from golfbudget.quality.recovery import Training, recover
 from golfbudget.quality.threads import one_thread
@@ -63,13 +63,13 @@ class Built:
 Encodings = dict[tuple[object, ...], Encoded]
 
 
-def matrix_of(source: Source, owner: str) -> Tensor:
+def matrix_of(source: PlanSource, owner: str) -> Tensor:
     """The reference matrix behind an owner; an untied copy of a tied head starts from the tied matrix."""
     return source.reference[source.head if owner == source.head_owner else owner]
 
 
 def build(
-    source: Source,
+    source: PlanSource,
     candidate: Candidate,
     inputs: EncoderInputs,
     encodings: Encodings | None = None,
@@ -91,40 +91,42 @@ def build(
         return Built(data=data, tables=_table_sizes(encoded))
 
 
-def _trained(source: Source, candidate: Candidate, inputs: EncoderInputs, export: Export) -> Export:
+def _trained(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, export: Export) -> Export:
     if inputs.training is None:
         raise UsageError(f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given")
     reference = {name: matrix_of(source, name) for name in export.names()}
     return recover(export, reference, inputs.training, candidate.steps)
 
 
-def baseline_file(source: Source) -> bytes:
+def baseline_file(source: PlanSource) -> bytes:
     """The recipe's own artifact."""
     return artifact_bytes(source.export, source.recipe)
 
 
-def recoded(data: bytes, source: Source, codec: tuple[str, int]) -> bytes:
+def recoded(data: bytes, source: PlanSource, codec: tuple[str, int]) -> bytes:
     """A file of the source's recipe through another codec at some level, the same container in it."""
     name, level = codec
     stream = codecs.decode(codecs.get(source.recipe.codec), data, where="written", limit=sys.maxsize)
     return codecs.get(name).encode(stream.decoded, level)
 
 
-def recipe_of(source: Source, candidate: Candidate) -> Recipe:
+def recipe_of(source: PlanSource, candidate: Candidate) -> Recipe:
     """The source's recipe, with the candidate's codec where it changes that."""
     if candidate.scheme != REPACK:
         return source.recipe
     return replace_codec(source.recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
 
 
-def scheme_of(source: Source, candidate: Candidate, owner: str) -> tuple[str, Options]:
+def scheme_of(source: PlanSource, candidate: Candidate, owner: str) -> tuple[str, Options]:
     """The scheme and options of one of a candidate's matrices: the input table's own, where that is replaced."""
     if candidate.input_side in INPUT_SCHEMES and owner == source.head and owner != source.head_owner:
         return str(candidate.input_side), candidate.input_options
     return candidate.scheme, candidate.options
 
 
-def _encode(source: Source, candidate: Candidate, inputs: EncoderInputs, encodings: Encodings) -> dict[str, Encoded]:
+def _encode(
+    source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encodings: Encodings
+) -> dict[str, Encoded]:
     if candidate.scheme in (REPACK, RECIPE):
         return {}
     encoded: dict[str, Encoded] = {}

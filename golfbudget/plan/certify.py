@@ -28,7 +28,7 @@ from golfbudget.certificates import (
 )
 from golfbudget.evidence import Evidence
 from golfbudget.plan.distortion import EQUAL_ERROR
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Trials
 
 #: Token counts [vocabulary].
@@ -53,7 +53,9 @@ class LossToBeat:
         return self.nats + nats_per_token(worth, self.bytes_per_token)
 
 
-def floor_of(source: Source, candidate: Candidate, head: Tensor, bias: Tensor | None, counts: Counts) -> Certificate:
+def floor_of(
+    source: PlanSource, candidate: Candidate, head: Tensor, bias: Tensor | None, counts: Counts
+) -> Certificate:
     """The floor of a written head, by which of its rows came out equal; zero where none did.
 
     A bias per token splits what shares a code, be it the candidate's own or a vector [vocabulary] of the model.
@@ -74,7 +76,7 @@ def ruled_out(floor: Certificate | None, loss: LossToBeat | None, saved_bytes: i
     return floor is not None and loss is not None and marks_loser(floor, loss.at(saved_bytes))
 
 
-def certificates(source: Source, trials: Trials, counts: Counts | None) -> Iterator[Certificate]:
+def certificates(source: PlanSource, trials: Trials, counts: Counts | None) -> Iterator[Certificate]:
     """Statements about the whole plan; those about one candidate stand with its trial."""
     yield from _tying(trials)
     rows, columns = source.reference[source.head].shape

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from golfbudget.evidence import Evidence
 from golfbudget.plan.building import matrix_of
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Quality, WorstRow
 
 #: A candidate whose squared error is at most this much of the recipe's own counts as costing nothing …
@@ -20,7 +20,7 @@ ERROR_METRIC = "squared-error-ratio"
 
 
 def by_error(
-    source: Source,
+    source: PlanSource,
     candidate: Candidate,
     baseline: Mapping[str, Tensor],
     decoded: Mapping[str, Tensor],

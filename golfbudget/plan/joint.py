@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from golfbudget.plan.allocation import Allocation, Group, Option, allocate
+from golfbudget.plan.allocation import Allocation, Option, TensorGroup, allocate
 from golfbudget.plan.results import Joint
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 
@@ -47,7 +47,7 @@ def partitions(trials: Trials) -> list[tuple[Owners, ...]]:
     return ways or [(max(tried, key=len),) if tried else ()]
 
 
-def groups(trials: Trials, trunk: Sequence[Owners]) -> list[Group]:
+def groups(trials: Trials, trunk: Sequence[Owners]) -> list[TensorGroup]:
     """The head and each part of the trunk with the trials on exactly these tensors whose loss is known.
 
     An option's bytes are the change that it makes to the counted bytes, its loss the change in bits per byte.
@@ -58,7 +58,7 @@ def groups(trials: Trials, trunk: Sequence[Owners]) -> list[Group]:
         # A group's name is the word that its candidates begin with.
         options[own[0].name.partition("-")[0]] = own
     as_is = Option(name=_AS_IS, bytes=0, loss=0.0)
-    return [Group(name=name, options=(as_is, *map(_option, own.known))) for name, own in options.items()]
+    return [TensorGroup(name=name, options=(as_is, *map(_option, own.known))) for name, own in options.items()]
 
 
 def _option(trial: Trial) -> Option:

@@ -18,9 +18,9 @@ from golfbudget.evidence import Evidence
 from golfbudget.plan.reading import read_back
 from golfbudget.plan.result_cache import FileLosses, ResultCache, digest
 from golfbudget.plan.results import Evaluation
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import BandLoss, Divergence, Trial
-from golfbudget.quality.bands import BandChange, Bands, frequency_bands, loss_by_band
+from golfbudget.quality.bands import BandChange, FrequencyBands, frequency_bands, loss_by_band
 from golfbudget.quality.bootstrap import ratio_interval
 from golfbudget.quality.evaluate import METRIC, Evaluator
 from golfbudget.quality.tokens import predicted_counts
@@ -36,7 +36,7 @@ class Measurer:
 
     evaluator: Evaluator
     cache: ResultCache
-    source: Source
+    source: PlanSource
     baseline: Mapping[str, Tensor]
     key: str
 
@@ -46,7 +46,7 @@ class Measurer:
         evaluator: Evaluator,
         model: str,
         cache: ResultCache,
-        source: Source,
+        source: PlanSource,
         *,
         file: bytes,
         state: Mapping[str, Tensor],
@@ -97,7 +97,7 @@ class Yardstick:
     evaluation: Evaluation
     nats: NDArray[np.float64]
     counts: NDArray[np.int64]
-    bands: Bands
+    bands: FrequencyBands
     seed: int
 
     @classmethod

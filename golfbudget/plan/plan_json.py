@@ -6,9 +6,9 @@ The fields of `SavedPlan` and of what it holds are the JSON's keys, in the JSON'
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -31,8 +31,6 @@ from golfbudget.plan.results import (
     VqAnswer,
 )
 from golfbudget.rollup import roll_up, total
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +104,13 @@ class SavedPrice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavedCertificate(Certificate):
+    """A certificate; its value is whole where it is bytes, or else of nine digits."""
+
+    value: int | float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavedTrial(Candidate):
     """A candidate and what came of it, side by side."""
 
@@ -119,7 +124,7 @@ class SavedTrial(Candidate):
     quality: Quality
     price: float | None
     pareto: bool
-    floor: Certificate | None
+    floor: SavedCertificate | None
     loser: str | None
 
 
@@ -157,7 +162,7 @@ class SavedPlan:
     evaluation: Evaluation | None
     baseline: SavedBaseline
     price: SavedPrice
-    certificates: tuple[Certificate, ...]
+    certificates: tuple[SavedCertificate, ...]
     candidates: tuple[SavedTrial, ...]
     frontiers: Mapping[Side, tuple[str, ...]]
     joint: Joint | None
@@ -228,7 +233,7 @@ def candidate_of(trial: SavedTrial) -> Candidate:
     return Candidate(**_values(Candidate, trial))
 
 
-def _values(of: type, value: object) -> dict[str, object]:
+def _values(of: type, value: object) -> dict[str, Any]:
     return {each.name: getattr(value, each.name) for each in fields(of)}
 
 
@@ -266,10 +271,9 @@ def _trial(trial: Trial) -> SavedTrial:
     )
 
 
-def _certificate(certificate: Certificate) -> Certificate:
-    """Its value whole where it is bytes, or else to nine digits."""
+def _certificate(certificate: Certificate) -> SavedCertificate:
     value = int(certificate.value) if certificate.unit == "bytes" else float(f"{certificate.value:.9g}")
-    return replace(certificate, value=value)
+    return SavedCertificate(**{**_values(Certificate, certificate), "value": value})
 
 
 def _roles(ledger: Ledger) -> list[RoleBytes]:

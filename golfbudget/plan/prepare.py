@@ -14,11 +14,11 @@ from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE
 from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import EncoderInputs
-from golfbudget.plan.model_source import ModelFile, model_source, named_model
+from golfbudget.plan.model_source import NamedModelFile, model_source, named_model
 from golfbudget.plan.preview import parse_preview
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Inputs, RecordedFile
-from golfbudget.plan.source import Source, open_source
+from golfbudget.plan.source import PlanSource, open_source
 from golfbudget.quality.covariance import input_covariances
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.recovery import Training
@@ -43,7 +43,7 @@ class Prepared:
     """
 
     request: PlanRequest
-    source: Source
+    source: PlanSource
     roles: Roles
     inputs: Inputs
     encoders: EncoderInputs
@@ -91,7 +91,7 @@ def prepare(request: PlanRequest) -> Prepared:
     )
 
 
-def opened_source(request: PlanRequest, model_file: ModelFile | None) -> tuple[Source, Roles]:
+def opened_source(request: PlanRequest, model_file: NamedModelFile | None) -> tuple[PlanSource, Roles]:
     """The source: read from its file, or drawn for its model file; and the roles of its tensors."""
     roles = load_roles(request.roles)
     preview = None if request.preview is None else parse_preview(request.preview)
@@ -102,7 +102,7 @@ def opened_source(request: PlanRequest, model_file: ModelFile | None) -> tuple[S
     return open_source(path, recipe=request.recipe, roles=roles, limit=request.limit, preview=preview), roles
 
 
-def encoder_inputs(request: PlanRequest, source: Source) -> tuple[EncoderInputs, Text | None]:
+def encoder_inputs(request: PlanRequest, source: PlanSource) -> tuple[EncoderInputs, Text | None]:
     """What schemes may use besides matrices, and the evaluation text, whose counts it has unless others are given."""
     text = None if request.tokens is None else _read_text(request, request.tokens, source.rows)
     counts = None if text is None else text.counts
@@ -139,7 +139,7 @@ def _read_counts(path: Path, vocabulary: int) -> Tensor:
     return torch.from_numpy(counts.astype("int64"))
 
 
-def _recorded(request: PlanRequest, source: Source, model_file: ModelFile | None, path: Path) -> Inputs:
+def _recorded(request: PlanRequest, source: PlanSource, model_file: NamedModelFile | None, path: Path) -> Inputs:
     """What of a request has to be known to write any of its plan's files again; `path` is the source's."""
     return Inputs(
         source_path=str(path if model_file is None else model_file.name),
@@ -202,7 +202,7 @@ def _check_recovery(request: PlanRequest) -> None:
         raise UsageError(f"{flag} needs --calibration FILE: a text to train on, other than the one of --tokens")
 
 
-def _evaluator(text: Text, model: UserModel | None, source: Source) -> Evaluator:
+def _evaluator(text: Text, model: UserModel | None, source: PlanSource) -> Evaluator:
     if model is None:
         return Evaluator(text)
     # Only the head reads an untied head; a tied one is the input table, too.

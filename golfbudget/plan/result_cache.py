@@ -25,7 +25,7 @@ from torch import Tensor
 import golfbudget
 from golfbudget import cache
 from golfbudget.plan.building import Built, EncoderInputs
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, TableSize
 from golfbudget.recipe.export import Export
 
@@ -112,7 +112,7 @@ class ResultCache:
     training: str = ""
 
     @classmethod
-    def of(cls, folder: Path | None, source: Source, inputs: EncoderInputs) -> ResultCache:
+    def of(cls, folder: Path | None, source: PlanSource, inputs: EncoderInputs) -> ResultCache:
         """The cache for a source."""
         if folder is None:
             return cls(folder=None)

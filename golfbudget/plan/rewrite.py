@@ -11,7 +11,7 @@ from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import baseline_file, build
 from golfbudget.plan.examine import BASELINE
-from golfbudget.plan.model_source import ModelFile
+from golfbudget.plan.model_source import NamedModelFile
 from golfbudget.plan.plan_json import SavedPlan, candidate_of, load_plan, saved
 from golfbudget.plan.prepare import encoder_inputs, opened_source
 from golfbudget.plan.request import PlanRequest
@@ -48,7 +48,9 @@ def write_candidate(plan: Path | Plan, name: str, limit: int = DECODED_LIMIT) ->
     return data
 
 
-def _request(plan: SavedPlan, where: Path, limit: int, *, everything: bool) -> tuple[PlanRequest, ModelFile | None]:
+def _request(
+    plan: SavedPlan, where: Path, limit: int, *, everything: bool
+) -> tuple[PlanRequest, NamedModelFile | None]:
     """The request that gives the same files, without a model to run; all that schemes may use only where asked for."""
 
     def opened(recorded: RecordedFile | None) -> Path | None:
@@ -61,7 +63,7 @@ def _request(plan: SavedPlan, where: Path, limit: int, *, everything: bool) -> t
     else:
         path = Path(inputs.model_file.path)
         name = str(_unchanged(inputs.model_file, where)) if path.suffix == ".toml" else inputs.model_file.path
-        model_file = ModelFile(name=name, settings=inputs.model_file.settings)
+        model_file = NamedModelFile(name=name, settings=inputs.model_file.settings)
         if file_hash(model_file.file) != inputs.model_file.sha256:
             raise UsageError(f"{model_file.file}: the model file changed since the plan was made; plan again")
     request = PlanRequest(

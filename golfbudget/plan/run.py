@@ -15,7 +15,7 @@ from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.recover import explained, worth_recovering
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, Verdict, VqAnswer
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.plan.trying import Workshop, workshop
 from golfbudget.plan.verdict import decide
@@ -90,7 +90,7 @@ def _joint(shop: Workshop, trials: Trials) -> JointResult:
     return make_joint(trials.untrained, size, target, tried)
 
 
-def _untried(source: Source, trials: Trials) -> list[str]:
+def _untried(source: PlanSource, trials: Trials) -> list[str]:
     """Rivals of VQ that the chosen schemes left out."""
     control = any(trial.candidate.scheme == "scalar" for trial in trials.head)
     left_out = {"scalar control": not control, "trunk candidate": not trials.trunk and bool(source.trunk)}
@@ -135,7 +135,7 @@ def _terms(shop: Workshop) -> PlanTerms:
     )
 
 
-def _floor_note(source: Source) -> list[str]:
+def _floor_note(source: PlanSource) -> list[str]:
     """How many rows the recipe's scale floor coarsens: lower nominal bits may cost nothing there."""
     at_floor = rows = 0
     for name, scales in source.export.scales.items():

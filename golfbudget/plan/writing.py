@@ -11,7 +11,7 @@ from golfbudget.plan.building import Built, EncoderInputs, Encodings, build, rec
 from golfbudget.plan.candidates import batches
 from golfbudget.plan.measuring import Measurer
 from golfbudget.plan.result_cache import ResultCache
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, TableSize
 from golfbudget.workers import Processes
 
@@ -23,7 +23,7 @@ class Bench:
     Files lie in `folder` by the SHA-256 of their bytes while the plan is made, so that none is sent or held.
     """
 
-    source: Source
+    source: PlanSource
     encoders: EncoderInputs
     cache: ResultCache
     folder: Path

@@ -122,7 +122,7 @@ class _Integers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _AsItIs:
     """A tensor stored as it is, in `stored`; decoders give it back as `dtype`."""
 
     stored: torch.dtype
@@ -171,7 +171,7 @@ def _stored(export: Export) -> dict[str, _Stored]:
     for name, tensor in export.passthrough.items():
         if tensor.is_floating_point():
             dtype = export.kept_dtypes.get(name)
-            found[name] = _Kept(tensor.dtype, tensor.dtype if dtype is None else getattr(torch, dtype))
+            found[name] = _AsItIs(tensor.dtype, tensor.dtype if dtype is None else getattr(torch, dtype))
     for name, encoded in export.schemes.items():
         scheme = schemes.get(encoded.scheme)
         if scheme.refit(encoded, scheme.decode(encoded), scheme.bias(encoded)) is not None:
