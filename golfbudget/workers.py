@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from golfbudget.errors import GolfbudgetError
 
@@ -60,34 +60,65 @@ def in_threads(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Ite
 
 
 def in_processes(function: Callable[[S, T], R], shared: S, tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
-    """(number of the task, result) of every task, in the order in which they are done.
+    """(number of the task, result) of every task, in the order in which they are done; see `Processes.results`."""
+    with Processes(shared) as processes:
+        yield from processes.results(function, tasks, jobs)
 
-    With one job everything runs here, in order.  `shared` goes to each process once.  What a task raises is raised
-    here; `WorkerDiedError` when a process is gone.  The processes are started fresh (spawn), ignore the keyboard's
-    interrupt, and end with the iteration, however that ends.
+
+class Processes(Generic[S]):
+    """Processes that have `shared` sent to them once each, for one run of tasks after another.
+
+    They are started fresh (spawn) when there is first work for them, ignore the keyboard's interrupt, and end with the
+    `with` block, however that ends.
     """
-    import multiprocessing
 
-    if jobs <= 1 or len(tasks) <= 1:
-        for number, task in enumerate(tasks):
-            yield number, function(shared, task)
-        return
-    context = multiprocessing.get_context("spawn")
-    running: dict[Connection, BaseProcess] = {}
-    try:
+    def __init__(self, shared: S) -> None:
+        self._shared = shared
+        self._running: dict[Connection, BaseProcess] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self._end()
+
+    def results(self, function: Callable[[S, T], R], tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
+        """(number of the task, result) of every task, in the order in which they are done.
+
+        With one job everything runs here, in order.  What a task raises is raised here; `WorkerDiedError` when a
+        process is gone.  A run that is not taken to its end ends the processes: they are at work on it still.
+        """
+        if jobs <= 1 or len(tasks) <= 1:
+            for number, task in enumerate(tasks):
+                yield number, function(self._shared, task)
+            return
+        self._start(min(jobs, len(tasks)))
+        finished = False
+        try:
+            yield from _hand_out(list(self._running)[:jobs], function, tasks)
+            finished = True
+        finally:
+            if not finished:
+                self._end()
+
+    def _start(self, jobs: int) -> None:
+        import multiprocessing
+
+        context = multiprocessing.get_context("spawn")
         with _uninterrupted():
-            for _ in range(min(jobs, len(tasks))):
+            while len(self._running) < jobs:
                 ours, theirs = context.Pipe()
-                process: BaseProcess = context.Process(target=_work, args=(theirs, function, shared), daemon=True)
+                process: BaseProcess = context.Process(target=_work, args=(theirs, self._shared), daemon=True)
                 process.start()
                 theirs.close()
-                running[ours] = process
-        yield from _hand_out(running, tasks)
-    finally:
-        for connection, process in running.items():
+                self._running[ours] = process
+
+    def _end(self) -> None:
+        for connection, process in self._running.items():
             process.terminate()
             process.join()
             connection.close()
+        self._running.clear()
 
 
 @contextmanager
@@ -103,13 +134,15 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _hand_out(running: dict[Connection, BaseProcess], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+def _hand_out(
+    connections: Sequence[Connection], function: Callable[[S, T], R], tasks: Sequence[T]
+) -> Iterator[tuple[int, R]]:
     from multiprocessing.connection import wait
 
     waiting = iter(enumerate(tasks))
     busy: dict[Connection, int] = {}
-    for connection, (number, task) in zip(running, waiting, strict=False):
-        connection.send(task)
+    for connection, (number, task) in zip(connections, waiting, strict=False):
+        connection.send((function, task))
         busy[connection] = number
     while busy:
         for ready in wait(list(busy)):
@@ -125,16 +158,16 @@ def _hand_out(running: dict[Connection, BaseProcess], tasks: Sequence[T]) -> Ite
             if following is not None:
                 # The next task first: the process works on it while this result is looked at.
                 busy[connection] = following[0]
-                connection.send(following[1])
+                connection.send((function, following[1]))
             yield number, result
 
 
-def _work(connection: Connection, function: Callable[[S, T], R], shared: S) -> None:
-    """The life of a process: tasks in, (whether it succeeded, result or exception) out."""
+def _work(connection: Connection, shared: S) -> None:
+    """The life of a process: a function and its task in, (whether it succeeded, result or exception) out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
-            task = connection.recv()
+            function, task = connection.recv()
         except EOFError:
             return  # The parent is gone.
         try:

@@ -49,28 +49,26 @@ def demo(
     from golfbudget.cli.output import emit_json, emit_table, write_json
     from golfbudget.cli.progress import progress_bar
     from golfbudget.inspection import inspect_file
-    from golfbudget.plan.run import make_plan
-    from golfbudget.plan.setup import Choices, prepare
+    from golfbudget.plan import make_plan
+    from golfbudget.plan.plan_json import plan_json
+    from golfbudget.plan.request import PlanRequest
     from golfbudget.report.inspect_json import inspect_json
-    from golfbudget.report.plan_json import plan_json
     from golfbudget.rules import load_rules
 
     folder = example.FOLDER if save is None else _copy(save)
     limit = load_rules().cap if cap is None else parse_size(cap)
     inspection = inspect_file(folder / example.ARTIFACT.name, cap=limit)
-    source, settings = prepare(
-        Choices(
-            path=folder / example.CHECKPOINT.name,
-            recipe=example.RECIPE,
-            model=example.MODEL,
-            tokens=folder / example.EVALUATION.name,
-            seed=seed,
-            cap=limit,
-            cache=cache_folder(None, off=no_cache),
-        )
+    request = PlanRequest(
+        path=folder / example.CHECKPOINT.name,
+        recipe=example.RECIPE,
+        model=example.MODEL,
+        tokens=folder / example.EVALUATION.name,
+        seed=seed,
+        cap=limit,
+        cache=cache_folder(None, off=no_cache),
     )
     with progress_bar("demo", quiet=quiet) as progress:
-        plan = make_plan(source, settings, progress)
+        plan = make_plan(request, progress)
     if save is not None:
         write_json(save / "plan.json", plan_json(plan))
     if output_format is Format.JSON:

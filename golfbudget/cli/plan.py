@@ -179,38 +179,36 @@ def plan(
     from golfbudget.cli.output import emit_json, emit_table
     from golfbudget.cli.progress import progress_bar
     from golfbudget.estimate.settings import merged, parse_setting
-    from golfbudget.plan.run import make_plan
-    from golfbudget.plan.setup import Choices, prepare
+    from golfbudget.plan import make_plan
+    from golfbudget.plan.request import PlanRequest
     from golfbudget.rules import load_rules
 
-    source, settings = prepare(
-        Choices(
-            path=path,
-            settings=merged(parse_setting(text, "--set") for text in set_ or []),
-            preview=preview,
-            recipe=recipe,
-            model=model,
-            tokens=tokens,
-            tokenizer=tokenizer,
-            token_limit=token_limit,
-            price=price,
-            counts=counts,
-            roles=roles,
-            seed=seed,
-            cap=load_rules().cap if cap is None else parse_size(cap),
-            code_bytes=None if code is None else code_size(code),
-            schemes=_schemes(schemes),
-            calibration=calibration,
-            recover=recover,
-            jobs=jobs,
-            cache=cache_folder(cache, off=no_cache),
-            limit=parse_size(max_decoded),
-        )
+    request = PlanRequest(
+        path=path,
+        settings=merged(parse_setting(text, "--set") for text in set_ or []),
+        preview=preview,
+        recipe=recipe,
+        model=model,
+        tokens=tokens,
+        tokenizer=tokenizer,
+        token_limit=token_limit,
+        price=price,
+        counts=counts,
+        roles=roles,
+        seed=seed,
+        cap=load_rules().cap if cap is None else parse_size(cap),
+        code_bytes=None if code is None else code_size(code),
+        schemes=_schemes(schemes),
+        calibration=calibration,
+        recover=recover,
+        jobs=jobs,
+        cache=cache_folder(cache, off=no_cache),
+        limit=parse_size(max_decoded),
     )
     with progress_bar("plan", quiet=quiet) as progress:
-        made = make_plan(source, settings, progress)
+        made = make_plan(request, progress)
     if output_format is Format.JSON:
-        from golfbudget.report.plan_json import plan_json
+        from golfbudget.plan.plan_json import plan_json
 
         emit_json(plan_json(made), output)
     else:

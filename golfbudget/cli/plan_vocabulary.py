@@ -32,7 +32,7 @@ def plan_vocabulary(
     from golfbudget.cli.output import emit_json, emit_table
     from golfbudget.cli.progress import progress_bar
     from golfbudget.errors import UsageError
-    from golfbudget.plan.vocabulary import Question, plan_vocabularies
+    from golfbudget.plan.vocabulary import VocabularyRequest, plan_vocabularies
     from golfbudget.rules import load_rules
 
     for option, value in (unused or {}).items():
@@ -40,7 +40,7 @@ def plan_vocabulary(
             raise UsageError(
                 f"{option} does nothing with --vocab, which runs no model and cuts up a text itself; leave it out"
             )
-    question = Question(
+    request = VocabularyRequest(
         path=str(path),
         vocabularies=tuple(vocab),
         recipe=recipe,
@@ -56,9 +56,9 @@ def plan_vocabulary(
         limit=parse_size(max_decoded),
     )
     with progress_bar("plan", quiet=quiet) as progress:
-        made = plan_vocabularies(question, progress)
+        made = plan_vocabularies(request, progress)
     if output_format is Format.JSON:
-        from golfbudget.report.vocabulary_json import vocabulary_json
+        from golfbudget.plan.vocabulary.vocabulary_json import vocabulary_json
 
         emit_json(vocabulary_json(made), output)
     else:

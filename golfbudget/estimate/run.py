@@ -16,7 +16,8 @@ from golfbudget.estimate.dependence import Dependence, dependence
 from golfbudget.estimate.modelled import Formula, Modelled
 from golfbudget.estimate.payload import payload_bytes
 from golfbudget.estimate.request import Request
-from golfbudget.estimate.results import Bytes, Estimate, Sample, SizeEvidence
+from golfbudget.estimate.results import Bytes, Estimate, Sample
+from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 from golfbudget.progress import Progress
 from golfbudget.roles import Roles, assign
@@ -79,7 +80,7 @@ def measured_estimate(
         value=None if depends.reasons else sample.artifact_bytes,
         low=min(counted),
         high=max(counted),
-        evidence=SizeEvidence.MEASURED,
+        evidence=Evidence.SYNTHETIC,
     )
     try:
         modelled, own = _modelled(request, depends)
@@ -114,10 +115,10 @@ def _modelled(request: Request, depends: Dependence) -> tuple[Bytes, Modelled]:
     tensors = request.model.tensors
     high = Formula(request.recipe, "gaussian", depends.tensors).of(tensors)
     if not depends.reasons:
-        return Bytes(value=high.value, low=high.value, high=high.value, evidence=SizeEvidence.MODELLED), high
+        return Bytes(value=high.value, low=high.value, high=high.value, evidence=Evidence.MODELLED), high
     low = Formula(request.recipe, "laplace", depends.tensors).of(tensors)
     ends = sorted((low.value, high.value))
-    return Bytes(value=None, low=ends[0], high=ends[1], evidence=SizeEvidence.MODELLED), high
+    return Bytes(value=None, low=ends[0], high=ends[1], evidence=Evidence.MODELLED), high
 
 
 def _estimate(

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from golfbudget.plan.results import Plan
-from golfbudget.plan.verdict import describe, known, loss_of
+from golfbudget.plan.verdict import describe
 from golfbudget.report.numbers import count, signed
 from golfbudget.report.tables import printable, table
 
@@ -23,11 +23,11 @@ def joint_parts(plan: Plan) -> list[RenderableType]:
         if taken is None:
             made.add_row(group, "as it is", "0", "0")
         else:
-            made.add_row(group, printable(taken.candidate.name), signed(taken.saved_bytes), f"{loss_of(taken):+.4f}")
+            made.add_row(group, printable(taken.candidate.name), signed(taken.saved_bytes), f"{taken.loss:+.4f}")
     saved = plan.baseline.artifact.size - joint.expected_bytes
     made.add_section()
     made.add_row("sum", "", signed(saved), f"{joint.expected_loss:+.4f}")
-    made.add_row("one file", "", signed(trial.saved_bytes), f"{loss_of(trial):+.4f}" if known(trial) else "not known")
+    made.add_row("one file", "", signed(trial.saved_bytes), f"{trial.loss:+.4f}" if trial.known else "not known")
     text = (
         f"written as one file: {count(joint.rebuilt_bytes)} bytes, {signed(joint.difference)} against the sum "
         f"(compressed bytes do not add up); {describe(trial)}"

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from golfbudget.plan.results import Evidence, Inputs, Plan, Quality, Side, Trial
-from golfbudget.plan.verdict import TOLERANCE
+from golfbudget.plan.trials import TOLERANCE
 from golfbudget.report.inspect_table import cap_facts, role_table
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.plan_joint import joint_parts

@@ -100,13 +100,13 @@ class Encoded:
 class Context:
     """What an encoder may use besides the matrix, and the seed of anything random.
 
-    `counts` are token counts [rows]; `moment` is the second moment of the matrix's inputs [columns, columns] and
+    `counts` are token counts [rows]; `covariance` is E[x xᵀ] of the matrix's inputs x [columns, columns] and
     `mean` their mean [columns], from calibration text.  Each is None where it is not known.
     """
 
     seed: int = 0
     counts: Tensor | None = None
-    moment: Tensor | None = None
+    covariance: Tensor | None = None
     mean: Tensor | None = None
 
 
@@ -123,7 +123,7 @@ class Scheme(ABC):
     formula: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     decoder_source: ClassVar[str] = ""
-    #: What an encoder cannot do without, as the context names it: `counts`, `moment`.
+    #: What an encoder cannot do without, in the words of reports: `counts`, or `moment` for a covariance.
     needs: ClassVar[tuple[str, ...]] = ()
     #: The raw size depends on the matrix: `raw_bytes` is then only an upper bound.
     sized_by_values: ClassVar[bool] = False

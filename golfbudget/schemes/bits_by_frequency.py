@@ -174,8 +174,8 @@ class ClassSteps(Scheme):
 
 def _column_steps(matrix: Tensor, context: Context) -> Tensor:
     """Steps around 1, fp16 [columns]: finer where the head's inputs are large, or its weights small if unknown."""
-    if context.moment is not None:
-        size = context.moment.diagonal().double().clamp_min(0).sqrt().reciprocal()
+    if context.covariance is not None:
+        size = context.covariance.diagonal().double().clamp_min(0).sqrt().reciprocal()
     else:
         size = matrix.double().square().mean(0).sqrt()
     usable = torch.isfinite(size) & (size > 0)

@@ -1,4 +1,4 @@
-"""The second moment of a matrix's inputs, from calibration text: checked, scaled and damped."""
+"""The uncentred covariance of a matrix's inputs, from calibration text: checked, scaled and damped."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ _DAMPING = 0.01
 _SYMMETRIC = 1e-4
 
 
-def input_moment(context: Context, columns: int, scheme: str) -> Tensor:
-    """The context's moment in double precision [columns, columns], of mean diagonal 1 before 1 % is added to it.
+def input_covariance(context: Context, columns: int, scheme: str) -> Tensor:
+    """The context's covariance in double precision [columns, columns], of mean diagonal 1 before 1 % is added to it.
 
     `UsageError` where there is none, or where it is no second moment of that many inputs.
     """
-    if context.moment is None:
+    if context.covariance is None:
         raise UsageError(f"scheme {scheme} needs the second moment of the matrix's inputs: give calibration text")
-    moment = context.moment.double()
-    if moment.shape != (columns, columns):
+    covariance = context.covariance.double()
+    if covariance.shape != (columns, columns):
         raise UsageError(
-            f"scheme {scheme}: the second moment has shape {list(moment.shape)}, expected {[columns, columns]}, "
+            f"scheme {scheme}: the second moment has shape {list(covariance.shape)}, expected {[columns, columns]}, "
             "columns by columns of the matrix"
         )
-    mean = moment.diagonal().mean()
-    if not bool(torch.isfinite(moment).all()) or bool((moment - moment.T).abs().max() > _SYMMETRIC * mean.abs()):
+    mean = covariance.diagonal().mean()
+    apart = (covariance - covariance.T).abs().max()
+    if not bool(torch.isfinite(covariance).all()) or bool(apart > _SYMMETRIC * mean.abs()):
         raise UsageError(f"scheme {scheme}: the second moment is not symmetric and finite")
     # Inputs that are always zero weigh nothing: any rounding does.
-    scaled = (moment + moment.T) / (2 * mean) if mean > 0 else torch.zeros_like(moment)
+    scaled = (covariance + covariance.T) / (2 * mean) if mean > 0 else torch.zeros_like(covariance)
     damped = scaled + (_DAMPING if mean > 0 else 1.0) * torch.eye(columns, dtype=torch.float64)
     if mean < 0 or int(torch.linalg.cholesky_ex(damped).info):
         raise UsageError(f"scheme {scheme}: the second moment has a negative direction, so it is none of any inputs")

@@ -24,9 +24,9 @@ from torch import Tensor
 
 import golfbudget
 from golfbudget import cache
-from golfbudget.plan.building import Built, Known
-from golfbudget.plan.results import Candidate, TableSize
-from golfbudget.plan.source import Source
+from golfbudget.plan.building import Built, EncoderInputs
+from golfbudget.plan.source import PlanSource
+from golfbudget.plan.trials import Candidate, TableSize
 from golfbudget.recipe.export import Export
 
 PREFIX = "plan-"
@@ -37,17 +37,17 @@ _CODE = ("schemes", "recipe", "codecs", "plan", "quality")
 @once
 def _environment() -> dict[str, str]:
     """Versions of libraries, and a digest of the modules that make and measure files."""
-    found = {"python": platform.python_version(), "machine": platform.machine(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    facts = {"python": platform.python_version(), "machine": platform.machine(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
     for name in _LIBRARIES:
         try:
-            found[name] = version(name)
+            facts[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "none"
+            facts[name] = "none"
     code = hashlib.sha256()
     for folder in _CODE:
         for path in sorted((Path(golfbudget.__file__).parent / folder).rglob("*.py")):
             code.update(path.name.encode() + path.read_bytes())
-    return {**found, "golfbudget": golfbudget.__version__, "code": code.hexdigest()}
+    return {**facts, "golfbudget": golfbudget.__version__, "code": code.hexdigest()}
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -61,16 +61,20 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class FileLosses:
     """Nats lost on each predicted token, float64 [windows, length]; mean KL from the baseline in some windows."""
 
     nats: NDArray[np.float64]
     divergence: NDArray[np.float64]
 
 
-class _Measured(msgspec.Struct, frozen=True):
+class _LossFacts(msgspec.Struct, frozen=True):
     shape: tuple[int, int]
     divergence: list[float]
+
+
+class _FileFacts(msgspec.Struct, frozen=True):
+    tables: tuple[TableSize, ...]
 
 
 def export_digest(export: Export) -> str:
@@ -94,13 +98,9 @@ def export_digest(export: Export) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-class _Facts(msgspec.Struct, frozen=True):
-    tables: tuple[TableSize, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """The cache of one plan: entries in `folder`; without a folder nothing is kept.
+class ResultCache:
+    """The results of plans of one source: entries in `folder`; without a folder nothing is kept.
 
     `own` names what the recipe's own file depends on, `base` what all candidates' files do.  Those of trained
     candidates depend on `training`, too: the digest of their text.
@@ -112,7 +112,7 @@ class Kept:
     training: str = ""
 
     @classmethod
-    def of(cls, folder: Path | None, source: Source, known: Known) -> Kept:
+    def of(cls, folder: Path | None, source: PlanSource, inputs: EncoderInputs) -> ResultCache:
         """The cache for a source."""
         if folder is None:
             return cls(folder=None)
@@ -121,78 +121,72 @@ class Kept:
             "export": export_digest(source.export),
             "recipe": msgspec.json.encode(source.recipe).decode(),
         }
-        inputs = {
+        base = {
             **own,
             "reference": digest(source.reference),
             "head": [source.head, source.tied, source.head_owner],
-            "seed": known.seed,
-            "counts": None if known.counts is None else digest({"counts": known.counts}),
-            "moments": digest(known.moments),
+            "seed": inputs.seed,
+            "counts": None if inputs.counts is None else digest({"counts": inputs.counts}),
+            "covariances": digest(inputs.covariances),
         }
-        training = "" if known.training is None else known.training.digest
-        own_key, base = cache.key({**own, "file": "baseline"}), cache.key(inputs)
-        return cls(folder=folder, own=own_key, base=base, training=training)
+        training = "" if inputs.training is None else inputs.training.digest
+        return cls(folder=folder, own=cache.key({**own, "file": "baseline"}), base=cache.key(base), training=training)
 
     def baseline(self, write: Callable[[], bytes]) -> bytes:
         """The recipe's own file, written where it is not kept."""
-        if self.folder is None:
-            return write()
-        name = f"{PREFIX}{self.own}"
-        found = cache.read(self.folder, name)
-        if found is not None:
-            return found[1]
+        known = self._read(self.own)
+        if known is not None:
+            return known[1]
         data = write()
-        cache.write(self.folder, name, {}, data)
+        self._keep(self.own, {}, data)
         return data
 
-    def _built_name(self, candidate: Candidate, codec: tuple[str, int] | None) -> str:
-        facts = {"base": self.base, **_candidate(candidate), "codec": codec}
-        if candidate.steps:
-            facts["training"] = self.training
-        return f"{PREFIX}{cache.key(facts)}"
-
-    def built(self, candidate: Candidate, codec: tuple[str, int] | None = None) -> Built | None:
-        """A candidate's file, where it was written before."""
-        if self.folder is None:
-            return None
-        found = cache.read(self.folder, self._built_name(candidate, codec))
-        if found is None:
-            return None
+    def file(self, candidate: Candidate, codec: tuple[str, int] | None = None) -> Built | None:
+        """A candidate's file, through another codec perhaps, where it was written before."""
+        known = self._read(self._file_key(candidate, codec))
         try:
-            return Built(data=found[1], tables=msgspec.convert(found[0], type=_Facts).tables)
+            return known and Built(data=known[1], tables=msgspec.convert(known[0], type=_FileFacts).tables)
         except msgspec.ValidationError:
             return None
 
-    def keep_built(self, candidate: Candidate, built: Built, codec: tuple[str, int] | None = None) -> None:
-        if self.folder is not None:
-            facts = {"tables": msgspec.to_builtins(built.tables)}
-            cache.write(self.folder, self._built_name(candidate, codec), facts, built.data)
+    def keep_file(self, candidate: Candidate, built: Built, codec: tuple[str, int] | None = None) -> None:
+        self._keep(self._file_key(candidate, codec), {"tables": msgspec.to_builtins(built.tables)}, built.data)
 
-    def losses(self, text: str, data: bytes) -> Measured | None:
+    def losses(self, text: str, data: bytes) -> FileLosses | None:
         """What was measured on the text of that name, of the file with these bytes."""
-        found = None if self.folder is None else cache.read(self.folder, _losses_name(text, data))
-        if found is None:
+        known = self._read(_losses_key(text, data))
+        if known is None:
             return None
         try:
-            facts = msgspec.convert(found[0], type=_Measured)
-            nats = np.frombuffer(found[1], dtype="<f4").reshape(facts.shape).astype(np.float64)
+            facts = msgspec.convert(known[0], type=_LossFacts)
+            nats = np.frombuffer(known[1], dtype="<f4").reshape(facts.shape).astype(np.float64)
         except (msgspec.ValidationError, ValueError):
             return None
-        return Measured(nats=nats, divergence=np.array(facts.divergence, dtype=np.float64))
+        return FileLosses(nats=nats, divergence=np.array(facts.divergence, dtype=np.float64))
 
-    def keep_losses(self, text: str, data: bytes, found: Measured) -> None:
-        if self.folder is not None:
-            facts = {"shape": found.nats.shape, "divergence": found.divergence.tolist()}
-            # Losses come from float32 and go back to it whole.
-            cache.write(self.folder, _losses_name(text, data), facts, found.nats.astype("<f4").tobytes())
+    def keep_losses(self, text: str, data: bytes, losses: FileLosses) -> None:
+        facts = {"shape": losses.nats.shape, "divergence": losses.divergence.tolist()}
+        # Losses come from float32 and go back to it whole.
+        self._keep(_losses_key(text, data), facts, losses.nats.astype("<f4").tobytes())
 
     def prune(self) -> None:
         """Leave the newest entries, within a bound."""
         if self.folder is not None:
             cache.prune(self.folder, PREFIX)
 
+    def _file_key(self, candidate: Candidate, codec: tuple[str, int] | None) -> str:
+        training = {"training": self.training} if candidate.steps else {}
+        return cache.key({"base": self.base, **_deciding(candidate), "codec": codec, **training})
 
-def _candidate(candidate: Candidate) -> dict[str, object]:
+    def _read(self, key: str) -> tuple[dict[str, object], bytes] | None:
+        return None if self.folder is None else cache.read(self.folder, f"{PREFIX}{key}")
+
+    def _keep(self, key: str, facts: Mapping[str, object], data: bytes) -> None:
+        if self.folder is not None:
+            cache.write(self.folder, f"{PREFIX}{key}", facts, data)
+
+
+def _deciding(candidate: Candidate) -> dict[str, object]:
     """Everything of a candidate that decides its bytes."""
     return {
         "side": str(candidate.side),
@@ -200,11 +194,10 @@ def _candidate(candidate: Candidate) -> dict[str, object]:
         "options": dict(candidate.options),
         "owners": list(candidate.owners),
         "input": [candidate.input_side, dict(candidate.input_options)],
-        "parts": [_candidate(part) for part in candidate.parts],
+        "parts": [_deciding(part) for part in candidate.parts],
         "steps": candidate.steps,
     }
 
 
-def _losses_name(text: str, data: bytes) -> str:
-    facts = {"environment": _environment(), "text": text, "file": hashlib.sha256(data).hexdigest()}
-    return f"{PREFIX}{cache.key(facts)}"
+def _losses_key(text: str, data: bytes) -> str:
+    return cache.key({"environment": _environment(), "text": text, "file": hashlib.sha256(data).hexdigest()})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from golfbudget import __version__
-from golfbudget.plan.vocabulary.results import Floor, Known, Row, Vocabulary, VocabularyPlan
+from golfbudget.evidence import Evidence
+from golfbudget.plan.vocabulary.results import Floor, HeadRow, Vocabulary, VocabularyPlan
 
 SCHEMA = "golfbudget/vocabulary/1"
 
@@ -24,7 +25,7 @@ def vocabulary_json(plan: VocabularyPlan) -> dict[str, object]:
         "text": None if plan.text is None else {"path": plan.text, "bytes": plan.text_bytes},
         "tied": plan.tied,
         "input_side": "shared" if plan.tied else None,
-        "head_evidence": str(Known.SYNTHETIC),
+        "head_evidence": str(Evidence.SYNTHETIC),
         "container_bytes": plan.container_bytes,
         "trunk": {"bytes": plan.trunk.bytes, "evidence": str(plan.trunk.known)},
         "vocabularies": [_vocabulary(plan, one) for one in plan.vocabularies],
@@ -35,7 +36,7 @@ def vocabulary_json(plan: VocabularyPlan) -> dict[str, object]:
             "enough_row": closing.enough_row,
             "large_share_of_cap": closing.large_share,
             "large_at": closing.large_at,
-            "evidence": str(Known.SYNTHETIC),
+            "evidence": str(Evidence.SYNTHETIC),
         },
         "notes": list(plan.notes),
     }
@@ -57,7 +58,7 @@ def _vocabulary(plan: VocabularyPlan, vocabulary: Vocabulary) -> dict[str, objec
     }
 
 
-def _row(plan: VocabularyPlan, vocabulary: Vocabulary, row: Row) -> dict[str, object]:
+def _row(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> dict[str, object]:
     alone = vocabulary.control.head_bytes if row.scheme is not None and plan.tied else 0
     return {
         "name": row.name,

@@ -1,4 +1,7 @@
-"""Second moments of the inputs of a model's matrices, from calibration text: what GPTQ-style rounding weighs by."""
+"""Covariances of the inputs of a model's matrices, from calibration text: what GPTQ-style rounding weighs by.
+
+Uncentred ones, E[x xᵀ]: GPTQ's Hessian but for a factor (arXiv:2210.17323).
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from golfbudget.quality.baseline_model import HEAD, BaselineModel
-from golfbudget.quality.evaluate import THREADS, check_tokens, threads
+from golfbudget.quality.baseline_model import EMBEDDING, HEAD, BaselineModel
+from golfbudget.quality.evaluate import check_tokens
 from golfbudget.quality.text import Text
+from golfbudget.quality.threads import one_thread
 
 _WINDOWS_AT_ONCE = 8
 
 
-def input_moments(state: Mapping[str, Tensor], text: Text) -> dict[str, Tensor]:
+def input_covariances(state: Mapping[str, Tensor], text: Text) -> dict[str, Tensor]:
     """E[x xᵀ] of every linear layer's inputs by the name of its weight, float64 [columns, columns].
 
     The output matrix's inputs are the last hidden states; they stand under its name, and under the name that it
@@ -32,17 +36,14 @@ def input_moments(state: Mapping[str, Tensor], text: Text) -> dict[str, Tensor]:
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
     ]
-    count = 0
-    with torch.inference_mode(), threads(THREADS):
+    with torch.inference_mode(), one_thread():
         for windows in text.windows.split(_WINDOWS_AT_ONCE):
-            hidden = model.hidden_states(windows[:, :-1])
-            _add(sums, HEAD, hidden)
-            count += hidden.shape[0] * hidden.shape[1]
+            _add(sums, HEAD, model.hidden_states(windows[:, :-1]))
     for hook in hooks:
         hook.remove()
     if model.shape.tied:
-        sums["tok_emb.weight"] = sums[HEAD]
-    return {name: (total / count).clone() for name, total in sums.items()}
+        sums[EMBEDDING] = sums[HEAD]
+    return {name: (total / text.tokens).clone() for name, total in sums.items()}
 
 
 def _add(sums: dict[str, Tensor], name: str, inputs: Tensor) -> None:
