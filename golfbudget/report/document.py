@@ -144,13 +144,14 @@ Part = Facts | Prose | Grid | Details | Section
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A whole report.  `data` makes its JSON value and `csv` the grid of its csv, when they are asked for.
+    """A whole report.
 
-    `mark` is a word by which a program finds the page again; readers do not see it.
+    `data` makes its JSON value and `csv` the grid of its csv, when they are asked for; None: it has none.  `mark` is a
+    word by which a program finds the page again; readers do not see it.
     """
 
     parts: tuple[Part, ...]
-    data: Callable[[], object]
+    data: Callable[[], object] | None = None
     csv: Callable[[], Grid] | None = None
     mark: str | None = None
 

@@ -9,7 +9,7 @@ from golfbudget.report.formats import ReportFormat
 def rendered(document: Document, output_format: ReportFormat, *, width: int | None = None) -> str:
     """The text of a document in a format; `width` is the screen's, None where lines may be of any length.
 
-    `ValueError` for csv of a document that has no table, and for what is no format of documents.
+    `ValueError` for a format that the document has nothing for.
     """
     if output_format is ReportFormat.TABLE:
         from golfbudget.report.render.terminal import text
@@ -23,7 +23,7 @@ def rendered(document: Document, output_format: ReportFormat, *, width: int | No
         from golfbudget.report.render.csv import csv_text
 
         return csv_text(document.csv())
-    if output_format is ReportFormat.JSON:
+    if output_format is ReportFormat.JSON and document.data is not None:
         return json_text(document.data())
     raise ValueError(f"{output_format} is no format of this report")
 
