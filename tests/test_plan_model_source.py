@@ -30,7 +30,9 @@ from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan, plan_of
 from golfbudget.recipe.artifacts import container_bytes, read_export
 from golfbudget.recipe.export import decode
-from golfbudget.report.plan_table import plan_table
+from golfbudget.report.formats import ReportFormat
+from golfbudget.report.plan import document as plan_document
+from golfbudget.report.render import rendered
 from golfbudget.schemes.vq_logits import nearest
 
 MODEL = """
@@ -101,13 +103,7 @@ def saved(folder: Path, plan: Plan) -> Path:
 
 
 def table(plan: Plan) -> str:
-    from io import StringIO
-
-    from rich.console import Console
-
-    out = StringIO()
-    Console(file=out, width=1000).print(*plan_table(plan))
-    return out.getvalue()
+    return rendered(plan_document(plan, details=True), ReportFormat.TABLE)
 
 
 def refused(path: Path, **more: object) -> str:

@@ -277,7 +277,7 @@ def test_what_a_scheme_needs_and_has_not_is_noted(tmp_path: Path) -> None:
 
 
 def test_an_untied_head_is_replaced_by_every_scheme(tmp_path: Path) -> None:
-    source, _ = prepared(tmp_path, tied=False)
+    source = prepared(tmp_path, tied=False).source
     heads = [c for c in candidates(source, (ALL,), ("counts", "moment")).candidates if c.side is Side.HEAD]
     assert {c.scheme for c in heads} == set(HEAD)
     assert {(c.owners, c.input_side) for c in heads} == {(("lm_head.weight",), None)}

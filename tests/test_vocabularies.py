@@ -23,7 +23,7 @@ from golfbudget.plan.vocabulary.drawn import encode_drawn
 from golfbudget.plan.vocabulary.results import Figures, HeadRow, Vocabulary
 from golfbudget.plan.vocabulary.run import closing
 from golfbudget.plan.vocabulary.vocabulary_json import vocabulary_json
-from golfbudget.report.vocabulary_rows import answer, conclusion, heading
+from golfbudget.report.vocabulary import answer, conclusion, heading
 from golfbudget.schemes import Context, Options
 
 TOKENIZER = example.FOLDER / "tokenizer.model"
