@@ -13,6 +13,7 @@ import pytest
 import torch
 from command_line import Run
 from safetensors.torch import save_file
+from transcripts import PAGES
 
 from golfbudget import example, schemes
 from golfbudget.certificates import best_tie_floor, biased_bound
@@ -417,9 +418,10 @@ def test_another_name_of_the_variable_is_found(model: Path) -> None:
     assert asked(model, "96:2", schemes=("scalar",)).vocabularies == named.vocabularies
 
 
-def test_the_command_prints_a_table_and_the_same_json_twice(model: Path, golfbudget: Run) -> None:
+def test_the_command_prints_a_table_and_the_same_json_twice(model: Path, golfbudget: Run, tmp_path: Path) -> None:
     pytest.importorskip("sentencepiece")
-    text = Path(__file__).parent.parent / "README.md"
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(page.read_text(encoding="utf-8") for page in PAGES), encoding="utf-8")
     arguments = ["plan", model, "--vocab", TOKENIZER, "--vocab", "256:1.9", "--tokens", text]
     shown = golfbudget(*arguments, "--code", "30kB", "--price", "5")
     assert shown.returncode == 0, shown.stderr
