@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from models import repeated_rows_model, save, state
+from test_scheme_files import files
 
 from golfbudget import cache
 from golfbudget.plan import trying, writing
@@ -21,7 +22,7 @@ from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Candidate, Plan
 from golfbudget.plan.run import make_plan
-from golfbudget.workers import WorkerDiedError, in_processes
+from golfbudget.workers import Processes, WorkerDiedError, in_processes
 
 
 def planned(path: Path, **more: object) -> Plan:
@@ -68,6 +69,35 @@ def test_a_plan_by_two_processes_is_the_same_to_the_byte(tmp_path: Path) -> None
     texts = [json.dumps(plan_json(planned(path, jobs=jobs, **more))) for jobs in (1, 2)]
     assert texts[0] == texts[1]
     assert len(json.loads(texts[0])["candidates"]) > 30
+
+
+def test_losses_are_the_same_whatever_the_number_of_processes(tmp_path: Path) -> None:
+    """Each candidate is run whole in one process, on one thread: to the last digit, and kept for the next plan."""
+    named = files(tmp_path)
+    cache_folder = tmp_path / "cache"
+
+    def measured(jobs: int, folder: Path | None) -> str:
+        request = PlanRequest(
+            path=named["path"], recipe=str(named["recipe"]), model="builtin:baseline", tokens=named["tokens"],
+            schemes=("scalar", "vq-logits"), cap=16_000_000, jobs=jobs, cache=folder,
+        )  # fmt: skip
+        return json.dumps(plan_json(make_plan(request)))
+
+    texts = [measured(1, None), measured(2, cache_folder), measured(2, cache_folder)]
+    assert texts[0] == texts[1] == texts[2]
+    trials = json.loads(texts[0])["candidates"]
+    assert sum(trial["quality"]["evidence"] == "measured" for trial in trials) > 12
+    assert {trial["side"] for trial in trials} >= {"head", "trunk"}
+
+
+def test_processes_take_one_run_of_tasks_after_another() -> None:
+    with Processes(7) as processes:
+        for numbers in ([5, 3, 8], [1], [2, 4, 6, 9]):
+            assert dict(processes.results(square, numbers, 2)) == {i: 7 + n * n for i, n in enumerate(numbers)}
+        # A run that is left early leaves nothing behind for the next.
+        for _ in processes.results(square, [1, 2, 3, 4, 5], 2):
+            break
+        assert dict(processes.results(square, [6, 7], 2)) == {0: 43, 1: 56}
 
 
 def test_a_second_plan_writes_nothing_anew(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ def test_groups_keep_the_order_and_the_comparison() -> None:
     assert names(ALL.saving(60)) == ["trunk-many", "trunk-dark", "vq-lost", "vq-trained"]
     assert names(ALL.called({"vq-same", "nothing", None})) == ["vq-same"]
     assert not ALL.on(Side.LOSSLESS)
+    assert names(ALL.replacing(frozenset({"w"}))) == names(ALL)
+    assert not ALL.replacing(frozenset({"w", "v"}))
 
 
 def test_what_is_known_of_a_loss() -> None:

@@ -54,7 +54,7 @@ def groups(trials: Trials, trunk: Sequence[Owners]) -> list[TensorGroup]:
     """
     options = {"head": trials.head}
     for owners in trunk:
-        own = trials.trunk.where(lambda trial, owners=owners: frozenset(trial.candidate.owners) == owners)
+        own = trials.trunk.replacing(owners)
         # A group's name is the word that its candidates begin with.
         options[own[0].name.partition("-")[0]] = own
     as_is = Option(name=_AS_IS, bytes=0, loss=0.0)

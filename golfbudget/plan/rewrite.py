@@ -72,10 +72,10 @@ def _request(
     if not everything:
         return request, model_file
     counts = opened(inputs.counts)
-    given = {"tokens" if inputs.counts_of_tokens else "counts": counts}
     return replace(
         request,
-        **given,
+        tokens=counts if inputs.counts_of_tokens else None,
+        counts=None if inputs.counts_of_tokens else counts,
         tokenizer=opened(inputs.tokenizer),
         token_limit=inputs.token_limit,
         calibration=opened(inputs.calibration),

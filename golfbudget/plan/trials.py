@@ -291,6 +291,10 @@ class Trials(Sequence[Trial]):
     def called(self, names: Collection[str | None]) -> Trials:
         return self.where(lambda trial: trial.name in names)
 
+    def replacing(self, owners: frozenset[str]) -> Trials:
+        """Those of candidates on exactly these tensors."""
+        return self.where(lambda trial: owners == frozenset(trial.candidate.owners))
+
     # One of them
 
     def named(self, name: str | None) -> Trial | None:

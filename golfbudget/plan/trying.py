@@ -19,6 +19,7 @@ from golfbudget.plan.result_cache import FileLosses, ResultCache
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
 from golfbudget.plan.writing import Bench, WrittenFile, recoded_length, written
 from golfbudget.progress import Progress
+from golfbudget.quality.threads import one_thread
 from golfbudget.workers import Processes
 
 #: What takes about as long as starting processes for it does: numbers written, and multiplications of a model run.
@@ -175,4 +176,5 @@ def file_losses(
 def _run(bench: Bench, sha256: str | None) -> FileLosses:
     if bench.measurer is None:
         raise RuntimeError("there is no model to run here")
-    return bench.measurer.losses(None if sha256 is None else bench.data(sha256))
+    with one_thread():
+        return bench.measurer.losses(None if sha256 is None else bench.data(sha256))
