@@ -38,17 +38,17 @@ def balanced(distances: Tensor, most: int) -> Tensor:
     Every row without a group asks the nearest that has room, and each group takes the nearest of those that ask.
     """
     rows, groups = distances.shape
-    found, room = torch.full((rows,), -1, dtype=torch.int64), torch.full((groups,), most)
-    while bool((found < 0).any()):
-        waiting = torch.nonzero(found < 0).squeeze(1)
+    chosen, room = torch.full((rows,), -1, dtype=torch.int64), torch.full((groups,), most)
+    while bool((chosen < 0).any()):
+        waiting = torch.nonzero(chosen < 0).squeeze(1)
         open_to = distances[waiting].masked_fill((room == 0)[None, :], torch.inf)
         distance, wanted = open_to.min(dim=1)
         for group in wanted.unique().tolist():
             asking = torch.nonzero(wanted == group).squeeze(1)
             taken = asking[distance[asking].sort(stable=True).indices[: int(room[group])]]
-            found[waiting[taken]] = group
+            chosen[waiting[taken]] = group
             room[group] -= len(taken)
-    return found
+    return chosen
 
 
 def fit_pairs(matrix: Tensor, groups: int, members: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

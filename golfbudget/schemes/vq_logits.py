@@ -70,9 +70,9 @@ def nearest(matrix: Tensor, codebook: Tensor) -> Tensor:
     if len(codes) == 1:
         return torch.zeros(len(rows), dtype=torch.int64)
     energy = codes.square().sum(1)
-    least, found = torch.addmm(energy, rows, codes.T, alpha=-2).topk(2, dim=1, largest=False)
+    least, indices = torch.addmm(energy, rows, codes.T, alpha=-2).topk(2, dim=1, largest=False)
     close = least[:, 1] - least[:, 0] <= _CLOSE * (rows.square().sum(1) + energy.max())
-    best = found[:, 0].clone()
+    best = indices[:, 0].clone()
     if close.any():
         best[close] = torch.cdist(rows[close], codes, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
     return best
