@@ -132,10 +132,10 @@ def _read(path: Path) -> bytes:
 
 def _parsed(path: Path, data: bytes) -> object:
     try:
-        found: object = json.loads(data.removeprefix(b"\xef\xbb\xbf"))
+        value: object = json.loads(data.removeprefix(b"\xef\xbb\xbf"))
     except (ValueError, RecursionError) as error:
         raise CorruptError(
             f"{path}: expected a report as `golfbudget inspect PATH --format json -o FILE` saves it, found what is no "
             f"JSON: {error}"
         ) from None
-    return found
+    return value

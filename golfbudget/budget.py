@@ -42,14 +42,14 @@ def parse_size(text: str) -> int:
     >>> parse_size("16MB"), parse_size("16 MiB"), parse_size("1.5kB")
     (16000000, 16777216, 1500)
     """
-    found = re.fullmatch(r"(\d[\d_,]{0,30})(?:\.(\d{1,30}))?\s*([A-Za-z]{0,3})", text.strip(), re.ASCII)
-    unit = _UNITS.get(found[3].upper()) if found else None
-    if found is None or unit is None:
+    number = re.fullmatch(r"(\d[\d_,]{0,30})(?:\.(\d{1,30}))?\s*([A-Za-z]{0,3})", text.strip(), re.ASCII)
+    unit = _UNITS.get(number[3].upper()) if number else None
+    if number is None or unit is None:
         raise UsageError(f"{text[:80]!r} is no size; write 16000000, 16MB (decimal) or 16MiB (binary)")
-    whole = int(re.sub(r"[_,]", "", found[1])) * unit
-    if found[2] is None:
+    whole = int(re.sub(r"[_,]", "", number[1])) * unit
+    if number[2] is None:
         return whole
-    fraction, remainder = divmod(int(found[2]) * unit, int(10 ** len(found[2])))
+    fraction, remainder = divmod(int(number[2]) * unit, int(10 ** len(number[2])))
     if remainder:
         raise UsageError(f"{text!r} is no whole number of bytes")
     return whole + fraction

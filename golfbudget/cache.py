@@ -75,9 +75,9 @@ def write(folder: Path, name: str, facts: Mapping[str, object], data: bytes) -> 
 def prune(folder: Path, prefix: str, most: int = MOST_BYTES) -> None:
     """Remove the oldest entries whose names begin with `prefix` until the others take at most so many bytes."""
     try:
-        found = [(path.stat(), path) for path in folder.iterdir() if path.name.startswith(prefix)]
+        entries = [(path.stat(), path) for path in folder.iterdir() if path.name.startswith(prefix)]
         total = 0
-        for facts, path in sorted(found, key=lambda pair: -pair[0].st_mtime_ns):
+        for facts, path in sorted(entries, key=lambda pair: -pair[0].st_mtime_ns):
             total += facts.st_size
             if total > most:
                 path.unlink(missing_ok=True)

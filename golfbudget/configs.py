@@ -44,10 +44,10 @@ def load(path: Path, kind: type[T], *, base: Path | None = None, required: tuple
     Keys that the file leaves out are taken from `base`, all but the `required` ones, and tables key by key.
     """
     try:
-        found = _read(path)
+        values = _read(path)
         if base is not None:
-            found = _over({key: value for key, value in _read(base).items() if key not in required}, found)
-        return convert(found, kind, str(path))
+            values = _over({key: value for key, value in _read(base).items() if key not in required}, values)
+        return convert(values, kind, str(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # Bad syntax or encoding, numbers of absurd length, deep nesting.

@@ -87,7 +87,7 @@ def measure(artifact: Artifact, ledger: Ledger, progress: Progress = unwatched) 
     for number, entry in enumerate(ledger.entries):
         if entry.leaf is not None and entry.tensor is not None:
             tensors.setdefault((entry.leaf, entry.tensor), []).append(number)
-    found: list[Measure | None] = [None] * len(ledger.entries)
+    measures: list[Measure | None] = [None] * len(ledger.entries)
     coders: dict[Codec, None] = {}
     for (leaf, name), numbers in tensors.items():
         progress(name, len(tensors))
@@ -100,9 +100,9 @@ def measure(artifact: Artifact, ledger: Ledger, progress: Progress = unwatched) 
         floors = apportion(floor, [len(piece) for piece in pieces])
         for number, piece, part in zip(numbers, pieces, floors, strict=True):
             alone = None if codec is None else len(codec.encode(piece, codec.default_level))
-            found[number] = Measure(floor=part, slack=stored[number] - part, alone=alone)
+            measures[number] = Measure(floor=part, slack=stored[number] - part, alone=alone)
     return Entropy(
-        entries=tuple(found),
+        entries=tuple(measures),
         coders=tuple(Coder(codec=codec.name, level=codec.default_level) for codec in coders),
         zstd_blocks=zstd_blocks(artifact),
     )

@@ -65,8 +65,8 @@ def parse_gate(expression: str) -> Gate:
     (Fraction(10000, 1), <AmountKind.PERCENT: 'percent'>, Fraction(16000000, 1))
     """
     shown = "".join(c if c.isprintable() else "?" for c in expression[:80])
-    found = _GATE.fullmatch(expression)
-    if found is None:
+    match = _GATE.fullmatch(expression)
+    if match is None:
         if _EATEN.fullmatch(expression):
             raise UsageError(
                 f"--fail-on {shown!r} has no amount to compare with: the shell takes > and < for itself, so quote it, "
@@ -76,11 +76,11 @@ def parse_gate(expression: str) -> Gate:
             f"--fail-on {shown!r}: expected ROLE or total, one of > >= < <=, and an amount, as in 'total>16MB', "
             "'head>+10kB' or 'trunk>+1%', in quotes"
         )
-    kind, limit = _amount(found["amount"], shown)
+    kind, limit = _amount(match["amount"], shown)
     return Gate(
         expression=expression.strip(),
-        role=_role(found["subject"], shown),
-        operator=found["operator"],
+        role=_role(match["subject"], shown),
+        operator=match["operator"],
         kind=kind,
         limit=limit,
     )

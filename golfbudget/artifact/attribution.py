@@ -39,12 +39,12 @@ def attribute_through(steps: Sequence[PeeledStep], cuts: Sequence[int], where: s
 
 def methods(steps: Sequence[PeeledStep]) -> list[Method | None]:
     """How each step's bits are known; None for what is no codec."""
-    found: list[Method | None] = []
+    known: list[Method | None] = []
     nested = sum(isinstance(step, Stream) for step in steps) > 1
     for step in steps:
         method = step.codec.method if isinstance(step, Stream) else None
-        found.append(Method.ESTIMATE if nested and method is not None else method)
-    return found
+        known.append(Method.ESTIMATE if nested and method is not None else method)
+    return known
 
 
 def _through_filter(outer: Sequence[PeeledStep], step: Filtered, cuts: Sequence[int], where: str) -> Costs:

@@ -61,10 +61,10 @@ def read_file(path: Path) -> Buffer:
 
 def tie_word_embeddings(config: Path | None) -> bool | None:
     """What a Hugging Face `config.json` says of the head; None where it says nothing or is something else."""
-    found = None if config is None else _json(config)
-    if not isinstance(found, dict):
+    settings = None if config is None else _json(config)
+    if not isinstance(settings, dict):
         return None
-    for holder in (found, found.get("text_config")):
+    for holder in (settings, settings.get("text_config")):
         if isinstance(holder, dict) and isinstance(holder.get("tie_word_embeddings"), bool):
             return bool(holder["tie_word_embeddings"])
     return None
@@ -72,8 +72,8 @@ def tie_word_embeddings(config: Path | None) -> bool | None:
 
 def weight_map(index: Path) -> dict[str, str]:
     """Tensor name to file name, as an index says; `CorruptError` when it is none."""
-    found = _json(index)
-    entries = found.get("weight_map") if isinstance(found, dict) else None
+    listing = _json(index)
+    entries = listing.get("weight_map") if isinstance(listing, dict) else None
     if not isinstance(entries, dict) or not entries or not all(isinstance(v, str) for v in entries.values()):
         raise CorruptError(f'{index}: expected an object with a "weight_map" from tensor names to file names')
     for name, file in entries.items():
@@ -86,12 +86,12 @@ def weight_map(index: Path) -> dict[str, str]:
 
 def _index(path: Path) -> Path | None:
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.is_file() and p.name.endswith(INDEX_SUFFIX))
-        if len(found) > 1:
+        indexes = sorted(p for p in path.iterdir() if p.is_file() and p.name.endswith(INDEX_SUFFIX))
+        if len(indexes) > 1:
             raise UsageError(
-                f"{path}: the folder holds {len(found)} indexes ({', '.join(p.name for p in found[:6])}); name one"
+                f"{path}: the folder holds {len(indexes)} indexes ({', '.join(p.name for p in indexes[:6])}); name one"
             )
-        return found[0] if found else None
+        return indexes[0] if indexes else None
     return path if path.name.endswith(INDEX_SUFFIX) and path.is_file() else None
 
 
@@ -115,20 +115,20 @@ def _json(path: Path) -> object:
     try:
         if path.stat().st_size > _JSON_LIMIT:
             raise CorruptError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_JSON_LIMIT}")
-        found: object = json.loads(path.read_bytes())
+        value: object = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"{path}: not valid JSON: {error}") from None
-    return found
+    return value
 
 
 def _one_file(path: Path) -> Path:
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.is_file() and p.suffix in MODEL_SUFFIXES)
-        if len(found) == 1:
-            return found[0]
-        what = "no model file" if not found else f"{len(found)} model files ({', '.join(p.name for p in found[:6])})"
+        models = sorted(p for p in path.iterdir() if p.is_file() and p.suffix in MODEL_SUFFIXES)
+        if len(models) == 1:
+            return models[0]
+        what = "no model file" if not models else f"{len(models)} model files ({', '.join(p.name for p in models[:6])})"
         raise UsageError(
             f"{path}: the folder holds {what}, expected one named *{', *'.join(MODEL_SUFFIXES)}, or shards with an "
             f"index (*{INDEX_SUFFIX}); name the file itself"

@@ -95,10 +95,10 @@ class _Opening:
         for file in place.files:
             data = read_file(file)
             before = len(self.leaves)
-            found = self._open(
+            contents = self._open(
                 data, where=str(file), bits=8 * len(data), forced=forced, claim=file.name, member=file.name
             )
-            outermost = found.format
+            outermost = contents.format
             held = {tensor.name for leaf in self.leaves[before:] for tensor in leaf.contents.tensors}
             missing = [name for name in expected.get(file.name, ()) if name not in held]
             if missing:
@@ -279,9 +279,9 @@ def _read(data: Buffer, where: str, *, forced: Format | None, claim: str | None,
     if inner is not None and inner.read is not None:
         return inner.read(data, where)
     for known in _readers(data, forced, claim, inner):
-        found = known.read(data, where=where)
-        if found is not None:
-            return found
+        contents = known.read(data, where=where)
+        if contents is not None:
+            return contents
     raise CorruptError(f"{where}: no reader could make anything of it")
 
 

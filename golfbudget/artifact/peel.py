@@ -90,9 +90,9 @@ def _known(head: bytes) -> bool:
 
 def _undo(data: Buffer) -> Filtered | None:
     for known in filters.registered().values():
-        found = known.undo(data, _known)
-        if found is not None:
-            return found
+        undone = known.undo(data, _known)
+        if undone is not None:
+            return undone
     return None
 
 

@@ -16,10 +16,10 @@ def token_counts(counts: ArrayLike) -> Counts:
 
     `UsageError` unless there is one number per token, none negative, all finite and their sum positive.
     """
-    found = np.asarray(counts)
-    if found.ndim != 1 or found.dtype.kind not in "iuf":
-        raise UsageError(f"token counts must be numbers [vocabulary], found {found.dtype} {list(found.shape)}")
-    numbers: Counts = found.astype(np.float64)
+    array = np.asarray(counts)
+    if array.ndim != 1 or array.dtype.kind not in "iuf":
+        raise UsageError(f"token counts must be numbers [vocabulary], found {array.dtype} {list(array.shape)}")
+    numbers: Counts = array.astype(np.float64)
     if not np.isfinite(numbers).all() or (numbers < 0).any() or numbers.sum() <= 0:
         raise UsageError("token counts must be finite, none negative, and not all zero")
     return numbers
@@ -30,13 +30,13 @@ def code_ids(codes: ArrayLike, vocabulary: int) -> Codes:
 
     `UsageError` when it is not one id for each token.
     """
-    found = np.asarray(codes)
-    if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) != vocabulary:
+    array = np.asarray(codes)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or len(array) != vocabulary:
         raise UsageError(
             f"a token-to-code map must be integers [{vocabulary}], one for each counted token, "
-            f"found {found.dtype} {list(found.shape)}"
+            f"found {array.dtype} {list(array.shape)}"
         )
-    return found.astype(np.int64)
+    return array.astype(np.int64)
 
 
 def tied_rows(matrix: ArrayLike) -> Codes:
@@ -45,11 +45,11 @@ def tied_rows(matrix: ArrayLike) -> Codes:
     What ties is what is written, not what was meant: two codes with equal rows tie, rows kept explicit do not.
     `UsageError` unless it is a matrix of numbers.
     """
-    found = np.asarray(matrix)
-    if found.ndim != 2 or found.dtype.kind not in "iuf":
-        raise UsageError(f"expected a matrix [vocabulary, width], found {found.dtype} {list(found.shape)}")
+    array = np.asarray(matrix)
+    if array.ndim != 2 or array.dtype.kind not in "iuf":
+        raise UsageError(f"expected a matrix [vocabulary, width], found {array.dtype} {list(array.shape)}")
     # Zero has two signs; adding zero leaves one.
-    rows = np.ascontiguousarray(found + found.dtype.type(0))
+    rows = np.ascontiguousarray(array + array.dtype.type(0))
     if not rows.shape[1]:
         return np.zeros(len(rows), dtype=np.int64)
     keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()

@@ -106,15 +106,15 @@ class _Solver:
         high = min((path for path in self.hull if path.runs >= runs), key=lambda path: path.runs)
         while low.runs < runs < high.runs:
             penalty = (low.cost - high.cost) / (high.runs - low.runs)
-            found = self.penalised(penalty)
-            below = low.cost + penalty * low.runs - (found.cost + penalty * found.runs)
-            if below <= self.slack or not low.runs < found.runs < high.runs:
+            solution = self.penalised(penalty)
+            below = low.cost + penalty * low.runs - (solution.cost + penalty * solution.runs)
+            if below <= self.slack or not low.runs < solution.runs < high.runs:
                 # No partition lies below the line from `low` to `high`, by more than rounding.
                 bound = low.cost - penalty * (runs - low.runs) - max(below, 0.0)
                 spliced = self._path(_splice(low.cuts, high.cuts, runs))
                 return min(bound, spliced.cost), spliced
-            self.hull.append(found)
-            low, high = (found, high) if found.runs <= runs else (low, found)
+            self.hull.append(solution)
+            low, high = (solution, high) if solution.runs <= runs else (low, solution)
         exact = low if low.runs == runs else high
         return exact.cost, exact
 
@@ -134,14 +134,14 @@ def best_partitions(counts: ArrayLike, codes: Sequence[int]) -> list[BestPartiti
         if count < 1:
             raise UsageError(f"a vocabulary needs at least one code, found {count}")
     solver, total = _Solver(numbers), float(numbers.sum())
-    found = []
+    partitions = []
     for count in codes:
         # More codes than tokens leave codes without a token.
         bound, path = solver.solve(min(count, len(numbers)))
         ids = np.empty(len(numbers), dtype=np.int64)
         ids[solver.order] = np.repeat(np.arange(path.runs), np.diff(path.cuts))
-        found.append(BestPartition(floor=max(bound, 0.0) / total, attained=path.cost / total, codes=ids))
-    return found
+        partitions.append(BestPartition(floor=max(bound, 0.0) / total, attained=path.cost / total, codes=ids))
+    return partitions
 
 
 def best_partition(counts: ArrayLike, codes: int) -> BestPartition:

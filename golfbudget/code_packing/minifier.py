@@ -117,35 +117,35 @@ def minify(source: ProgramSource, *, unannotated: bool = False) -> Minified:
 
 def _mentioned(tree: ast.Module) -> set[str]:
     """Names, attributes and short strings of a program, and the packages it imports as `import NAME`."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         match node:
             case ast.Name():
-                found.add(node.id)
+                names.add(node.id)
             case ast.Attribute():
-                found.add(node.attr)
+                names.add(node.attr)
             case ast.Constant(value=str(text)) if len(text) < 16:
-                found.add(text)
+                names.add(text)
             case ast.Import():
-                found |= {f"import {alias.name.partition('.')[0]}" for alias in node.names}
+                names |= {f"import {alias.name.partition('.')[0]}" for alias in node.names}
             case ast.ImportFrom():
-                found |= {f"import {(node.module or '').partition('.')[0]}", *(alias.name for alias in node.names)}
+                names |= {f"import {(node.module or '').partition('.')[0]}", *(alias.name for alias in node.names)}
             case _:
                 pass
-    return found
+    return names
 
 
 def _inner_definitions(tree: ast.Module) -> list[str]:
     """Functions and classes inside of functions: their names are local, but stay with them as `__name__`."""
-    found: set[str] = set()
+    names: set[str] = set()
     todo: list[tuple[ast.AST, bool]] = [(tree, False)]
     while todo:
         node, inside = todo.pop()
         if inside and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            found.add(node.name)
+            names.add(node.name)
         inside |= isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         todo += [(child, inside) for child in ast.iter_child_nodes(node)]
-    return sorted(found)
+    return sorted(names)
 
 
 def _lookups(tree: ast.Module) -> set[str]:

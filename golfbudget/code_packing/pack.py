@@ -91,16 +91,16 @@ def _programs(
 
 def _verify(chosen: PackingStep, stub: bytes, inside: bytes, read: ProgramSource, small: Minified | None) -> None:
     """Unpack the stub as any artifact is read; `CorruptError` where bytes or syntax tree are others than packed."""
-    found = stub if chosen.codec == "none" else _unpacked(stub, chosen, read)
-    if found != inside:
-        raise CorruptError(f"{read.name}: the packed file holds {len(found)} bytes of other source than was packed")
+    unpacked = stub if chosen.codec == "none" else _unpacked(stub, chosen, read)
+    if unpacked != inside:
+        raise CorruptError(f"{read.name}: the packed file holds {len(unpacked)} bytes of other source than was packed")
     expected: ast.Module | None = read.tree
     if chosen.minified and small is not None:
         expected = small.tree
     if expected is None:
         return  # Nothing that this Python can parse: the bytes are the same.
     try:
-        tree = parse(found)
+        tree = parse(unpacked)
     except UNPARSED as error:
         raise CorruptError(f"{read.name}: what the packed file executes does not parse: {error}") from None
     if not same(tree, expected):

@@ -127,8 +127,8 @@ class Aimed:
         self._left -= _COST_OF_ASKING
         if self._foresee is None or self._left < 0:
             self._horizon = None
-        elif (found := self._foresee(self._decoded)) is not None:
-            self._believe(found)
+        elif (foresight := self._foresee(self._decoded)) is not None:
+            self._believe(foresight)
             if self._horizon is not None and self._horizon <= made:
                 self._horizon = made + 1
         else:

@@ -244,11 +244,11 @@ def _exactly(stream: Stream, codec: Exact, cuts: Sequence[int]) -> Costs:
         first, last = member.decoded.start, member.decoded.stop
         inner = sorted({cut - first for cut in cuts[bisect_right(cuts, first) : bisect_left(cuts, last)]})
         offsets = [0, *inner, last - first] if first < last else [0]
-        found = codec.costs(stream.data, member.stored, view[first:last], offsets, where=stream.where)
-        for offset, bits in zip(offsets[:-1], found, strict=True):
+        costs = codec.costs(stream.data, member.stored, view[first:last], offsets, where=stream.where)
+        for offset, bits in zip(offsets[:-1], costs, strict=True):
             ranges[bisect_right(cuts, first + offset) - 1] += bits
-        left = 8 * len(member.stored) - sum(found)
-        if left < 0 or any(bits < 0 for bits in found):
+        left = 8 * len(member.stored) - sum(costs)
+        if left < 0 or any(bits < 0 for bits in costs):
             raise LedgerError(f"{stream.codec.name}: more bits were attributed than are stored")
         framing += 8 * (member.stored.start - stored) + left
         stored = member.stored.stop
@@ -284,16 +284,16 @@ def _positions(stream: Stream, member: Member, offsets: Sequence[int]) -> list[i
 def _interpolate(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
     del stream
     fed, made = member.growth.fed, member.growth.made
-    found = []
+    bits = []
     for offset in offsets:
         if offset <= 0:
-            found.append(0)
+            bits.append(0)
             continue
         i = bisect_left(made, offset)
         grown = made[i] - made[i - 1]
         step = 8 * (fed[i] - fed[i - 1])
-        found.append(8 * fed[i - 1] + step * (offset - made[i - 1]) // grown)
-    return found
+        bits.append(8 * fed[i - 1] + step * (offset - made[i - 1]) // grown)
+    return bits
 
 
 def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
@@ -302,8 +302,8 @@ def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int
     First by aiming at them, then, where the expansion jumped over one, from the last feed before it on.
     """
     base, start = member.decoded.start, member.stored.start
-    found = {0: 0}
-    missing = _settle(member.growth, [offset for offset in offsets if offset], found)
+    reached = {0: 0}
+    missing = _settle(member.growth, [offset for offset in offsets if offset], reached)
     growth = member.growth
     # What follows the member is not its decoder's business: brotli's fails on it.
     stored = memoryview(stream.data)[: member.stored.stop]
@@ -320,8 +320,8 @@ def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int
         while feeder.made < missing[-1] and feeder.feed(schedule, len):
             pass
         growth = feeder.growth
-        missing = _settle(growth, missing, found)
-    return [8 * found[offset] for offset in offsets]
+        missing = _settle(growth, missing, reached)
+    return [8 * reached[offset] for offset in offsets]
 
 
 def _clusters(offsets: Sequence[int]) -> list[tuple[int, int]]:

@@ -60,8 +60,8 @@ def sampled_length(probabilities: Iterable[float], codec: str) -> float:
     """Bits per value that a codec at its strongest needs for independent values of these probabilities."""
     shares = list(probabilities)
     drawn = random.Random(0).choices(range(len(shares)), shares, k=_SAMPLE)  # noqa: S311  a sample, no secret
-    found = codecs.get(codec)
-    return 8 * len(found.encode(bytes(drawn), found.default_level)) / _SAMPLE
+    known = codecs.get(codec)
+    return 8 * len(known.encode(bytes(drawn), known.default_level)) / _SAMPLE
 
 
 _BITS: dict[Coder, Callable[[Iterable[float]], float]] = {
@@ -120,28 +120,28 @@ def float_bits(
 @lru_cache(maxsize=2)
 def _half(dtype: str) -> list[tuple[float, int]]:
     """Finite values of a 16-bit float, ascending, with their codes; of the two zeros the positive one."""
-    found = []
+    edges = []
     for code in range(1 << 16):
         if dtype == "float16":
             (value,) = struct.unpack("<e", struct.pack("<H", code))
         else:
             (value,) = struct.unpack("<f", struct.pack("<I", code << 16))
         if math.isfinite(value) and code != 0x8000:
-            found.append((value, code))
-    return sorted(found)
+            edges.append((value, code))
+    return sorted(edges)
 
 
 @lru_cache(maxsize=1)
 def _float8() -> list[tuple[float, int]]:
     """Values of float8 e4m3fn: bias 7, no infinities, all ones a NaN (the OCP 8-bit floating point specification)."""
-    found = []
+    edges = []
     for code in range(256):
         exponent, mantissa = code >> 3 & 15, code & 7
         if (exponent == 15 and mantissa == 7) or code == 0x80:
             continue
         size = mantissa / 8 * 2.0**-6 if exponent == 0 else (1 + mantissa / 8) * 2.0 ** (exponent - 7)
-        found.append((-size if code >> 7 else size, code))
-    return sorted(found)
+        edges.append((-size if code >> 7 else size, code))
+    return sorted(edges)
 
 
 @lru_cache(maxsize=4096)

@@ -47,7 +47,7 @@ class _Tensor:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Found:
+class _Described:
     layout: str
     tensors: list[_Tensor] = field(default_factory=list)
     corrections: dict[str, dict[str, StoredTensor]] = field(default_factory=dict)
@@ -58,19 +58,19 @@ def describe(artifact: Artifact, *, name: str, tied: bool | None) -> dict[str, A
 
     `UnsupportedError` for an artifact whose tensors are stored in a way that no recipe writes.
     """
-    found = _find(artifact)
-    variables, tensors = _specs(found.tensors)
+    described = _find(artifact)
+    variables, tensors = _specs(described.tensors)
     return {
         "name": name,
         "summary": f"read from an artifact of {artifact.size} bytes",
         "tied": tied is not False,
         "variables": variables,
         "tensors": tensors,
-        "recipe": _recipe(artifact, found, name),
+        "recipe": _recipe(artifact, described, name),
     }
 
 
-def _find(artifact: Artifact) -> _Found:
+def _find(artifact: Artifact) -> _Described:
     placed = {tensor.name: (leaf, tensor) for leaf, tensor in artifact.placed()}
     if not placed or any(tensor.block is not None for _, tensor in placed.values()):
         raise UnsupportedError(f"{artifact.path}: holds no tensors as a recipe stores them ({artifact.format})")
@@ -93,28 +93,28 @@ def _find(artifact: Artifact) -> _Found:
 _Placed = dict[str, tuple[Leaf, StoredTensor]]
 
 
-def _clean(artifact: Artifact, placed: _Placed) -> _Found:
-    found = _Found(layout=_CLEAN)
+def _clean(artifact: Artifact, placed: _Placed) -> _Described:
+    described = _Described(layout=_CLEAN)
     for stored, place in placed.items():
         part, _, name = stored.partition("/")
         if part == "quantized":
             dtype = str(artifact.values.get(f"dtypes/{name}", "float32"))
-            found.tensors.append(_quantized(name, dtype, place, placed.get(f"scales/{name}")))
+            described.tensors.append(_quantized(name, dtype, place, placed.get(f"scales/{name}")))
         elif part == "passthrough":
-            found.tensors.append(_kept(name, place, artifact.values.get(f"passthrough_orig_dtypes/{name}")))
+            described.tensors.append(_kept(name, place, artifact.values.get(f"passthrough_orig_dtypes/{name}")))
         elif part != "scales":
             raise UnsupportedError(
                 f"{artifact.path}: tensor {stored!r} is not part of layout {_CLEAN} as recipes write it"
             )
-    return found
+    return described
 
 
-def _flat(artifact: Artifact, placed: _Placed) -> _Found:
+def _flat(artifact: Artifact, placed: _Placed) -> _Described:
     wrapped = all(name.startswith("w/") for name in placed)
     own = {name.removeprefix("w/") if wrapped else name: place for name, place in placed.items()}
     plain = "safetensors" if artifact.format == "safetensors" else "state-dict"
     layout = "w-m" if wrapped else plain
-    found = _Found(layout=layout)
+    described = _Described(layout=layout)
     taken: set[str] = set()
     for stored, place in own.items():
         pair = next((p for p in _SUFFIXES if stored.endswith(p[0]) and stored.removesuffix(p[0]) + p[1] in own), None)
@@ -122,16 +122,16 @@ def _flat(artifact: Artifact, placed: _Placed) -> _Found:
             name = stored.removesuffix(pair[0])
             tensor = _quantized(name, "float32", place, own[name + pair[1]])
             tensor.suffixes, tensor.label = pair, artifact.values.get(f"m/{name}")
-            found.tensors.append(tensor)
+            described.tensors.append(tensor)
             parts = {suffix: own[name + suffix][1] for suffix in _CORRECTION if name + suffix in own}
             if len(parts) == len(_CORRECTION):
-                found.corrections[name] = parts
+                described.corrections[name] = parts
             taken |= {name + pair[1], *(name + suffix for suffix in parts)}
         elif stored not in taken and not _belongs(stored, own):
             tensor = _kept(stored, place, None)
             tensor.label = artifact.values.get(f"m/{stored}") if wrapped else None
-            found.tensors.append(tensor)
-    return found
+            described.tensors.append(tensor)
+    return described
 
 
 def _belongs(stored: str, own: _Placed) -> bool:
@@ -223,17 +223,17 @@ def _spec(tensor: _Tensor) -> dict[str, Any]:
     return spec
 
 
-def _recipe(artifact: Artifact, found: _Found, name: str) -> dict[str, Any]:
+def _recipe(artifact: Artifact, described: _Described, name: str) -> dict[str, Any]:
     streams = [layer.name for layer in artifact.layers if layer.kind == "codec"]
     if len(streams) > 1:
         raise UnsupportedError(f"{artifact.path}: {len(streams)} codecs lie around the tensors, and a recipe has one")
     codec = streams[0] if streams else "none"
-    recipe: dict[str, Any] = {"name": f"{name}-recipe", "layout": found.layout}
+    recipe: dict[str, Any] = {"name": f"{name}-recipe", "layout": described.layout}
     if shuffle := _shuffle(artifact):
         recipe["filter"] = shuffle
-    recipe |= {"codec": codec, "level": codecs.get(codec).default_level, "tensors": _rules(found)}
-    if found.corrections:
-        recipe["corrections"] = [_correction(name, parts) for name, parts in found.corrections.items()]
+    recipe |= {"codec": codec, "level": codecs.get(codec).default_level, "tensors": _rules(described)}
+    if described.corrections:
+        recipe["corrections"] = [_correction(name, parts) for name, parts in described.corrections.items()]
     return recipe
 
 
@@ -248,10 +248,10 @@ def _shuffle(artifact: Artifact) -> dict[str, Any] | None:
     return {"name": "byte-shuffle", "stride": decoded[4], "header_bytes": len(decoded) - len(leaf.data)}
 
 
-def _rules(found: _Found) -> list[dict[str, Any]]:
+def _rules(described: _Described) -> list[dict[str, Any]]:
     """One rule per family of integer tensors, then the float types kept, the commonest last as the rest."""
-    integers = [tensor for tensor in found.tensors if tensor.levels is not None]
-    kept = [tensor for tensor in found.tensors if tensor.levels is None and "float" in tensor.stored_dtype]
+    integers = [tensor for tensor in described.tensors if tensor.levels is not None]
+    kept = [tensor for tensor in described.tensors if tensor.levels is None and "float" in tensor.stored_dtype]
     mixed = {tensor.family for tensor in integers} & {tensor.family for tensor in kept}
     rules = [_integer(family, members) for family, members in _families(integers, mixed).items()]
     dtypes: dict[str, list[_Tensor]] = {}
@@ -277,12 +277,12 @@ def _rules(found: _Found) -> list[dict[str, Any]]:
 
 def _families(tensors: Iterable[_Tensor], mixed: set[str]) -> dict[str, list[_Tensor]]:
     """Tensors by the pattern that matches them: their family's, or their own name if a family is stored both ways."""
-    found: dict[str, list[_Tensor]] = {}
+    families: dict[str, list[_Tensor]] = {}
     for tensor in tensors:
         parts = [glob.escape(part) for part in tensor.family.split("*")]
         pattern = glob.escape(tensor.name) if tensor.family in mixed else "*".join(parts)
-        found.setdefault(pattern, []).append(tensor)
-    return found
+        families.setdefault(pattern, []).append(tensor)
+    return families
 
 
 def _integer(pattern: str, members: list[_Tensor]) -> dict[str, Any]:

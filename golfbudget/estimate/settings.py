@@ -128,9 +128,9 @@ def points(sweeps: Sequence[tuple[str, list[Value]]]) -> Iterator[dict[str, Valu
 
 def merged(fixed: Iterable[tuple[str, list[Value]]]) -> dict[str, Value]:
     """What `--set` gives; `UsageError` where one names several values."""
-    found: dict[str, Value] = {}
+    overridden: dict[str, Value] = {}
     for name, values in fixed:
         if len(values) != 1:
             raise UsageError(f"--set {name} takes one value; several are for --sweep")
-        found[name] = values[0]
-    return found
+        overridden[name] = values[0]
+    return overridden

@@ -112,7 +112,7 @@ class CustomFormat:
         )
 
     def _stored(self) -> list[tuple[StoredTensor, Span]]:
-        found = []
+        stored = []
         cursor = 0
         for line in self.layout.tensors:
             start = cursor if line.offset is None else line.offset
@@ -121,9 +121,9 @@ class CustomFormat:
             tensor = StoredTensor(
                 name=line.name, dtype=line.dtype, shape=line.shape, strides=row_major(line.shape), offset=start
             )
-            found.append((tensor, Span(start, stop)))
+            stored.append((tensor, Span(start, stop)))
             cursor = stop
-        return found
+        return stored
 
     def _tensors(self) -> list[tuple[str, Region]]:
         return [
@@ -132,14 +132,14 @@ class CustomFormat:
         ]
 
     def _parts(self) -> list[tuple[str, Region]]:
-        found = []
+        regions = []
         cursor = 0
         for line in self.layout.parts:
             start = cursor if line.offset is None else line.offset
             span = Span(start, start + line.length)
-            found.append((f"part {line.label!r}", Region(span=span, account=line.account, label=f"[{line.label}]")))
+            regions.append((f"part {line.label!r}", Region(span=span, account=line.account, label=f"[{line.label}]")))
             cursor = span.stop
-        return found
+        return regions
 
 
 def load_layout(path: Path) -> CustomFormat:

@@ -116,10 +116,10 @@ def _records(header: bytes, where: str) -> list[_HeaderRecord]:
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    record = dict(pairs)
+    if len(record) != len(pairs):
         raise ValueError("a key stands twice in one record")
-    return found
+    return record
 
 
 def _skip(text: str, at: int) -> int:
@@ -148,8 +148,8 @@ def _tensor(record: _HeaderRecord, start: int, where: str) -> tuple[StoredTensor
             f"{place}: shape must be a list of at most {_MOST_DIMENSIONS} whole numbers, found {reprlib.repr(shape)}"
         )
     if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        found = reprlib.repr(offsets)
-        raise CorruptError(f"{place}: data_offsets must be [begin, end] with begin <= end, found {found}")
+        shown = reprlib.repr(offsets)
+        raise CorruptError(f"{place}: data_offsets must be [begin, end] with begin <= end, found {shown}")
     tensor = StoredTensor(
         name=name,
         dtype=_DTYPES[dtype],

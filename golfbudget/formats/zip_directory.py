@@ -180,9 +180,9 @@ def _zip64(extra: bytes, values: tuple[int, int, int], where: str, at: int) -> t
         body = extra[position + 4 : position + 4 + length]
         if kind == _ZIP64_EXTRA:
             numbers = iter(struct.unpack(f"<{len(body) // 8}Q", body[: len(body) // 8 * 8]))
-            found = [next(numbers, -1) if value == _FULL32 else value for value in values]
-            if -1 not in found:
-                return found[0], found[1], found[2]
+            sizes = [next(numbers, -1) if value == _FULL32 else value for value in values]
+            if -1 not in sizes:
+                return sizes[0], sizes[1], sizes[2]
         position += 4 + length
     raise CorruptError(f"{where}: the zip directory record at byte {at} needs zip64 sizes, and has none")
 

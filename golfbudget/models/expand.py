@@ -92,7 +92,7 @@ def expand(file: ModelFile, path: Path, changed: Mapping[str, Amount]) -> Model:
     for key, groups in (("tensors", file.tensors), ("append", file.append)):
         for number, group in enumerate(groups):
             expander.add(group, variables, f"{key}[{number}]", 0)
-    if not expander.found:
+    if not expander.specs:
         raise ConfigError(f"{path}: tensors: every tensor is left out by its `when`; a model has at least one")
     return Model(
         name=file.name,
@@ -100,7 +100,7 @@ def expand(file: ModelFile, path: Path, changed: Mapping[str, Amount]) -> Model:
         tied=file.tied,
         recipe=file.recipe,
         variables=variables,
-        tensors=tuple(expander.found.values()),
+        tensors=tuple(expander.specs.values()),
         path=path,
     )
 
@@ -153,7 +153,7 @@ class _Place:
 class _Expander:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.found: dict[str, TensorSpec] = {}
+        self.specs: dict[str, TensorSpec] = {}
         self.elements = 0
 
     def add(self, group: Group, variables: Mapping[str, Number], key: str, depth: int) -> None:
@@ -188,7 +188,7 @@ class _Expander:
 
     def tensor(self, group: Group, variables: Mapping[str, Number], key: str) -> None:
         name = self.named(group.name or "", variables, f"{key}.name")
-        if name in self.found:
+        if name in self.specs:
             raise self.error(f"{key}.name", f"{name!r} stands for a second tensor; does the name lack an index?")
         shape = tuple(self.size(s, variables, f"{key}.shape[{i}]") for i, s in enumerate(group.shape or ()))
         deviation = float(self.amount(group.deviation, variables, f"{key}.deviation"))
@@ -197,9 +197,9 @@ class _Expander:
         mean = float(self.amount(group.mean, variables, f"{key}.mean"))
         spec = TensorSpec(name=name, shape=shape, dtype=group.dtype, deviation=deviation, mean=mean)
         self.elements += spec.elements
-        if len(self.found) >= MOST_TENSORS or self.elements > MOST_ELEMENTS:
+        if len(self.specs) >= MOST_TENSORS or self.elements > MOST_ELEMENTS:
             raise self.error(key, f"the model goes beyond {MOST_TENSORS:,} tensors or {MOST_ELEMENTS:,} elements")
-        self.found[name] = spec
+        self.specs[name] = spec
 
     def named(self, template: str, variables: Mapping[str, Number], key: str) -> str:
         def one(found: re.Match[str]) -> str:

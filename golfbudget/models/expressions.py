@@ -129,12 +129,12 @@ def _power(base: Number, exponent: Number) -> Number:
 
 def _boolean(node: ast.BoolOp, variables: Mapping[str, Number]) -> Number:
     either = isinstance(node.op, ast.Or)
-    found: Number = not either
+    value: Number = not either
     for part in node.values:
-        found = _value(part, variables)
-        if bool(found) is either:
+        value = _value(part, variables)
+        if bool(value) is either:
             break
-    return found
+    return value
 
 
 def _compared(node: ast.Compare, variables: Mapping[str, Number]) -> Number:

@@ -152,17 +152,17 @@ def _corrections(
     state: Mapping[str, Tensor], quantized: Mapping[str, Tensor], scales: Mapping[str, Tensor], recipe: Recipe
 ) -> dict[str, dict[str, Tensor]]:
     """Corrections of the matrices whose residual is largest by Frobenius norm; the earlier name wins a tie."""
-    found: dict[str, dict[str, Tensor]] = {}
+    corrections: dict[str, dict[str, Tensor]] = {}
     for rule in recipe.corrections:
         residuals = {
             name: state[name].float() - dequantise(quantized[name], scales[name])
             for name in matching(rule.match, quantized)
-            if quantized[name].ndim == 2 and name not in found
+            if quantized[name].ndim == 2 and name not in corrections
         }
         norms = {name: float(residual.norm()) for name, residual in residuals.items()}
         for name in sorted(norms, key=lambda name: -norms[name])[: rule.most]:
-            found[name] = low_rank_correction(residuals[name], rule)
-    return found
+            corrections[name] = low_rank_correction(residuals[name], rule)
+    return corrections
 
 
 def decode(export: Export) -> dict[str, Tensor]:

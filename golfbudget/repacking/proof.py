@@ -29,10 +29,10 @@ def prove_rebuilt(data: bytes, original: Artifact, held: SavedObject, *, where: 
     header, _ = read_header(leaves["stream 0"], where)
     if len(stream_table(data, where)) != len(leaves):
         raise CorruptError(f"{where}: the repacked file has other streams than its directory lists")
-    found = dict(_tensors(again, header))
+    rebuilt = dict(_tensors(again, header))
     expected = dict(_tensors(original, None))
-    for name in found.keys() | expected.keys():
-        if found.get(name) != expected.get(name):
+    for name in rebuilt.keys() | expected.keys():
+        if rebuilt.get(name) != expected.get(name):
             raise CorruptError(
                 f"{where}: tensor {name[:80]!r} of the repacked file is not the original's; nothing is written"
             )

@@ -60,8 +60,8 @@ def repack(
     sha256 = file_hash(Path(given.artifact.path))
     name = cache.key(sha256, {"levers": sorted(levers), "tools": dict(tools())})
     kept = None if cached is None else cache.read(cached, name)
-    if kept is not None and (found := _from_cache(given, sha256, *kept)) is not None:
-        return found
+    if kept is not None and (cached_result := _from_cache(given, sha256, *kept)) is not None:
+        return cached_result
     made = _searched(given, sha256, frozenset(levers), Workers(jobs=jobs, progress=progress))
     if cached is not None:
         cache.write(cached, name, _facts(made), made.data or b"")
@@ -117,11 +117,11 @@ def _searched(given: _Input, sha256: str, levers: frozenset[Lever], workers: Wor
     best_cost = size
     base = len(chain_source(given.chain).encode())
     # Each lever may be the last: one that saves less than its decoder takes is not worth it.
-    for found in (*keep, *rebuilt):
-        text = _source(found, given.held)
-        cost = len(found.data) + len(text.encode()) - base
-        if cost < best_cost and len(found.data) < size:
-            chosen, source, best_cost = found, text, cost
+    for file in (*keep, *rebuilt):
+        text = _source(file, given.held)
+        cost = len(file.data) + len(text.encode()) - base
+        if cost < best_cost and len(file.data) < size:
+            chosen, source, best_cost = file, text, cost
     _prove(given, chosen)
     floor, symbols = _floor(given)
     return Repacked(

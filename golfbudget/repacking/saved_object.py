@@ -74,13 +74,13 @@ def saved_object(artifact: Artifact, container: Buffer) -> SavedObject:
 def _check(made: SavedObject, artifact: Artifact) -> None:
     """The reader's own account of tensors and values must be the same, name by name."""
     try:
-        found = list(named(made.tree))
+        leaves = list(named(made.tree))
     except ValueError as error:
         raise NotCarriedError(str(error)) from None
-    values = {name: item for name, item in found if not isinstance(item, PieceRef)}
+    values = {name: item for name, item in leaves if not isinstance(item, PieceRef)}
     values |= {
         name: made.items[item.piece].data
-        for name, item in found
+        for name, item in leaves
         if isinstance(item, PieceRef) and not made.items[item.piece].piece.dtype
     }
     expected = {name: value for name, value in artifact.values.items() if name != BYTE_ORDER}
@@ -88,7 +88,7 @@ def _check(made: SavedObject, artifact: Artifact) -> None:
         raise NotCarriedError("values that are not plain ones")
     tensors = {
         name: made.items[item.piece]
-        for name, item in found
+        for name, item in leaves
         if isinstance(item, PieceRef) and made.items[item.piece].piece.dtype
     }
     if set(tensors) != {name for tensor in artifact.tensors for name in (tensor.name, *tensor.aliases)}:
@@ -177,15 +177,15 @@ def _metadata(state: object) -> object:
 def _torch_zip(artifact: Artifact, container: Buffer) -> SavedObject:
     where = artifact.path
     directory = read_directory(container, where)
-    (found,) = [member for member in directory.members if member.name.endswith("/data.pkl")]
-    root = found.name.removesuffix("data.pkl")
+    (pickled,) = [member for member in directory.members if member.name.endswith("/data.pkl")]
+    root = pickled.name.removesuffix("data.pkl")
     storages = {member.name.removeprefix(f"{root}data/"): member for member in directory.members}
     known = ("data.pkl", "byteorder", "version", ".format_version", ".storage_alignment", ".data/serialization_id")
     others = [m.name for m in directory.members if not m.name.startswith(f"{root}data/")]
     extra = [name for name in others if name.removeprefix(root) not in known]
     if extra:
         raise NotCarriedError(f"the zip member {extra[0][:80]!r}")
-    value = unpickle(member_bytes(container, found, where))
+    value = unpickle(member_bytes(container, pickled, where))
 
     def cut(value: object, name: str) -> tuple[Piece, bytes] | None:
         if not isinstance(value, Window):

@@ -53,9 +53,9 @@ def same_container(
     may = [codec for codec in codecs if codec != "brotli" or known]
     made = workers.encode([(codec, raw) for codec in may], "codec")
     best = min(zip(made, may, strict=True), key=lambda pair: len(pair[0]))
-    found = [LeverFile(data=best[0], choice=best[1], lever=Lever.CODEC, codecs=(best[1],))]
+    candidates = [LeverFile(data=best[0], choice=best[1], lever=Lever.CODEC, codecs=(best[1],))]
     if Lever.FILTER not in levers or not known:
-        return found
+        return candidates
     # A guess picks the stride of a long container, since each real trial takes as long as the codec lever.
     shuffled = {stride: shuffle(raw, stride) for stride in _STRIDES}
     strides: Sequence[int] = _STRIDES
@@ -63,7 +63,7 @@ def same_container(
         guesses = {stride: quick(shuffled[stride]) for stride in _STRIDES}
         strides = [min(_STRIDES, key=lambda stride: guesses[stride])]
         if 100 * guesses[strides[0]] > _HOPELESS * quick(raw):
-            return found
+            return candidates
         may = [codec for _, codec in sorted(zip(map(len, made), may, strict=True))[:1]]
     tasks = [(codec, shuffled[stride]) for stride in strides for codec in may if codec != "none"]
     labels = [(codec, stride) for stride in strides for codec in may if codec != "none"]
@@ -71,13 +71,13 @@ def same_container(
         files = workers.encode(tasks, "filter")
         data, (codec, stride) = min(zip(files, labels, strict=True), key=lambda pair: len(pair[0]))
         choice = f"byte shuffle by {stride}, {codec}"
-        found.append(LeverFile(data=data, choice=choice, lever=Lever.FILTER, codecs=(codec,), shuffled=True))
-    return found
+        candidates.append(LeverFile(data=data, choice=choice, lever=Lever.FILTER, codecs=(codec,), shuffled=True))
+    return candidates
 
 
 @dataclass(slots=True, kw_only=True)
 class Rebuild:
-    """The greedy search over packs; `best` is the smallest so far and `found` the best of each lever, in order.
+    """The greedy search over packs: `best` is the smallest so far, `best_of_levers` that of each lever, in order.
 
     `long_codec` is the only one that long streams are compressed with: the best for the container as it was.
     """
@@ -88,7 +88,7 @@ class Rebuild:
     roles: Mapping[str, str]
     levers: frozenset[Lever]
     best: LeverFile | None = None
-    found: list[LeverFile] = field(default_factory=list)
+    best_of_levers: list[LeverFile] = field(default_factory=list)
     long_codec: str | None = None
 
     def run(self) -> list[LeverFile]:
@@ -108,16 +108,16 @@ class Rebuild:
         ):
             if lever in self.levers:
                 self._try(lever, options(self._arrangement))
-        return self.found
+        return self.best_of_levers
 
     def _try(self, lever: Lever, options: Sequence[_Option]) -> None:
         """Build all options; the smallest file is kept if it is smaller than the best so far."""
         self._encode([arrangement for _, arrangement in options], str(lever))
         made = [self._build(lever, choice, arrangement) for choice, arrangement in options]
-        smallest = min(made, key=lambda found: len(found.data), default=None)
+        smallest = min(made, key=lambda file: len(file.data), default=None)
         if smallest is not None and (self.best is None or len(smallest.data) < len(self.best.data)):
             self.best = smallest
-            self.found.append(smallest)
+            self.best_of_levers.append(smallest)
 
     def _encode(self, arrangements: Sequence[Arrangement], label: str) -> None:
         """Compress every stream of all arrangements side by side; the workers remember the results."""

@@ -167,9 +167,9 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001  (the same class, written i
     stack: list[object]
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  (as the base class declares it)
-        found = _NAMES.get((module, name))
-        if found is not None:
-            return found
+        replacement = _NAMES.get((module, name))
+        if replacement is not None:
+            return replacement
         if (module, name) in {("_codecs", "encode"), ("builtins", "bytes"), ("__builtin__", "bytes")}:
             return _bytes
         if module in ("torch", "torch.storage") and name.isidentifier():

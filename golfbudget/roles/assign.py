@@ -191,4 +191,4 @@ def role_by(rule: RoleRule | None, *, tied: bool | None) -> Role:
 def stated_roles(artifact: Artifact) -> dict[str, Role]:
     """Roles that containers themselves state, by stored name."""
     contents = (*artifact.bundle, *(leaf.contents for leaf in artifact.leaves))
-    return {name: role for found in contents for name, role in found.roles.items()}
+    return {name: role for container in contents for name, role in container.roles.items()}

@@ -85,7 +85,7 @@ def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace
     named, exact = _by_rows(books, _MOST_BOOKS), _by_rows(loose, len(loose))
     tokens = _vocabulary(artifact, roles, places)
     left = _MOST_VALUES if named or exact else 0
-    found: dict[str, tuple[Account, str]] = {}
+    maps: dict[str, tuple[Account, str]] = {}
     for leaf, tensor in artifact.placed():
         if not _could_be_map(tensor, places[tensor.name], tokens) or tensor.elements > left:
             continue
@@ -99,27 +99,27 @@ def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace
             book = exact.get(distinct)
         if book is not None:
             reason = f"its {tensor.elements} values, at most {high}, index the {book.shape[0]} rows of {book.name}"
-            found[tensor.name] = (Account.MAPPING, reason)
+            maps[tensor.name] = (Account.MAPPING, reason)
             if not known:
-                found[book.name] = (
+                maps[book.name] = (
                     Account.CODEBOOK,
                     f"its {book.shape[0]} rows are exactly those that {tensor.name} uses",
                 )
-    return found
+    return maps
 
 
 def _by_rows(books: list[StoredTensor], most: int) -> dict[int, StoredTensor]:
     """The first of each number of rows, in file order; at most so many."""
-    found: dict[int, StoredTensor] = {}
+    codebooks: dict[int, StoredTensor] = {}
     for book in books:
-        if len(found) < most:
-            found.setdefault(book.shape[0], book)
-    return found
+        if len(codebooks) < most:
+            codebooks.setdefault(book.shape[0], book)
+    return codebooks
 
 
 def _vocabulary(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace]) -> set[int]:
     """Numbers of tokens that the input and output tables of a known name speak of; empty where there are none."""
-    found = set()
+    sizes = set()
     for tensor in artifact.tensors:
         rule = roles.rule_of(places[tensor.name].owner)
         plain = places[tensor.name].account in (Account.WEIGHTS, Account.BIAS)
@@ -129,8 +129,8 @@ def _vocabulary(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPla
             and tensor.shape
             and (rule.matrix or tensor.name.endswith(("vocab_bias", "bias")))
         ):
-            found.add(tensor.shape[0])
-    return found
+            sizes.add(tensor.shape[0])
+    return sizes
 
 
 def _could_be_map(tensor: StoredTensor, place: TensorPlace, tokens: set[int]) -> bool:

@@ -98,9 +98,9 @@ def _parameters(name: str, place: TensorPlace, tensor: StoredTensor | None, valu
         return 0
     packed = _PACKED.match(name)
     if packed is not None:
-        found = _stated(packed["entry"], values)
-        if found is not None:
-            return found
+        stated = _stated(packed["entry"], values)
+        if stated is not None:
+            return stated
     return 0 if tensor is None else tensor.elements
 
 
@@ -150,14 +150,14 @@ def _width(tensor: StoredTensor) -> float | None:
 def _nominal(owner: str, values: Mapping[str, object]) -> float | None:
     """Bits per parameter as the artifact itself states them."""
     for key in _META:
-        found = values.get(key.format(owner=owner))
-        if isinstance(found, int) and not isinstance(found, bool) and 0 < found <= 64:
-            return float(found)
-        if isinstance(found, str):
-            number = re.search(r"\bu?int(\d{1,2})\b|_int(\d{1,2})(?=_|\b)", found)
+        stated = values.get(key.format(owner=owner))
+        if isinstance(stated, int) and not isinstance(stated, bool) and 0 < stated <= 64:
+            return float(stated)
+        if isinstance(stated, str):
+            number = re.search(r"\bu?int(\d{1,2})\b|_int(\d{1,2})(?=_|\b)", stated)
             if number:
                 return float(number[1] or number[2])
             for word, bits in _WORDS:
-                if re.search(word, found):
+                if re.search(word, stated):
                     return bits
     return None

@@ -61,9 +61,9 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     def name_rule(self, stored: str, known: Collection[str]) -> tuple[str, NameRule | None]:
         """The model's name for a stored tensor, and the rule that says so; without a rule it keeps its own name."""
         for rule in self.names if len(stored) <= _LONGEST else ():
-            found = rule.pattern.match(stored)
-            if found and (rule.beside is None or rule.beside.format(**found.groupdict()) in known):
-                return found["owner"], rule
+            match = rule.pattern.match(stored)
+            if match and (rule.beside is None or rule.beside.format(**match.groupdict()) in known):
+                return match["owner"], rule
         return stored, None
 
     def rule_of(self, owner: str) -> RoleRule | None:

@@ -174,6 +174,32 @@ class Scheme(ABC):
         return {parameter.name: parameter.read(options, self.name) for parameter in self.parameters}
 
 
+class TableScheme(Scheme):
+    """A scheme of ours: matrix and options arrive checked and complete, and it gives its tables and their bytes.
+
+    `native` says that the tables are what a layout's own slots hold.
+    """
+
+    native: ClassVar[bool] = False
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        matrix = check_matrix(matrix)
+        tables = self.tables(matrix, self.options(options), context)
+        shape = (matrix.shape[0], matrix.shape[1])
+        return Encoded(scheme=self.name, shape=shape, tables=tables, native=self.native)
+
+    @abstractmethod
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
+        """The tables of a finite float32 matrix [rows, columns]."""
+
+    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        return self.table_bytes(shape, self.options(options))
+
+    @abstractmethod
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        """What `raw_bytes` gives."""
+
+
 def collisions(scheme: Scheme, encoded: Encoded) -> int:
     """Rows that come out equal, bias included, to an earlier row: tokens whose logits can never differ."""
     decoded, bias = scheme.decode(encoded), scheme.bias(encoded)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.scalar import fit_rows
 from golfbudget.schemes.token_counts import divide, most_frequent, needed_counts, parts_of, read_parts
 from golfbudget.schemes.values import (
@@ -29,7 +29,7 @@ _SMALLEST_HALF = 2.0**-24
 
 
 @register
-class Tiers(Scheme):
+class Tiers(TableScheme):
     """Rows in tiers by frequency, each tier with bits of its own; a tier of 16 bits is protected (fp16)."""
 
     name = "tiers"
@@ -50,15 +50,13 @@ class Tiers(Scheme):
         )
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
-        rows, columns = matrix.shape
-        divided = self._tiers(rows, options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
+        divided = self._tiers(len(matrix), options)
         part = parts_of(most_frequent(matrix, context), divided)
         tables: tuple[Table, ...] = (map_table("tier_map", part, len(divided)),) if len(divided) > 1 else ()
         for i, (bits, _) in enumerate(divided):
             tables += matrix_tables(f"tier{i}", matrix[part == i], bits, str(options["store"]))
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=tables)
+        return tables
 
     def _tiers(self, rows: int, options: Options) -> list[tuple[int, int]]:
         parts = read_parts(str(options["tiers"]), self.name, "tiers")
@@ -88,8 +86,7 @@ class Tiers(Scheme):
         part, tiers = self._parts(encoded)
         return encoded.with_tables(*(moved(encoded, f"tier{i}", matrix[part == i]) for i in range(tiers)))
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         (rows, columns), store = shape, str(options["store"])
         divided = self._tiers(rows, options)
         mapping = map_bytes(rows, len(divided)) if len(divided) > 1 else 0
@@ -97,7 +94,7 @@ class Tiers(Scheme):
 
 
 @register
-class ClassSteps(Scheme):
+class ClassSteps(TableScheme):
     """Integers one a byte whose row step is the fitted one times (most counted / counted) ** (strength / 2).
 
     At fine resolution a step costs its square times the token's frequency, and saves its logarithm: the step that
@@ -140,8 +137,7 @@ class ClassSteps(Scheme):
         "if'column_scales'in t:w=w*t['column_scales'].astype('f')\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         counts = needed_counts(matrix, context, self.name)
         shape, levels = (matrix.shape[0], matrix.shape[1]), 2 ** (int(options["bits"]) - 1) - 1
         columns = _column_steps(matrix, context) if options["columns"] == "stepped" else None
@@ -158,7 +154,7 @@ class ClassSteps(Scheme):
         if columns is not None:
             table = Table(name="column_scales", account=Account.SCALES, tensor=columns, bits=16, shape=shape[1:])
             tables.append(table)
-        return Encoded(scheme=self.name, shape=shape, tables=tuple(tables))
+        return tuple(tables)
 
     def decode(self, encoded: Encoded) -> Tensor:
         decoded = encoded.tensor("values").float() * encoded.tensor("scales").float()[:, None]
@@ -166,8 +162,7 @@ class ClassSteps(Scheme):
             decoded = decoded * encoded.tensor("column_scales").float()
         return decoded
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         rows, columns = shape
         return rows * columns + 2 * rows + (2 * columns if options["columns"] == "stepped" else 0)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, check_matrix, register
+from golfbudget.schemes.base import Context, Options, Parameter, Table, register
 from golfbudget.schemes.covariance import input_covariance
 from golfbudget.schemes.scalar import RowScaled, native_tables, round_rows, storable
 
@@ -34,11 +34,6 @@ def clip_scales(matrix: Tensor, levels: int, clip: float) -> Tensor:
     return storable((clip * deviation / levels).float())
 
 
-def _encoded(name: str, matrix: Tensor, values: Tensor, scales: Tensor, bits: int) -> Encoded:
-    tables = native_tables(values.to(torch.int8).contiguous(), scales.half(), bits)
-    return Encoded(scheme=name, shape=(matrix.shape[0], matrix.shape[1]), tables=tables, native=True)
-
-
 @register
 class Clipped(RowScaled):
     """Rounded to the nearest level, clipped at the last."""
@@ -48,13 +43,16 @@ class Clipped(RowScaled):
     formula = "V·d + 2V (values one a byte, for the codec to pack)"
     parameters = _PARAMETERS
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        del context
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         bits = int(options["bits"])
         levels = 2 ** (bits - 1) - 1
         scales = clip_scales(matrix, levels, float(options["clip"]))
-        return _encoded(self.name, matrix, round_rows(matrix, scales, levels), scales, bits)
+        values = self._rounded(matrix, scales, levels, context)
+        return native_tables(values.to(torch.int8).contiguous(), scales.half(), bits)
+
+    def _rounded(self, matrix: Tensor, scales: Tensor, levels: int, context: Context) -> Tensor:
+        del context
+        return round_rows(matrix, scales, levels)
 
 
 @register
@@ -65,13 +63,8 @@ class Gptq(Clipped):
     summary = "as clipped, rounded with error feedback by the inputs' second moment (arXiv:2210.17323)"
     needs = ("moment",)
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
-        covariance = input_covariance(context, matrix.shape[1], self.name)
-        bits = int(options["bits"])
-        levels = 2 ** (bits - 1) - 1
-        scales = clip_scales(matrix, levels, float(options["clip"]))
-        return _encoded(self.name, matrix, feedback_rounded(matrix, scales, levels, covariance), scales, bits)
+    def _rounded(self, matrix: Tensor, scales: Tensor, levels: int, context: Context) -> Tensor:
+        return feedback_rounded(matrix, scales, levels, input_covariance(context, matrix.shape[1], self.name))
 
 
 def feedback_rounded(matrix: Tensor, scales: Tensor, levels: int, covariance: Tensor) -> Tensor:

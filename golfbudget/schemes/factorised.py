@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from golfbudget.errors import UsageError
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.factors import READ_PRODUCT, factor_bytes, factor_tables, product
 from golfbudget.schemes.token_counts import divide, most_frequent, parts_of, read_parts
 from golfbudget.schemes.values import (
@@ -33,7 +33,7 @@ _RANK = Parameter(name="rank", kind=int, summary="r, the factors' inner width", 
 
 
 @register
-class Factorised(Scheme):
+class Factorised(TableScheme):
     """The matrix as left.T @ right, `left` [rank, rows] and `right` [rank, columns]."""
 
     name = "factorised"
@@ -42,19 +42,16 @@ class Factorised(Scheme):
     parameters = (_RANK, bits_parameter("bits", "bits of a factor's value", 8), STORE)
     decoder_source = READ_MATRIX + READ_PRODUCT + "w=f('',R)\n"
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         del context
-        matrix, options = check_matrix(matrix), self.options(options)
         rows, columns = matrix.shape
         rank, bits = min(rows, columns, int(options["rank"])), check_bits(self.name, "bits", options)
-        tables = factor_tables(matrix, rank, bits, str(options["store"]))
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=tables)
+        return factor_tables(matrix, rank, bits, str(options["store"]))
 
     def decode(self, encoded: Encoded) -> Tensor:
         return product(encoded, encoded.shape[0])
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         rank, bits = min(*shape, int(options["rank"])), check_bits(self.name, "bits", options)
         return factor_bytes(*shape, rank, bits, str(options["store"]))
 
@@ -63,7 +60,7 @@ class Factorised(Scheme):
 
 
 @register
-class Lqer(Scheme):
+class Lqer(TableScheme):
     """Coarse integers, and factors of what they miss."""
 
     name = "lqer"
@@ -77,15 +74,14 @@ class Lqer(Scheme):
     )
     decoder_source = READ_MATRIX + READ_PRODUCT + "w=g('values',C)+f('',R)\n"
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         del context
-        matrix, options = check_matrix(matrix), self.options(options)
         rows, columns = matrix.shape
         bits, factor_bits, store = self._widths(options)
         base = matrix_tables("values", matrix, bits, store)
         rank = min(rows, columns, int(options["rank"]))
         correction = factor_tables(matrix - reread(base, columns), rank, factor_bits, store)
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=base + correction)
+        return base + correction
 
     def _widths(self, options: Options) -> tuple[int, int, str]:
         bits, factor_bits = (check_bits(self.name, name, options) for name in ("bits", "factor_bits"))
@@ -94,15 +90,14 @@ class Lqer(Scheme):
     def decode(self, encoded: Encoded) -> Tensor:
         return read_matrix(encoded, "values", encoded.shape[1]) + product(encoded, encoded.shape[0])
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         bits, factor_bits, store = self._widths(options)
         rank = min(*shape, int(options["rank"]))
         return matrix_bytes(*shape, bits, store) + factor_bytes(*shape, rank, factor_bits, store)
 
 
 @register
-class BandedFactors(Scheme):
+class BandedFactors(TableScheme):
     """Rows in bands by frequency, each band factorised at a rank of its own."""
 
     name = "bands"
@@ -125,8 +120,7 @@ class BandedFactors(Scheme):
         )
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         rows, columns = matrix.shape
         bits, store = check_bits(self.name, "bits", options), str(options["store"])
         divided = self._bands(rows, options)
@@ -134,7 +128,7 @@ class BandedFactors(Scheme):
         tables: tuple[Table, ...] = (map_table("band_map", part, len(divided)),) if len(divided) > 1 else ()
         for i, (rank, size) in enumerate(divided):
             tables += factor_tables(matrix[part == i], min(rank, size, columns), bits, store, str(i))
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=tables)
+        return tables
 
     def _bands(self, rows: int, options: Options) -> list[tuple[int, int]]:
         parts = read_parts(str(options["bands"]), self.name, "bands")
@@ -151,8 +145,7 @@ class BandedFactors(Scheme):
             decoded[part == i] = product(encoded, int((part == i).sum()), str(i))
         return decoded
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         (rows, columns), bits = shape, check_bits(self.name, "bits", options)
         divided = self._bands(rows, options)
         mapping = map_bytes(rows, len(divided)) if len(divided) > 1 else 0

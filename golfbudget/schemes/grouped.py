@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.clusters import fit_centres
 from golfbudget.schemes.values import (
     READ_MAP,
@@ -38,17 +38,17 @@ def balanced(distances: Tensor, most: int) -> Tensor:
     Every row without a group asks the nearest that has room, and each group takes the nearest of those that ask.
     """
     rows, groups = distances.shape
-    found, room = torch.full((rows,), -1, dtype=torch.int64), torch.full((groups,), most)
-    while bool((found < 0).any()):
-        waiting = torch.nonzero(found < 0).squeeze(1)
+    chosen, room = torch.full((rows,), -1, dtype=torch.int64), torch.full((groups,), most)
+    while bool((chosen < 0).any()):
+        waiting = torch.nonzero(chosen < 0).squeeze(1)
         open_to = distances[waiting].masked_fill((room == 0)[None, :], torch.inf)
         distance, wanted = open_to.min(dim=1)
         for group in wanted.unique().tolist():
             asking = torch.nonzero(wanted == group).squeeze(1)
             taken = asking[distance[asking].sort(stable=True).indices[: int(room[group])]]
-            found[waiting[taken]] = group
+            chosen[waiting[taken]] = group
             room[group] -= len(taken)
-    return found
+    return chosen
 
 
 def fit_pairs(matrix: Tensor, groups: int, members: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -86,7 +86,7 @@ def _means(matrix: Tensor, owner: Tensor, owners: int) -> Tensor:
 
 
 @register
-class Grouped(Scheme):
+class Grouped(TableScheme):
     """Group rows [G, columns], member rows [ceil(V/G), columns] and a map of each token to both."""
 
     name = "grouped"
@@ -103,18 +103,16 @@ class Grouped(Scheme):
         + ("a=g('groups',C);b=g('members',C)\nw=a[m(t['group_map'],R,len(a))]+b[m(t['member_map'],R,len(b))]\n")
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         shape = (matrix.shape[0], matrix.shape[1])
         (groups, members), bits = self._sizes(shape, options), check_bits(self.name, "bits", options)
         heads, rows, group, member = fit_pairs(matrix, groups, members, context.seed)
-        tables = (
+        return (
             *matrix_tables("groups", heads, bits, str(options["store"]), Account.CODEBOOK),
             *matrix_tables("members", rows, bits, str(options["store"]), Account.CODEBOOK),
             map_table("group_map", group, groups),
             map_table("member_map", member, members),
         )
-        return Encoded(scheme=self.name, shape=shape, tables=tables)
 
     def _sizes(self, shape: tuple[int, int], options: Options) -> tuple[int, int]:
         groups = min(shape[0], int(options["groups"]))
@@ -126,8 +124,7 @@ class Grouped(Scheme):
         member = read_map(encoded.tensor("member_map"), rows, row_count(encoded, "members"))
         return read_matrix(encoded, "groups", columns)[group] + read_matrix(encoded, "members", columns)[member]
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         bits, store = check_bits(self.name, "bits", options), str(options["store"])
         sizes = self._sizes(shape, options)
         return sum(matrix_bytes(size, shape[1], bits, store) + map_bytes(shape[0], size) for size in sizes)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.groups import (
     READ_SCALES,
     cut,
@@ -26,7 +26,7 @@ from golfbudget.schemes.values import STORE, integer_bytes, integer_table, read_
 
 
 @register
-class GroupedScalar(Scheme):
+class GroupedScalar(TableScheme):
     """Signed integers of `bits` bits, symmetric around zero, with an fp16 scale for each group of a row."""
 
     name = "grouped-scalar"
@@ -45,13 +45,12 @@ class GroupedScalar(Scheme):
         + "w=x.astype('f').reshape(R,C)*u\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         del context
-        matrix, options = check_matrix(matrix), self.options(options)
         (rows, columns), bits = matrix.shape, int(options["bits"])
         values, scales = fit_rows(cut(matrix, group_count(columns, options)), 2 ** (bits - 1) - 1)
         stored = integer_table("values", joined(values, rows, columns), bits, str(options["store"]))
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=(stored, scale_table(scales, rows)))
+        return (stored, scale_table(scales, rows))
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
@@ -66,8 +65,7 @@ class GroupedScalar(Scheme):
         values = (matrix / scales).round().clamp(-levels, levels).to(torch.int8)
         return encoded.with_tables(integer_table("values", values, old.bits, store_of(old.tensor)))
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         values = integer_bytes(shape[0] * shape[1], int(options["bits"]), str(options["store"]))
         return values + _scale_bytes(shape, options)
 
@@ -77,7 +75,7 @@ def _scale_bytes(shape: tuple[int, int], options: Options) -> int:
 
 
 @register
-class Binary(Scheme):
+class Binary(TableScheme):
     """The sign of each weight, eight to a byte, times the mean magnitude of its group: the least squared error."""
 
     name = "binary"
@@ -88,9 +86,8 @@ class Binary(Scheme):
         READ_SCALES + "w=(n.unpackbits(t['signs'],count=R*C,bitorder='little').reshape(R,C)*2-1.).astype('f')*u\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         del context
-        matrix, options = check_matrix(matrix), self.options(options)
         rows, columns = matrix.shape
         groups = group_count(columns, options)
         # In double precision, so that no sum of finite numbers is infinite.
@@ -100,15 +97,15 @@ class Binary(Scheme):
             name="signs", account=Account.WEIGHTS, tensor=pack_bits(positive, 1), bits=1, shape=(rows, columns)
         )
         scales = scale_table(sums / widths(columns, groups), rows)
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=(signs, scales))
+        return (signs, scales)
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
         positive = unpack_bits(encoded.tensor("signs"), 1, rows * columns).view(rows, columns)
         return (2 * positive - 1).float() * spread(encoded.tensor("scales"), columns)
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        return -(-shape[0] * shape[1] // 8) + _scale_bytes(shape, self.options(options))
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        return -(-shape[0] * shape[1] // 8) + _scale_bytes(shape, options)
 
 
 def _trits(matrix: Tensor, options: Options) -> tuple[Tensor, Table]:
@@ -119,7 +116,7 @@ def _trits(matrix: Tensor, options: Options) -> tuple[Tensor, Table]:
 
 
 @register
-class TernaryGroups(Scheme):
+class TernaryGroups(TableScheme):
     """As `ternary` with a scale for each group of columns; base three, five values to a byte, or one a byte."""
 
     name = "ternary-groups"
@@ -133,28 +130,27 @@ class TernaryGroups(Scheme):
         + "w=x.ravel()[:R*C].reshape(R,C).astype('f')*u\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         del context
-        matrix, options = check_matrix(matrix), self.options(options)
         values, scales = _trits(matrix, options)
         shape = (matrix.shape[0], matrix.shape[1])
         stored = pack_trits(values) if options["store"] == "packed" else values
         table = Table(name="values", account=Account.WEIGHTS, tensor=stored, bits=2, shape=shape)
-        return Encoded(scheme=self.name, shape=shape, tables=(table, scales))
+        return (table, scales)
 
     def decode(self, encoded: Encoded) -> Tensor:
         (rows, columns), stored = encoded.shape, encoded.tensor("values")
         values = unpack_trits(stored, rows * columns) if stored.dtype is torch.uint8 else stored
         return values.view(rows, columns).float() * spread(encoded.tensor("scales"), columns)
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options, count = self.options(options), shape[0] * shape[1]
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        count = shape[0] * shape[1]
         values = -(-count // TRITS_PER_BYTE) if options["store"] == "packed" else count
         return values + _scale_bytes(shape, options)
 
 
 @register
-class TernaryBitmask(Scheme):
+class TernaryBitmask(TableScheme):
     """As `ternary-groups`, as a mask of the values that are not zero and the signs of those.
 
     The size depends on the zeros: raw_bytes counts a matrix without any.
@@ -171,14 +167,13 @@ class TernaryBitmask(Scheme):
         + "w=b('mask',R*C);z=w>0;w[z]=b('signs',int(z.sum()))*2-1;w=w.reshape(R,C)*u\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         del context
-        matrix, options = check_matrix(matrix), self.options(options)
         values, scales = _trits(matrix, options)
         flat, shape = values.flatten(), (matrix.shape[0], matrix.shape[1])
         mask = flat != 0
         positive = (flat[mask] > 0).to(torch.int64)
-        tables = (
+        return (
             Table(
                 name="mask",
                 account=Account.WEIGHTS,
@@ -195,7 +190,6 @@ class TernaryBitmask(Scheme):
             ),
             scales,
         )
-        return Encoded(scheme=self.name, shape=shape, tables=tables)
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
@@ -204,5 +198,5 @@ class TernaryBitmask(Scheme):
         values[mask] = 2 * unpack_bits(encoded.tensor("signs"), 1, int(mask.sum())).float() - 1
         return values.view(rows, columns) * spread(encoded.tensor("scales"), columns)
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        return 2 * -(-shape[0] * shape[1] // 8) + _scale_bytes(shape, self.options(options))
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        return 2 * -(-shape[0] * shape[1] // 8) + _scale_bytes(shape, options)

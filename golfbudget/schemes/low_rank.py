@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from golfbudget.schemes.base import Context, Encoded, Options, check_matrix, register
+from golfbudget.schemes.base import Context, Options, Table, register
 from golfbudget.schemes.covariance import input_covariance
 from golfbudget.schemes.factorised import Factorised
 from golfbudget.schemes.factors import factor_tables
@@ -26,12 +26,10 @@ class LowRank(Factorised):
     name = "low-rank"
     summary = "two factors of rank r by singular vectors, weighted by the inputs' second moment where known"
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         rows, columns = matrix.shape
         rank, bits = min(rows, columns, int(options["rank"])), check_bits(self.name, "bits", options)
         weighted = None
         if context.covariance is not None:
             weighted = matrix.double() @ torch.linalg.cholesky(input_covariance(context, columns, self.name))
-        tables = factor_tables(matrix, rank, bits, str(options["store"]), weighted=weighted)
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=tables)
+        return factor_tables(matrix, rank, bits, str(options["store"]), weighted=weighted)

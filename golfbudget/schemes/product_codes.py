@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.clusters import assign, fit_centres
 from golfbudget.schemes.values import (
     READ_MAP,
@@ -41,7 +41,7 @@ def column_groups(columns: int, groups: int) -> Tensor:
 
 
 @register
-class Product(Scheme):
+class Product(TableScheme):
     """Groups of columns, each with a codebook of K sub-vectors and a code per row."""
 
     name = "product"
@@ -57,8 +57,7 @@ class Product(Scheme):
         )
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         (rows, columns), bits = matrix.shape, check_bits(self.name, "bits", options)
         groups, codes = self._sizes((rows, columns), options)
         group, codebook = column_groups(columns, groups), torch.empty(codes, columns)
@@ -68,7 +67,7 @@ class Product(Scheme):
         rounded = reread(tables, columns)
         chosen = [assign(matrix[:, group == i], rounded[:, group == i]) for i in range(groups)]
         mapping = map_tables("map", torch.stack(chosen), codes)
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=(*tables, mapping))
+        return (*tables, mapping)
 
     def _sizes(self, shape: tuple[int, int], options: Options) -> tuple[int, int]:
         return min(shape[1], int(options["groups"])), min(shape[0], int(options["codes"]))
@@ -79,14 +78,13 @@ class Product(Scheme):
         codes = torch.stack([read_map(packed, rows, len(codebook)) for packed in maps], dim=1)
         return codebook[codes[:, column_groups(columns, len(maps))], torch.arange(columns)]
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         (groups, codes), bits = self._sizes(shape, options), check_bits(self.name, "bits", options)
         return matrix_bytes(codes, shape[1], bits, str(options["store"])) + groups * map_bytes(shape[0], codes)
 
 
 @register
-class Residual(Scheme):
+class Residual(TableScheme):
     """M codebooks [K, columns]; a row is the sum of one row of each, each fitted to what those before it miss."""
 
     name = "residual"
@@ -99,8 +97,7 @@ class Residual(Scheme):
         + ("c=g('codebook',C);M=t['map'];c=c.reshape(len(M),-1,C)\nw=sum(a[m(x,R,len(a))]for a,x in zip(c,M))\n")
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         (rows, columns), bits, store = matrix.shape, check_bits(self.name, "bits", options), str(options["store"])
         stages, codes = int(options["stages"]), min(rows, int(options["codes"]))
         missed, books, chosen = matrix, [], []
@@ -113,7 +110,7 @@ class Residual(Scheme):
             chosen.append(code)
         tables = matrix_tables("codebook", torch.cat(books), bits, store, Account.CODEBOOK)
         mapping = map_tables("map", torch.stack(chosen), codes)
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=(*tables, mapping))
+        return (*tables, mapping)
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
@@ -124,8 +121,7 @@ class Residual(Scheme):
             decoded = decoded + book[read_map(packed, rows, len(book))]
         return decoded
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         stages, codes = int(options["stages"]), min(shape[0], int(options["codes"]))
         bits, store = check_bits(self.name, "bits", options), str(options["store"])
         return matrix_bytes(stages * codes, shape[1], bits, store) + stages * map_bytes(shape[0], codes)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, check_matrix, register
+from golfbudget.schemes.base import Context, Options, Parameter, Table, register
 from golfbudget.schemes.scalar import RowScaled, fit_rows, native_tables
 
 
@@ -23,14 +23,12 @@ class Pruned(RowScaled):
         Parameter(name="bits", kind=int, summary="bits of a value", default=6, lowest=2, highest=8),
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         del context
-        matrix, options = check_matrix(matrix), self.options(options)
         bits = int(options["bits"])
         flat = matrix.flatten()
         largest_first = flat.abs().argsort(descending=True, stable=True)
         pruned = flat.clone()
         pruned[largest_first[round(float(options["share"]) * len(flat)) :]] = 0
         values, scales = fit_rows(pruned.view(matrix.shape), 2 ** (bits - 1) - 1)
-        shape = (matrix.shape[0], matrix.shape[1])
-        return Encoded(scheme=self.name, shape=shape, tables=native_tables(values, scales, bits), native=True)
+        return native_tables(values, scales, bits)

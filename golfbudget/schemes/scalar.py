@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.packing import TRITS_PER_BYTE, pack_trits, unpack_trits
 
 #: Starting points of the fit, as shares of the scale that clips nothing.
@@ -104,8 +104,10 @@ def native_tables(values: Tensor, scales: Tensor, bits: int) -> tuple[Table, Tab
     )
 
 
-class RowScaled(Scheme):
+class RowScaled(TableScheme):
     """What schemes share whose tables are values, one a byte, and an fp16 scale a row: a layout's own slots."""
+
+    native = True
 
     def decode(self, encoded: Encoded) -> Tensor:
         return row_values(encoded.tensor("values"), encoded.tensor("scales"))
@@ -117,8 +119,7 @@ class RowScaled(Scheme):
         rounded = round_rows(matrix, encoded.tensor("scales").float(), 2 ** (values.bits - 1) - 1)
         return encoded.with_tables(replace(values, tensor=rounded.to(torch.int8)))
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         return shape[0] * shape[1] + 2 * shape[0]
 
 
@@ -131,12 +132,11 @@ class Scalar(RowScaled):
     formula = "V·d + 2V (values one a byte, for the codec to pack)"
     parameters = (Parameter(name="bits", kind=int, summary="bits of a value", lowest=2, highest=8),)
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         del context
-        matrix, bits = check_matrix(matrix), int(self.options(options)["bits"])
+        bits = int(options["bits"])
         values, scales = fit_rows(matrix, 2 ** (bits - 1) - 1)
-        shape = (matrix.shape[0], matrix.shape[1])
-        return Encoded(scheme=self.name, shape=shape, tables=native_tables(values, scales, bits), native=True)
+        return native_tables(values, scales, bits)
 
 
 @register
@@ -147,17 +147,14 @@ class Ternary(RowScaled):
     summary = "values in {-1, 0, 1} with one fp16 scale per row, solved exactly"
     formula = "V·d + 2V (values one a byte, for the codec to pack)"
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        del context
-        self.options(options)
-        matrix = check_matrix(matrix)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
+        del options, context
         values, scales = fit_ternary(matrix)
-        shape = (matrix.shape[0], matrix.shape[1])
-        return Encoded(scheme=self.name, shape=shape, tables=native_tables(values, scales, 2), native=True)
+        return native_tables(values, scales, 2)
 
 
 @register
-class TernaryPacked(Scheme):
+class TernaryPacked(TableScheme):
     """As `ternary`, five values to a byte in base three: smaller raw, but closed to the entropy coder."""
 
     name = "ternary-packed"
@@ -167,15 +164,13 @@ class TernaryPacked(Scheme):
         "w=(t['trits'][:,None]//3**n.arange(5)%3-1.).ravel()[:R*C].reshape(R,C)*t['scales'].astype('f')[:,None]\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        del context
-        self.options(options)
-        matrix = check_matrix(matrix)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
+        del options, context
         values, scales = fit_ternary(matrix)
         rows, columns = matrix.shape
         packed = pack_trits(values)
         trits = Table(name="trits", account=Account.WEIGHTS, tensor=packed, bits=2, shape=(rows, columns))
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=(trits, native_tables(values, scales, 2)[1]))
+        return (trits, native_tables(values, scales, 2)[1])
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
@@ -188,6 +183,5 @@ class TernaryPacked(Scheme):
         packed = pack_trits(round_rows(matrix, encoded.tensor("scales").float(), 1).to(torch.int8))
         return encoded.with_tables(replace(encoded.tables[0], tensor=packed))
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         return -(-shape[0] * shape[1] // TRITS_PER_BYTE) + 2 * shape[0]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.packing import bits_for
 from golfbudget.schemes.values import (
     READ_MATRIX,
@@ -34,7 +34,7 @@ def hashed_entries(count: int, seed: int, entries: int) -> Tensor:
 
 
 @register
-class Hashed(Scheme):
+class Hashed(TableScheme):
     """Rows cut into pieces, each looked up in one table at a hash of its number.
 
     Every piece uses one entry, so that the entry of least squared error is the mean of the pieces that use it.
@@ -55,8 +55,7 @@ class Hashed(Scheme):
         "h=(h^h>>15)*n.uint32(2246822519);w=x[(h^h>>15)%n.uint32(len(x))].reshape(R,p*k)[:,:C]\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         (rows, columns), bits = matrix.shape, check_bits(self.name, "bits", options)
         (pieces, width), entries = self._sizes(columns, options), int(options["entries"])
         padded = torch.zeros(rows, pieces * width, dtype=torch.float64)
@@ -77,7 +76,7 @@ class Hashed(Scheme):
             shape=(2,),
         )
         tables = matrix_tables("table", table, bits, str(options["store"]), Account.CODEBOOK)
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=(*tables, numbers))
+        return (*tables, numbers)
 
     def _sizes(self, columns: int, options: Options) -> tuple[int, int]:
         """Pieces of a row, and columns of a piece."""
@@ -91,8 +90,7 @@ class Hashed(Scheme):
         where = hashed_entries(rows * pieces, seed, row_count(encoded, "table"))
         return table[where].view(rows, -1)[:, :columns].contiguous()
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         bits, width = check_bits(self.name, "bits", options), self._sizes(shape[1], options)[1]
         return matrix_bytes(int(options["entries"]), width, bits, str(options["store"])) + _SEED_BYTES
 
@@ -104,7 +102,7 @@ def binary_codes(rows: int) -> NDArray[np.float64]:
 
 
 @register
-class BinaryCodes(Scheme):
+class BinaryCodes(TableScheme):
     """A projection [idx(V), columns] of the token id's bits, solved by least squares; meant for the input side."""
 
     name = "binary-codes"
@@ -115,22 +113,18 @@ class BinaryCodes(Scheme):
         "x=g('projection',C);w=((2.*(n.arange(R)[:,None]>>n.arange(len(x))&1)-1)@x).astype('f')\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         del context
-        matrix, options = check_matrix(matrix), self.options(options)
-        rows, columns = matrix.shape
         bits = check_bits(self.name, "bits", options)
-        solved = torch.linalg.pinv(torch.from_numpy(binary_codes(rows))) @ matrix.double()
-        tables = matrix_tables("projection", solved.float(), bits, str(options["store"]))
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=tables)
+        solved = torch.linalg.pinv(torch.from_numpy(binary_codes(len(matrix)))) @ matrix.double()
+        return matrix_tables("projection", solved.float(), bits, str(options["store"]))
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
         projection = read_matrix(encoded, "projection", columns).numpy()
         return torch.from_numpy((binary_codes(rows) @ projection).astype(np.float32))
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         bits = check_bits(self.name, "bits", options)
         return matrix_bytes(bits_for(shape[0]), shape[1], bits, str(options["store"]))
 

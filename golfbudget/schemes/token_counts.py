@@ -46,9 +46,9 @@ def read_parts(text: str, scheme: str, option: str) -> tuple[tuple[int, int | No
     >>> read_parts("16x64,8x1024,4", "tiers", "tiers")
     ((16, 64), (8, 1024), (4, None))
     """
-    found = [_PART.fullmatch(part.strip()) for part in text.split(",")]
-    parts = tuple((int(part[1]), None if part[2] is None else int(part[2])) for part in found if part is not None)
-    if len(parts) != len(found) or parts[-1][1] is not None or any(rows is None for _, rows in parts[:-1]):
+    matches = [_PART.fullmatch(part.strip()) for part in text.split(",")]
+    parts = tuple((int(part[1]), None if part[2] is None else int(part[2])) for part in matches if part is not None)
+    if len(parts) != len(matches) or parts[-1][1] is not None or any(rows is None for _, rows in parts[:-1]):
         raise UsageError(
             f"scheme {scheme}: option {option} is {text!r}, expected VALUExROWS for the most frequent rows, then the "
             f"next, and a last VALUE for all others, as in 16x64,8x1024,4"

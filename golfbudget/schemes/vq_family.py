@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.factors import READ_PRODUCT, factor_bytes, factor_tables, product
 from golfbudget.schemes.packing import bits_for
 from golfbudget.schemes.token_counts import counts_of, most_frequent, needed_counts
@@ -41,16 +41,14 @@ _READ_ROWS = READ_MATRIX + READ_MAP + "c=g('codebook',C);i=m(t['map'],R,len(c));
 _FORMULA = "K·d·b/8 + 2K + V·idx(K)/8"
 
 
-class VqFamily(Scheme):
+class VqFamily(TableScheme):
     """The codebook, as fp16 or integers, and the map; `codes` is K before codes that no token uses are dropped."""
 
     parameters: ClassVar[tuple[Parameter, ...]] = (_CODES, bits_parameter("bits", "b, bits of a value", 16), STORE)
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
-        shape = (matrix.shape[0], matrix.shape[1])
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         tables, _ = self._coded(matrix, options, context)
-        return Encoded(scheme=self.name, shape=shape, tables=tables)
+        return tables
 
     def _coded(self, matrix: Tensor, options: Options, context: Context) -> tuple[tuple[Table, ...], Tensor]:
         """Codebook and map tables, and each row's code."""
@@ -86,8 +84,7 @@ class VqFamily(Scheme):
     def _means(self, encoded: Encoded, matrix: Tensor) -> Tensor:
         return code_means(matrix, self._codes(encoded), row_count(encoded, "codebook"))
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options = self.options(options)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         codes = self._most_codes(shape, options)
         return matrix_bytes(codes, shape[1], *self._widths(options)) + map_bytes(shape[0], codes)
 
@@ -126,15 +123,14 @@ class VqBias(VqFamily):
     parameters = (*VqFamily.parameters, bits_parameter("bias_bits", "c, bits of a bias", 16))
     decoder_source = _READ_ROWS + "bias=g('bias',R)[0]\n"
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         counts = needed_counts(matrix, context, self.name) + 1
         bits, store = check_bits(self.name, "bias_bits", options), str(options["store"])
         tables, codes = self._coded(matrix, options, context)
         sums = torch.zeros(int(codes.max()) + 1, dtype=torch.float64).index_add(0, codes, counts)
         bias = (counts / (sums / codes.bincount())[codes]).log().float()
         tables += matrix_tables("bias", bias[None], bits, store, Account.BIAS)
-        return Encoded(scheme=self.name, shape=(matrix.shape[0], matrix.shape[1]), tables=tables)
+        return tables
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
         coarse = super().refit(encoded, matrix)
@@ -144,10 +140,9 @@ class VqBias(VqFamily):
         """The bias of every token's logit, float32 [rows]."""
         return read_matrix(encoded, "bias", encoded.shape[0])[0]
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        complete = self.options(options)
-        bits = check_bits(self.name, "bias_bits", complete)
-        return super().raw_bytes(shape, options) + matrix_bytes(1, shape[0], bits, str(complete["store"]))
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        bits = check_bits(self.name, "bias_bits", options)
+        return super().table_bytes(shape, options) + matrix_bytes(1, shape[0], bits, str(options["store"]))
 
 
 @register
@@ -167,8 +162,7 @@ class VqExplicit(VqFamily):
     )
     decoder_source = _READ_ROWS + "e=g('explicit',C);w[m(t['explicit_map'],len(e),R)]=e\n"
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         (rows, columns), (bits, store) = matrix.shape, self._widths(options)
         own = most_frequent(matrix, context)[: self._explicit((rows, columns), options)].sort().values
         shared = torch.ones(rows, dtype=torch.bool)
@@ -184,7 +178,7 @@ class VqExplicit(VqFamily):
             tables += (*matrix_tables("explicit", matrix[own], bits, store), map_table("explicit_map", own, rows))
         else:
             tables += self._none(columns)
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=tables)
+        return tables
 
     def _none(self, columns: int) -> tuple[Table, ...]:
         """Tables of no rows, for a matrix of one row, which the codebook must keep."""
@@ -228,11 +222,10 @@ class VqExplicit(VqFamily):
         shared[self._own(encoded)] = False
         return code_means(matrix[shared], self._codes(encoded)[shared], row_count(encoded, "codebook"))
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        complete = self.options(options)
-        explicit = self._explicit(shape, complete)
-        own = matrix_bytes(explicit, shape[1], *self._widths(complete))
-        return super().raw_bytes(shape, options) + own + -(-explicit * bits_for(shape[0]) // 8)
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        explicit = self._explicit(shape, options)
+        own = matrix_bytes(explicit, shape[1], *self._widths(options))
+        return super().table_bytes(shape, options) + own + -(-explicit * bits_for(shape[0]) // 8)
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
         complete = self.options(options)
@@ -253,14 +246,13 @@ class VqResidual(VqFamily):
     )
     decoder_source = _READ_ROWS.replace("w=c[i]", "") + READ_PRODUCT + "w=c[i]+f('',R)\n"
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         shape = (matrix.shape[0], matrix.shape[1])
         coarse, _ = self._coded(matrix, options, context)
         missed = matrix - super().decode(Encoded(scheme=self.name, shape=shape, tables=coarse))
         bits = check_bits(self.name, "factor_bits", options)
         factors = factor_tables(missed, min(*shape, int(options["rank"])), bits, str(options["store"]))
-        return Encoded(scheme=self.name, shape=shape, tables=coarse + factors)
+        return coarse + factors
 
     def decode(self, encoded: Encoded) -> Tensor:
         return super().decode(encoded) + product(encoded, encoded.shape[0])
@@ -273,10 +265,9 @@ class VqResidual(VqFamily):
         residual = product(encoded, len(matrix))
         return super().smooth(encoded, matrix - residual) + residual
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        complete = self.options(options)
-        rank, bits = min(*shape, int(complete["rank"])), check_bits(self.name, "factor_bits", complete)
-        return super().raw_bytes(shape, options) + factor_bytes(*shape, rank, bits, str(complete["store"]))
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        rank, bits = min(*shape, int(options["rank"])), check_bits(self.name, "factor_bits", options)
+        return super().table_bytes(shape, options) + factor_bytes(*shape, rank, bits, str(options["store"]))
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
         complete = self.options(options)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
 from golfbudget.schemes.values import to_half
 
@@ -70,9 +70,9 @@ def nearest(matrix: Tensor, codebook: Tensor) -> Tensor:
     if len(codes) == 1:
         return torch.zeros(len(rows), dtype=torch.int64)
     energy = codes.square().sum(1)
-    least, found = torch.addmm(energy, rows, codes.T, alpha=-2).topk(2, dim=1, largest=False)
+    least, indices = torch.addmm(energy, rows, codes.T, alpha=-2).topk(2, dim=1, largest=False)
     close = least[:, 1] - least[:, 0] <= _CLOSE * (rows.square().sum(1) + energy.max())
-    best = found[:, 0].clone()
+    best = indices[:, 0].clone()
     if close.any():
         best[close] = torch.cdist(rows[close], codes, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
     return best
@@ -95,7 +95,7 @@ def code_means(matrix: Tensor, codes: Tensor, count: int) -> Tensor:
 
 
 @register
-class VqLogits(Scheme):
+class VqLogits(TableScheme):
     """K shared rows and a map; `codes` is K before codes that no token uses are dropped."""
 
     name = "vq-logits"
@@ -108,17 +108,15 @@ class VqLogits(Scheme):
         "w=t['codebook'].astype('f')[b@(1<<n.arange(k))]\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, codes = check_matrix(matrix), int(self.options(options)["codes"])
-        codebook = to_half(fit_codebook(matrix, codes, context))
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
+        codebook = to_half(fit_codebook(matrix, int(options["codes"]), context))
         codebook, assigned = to_used(codebook, nearest(matrix, codebook.float()))
         rows, width = matrix.shape
         bits = bits_for(len(codebook))
-        tables = (
+        return (
             Table(name="codebook", account=Account.CODEBOOK, tensor=codebook, bits=16, shape=(len(codebook), width)),
             Table(name="map", account=Account.MAPPING, tensor=pack_bits(assigned, bits), bits=bits, shape=(rows,)),
         )
-        return Encoded(scheme=self.name, shape=(rows, width), tables=tables)
 
     def decode(self, encoded: Encoded) -> Tensor:
         codebook = encoded.tensor("codebook")
@@ -139,8 +137,8 @@ class VqLogits(Scheme):
         codes = unpack_bits(encoded.tensor("map"), bits_for(count), encoded.shape[0])
         return code_means(matrix, codes, count), codes
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        rows, codes = shape[0], min(shape[0], int(self.options(options)["codes"]))
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        rows, codes = shape[0], min(shape[0], int(options["codes"]))
         return 2 * codes * shape[1] + -(-rows * bits_for(codes) // 8)
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:

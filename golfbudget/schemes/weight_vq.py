@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
+from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.clusters import fit_centres
 from golfbudget.schemes.scalar import storable
 from golfbudget.schemes.values import READ_MAP, map_bytes, map_table, read_map, to_half
@@ -23,7 +23,7 @@ _AT_ONCE = 1 << 22
 
 
 @register
-class WeightVq(Scheme):
+class WeightVq(TableScheme):
     """A codebook [K, n], packed codes of idx(K) bits a run, and row scales; K is at most the number of runs."""
 
     name = "weight-vq"
@@ -39,27 +39,25 @@ class WeightVq(Scheme):
         + "w=c[m(t['map'],R*q,L)].reshape(R,-1)[:,:C]*t['scales'].astype('f')[:,None]\n"
     )
 
-    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
-        matrix, options = check_matrix(matrix), self.options(options)
+    def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         (rows, columns), width = matrix.shape, int(options["width"])
         scales = storable(matrix.double().square().mean(1).sqrt().float())
         runs = pad(matrix / scales[:, None], (0, -columns % width)).view(-1, width)
         codes = min(len(runs), int(options["codes"]))
         codebook = to_half(fit_centres(_sample(runs, codes, context.seed), codes, context.seed))
-        tables = (
+        return (
             Table(name="codebook", account=Account.CODEBOOK, tensor=codebook, bits=16, shape=(codes, width)),
             map_table("map", _nearest(runs, codebook.float()), codes),
             Table(name="scales", account=Account.SCALES, tensor=scales.half(), bits=16, shape=(rows,)),
         )
-        return Encoded(scheme=self.name, shape=(rows, columns), tables=tables)
 
     def decode(self, encoded: Encoded) -> Tensor:
         (rows, columns), codebook = encoded.shape, encoded.tensor("codebook").float()
         codes = read_map(encoded.tensor("map"), rows * -(-columns // codebook.shape[1]), len(codebook))
         return codebook[codes].view(rows, -1)[:, :columns] * encoded.tensor("scales").float()[:, None]
 
-    def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        options, (rows, columns) = self.options(options), shape
+    def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
+        rows, columns = shape
         width = int(options["width"])
         runs = rows * -(-columns // width)
         codes = min(runs, int(options["codes"]))

@@ -78,8 +78,8 @@ def check_submission(
         stated=stated,
         notes=packed.notes,
     )
-    found = [*examine_totals(checked), *examine_files(checked), *examine_claims(checked)]
-    return replace(checked, findings=tuple(sorted(found, key=lambda finding: finding.code)))
+    findings = [*examine_totals(checked), *examine_files(checked), *examine_claims(checked)]
+    return replace(checked, findings=tuple(sorted(findings, key=lambda finding: finding.code)))
 
 
 def _by_itself(matched: Matched, run: Run) -> Matched:

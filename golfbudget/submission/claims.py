@@ -68,13 +68,13 @@ def read_claims(path: Path, name: str) -> Claims:
     try:
         if path.stat().st_size > _LONGEST:
             raise LimitError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_LONGEST}")
-        found: object = json.loads(path.read_bytes())
+        parsed: object = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"{path}: not valid JSON: {error}; correct the file, or leave it out") from None
     numbers, megabytes, codecs = [], [], []
-    for keys, value in _leaves(found, ()):
+    for keys, value in _leaves(parsed, ()):
         key = ".".join(keys)
         number = _whole(value)
         if _MEGABYTES.search(keys[-1]) and isinstance(value, int | float | str):
@@ -115,8 +115,8 @@ def _whole(value: object) -> int | None:
         return value if value >= 0 else None
     if isinstance(value, float):
         return int(value) if value >= 0 and value.is_integer() else None
-    found = _WHOLE.fullmatch(value) if isinstance(value, str) else None
-    return int(re.sub("[,_]", "", found[1])) if found else None
+    match = _WHOLE.fullmatch(value) if isinstance(value, str) else None
+    return int(re.sub("[,_]", "", match[1])) if match else None
 
 
 def _claim(source: str, keys: tuple[str, ...], number: int) -> Claim:
@@ -132,13 +132,13 @@ def _claim(source: str, keys: tuple[str, ...], number: int) -> Claim:
     if {"limit", "cap", "budget", "headroom", "payload", "raw", "train", "read"} & set(words):
         about = About.OTHER
     seeds = [re.fullmatch(r"(?:seed[_\-]?)?(\d{1,10})", key, re.IGNORECASE) for key in keys[:-1]]
-    found = [match for match in seeds if match]
+    named = [match for match in seeds if match]
     return Claim(
         source=source,
         key=".".join(keys),
         number=number,
         about=about,
-        seed=int(found[-1][1]) if found and "seed" in ".".join(keys[:-1]).lower() else None,
+        seed=int(named[-1][1]) if named and "seed" in ".".join(keys[:-1]).lower() else None,
         mean=bool({"mean", "avg", "average"} & set(words)),
         largest=bool({"max", "maximum", "worst", "largest"} & set(words)),
     )

@@ -103,13 +103,13 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
 def _entry(folder: Folder, rules: Rules) -> SubmissionFile:
     top = [file for file in folder.of(FileKind.CODE) if "/" not in file.path]
     for pattern in rules.files.entry:
-        found = [file for file in top if matches(file.path, [pattern])]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(file.path for file in found[:6])
+        matching = [file for file in top if matches(file.path, [pattern])]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            names = ", ".join(file.path for file in matching[:6])
             raise UsageError(
-                f"{folder.root}: {len(found)} files could be the program ({names}); say which with --code FILE"
+                f"{folder.root}: {len(matching)} files could be the program ({names}); say which with --code FILE"
             )
     programs = [file for file in top if file.path.endswith(".py")]
     if len(programs) == 1:
@@ -140,11 +140,11 @@ def _reached(folder: Folder, entries: Sequence[SubmissionFile]) -> tuple[list[Co
             unparsed.append(file.path)
         for _, tree in texts or ():
             trees.append(tree)
-            for found, how in _references(tree, file, folder):
-                if found.path not in seen:
-                    seen.add(found.path)
-                    waiting.append(found)
-                    reached.append(Counted(file=found, how=how, by=file.path))
+            for target, how in _references(tree, file, folder):
+                if target.path not in seen:
+                    seen.add(target.path)
+                    waiting.append(target)
+                    reached.append(Counted(file=target, how=how, by=file.path))
     return reached, unparsed, trees
 
 
@@ -154,8 +154,8 @@ def _sources(path: Path) -> list[tuple[str, ast.Module]] | None:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    found = _parsed(data)
-    return None if not found and not (found := _unpacked(data, path)) else [*found, *_inside(found, data, path)]
+    trees = _parsed(data)
+    return None if not trees and not (trees := _unpacked(data, path)) else [*trees, *_inside(trees, data, path)]
 
 
 def _inside(found: list[tuple[str, ast.Module]], data: bytes, path: Path) -> list[tuple[str, ast.Module]]:
@@ -193,8 +193,8 @@ def _references(tree: ast.Module, file: SubmissionFile, folder: Folder) -> Itera
     comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         for level, module in _modules(node):
-            for found in _module_files(module, level, file, folder, list(folders)):
-                yield found, "imported"
+            for module_file in _module_files(module, level, file, folder, list(folders)):
+                yield module_file, "imported"
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments:
             named = _named(node.value, folder, list(folders))
             if named is not None:
@@ -230,9 +230,9 @@ def _module_files(
         for stop in range(1, len(parts) + 1):
             stem = base.joinpath(*parts[:stop])
             for name in (f"{stem}.py", f"{stem}/__init__.py", f"{stem}.so"):
-                found = folder.get(name)
-                if found is not None and found.kind is FileKind.CODE:
-                    yield found
+                present = folder.get(name)
+                if present is not None and present.kind is FileKind.CODE:
+                    yield present
 
 
 def _named(text: str, folder: Folder, folders: Sequence[PurePosixPath]) -> SubmissionFile | None:
@@ -240,7 +240,7 @@ def _named(text: str, folder: Folder, folders: Sequence[PurePosixPath]) -> Submi
     if not 3 <= len(text) <= 200 or "." not in text or "\n" in text or "\0" in text:
         return None
     for base in folders:
-        found = folder.get(str(base / text.removeprefix("./").removeprefix("/")))
-        if found is not None and found.kind in (FileKind.CODE, FileKind.OTHER) and not found.side:
-            return found
+        present = folder.get(str(base / text.removeprefix("./").removeprefix("/")))
+        if present is not None and present.kind in (FileKind.CODE, FileKind.OTHER) and not present.side:
+            return present
     return None

@@ -41,20 +41,20 @@ def _who(found: Iterable[Matched]) -> str:
 
 def _compressed(checked: Checked) -> set[int]:
     """Code lengths that a log calls compressed, or that are what packing gives, and that are not shipped."""
-    found = {run.compressed.number for run in checked.runs if run.compressed}
-    found.add(checked.packed.length)
-    return {number for number in found if number < checked.code.length}
+    compressed = {run.compressed.number for run in checked.runs if run.compressed}
+    compressed.add(checked.packed.length)
+    return {number for number in compressed if number < checked.code.length}
 
 
 def _packed(checked: Checked) -> Iterator[Finding]:
     compressed = _compressed(checked)
-    found = [m for m in checked.matched if m.claim.about is About.CODE and m.claim.number in compressed]
-    if found:
-        numbers = ", ".join(f"{number:,}" for number in sorted({matched.claim.number for matched in found}))
+    claimed = [m for m in checked.matched if m.claim.about is About.CODE and m.claim.number in compressed]
+    if claimed:
+        numbers = ", ".join(f"{number:,}" for number in sorted({matched.claim.number for matched in claimed}))
         files = ", ".join(file.path for file in checked.code.files)
         yield Finding(
             code="GB202",
-            message=f"{_who(found)}: {numbers} bytes of packed code are claimed, but what is shipped ({files}) has "
+            message=f"{_who(claimed)}: {numbers} bytes of packed code are claimed, but what is shipped ({files}) has "
             f"{checked.code.length:,} bytes; ship the packed file (golfbudget pack-code FILE -o OUT)",
         )
 
@@ -68,10 +68,10 @@ def _code(checked: Checked) -> Iterator[Finding]:
         number = matched.claim.number
         if matched.claim.about is About.CODE and number not in compressed and number not in partial:
             wrong.setdefault(number, []).append(matched)
-    for number, found in wrong.items():
+    for number, same in wrong.items():
         yield Finding(
             code="GB201",
-            message=f"{_who(found)}: {number:,} bytes of code are claimed, but on disk "
+            message=f"{_who(same)}: {number:,} bytes of code are claimed, but on disk "
             f"{' and '.join(file.path for file in code.files)} {'has' if len(code.files) == 1 else 'have'} "
             f"{code.length:,}, {_difference(code.length, number)}",
         )

@@ -120,8 +120,8 @@ def codec_of(label: str) -> str | None:
     >>> codec_of("int6+zstd-22"), codec_of("mixed_int5_int6+brotli"), codec_of("quantized+pergroup")
     ('zstd', 'brotli', None)
     """
-    found = _CODEC.search(label)
-    return None if found is None else _SAME.get(found[0].lower(), found[0].lower())
+    match = _CODEC.search(label)
+    return None if match is None else _SAME.get(match[0].lower(), match[0].lower())
 
 
 def _logged_labels(checked: Checked) -> dict[str, dict[str, None]]:

@@ -46,8 +46,8 @@ class SubmissionFile:
     @property
     def seed(self) -> int | None:
         """The seed that the path names, its last one."""
-        found = _SEED.findall(self.path)
-        return int(found[-1]) if found else None
+        seeds = _SEED.findall(self.path)
+        return int(seeds[-1]) if seeds else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

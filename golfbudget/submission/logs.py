@@ -52,8 +52,8 @@ class Run:
     figures: tuple[Printed, ...] = field(default=())
 
     def _last(self, what: str, *labels: str) -> Printed | None:
-        found = [f for f in self.figures if f.what == what and (not labels or f.label in labels)]
-        return found[-1] if found else None
+        figures = [f for f in self.figures if f.what == what and (not labels or f.label in labels)]
+        return figures[-1] if figures else None
 
     @property
     def model(self) -> Printed | None:
@@ -69,9 +69,9 @@ class Run:
     @property
     def code(self) -> Printed | None:
         """The code that the printed total counts; without one, the compressed figure, then the plain one."""
-        found = [f for f in self.figures if f.what == "code"]
+        figures = [f for f in self.figures if f.what == "code"]
         if self.model and self.total:
-            for figure in found:
+            for figure in figures:
                 if self.model.number + figure.number == self.total.number:
                     return figure
         return self.compressed or self._last("code")
@@ -172,24 +172,24 @@ def _behind(line: str, start: int) -> bool:
 def _seed(line: str) -> int | None:
     if "seed" not in line.lower():
         return None
-    found = _SEED.fullmatch(line, line.lower().index("seed"))
-    return int(found[1]) if found and _behind(line, found.start()) else None
+    match = _SEED.fullmatch(line, line.lower().index("seed"))
+    return int(match[1]) if match and _behind(line, match.start()) else None
 
 
 def _figure(line: str, number: int) -> Printed | None:
-    found = _FIGURE.search(line)
-    if found is None or not _behind(line, found.start()):
+    match = _FIGURE.search(line)
+    if match is None or not _behind(line, match.start()):
         return None
-    label = (found["label"] or "").strip("()")
-    if found["artifact"]:
+    label = (match["label"] or "").strip("()")
+    if match["artifact"]:
         what = "artifact"
-    elif found["what"] == "Code size":
+    elif match["what"] == "Code size":
         what = "code"
-    elif found["what"] == "Total submission size":
+    elif match["what"] == "Total submission size":
         what = "total"
     else:
         what = "model" if label else "raw"
-    return Printed(what=what, label=label, number=int(re.sub("[,_]", "", found["number"])), line=number)
+    return Printed(what=what, label=label, number=int(re.sub("[,_]", "", match["number"])), line=number)
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:

@@ -29,10 +29,10 @@ def sizes_in_text(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
     for line in text.splitlines():
         if len(line) > _LONGEST_LINE or not _MEANT.search(line):
             continue
-        for found in _SIZE.finditer(line):
-            if found[1] not in seen:
-                seen.add(found[1])
-                yield from mistaken(found[1], numbers)
+        for match in _SIZE.finditer(line):
+            if match[1] not in seen:
+                seen.add(match[1])
+                yield from mistaken(match[1], numbers)
 
 
 def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
@@ -41,10 +41,10 @@ def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
     >>> [m.number for m in mistaken("14.66", [15374243])], [m.number for m in mistaken("15.37", [15374243])]
     ([15374243], [])
     """
-    found = re.fullmatch(r"\s*~?(\d{1,4})\.(\d{1,3})\s*(?:MB)?\s*", text)
-    if found is None:
+    match = re.fullmatch(r"\s*~?(\d{1,4})\.(\d{1,3})\s*(?:MB)?\s*", text)
+    if match is None:
         return
-    value, scale = int(found[1] + found[2]), int(10 ** len(found[2]))
+    value, scale = int(match[1] + match[2]), int(10 ** len(match[2]))
 
     def printed(number: int, unit: int) -> bool:
         return abs(2 * (number * scale - value * unit)) <= unit
@@ -52,7 +52,7 @@ def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
     if not any(printed(number, MEGA) for number in numbers):
         for number in numbers:
             if printed(number, MEBI):
-                yield Mistaken(text=f"{found[1]}.{found[2]} MB", number=number)
+                yield Mistaken(text=f"{match[1]}.{match[2]} MB", number=number)
                 return
 
 

@@ -31,18 +31,18 @@ def packed_code_bytes(files: Sequence[Path]) -> PackedCode:
     notes: list[str] = []
     for path in files:
         source = path.read_bytes()
-        found = len(source)
+        shortest = len(source)
         if path.suffix == _PYTHON:
             try:
                 packed = pack_code(source, name=path.name)
             except GolfbudgetError as error:
                 notes.append(f"{path.name} counts as it is in `packed`: {error}")
             else:
-                found = min(found, packed.length)
+                shortest = min(shortest, packed.length)
                 tools |= dict(packed.tools)
                 if packed.refusal is not None:
                     notes.append(f"{path.name} is packed without minifying: {packed.refusal}")
                 if packed.length < len(source):
                     notes += [f"{path.name}, packed: {note}" for note in packed.notes]
-        length += found
+        length += shortest
     return PackedCode(length=length, tools=tuple(tools.items()), notes=tuple(notes))

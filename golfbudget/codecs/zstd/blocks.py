@@ -45,15 +45,15 @@ def own_bits(reader: Reader, number: int, out: bytes, cuts: Sequence[int]) -> li
         raise CorruptError("is not compressed")
     if sections.sequences:
         *tables, at = reader.tables(number, sections)
-        found = read_sequences(body[at:], sections.sequences, (tables[0], tables[1], tables[2]), out)
+        sequences = read_sequences(body[at:], sections.sequences, (tables[0], tables[1], tables[2]), out)
     else:
-        found = Sequences(pieces=[out], starts=[len(out)], left=[0])
-    literals = b"".join(found.pieces)
+        sequences = Sequences(pieces=[out], starts=[len(out)], left=[0])
+    literals = b"".join(sequences.pieces)
     if len(literals) != sections.regenerated:
         raise CorruptError(f"has {sections.regenerated} literals, but its sequences leave {len(literals)} bytes")
-    places = _literals_before(found, cuts)
+    places = _literals_before(sequences, cuts)
     bits = _literal_bits(reader, number, sections, literals, places)
-    spent = (found.left[0] - found.left[bisect_left(found.starts, cut)] for cut in cuts)
+    spent = (sequences.left[0] - sequences.left[bisect_left(sequences.starts, cut)] for cut in cuts)
     return [literal + sequence for literal, sequence in zip(bits, spent, strict=True)]
 
 

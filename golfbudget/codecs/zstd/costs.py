@@ -37,7 +37,7 @@ def block_statistics(data: Buffer, stored: Span, window_limit: int, *, where: st
         return ()
     frame = read_frame(data, stored, where=where)
     reader = Reader(data, frame.blocks)
-    found = []
+    statistics = []
     for number, (block, decoded) in enumerate(
         zip(frame.blocks, decoded_lengths(data, frame, window_limit, where=where), strict=True)
     ):
@@ -45,7 +45,7 @@ def block_statistics(data: Buffer, stored: Span, window_limit: int, *, where: st
             sections = reader.sections(number)
         except CorruptError as error:
             raise _located(error, block, where) from None
-        found.append(
+        statistics.append(
             BlockStatistics(
                 offset=block.offset,
                 kind=block.kind,
@@ -55,7 +55,7 @@ def block_statistics(data: Buffer, stored: Span, window_limit: int, *, where: st
                 sequences=0 if sections is None else sections.sequences,
             )
         )
-    return tuple(found)
+    return tuple(statistics)
 
 
 def frame_costs(

@@ -129,10 +129,10 @@ class Reader:
         """The sections of a block; None unless it is compressed."""
         if self._blocks[number].kind is not BlockKind.COMPRESSED:
             return None
-        found = self._sections.get(number)
-        if found is None:
-            found = self._sections[number] = read_sections(self.body(number))
-        return found
+        sections = self._sections.get(number)
+        if sections is None:
+            sections = self._sections[number] = read_sections(self.body(number))
+        return sections
 
     def code_lengths(self, number: int) -> bytes:
         """Bits of each byte value's Huffman code in a block whose literals are compressed or treeless."""
@@ -158,11 +158,11 @@ class Reader:
 
     def _tree(self, number: int, sections: Sections) -> tuple[bytes, int]:
         """The code lengths that a block describes itself, and where its description ends."""
-        found = self._trees.get(number)
-        if found is None:
+        tree = self._trees.get(number)
+        if tree is None:
             body = self.body(number)[: sections.literals_stop]
-            found = self._trees[number] = read_code_lengths(body, sections.literals_at)
-        return found
+            tree = self._trees[number] = read_code_lengths(body, sections.literals_at)
+        return tree
 
     def tables(self, number: int, sections: Sections) -> tuple[list[State], list[State], list[State], int]:
         """Tables of literal lengths, offsets and match lengths, and where the sequences' bitstream starts."""

@@ -54,5 +54,5 @@ def _safetensors(prefix: Buffer) -> Foresight:
     start = _LENGTH + int.from_bytes(prefix[:_LENGTH], "little")
     if len(prefix) < start:
         return Foresight(dense=[(0, start)], horizon=start)
-    edges = {start + int(edge) for found in _OFFSETS.finditer(prefix, _LENGTH, start) for edge in found.groups()}
+    edges = {start + int(edge) for offsets in _OFFSETS.finditer(prefix, _LENGTH, start) for edge in offsets.groups()}
     return Foresight(dense=[(edge, edge) for edge in sorted(edges)])

@@ -45,9 +45,9 @@ class ZipScan:
 
     def __call__(self, prefix: Buffer) -> Foresight:
         while self._final is None:
-            found = self._header(prefix) if self._data is None else self._member(prefix, self._data)
-            if found is not None:
-                return found
+            foresight = self._header(prefix) if self._data is None else self._member(prefix, self._data)
+            if foresight is not None:
+                return foresight
         return self._final
 
     def _header(self, prefix: Buffer) -> Foresight | None:

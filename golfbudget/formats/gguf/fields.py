@@ -77,10 +77,10 @@ class Cursor:
             scalar = _SCALARS[kind]
             return scalar.unpack_from(self.data, self.take(scalar.size, what))[0]
         if kind == BOOL:
-            found = self.data[self.take(1, what)]
-            if found > 1:
-                raise self.corrupt(start, f"{what} is a bool of value {found}, expected 0 or 1")
-            return bool(found)
+            flag = self.data[self.take(1, what)]
+            if flag > 1:
+                raise self.corrupt(start, f"{what} is a bool of value {flag}, expected 0 or 1")
+            return bool(flag)
         if kind == STRING:
             return self._string(what)
         if kind == ARRAY:

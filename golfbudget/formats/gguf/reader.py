@@ -159,9 +159,9 @@ def _record(cursor: Cursor, seen: dict[str, _TensorRecord], alignment: int) -> _
             "counts the file as a whole"
         )
     if (sizes[0] if sizes else 1) % kind.elements:
-        found = sizes[0] if sizes else 1
+        row = sizes[0] if sizes else 1
         raise cursor.corrupt(
-            start, f"{what} has rows of {found} elements, expected a multiple of {kind.elements} for {kind.name}"
+            start, f"{what} has rows of {row} elements, expected a multiple of {kind.elements} for {kind.name}"
         )
     if relative % alignment:
         raise cursor.corrupt(start, f"{what} lies at offset {relative}, expected a multiple of {alignment}")
@@ -211,12 +211,12 @@ def _gap(data: Buffer, gap: Span, alignment: int, owner: str | None) -> list[Reg
     if not _zeros(data, gap.start, edge):
         edge = gap.start
     padding, rest = Span(gap.start, edge), Span(edge, gap.stop)
-    found = []
+    regions = []
     if len(padding):
-        found.append(Region(span=padding, account=Account.CONTAINER, name=owner, label="[padding]"))
+        regions.append(Region(span=padding, account=Account.CONTAINER, name=owner, label="[padding]"))
     if len(rest):
-        found.append(Region(span=rest, account=Account.UNMAPPED, label="[gguf gap]"))
-    return found
+        regions.append(Region(span=rest, account=Account.UNMAPPED, label="[gguf gap]"))
+    return regions
 
 
 def _zeros(data: Buffer, start: int, stop: int) -> bool:

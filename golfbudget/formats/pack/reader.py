@@ -89,8 +89,8 @@ def _first(data: Buffer, streams: Sequence[_Stream], where: str) -> tuple[Buffer
     raw = memoryview(data)[span.start : span.stop]
     if codec == "none":
         return raw, 0
-    found = codecs.decode(codecs.get(codec), raw, where=f"{where}: stream 0", limit=_HEADER_LIMIT)
-    return found.decoded, len(found.decoded)
+    stream = codecs.decode(codecs.get(codec), raw, where=f"{where}: stream 0", limit=_HEADER_LIMIT)
+    return stream.decoded, len(stream.decoded)
 
 
 def read_header(first: Buffer, where: str) -> tuple[Header, int]:
@@ -140,7 +140,7 @@ def _reader(
             raise CorruptError(f"{where}: its pieces take {needed} bytes by the header, it decodes to {len(data)}")
         regions = [Region(span=Span(0, body), account=Account.CONTAINER, label="[pack header]")] if body else []
         tensors: list[StoredTensor] = []
-        found = dict(values)
+        plain = dict(values)
         at = body
         for number in numbers:
             piece = header.pieces[number]
@@ -151,8 +151,8 @@ def _reader(
             if names and piece.dtype:
                 tensors.append(_tensor(piece, names, span.start))
             elif names:
-                found |= dict.fromkeys(names, bytes(data[span.start : span.stop]))
-        return Contents(format="pack-stream", regions=tuple(regions), tensors=tuple(tensors), values=found)
+                plain |= dict.fromkeys(names, bytes(data[span.start : span.stop]))
+        return Contents(format="pack-stream", regions=tuple(regions), tensors=tuple(tensors), values=plain)
 
     return read
 

@@ -26,17 +26,17 @@ def read_bare(data: Buffer, *, where: str) -> Contents:
             f"{where}: the pickle refers to data outside it (as torch's pickles do), and the file holds none; --as "
             "opaque counts the file as a whole"
         )
-    found = walk(pickle, where=where, alone=ALONE, arrays=True)
-    views = by_storage(found.views)
-    contents = [(views[key][0].name, Span(p.start, p.stop)) for key, p in found.payloads.items() if p is not None]
+    walked = walk(pickle, where=where, alone=ALONE, arrays=True)
+    views = by_storage(walked.views)
+    contents = [(views[key][0].name, Span(p.start, p.stop)) for key, p in walked.payloads.items() if p is not None]
     # An array without elements has no bytes; any place in the file will do.
-    starts = {key: 0 if p is None else p.start if p.raw else None for key, p in found.payloads.items()}
-    if found.big_endian:
-        found.values[BYTE_ORDER] = "big"
+    starts = {key: 0 if p is None else p.start if p.raw else None for key, p in walked.payloads.items()}
+    if walked.big_endian:
+        walked.values[BYTE_ORDER] = "big"
     label = "[pickle]"
     return Contents(
         format="pickle",
-        regions=tuple(pickle_regions(Span(0, len(data)), pickle.length, found.claims, label, contents)),
-        tensors=tuple(stored_tensors(found.views, starts)),
-        values=found.values,
+        regions=tuple(pickle_regions(Span(0, len(data)), pickle.length, walked.claims, label, contents)),
+        tensors=tuple(stored_tensors(walked.views, starts)),
+        values=walked.values,
     )

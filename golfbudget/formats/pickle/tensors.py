@@ -62,14 +62,14 @@ def walk(pickle: Pickle, *, where: str, alone: str, arrays: bool = False) -> Pic
     """
     walker = _Walker(where=where, arrays=arrays)
     walker.visit(pickle.top, alone, 0, Span(0, pickle.length))
-    return walker.found
+    return walker.contents
 
 
 @dataclass(slots=True, kw_only=True)
 class _Walker:
     where: str
     arrays: bool
-    found: PickleContents = field(default_factory=PickleContents)
+    contents: PickleContents = field(default_factory=PickleContents)
     #: Containers that were entered; shared ones are entered once.
     seen: set[int] = field(default_factory=set)
     #: Byte arrays as bytes, copied once however often they are referred to.
@@ -80,11 +80,11 @@ class _Walker:
         """`bound` is where the item stands: items reached through the memo stand elsewhere and claim nothing."""
         value = node.value
         if isinstance(value, _PLAIN):
-            self.found.values[name] = value
+            self.contents.values[name] = value
         elif isinstance(value, bytearray):
             if id(value) not in self.copies:
                 self.copies[id(value)] = bytes(value)
-            self.found.values[name] = self.copies[id(value)]
+            self.contents.values[name] = self.copies[id(value)]
         elif not self._tensor(value, name):
             self._enter(value, name, depth, bound)
 
@@ -96,13 +96,13 @@ class _Walker:
             if array is None:
                 number = arrays.scalar(value)
                 if number is not None:
-                    self.found.values[name] = number
+                    self.contents.values[name] = number
                 return number is not None
             view = array.view
-            self.found.payloads[view.key] = array.payload
-            self.found.big_endian |= array.big
+            self.contents.payloads[view.key] = array.payload
+            self.contents.big_endian |= array.big
         if view is not None:
-            self.found.views.append(view)
+            self.contents.views.append(view)
         return view is not None
 
     def _enter(self, value: object, name: str, depth: int, bound: Span | None) -> None:
@@ -111,7 +111,7 @@ class _Walker:
         if isinstance(value, Call):
             if str(value.function) in KNOWN_CALLS and str(value.function) not in OBJECTS:
                 return
-            self.found.values[name] = value.kind
+            self.contents.values[name] = value.kind
         elif not isinstance(value, (Mapped, Sequenced)):
             return
         if id(value) in self.seen:
@@ -120,17 +120,17 @@ class _Walker:
             raise CorruptError(f"{self.where}: the pickle nests more than {_MOST_NESTED} deep at {name[:80]!r}")
         self.seen.add(id(value))
         for key, first, last in self._children(value):
-            inner = unique(f"{name}/{key}" if depth else key, self.found.names)
+            inner = unique(f"{name}/{key}" if depth else key, self.contents.names)
             self.naming += _ITEM + len(inner)
             if self.naming > _MOST_NAMING:
                 raise LimitError(
-                    f"{self.where}: the pickle holds more than {len(self.found.names)} items, which is no list of "
+                    f"{self.where}: the pickle holds more than {len(self.contents.names)} items, which is no list of "
                     "tensors (--as opaque counts the file as a whole)"
                 )
             start, stop = first.start, last.stop
             own = Span(start, stop) if bound and bound.start <= start <= stop <= bound.stop else None
             if own is not None:
-                self.found.claims.append((inner, own))
+                self.contents.claims.append((inner, own))
             self.visit(last, inner, depth + 1, own)
 
     def _children(self, value: Mapped | Sequenced | Call) -> Iterator[_Child]:

@@ -78,14 +78,14 @@ class Names:
 
     def _meaning(self, name: str) -> str | ast.expr | None:
         """A dotted name, the only expression assigned to the name, or None where neither is certain."""
-        found = self._bound.get(name)
-        if found is None:
+        bindings = self._bound.get(name)
+        if bindings is None:
             stars = [module for module in self._stars if name in _STARS.get(module, ())]
             return f"{stars[-1]}.{name}" if stars else name
-        first = found[0]
+        first = bindings[0]
         if isinstance(first, str):
-            return first if all(other == first for other in found) else None
-        return first if len(found) == 1 else None
+            return first if all(other == first for other in bindings) else None
+        return first if len(bindings) == 1 else None
 
     def expression(self, node: ast.expr) -> ast.expr:
         """The expression that a name stands for; the node itself where it is no name, or not a certain one."""

@@ -159,7 +159,7 @@ def _check_filters(filters: object) -> None:
 def find(tree: ast.Module) -> list[CompressedLiteral]:
     """The payloads of a module, in the order in which their literals stand; a literal counts once."""
     names = Names(tree)
-    calls = {node: found for node, _ in _calls(tree) if (found := _decompression(node, names))}
+    calls = {node: call for node, _ in _calls(tree) if (call := _decompression(node, names))}
     inner: dict[ast.expr, ast.expr] = {node: names.expression(node.args[0]) for node in calls}
     layered = set(inner.values())
     executed: dict[ast.expr, bool] = {}
@@ -213,11 +213,11 @@ def _decompression(call: ast.Call, names: Names) -> tuple[str, tuple[tuple[str, 
     if options and any(keyword.arg is None for keyword in keywords):
         return None
     try:
-        found = {name: names.constant(value) for name, value in zip(options, arguments, strict=False)}
-        found |= {k.arg: names.constant(k.value) for k in keywords if k.arg is not None and k.arg in options}
+        known = {name: names.constant(value) for name, value in zip(options, arguments, strict=False)}
+        known |= {k.arg: names.constant(k.value) for k in keywords if k.arg is not None and k.arg in options}
     except NotStaticError:
         return None
-    return family, tuple(found.items())
+    return family, tuple(known.items())
 
 
 def _unwrapped(node: ast.expr, names: Names) -> ast.expr:

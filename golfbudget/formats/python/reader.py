@@ -93,21 +93,21 @@ def _payloads(raw: bytes) -> list[CompressedLiteral]:
 def _code_length(text: str) -> int:
     """About how many characters a parser makes nodes of; too many where the text cannot be parsed."""
     length = 0
-    for found in _TOKEN.finditer(text):
-        if found["broken"]:
+    for token in _TOKEN.finditer(text):
+        if token["broken"]:
             return _MOST_CODE + 1
-        if found["code"]:
-            length += found.end() - found.start()
-        elif not found["comment"]:
-            at = found.start()
+        if token["code"]:
+            length += token.end() - token.start()
+        elif not token["comment"]:
+            at = token.start()
             prefix = text[max(0, at - 2) : at].lower()
             length += 2
             # The expressions of an f-string are code.  One that may end elsewhere leaves the rest of the file unclear.
             if "f" in prefix or "t" in prefix:
-                length += found.end() - at
-                body = found["long"] or found["double"] or found["single"] or ""
+                length += token.end() - at
+                body = token["long"] or token["double"] or token["single"] or ""
                 if length > _MOST_CODE or not _TAME.fullmatch(body):
-                    return length + len(text) - found.end()
+                    return length + len(text) - token.end()
         if length > _MOST_CODE:
             break
     return length
@@ -120,7 +120,7 @@ def _located(payloads: list[CompressedLiteral], raw: bytes, where: str) -> list[
     is not may never be reached, and stays text.
     """
     skipped = len(_BOM) if raw.startswith(_BOM) else 0
-    lines = [skipped, *(found.end() for found in re.finditer(rb"\r\n|\r|\n", raw))] if payloads else []
+    lines = [skipped, *(newline.end() for newline in re.finditer(rb"\r\n|\r|\n", raw))] if payloads else []
     located: list[tuple[Span, Inner]] = []
     for payload in payloads:
         literal = payload.spelled.literal

@@ -46,7 +46,7 @@ class _Archive:
     root: str
     pickle: ZipMember
     length: int
-    found: PickleContents
+    walked: PickleContents
     storages: dict[str, ZipMember]
     views: dict[str, list[StorageView]]
 
@@ -60,21 +60,21 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
     root = pickles[0].name[: -len("data.pkl")]
     raw = member_bytes(data, pickles[0], where)
     pickle = read_pickle(raw, where=where, offset=pickles[0].data.start)
-    found = walk(pickle, where=where, alone=ALONE)
+    walked = walk(pickle, where=where, alone=ALONE)
     storages = {m.name.removeprefix(f"{root}data/"): m for m in directory.members if m.name.startswith(f"{root}data/")}
-    _check_views(found.views, storages, where)
+    _check_views(walked.views, storages, where)
     for member in directory.members:
         if member.name == f"{root}byteorder" and member.decoded_length < 16:
             order = bytes(member_bytes(data, member, where))
-            found.values[BYTE_ORDER] = order.decode("ascii", "backslashreplace")
+            walked.values[BYTE_ORDER] = order.decode("ascii", "backslashreplace")
     archive = _Archive(
         directory=directory,
         root=root,
         pickle=pickles[0],
         length=pickle.length,
-        found=found,
+        walked=walked,
         storages=storages,
-        views=by_storage(found.views),
+        views=by_storage(walked.views),
     )
     bundle = any(member.method != STORED for member in storages.values())
     regions = [region for member in directory.members for region in _member_regions(archive, member, bundle=bundle)]
@@ -83,8 +83,8 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
     return Contents(
         format="torch-zip",
         regions=tuple(with_gaps(regions, len(data))),
-        tensors=() if bundle else tuple(stored_tensors(found.views, starts)),
-        values=found.values,
+        tensors=() if bundle else tuple(stored_tensors(walked.views, starts)),
+        values=walked.values,
         unpacked=0 if pickles[0].method == STORED else len(raw),
     )
 
@@ -94,13 +94,13 @@ def _check_views(views: list[StorageView], storages: dict[str, ZipMember], where
         if member.method not in (STORED, DEFLATED):
             raise UnsupportedError(f"{where}: zip member {member.name!r} is compressed by method {member.method}")
     for view in views:
-        found = storages.get(view.key)
-        if found is None:
+        storage = storages.get(view.key)
+        if storage is None:
             raise CorruptError(f"{where}: tensor {view.name!r} lies in storage {view.key!r}, which the archive lacks")
-        if view.extent().stop > found.decoded_length:
+        if view.extent().stop > storage.decoded_length:
             raise CorruptError(
                 f"{where}: tensor {view.name!r} {list(view.shape)} {view.dtype} needs {view.extent().stop} bytes, its "
-                f"storage {found.name!r} at byte {found.data.start} has {found.decoded_length}"
+                f"storage {storage.name!r} at byte {storage.data.start} has {storage.decoded_length}"
             )
 
 
@@ -123,7 +123,7 @@ def _member_regions(archive: _Archive, member: ZipMember, *, bundle: bool) -> li
         inner = _inner(member, _pickle_reader(archive))
         return [*overhead, Region(span=member.data, account=Account.CONTAINER, label=label, inner=inner)]
     if member is archive.pickle and member.method == STORED:
-        return [*overhead, *pickle_regions(member.data, archive.length, archive.found.claims, _PICKLE_LABEL)]
+        return [*overhead, *pickle_regions(member.data, archive.length, archive.walked.claims, _PICKLE_LABEL)]
     return [*overhead, Region(span=member.data, account=Account.CONTAINER, label=label)]
 
 
@@ -150,7 +150,7 @@ def _pickle_reader(archive: _Archive) -> Callable[[Buffer, str], Contents]:
 
     def read(data: Buffer, where: str) -> Contents:
         check_member(data, archive.pickle, where)
-        regions = pickle_regions(Span(0, len(data)), archive.length, archive.found.claims, _PICKLE_LABEL)
-        return Contents(format="pickle", regions=tuple(regions), values=archive.found.values)
+        regions = pickle_regions(Span(0, len(data)), archive.length, archive.walked.claims, _PICKLE_LABEL)
+        return Contents(format="pickle", regions=tuple(regions), values=archive.walked.values)
 
     return read

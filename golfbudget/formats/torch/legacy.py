@@ -47,14 +47,14 @@ def read_pickles(data: Buffer, *, where: str) -> Contents:
         pickles.append((Span(at, at + pickle.length), pickle))
         at += pickle.length
     _check_preamble(pickles, where)
-    found = walk(pickles[_OBJECT][1], where=where, alone=ALONE)
-    found.values[BYTE_ORDER] = _byte_order(pickles[2][1])
+    contents = walk(pickles[_OBJECT][1], where=where, alone=ALONE)
+    contents.values[BYTE_ORDER] = _byte_order(pickles[2][1])
     storages = list(_storages(view, at, pickles, where))
-    _check_views(found.views, storages, pickles, where)
-    views = by_storage(found.views)
+    _check_views(contents.views, storages, pickles, where)
+    views = by_storage(contents.views)
     regions: list[Region] = []
     for number, (span, pickle) in enumerate(pickles):
-        claims = {_OBJECT: found.claims, _KEYS: _key_claims(pickle, views)}.get(number, [])
+        claims = {_OBJECT: contents.claims, _KEYS: _key_claims(pickle, views)}.get(number, [])
         regions += pickle_regions(span, pickle.length, claims, _LABELS[number])
     for storage in storages:
         mine = views.get(storage.key, [])
@@ -69,8 +69,8 @@ def read_pickles(data: Buffer, *, where: str) -> Contents:
     return Contents(
         format="torch-legacy",
         regions=tuple(regions),
-        tensors=tuple(stored_tensors(found.views, starts)),
-        values=found.values,
+        tensors=tuple(stored_tensors(contents.views, starts)),
+        values=contents.values,
     )
 
 

@@ -81,12 +81,12 @@ def scheme_tables(export: Export) -> list[Tensor]:
 def read_schemes(artifact: Artifact, tables: Mapping[str, Tensor]) -> dict[str, Encoded]:
     """The encodings under `schemes`; `tables` are by NAME/TABLE."""
     values = artifact.values
-    found: dict[str, Encoded] = {}
+    encodings: dict[str, Encoded] = {}
     for name in dict.fromkeys(key.partition("/")[0] for key in tables):
         own = {key.partition("/")[2]: tensor for key, tensor in tables.items() if key.partition("/")[0] == name}
         shape = values.get(f"schemes/{name}/shape/0"), values.get(f"schemes/{name}/shape/1")
-        found[interned(name)] = read_scheme(artifact.path, name, values.get(f"schemes/{name}/scheme"), shape, own)
-    return found
+        encodings[interned(name)] = read_scheme(artifact.path, name, values.get(f"schemes/{name}/scheme"), shape, own)
+    return encodings
 
 
 def read_scheme(path: str, name: str, scheme: object, shape: object, tables: Mapping[str, Tensor]) -> Encoded:
@@ -126,9 +126,9 @@ def interned(name: str) -> str:
 
 def read_label(artifact: Artifact, prefix: str) -> Label | None:
     """The label at a key of the container: a word, or a table of words and numbers."""
-    found = artifact.values.get(prefix)
-    if isinstance(found, str):
-        return found
+    label = artifact.values.get(prefix)
+    if isinstance(label, str):
+        return label
     table = {
         key.removeprefix(f"{prefix}/"): value
         for key, value in artifact.values.items()

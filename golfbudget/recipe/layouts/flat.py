@@ -83,9 +83,9 @@ class _Flat(Layout):
         )
 
     def read(self, artifact: Artifact) -> Export:
-        found = read_tensors(artifact)
-        encoded = self._schemes(artifact, {k.removeprefix(_APART): t for k, t in found.items() if k.startswith(_APART)})
-        stored = {k.removeprefix(self.prefix): tensor for k, tensor in found.items() if not k.startswith(_APART)}
+        every = read_tensors(artifact)
+        encoded = self._schemes(artifact, {k.removeprefix(_APART): t for k, t in every.items() if k.startswith(_APART)})
+        stored = {k.removeprefix(self.prefix): tensor for k, tensor in every.items() if not k.startswith(_APART)}
         quantized: dict[str, Tensor] = {}
         scales: dict[str, Tensor] = {}
         corrections: dict[str, dict[str, Tensor]] = {}
@@ -203,11 +203,11 @@ class SafetensorsLayout(_Flat):
             labels = msgspec.json.decode(described, type=dict[str, _SchemeLabel])
         except msgspec.DecodeError as error:
             raise CorruptError(f"{artifact.path}: the metadata key 'schemes' is not as written here: {error}") from None
-        found = {}
+        encodings = {}
         for name, label in labels.items():
             own = {k.removeprefix(f"{name}/"): t for k, t in tables.items() if k.startswith(f"{name}/")}
-            found[interned(name)] = read_scheme(artifact.path, name, label.scheme, label.shape, own)
-        return found
+            encodings[interned(name)] = read_scheme(artifact.path, name, label.scheme, label.shape, own)
+        return encodings
 
 
 @register

@@ -126,7 +126,7 @@ def _entry(export: Export, name: str) -> dict[str, object]:
 def _tables(artifact: Artifact, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tables of encoded matrices by NAME/TABLE, byte strings as uint8, in as many rows as they had."""
     values = artifact.values
-    found = {key.removeprefix(_APART): tensor for key, tensor in tensors.items() if key.startswith(_APART)}
+    tables = {key.removeprefix(_APART): tensor for key, tensor in tensors.items() if key.startswith(_APART)}
     for key, value in values.items():
         if key.startswith(_APART) and isinstance(value, bytes):
             name, _, table = key.removeprefix(_APART).partition("/")
@@ -136,8 +136,8 @@ def _tables(artifact: Artifact, tensors: Mapping[str, Tensor]) -> dict[str, Tens
                 values.get(f"{_APART}{name}/{table}_rows"),
             )
             whole = isinstance(rows, int) and rows > 0 and len(value) % rows == 0
-            found[f"{name}/{table}"] = flat.view(int(str(rows)), -1) if whole else flat
-    return found
+            tables[f"{name}/{table}"] = flat.view(int(str(rows)), -1) if whole else flat
+    return tables
 
 
 def _bits(export: Export, name: str) -> int:
