@@ -87,7 +87,9 @@ def test_a_page_shows_what_its_commands_print(page: str, folder: Path, golfbudge
     text, written, end = TEXTS[page], "", 0
     for step in steps(text):
         found, shown = tidy(printed(step, folder, namespace, golfbudget, demo)), tidy(step.output)
-        if REWRITE:
+        if step.python and not step.output:
+            assert found == "\n", f"{page}: a text block below must show what this prints: {step.source}"
+        elif REWRITE:
             between = "\n" * bool(re.search(r"^\n\Z", step.output, re.MULTILINE))
             written += text[end : step.start] + found.lstrip("\n") + between
             end = step.stop
