@@ -1,0 +1,62 @@
+"""The scripts that make the tables of docs/: what they print, on little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import recovery_table
+import repack_table
+import torch
+from safetensors.torch import load_file
+from transcripts import ROOT
+
+from golfbudget import example
+
+
+def test_the_text_to_train_on_ends_where_the_text_to_measure_on_begins(tmp_path: Path) -> None:
+    train, measure = (load_file(path)["tokens"].tolist() for path in recovery_table.halves(tmp_path))
+    assert [*train, *measure[1:]] == load_file(example.EVALUATION)["tokens"].tolist()
+    assert train[-1] == measure[0]
+    assert len(train) == len(measure) == 51_201
+
+
+def test_a_row_says_what_training_gave_back_and_what_is_left_over_the_unchanged_model() -> None:
+    candidates = [
+        {"name": name, "quality": None if delta is None else {"delta": delta}}
+        for name, delta in (
+            ("head-int5", 0.0033),
+            ("head-int5+recovered-7", 0.0098),
+            ("baseline+recovered-7", 0.0077),
+            ("head-int4", 0.5),
+            ("lossless-xz-9", None),
+        )
+    ]
+    reason = (
+        "recovered: head-int5 goes from +0.0033 to +0.0098, which is [+0.0014, +0.0027] over the unchanged model after "
+        "as many steps"
+    )
+    plan = {"candidates": candidates, "verdict": {"reasons": ["head: something", reason]}}
+    assert recovery_table.table(plan, 7).splitlines()[2:] == [
+        "| unchanged model | 0 | +0.0077 |  |",
+        "| head-int5 | +0.0033 | +0.0098 | [+0.0014, +0.0027] |",
+    ]
+
+
+def test_archives_are_repacked_one_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"w": torch.zeros(4096), "v": torch.ones(9)}, tmp_path / "zeros.pt")
+    (tmp_path / "broken.pt").write_bytes(b"no archive")
+    size = (tmp_path / "zeros.pt").stat().st_size
+    repack_table.main(tmp_path)
+    *_, row = capsys.readouterr().out.splitlines()
+    cells = row.strip("| ").split(" | ")
+    assert cells[:2] == [f"{tmp_path.name}/zeros.pt (uncompressed)", f"{size:,}"]
+    before, after, saved = (int(cell.replace(",", "")) for cell in cells[1:4])
+    assert before - after == saved > size / 2
+
+
+@pytest.mark.parametrize(("page", "made"), [("plan.md", recovery_table), ("repack.md", repack_table)])
+def test_a_table_stands_in_the_page_that_its_script_names(page: str, made: object) -> None:
+    assert f"the table of docs/{page}" in str(made.__doc__)
+    script = Path(str(getattr(made, "__file__", ""))).name
+    assert f"`python tests/{script}" in (ROOT / "docs" / page).read_text(encoding="utf-8")
