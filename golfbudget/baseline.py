@@ -10,31 +10,22 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import msgspec
 
 from golfbudget.artifact.places import INDEX_SUFFIX
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.compare import Owned, Side
-from golfbudget.content import DIGITS, contents
-from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError, UsageError
+from golfbudget.errors import CorruptError, LedgerError, LimitError, UsageError
 from golfbudget.formats import Format
-from golfbudget.hashing import file_hashes
-from golfbudget.inspection import SCHEMA, Inspection, inspect_file
-from golfbudget.ledger import Ledger, Role
+from golfbudget.inspection import inspect_file
+from golfbudget.inspection.report import EntryReport, InspectReport
+from golfbudget.ledger import Role
 from golfbudget.roles import Roles
-from golfbudget.rollup import roll_up
 
 #: A report of a hundred thousand tensors takes 40 MB.
 _LARGEST_REPORT = 1 << 28
 _HEAD = 64
 _JSON_SPACE = b" \t\r\n"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
-
-_Amount = Annotated[int, msgspec.Meta(ge=0)]
-_Content = Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{{DIGITS}}}$")]
-_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,104 +49,23 @@ def load_side(path: Path, reading: Reading | None = None) -> Side:
 
 
 def side_of_artifact(path: Path, reading: Reading) -> Side:
-    """A side from an artifact."""
+    """A side from an artifact, by the report that would be saved of it."""
     inspection = inspect_file(
         path, cap=0, roles=reading.roles, as_format=reading.as_format, layout=reading.layout, limit=reading.limit
     )
-    return side_of(inspection)
-
-
-def side_of(inspection: Inspection) -> Side:
-    """A side from an inspection; the file is read again for its hash."""
-    artifact, ledger = inspection.artifact, inspection.assignment.ledger
-    held, forms = contents(artifact, ledger), _forms_of(ledger)
-    sha256, _ = file_hashes([file.path for file in artifact.files] or [Path(artifact.path)])
-    rows = tuple(
-        Owned(
-            owner=owner,
-            role=role,
-            stored_bytes=totals.stored_bytes,
-            parameters=totals.parameters,
-            tensors=forms.get((owner, role), ()),
-            content=held[owner, role],
-        )
-        for (owner, role), totals in roll_up(ledger, lambda entry: (entry.owner, entry.role)).items()
-    )
-    codecs = tuple(dict.fromkeys(layer.name for layer in artifact.layers if layer.kind == "codec"))
-    side = Side(path=artifact.path, bytes=artifact.size, sha256=sha256, rows=rows, codecs=codecs)
-    return side.with_code(inspection.budget.code)
-
-
-class _Source(msgspec.Struct, frozen=True):
-    path: str
-    bytes: _Amount
-    sha256: _Sha256
-
-
-class _Layer(msgspec.Struct, frozen=True):
-    kind: str
-    name: str
-
-
-class _Cap(msgspec.Struct, frozen=True):
-    code_bytes: _Amount | None
-
-
-class _RoleRow(msgspec.Struct, frozen=True):
-    role: Role
-    parameters: _Amount
-    stored_bytes: _Amount
-
-
-class _OwnerRow(msgspec.Struct, frozen=True):
-    owner: str
-    role: Role
-    parameters: _Amount
-    stored_bytes: _Amount
-    content: _Content | None = None
-
-
-class _EntryRow(msgspec.Struct, frozen=True):
-    owner: str
-    role: Role
-    tensor: str | None
-    dtype: str | None
-    shape: tuple[_Amount, ...] | None
-    parameters: _Amount
-    stored_bits: _Amount
-    stored_bytes: _Amount
-
-
-class _Report(msgspec.Struct, frozen=True):
-    """The fields of a report that a comparison needs; it may have more."""
-
-    source: _Source
-    layers: tuple[_Layer, ...]
-    cap: _Cap
-    parameters: _Amount
-    roles: tuple[_RoleRow, ...]
-    owners: tuple[_OwnerRow, ...]
-    entries: tuple[_EntryRow, ...]
+    return _side(InspectReport.of(inspection))
 
 
 def side_of_report(value: object, *, where: str) -> Side:
     """A side from a report's plain values; `where` names it in messages."""
-    schema = value.get("schema") if isinstance(value, dict) else None
-    if schema != SCHEMA:
-        found = f"schema {schema[:60]!r}" if isinstance(schema, str) else "no schema"
-        message = (
-            f"{where}: JSON with {found}, expected a report with schema {SCHEMA!r} as "
-            "`golfbudget inspect PATH --format json -o FILE` saves it"
-        )
-        if isinstance(schema, str) and schema.startswith(SCHEMA.rpartition("/")[0] + "/"):
-            raise UnsupportedError(f"{message}; another version of golfbudget made it: save it again")
-        raise CorruptError(message)
     try:
-        report = msgspec.convert(value, type=_Report)
-    except msgspec.ValidationError as error:
+        return _side(InspectReport.read(value, where=where), saved=where)
+    except LedgerError as error:
         raise CorruptError(f"{where}: not a sound report: {error}") from None
-    _check_sums(report, where)
-    forms = _forms((row.owner, row.role, row.tensor, row.dtype, row.shape) for row in report.entries)
+
+
+def _side(report: InspectReport, *, saved: str | None = None) -> Side:
+    forms = _forms(report.entries)
     rows = tuple(
         Owned(
             owner=row.owner,
@@ -167,63 +77,24 @@ def side_of_report(value: object, *, where: str) -> Side:
         )
         for row in report.owners
     )
-    try:
-        side = Side(
-            path=report.source.path,
-            bytes=report.source.bytes,
-            sha256=report.source.sha256,
-            rows=rows,
-            codecs=tuple(dict.fromkeys(layer.name for layer in report.layers if layer.kind == "codec")),
-            report=where,
-        )
-        return side.with_code(report.cap.code_bytes)
-    except LedgerError as error:
-        raise CorruptError(f"{where}: not a sound report: {error}") from None
+    side = Side(
+        path=report.source.path,
+        bytes=report.source.bytes,
+        sha256=report.source.sha256,
+        rows=rows,
+        codecs=tuple(dict.fromkeys(layer.name for layer in report.layers if layer.kind == "codec")),
+        report=saved,
+    )
+    return side.with_code(report.cap.code_bytes)
 
 
-def _check_sums(report: _Report, where: str) -> None:
-    """The laws of a report: entries make owners, owners make roles, roles make the file."""
-    by_owner: dict[object, int] = {}
-    for row in report.entries:
-        by_owner[row.owner, row.role] = by_owner.get((row.owner, row.role), 0) + row.stored_bytes
-    by_role: dict[object, int] = {}
-    for owned in report.owners:
-        by_role[owned.role] = by_role.get(owned.role, 0) + owned.stored_bytes
-    size = report.source.bytes
-    sums = [
-        ("roles[].stored_bytes", sum(row.stored_bytes for row in report.roles), "source.bytes", size),
-        ("owners[].stored_bytes", sum(row.stored_bytes for row in report.owners), "source.bytes", size),
-        ("entries[].stored_bytes", sum(row.stored_bytes for row in report.entries), "source.bytes", size),
-        ("entries[].stored_bits", sum(row.stored_bits for row in report.entries), "8 x source.bytes", 8 * size),
-        ("roles[].parameters", sum(row.parameters for row in report.roles), "parameters", report.parameters),
-        ("owners[].parameters", sum(row.parameters for row in report.owners), "parameters", report.parameters),
-        ("entries[].parameters", sum(row.parameters for row in report.entries), "parameters", report.parameters),
-    ]
-    sums += [
-        (f"entries of {row.owner[:80]!r}", by_owner.get((row.owner, row.role), 0), "its owner's row", row.stored_bytes)
-        for row in report.owners
-    ]
-    sums += [
-        (f"owners of role {row.role}", by_role.get(row.role, 0), "its row", row.stored_bytes) for row in report.roles
-    ]
-    for what, found, expected, amount in sums:
-        if found != amount:
-            raise CorruptError(f"{where}: not a sound report: {what} sum to {found}, {expected} is {amount}")
-
-
-def _forms_of(ledger: Ledger) -> dict[tuple[str, Role], tuple[str, ...]]:
-    return _forms((entry.owner, entry.role, entry.tensor, entry.dtype, entry.shape) for entry in ledger.entries)
-
-
-def _forms(
-    entries: Iterable[tuple[str, Role, str | None, str | None, tuple[int, ...] | None]],
-) -> dict[tuple[str, Role], tuple[str, ...]]:
+def _forms(entries: Iterable[EntryReport]) -> dict[tuple[str, Role], tuple[str, ...]]:
     """Dtypes and shapes of every owner's stored tensors, sorted."""
     found: dict[tuple[str, Role], dict[str, str]] = {}
-    for owner, role, tensor, dtype, shape in entries:
-        if tensor is not None:
-            form = f"{dtype}" if shape is None else f"{dtype} {list(shape)}"
-            found.setdefault((owner, role), {}).setdefault(tensor, form)
+    for entry in entries:
+        if entry.tensor is not None:
+            form = f"{entry.dtype}" if entry.shape is None else f"{entry.dtype} {list(entry.shape)}"
+            found.setdefault((entry.owner, entry.role), {}).setdefault(entry.tensor, form)
     return {key: tuple(sorted(forms.values())) for key, forms in found.items()}
 
 

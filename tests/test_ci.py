@@ -17,7 +17,7 @@ import yaml
 from conftest import Run
 
 from golfbudget import __version__, example
-from golfbudget.report.compare_markdown import MARK
+from golfbudget.report.compare import MARK
 
 ROOT = Path(__file__).parent.parent
 

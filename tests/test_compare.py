@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
@@ -19,22 +19,28 @@ from blobs import safetensors_file
 from conftest import Run
 from hypothesis import given
 from hypothesis import strategies as st
-from test_golden import check
+from test_golden import check, check_json
 
 from golfbudget import example
 from golfbudget.baseline import load_side, side_of_report
 from golfbudget.compare import CODE, Comparison, Owned, Side, Status, compare
 from golfbudget.errors import CorruptError, GolfbudgetError, LedgerError, UnsupportedError, UsageError
-from golfbudget.gates import Kind, judge, parse_gate
+from golfbudget.gates import GateResult, Kind, judge, parse_gate
 from golfbudget.inspection import inspect_file
+from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
-from golfbudget.report.compare_json import compare_json
-from golfbudget.report.compare_markdown import MARK, compare_markdown, github_commands
-from golfbudget.report.compare_table import compare_table
-from golfbudget.report.inspect_json import inspect_json
-from golfbudget.report.tables import render
+from golfbudget.report.annotations import github_commands
+from golfbudget.report.compare import MARK, comment, document
+from golfbudget.report.formats import ReportFormat
+from golfbudget.report.render import rendered
 
 # Laws
+
+
+def text_of(
+    found: Comparison, results: Sequence[GateResult] = (), *, every: bool = False, width: int | None = None
+) -> str:
+    return rendered(document(found, results, every=every), ReportFormat.TABLE, width=width)
 
 
 def side(rows: list[Owned]) -> Side:
@@ -145,8 +151,7 @@ def compared(folder: Path, base: Tensors, new: Tensors) -> Comparison:
 
 
 def by_owner(found: Comparison) -> dict[str, dict[str, Any]]:
-    owners: Any = compare_json(found, [])["owners"]
-    return {row["owner"]: row for row in owners}
+    return {row["owner"]: row for row in json.loads(rendered(document(found, []), ReportFormat.JSON))["owners"]}
 
 
 def test_a_tensor_grown_by_one_byte(tmp_path: Path) -> None:
@@ -217,7 +222,7 @@ def test_another_codec_moves_bytes_and_no_content(tmp_path: Path) -> None:
         assert (change.status, change.same_content) == (Status.CHANGED, True)
         assert change.amount.delta_bytes < 0
     assert any("codecs differ" in note for note in found.notes)
-    assert "changed (same content)" in render(*compare_table(found, []))
+    assert "changed (same content)" in text_of(found)
 
 
 def test_content_ignores_the_container_but_not_the_layout_of_values(tmp_path: Path) -> None:
@@ -250,7 +255,7 @@ def test_files_that_are_not_understood_differ_by_their_bytes(tmp_path: Path) -> 
 
 
 def report_of(path: Path) -> dict[str, Any]:
-    return dict(json.loads(json.dumps(inspect_json(inspect_file(path, cap=16_000_000)))))
+    return dict(json.loads(json.dumps(InspectReport.of(inspect_file(path, cap=16_000_000)).plain())))
 
 
 @pytest.mark.parametrize("path", [example.ARTIFACT, example.CHECKPOINT], ids=["artifact", "checkpoint"])
@@ -592,16 +597,16 @@ GATES = [parse_gate(text) for text in ("total>+0", "head>+50%", "trunk>1kB")]
 
 def test_golden_table(small: Comparison) -> None:
     results = [judge(gate, small) for gate in GATES]
-    check("compare.txt", render(*compare_table(small, results)))
-    check("compare-narrow.txt", render(*compare_table(small, results, width=60)))
+    check("compare.txt", text_of(small, results))
+    check("compare-narrow.txt", text_of(small, results, width=60))
 
 
 def test_golden_markdown(small: Comparison) -> None:
-    check("compare.md", compare_markdown(small, [judge(gate, small) for gate in GATES]))
+    check("compare.md", rendered(comment(small, [judge(gate, small) for gate in GATES]), ReportFormat.MARKDOWN))
 
 
 def test_golden_json(small: Comparison) -> None:
-    check("compare.json", json.dumps(compare_json(small, [judge(gate, small) for gate in GATES]), indent=1) + "\n")
+    check_json("compare.json", document(small, [judge(gate, small) for gate in GATES]))
 
 
 def test_names_cannot_begin_a_workflow_command(small: Comparison) -> None:
@@ -619,9 +624,9 @@ def test_github_writes_the_summary_and_the_comment(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
     done = golfbudget("compare", base, base, "--format", "github", "-o", tmp_path / "comment.md")
     assert done.stdout.startswith("::notice title=golfbudget compare::no change")
-    comment = (tmp_path / "comment.md").read_text(encoding="utf-8")
-    assert comment.startswith(MARK)
-    assert (tmp_path / "summary").read_text(encoding="utf-8") == f"before\n{comment}"
+    text = (tmp_path / "comment.md").read_text(encoding="utf-8")
+    assert text.startswith(f"<!-- {MARK} -->\n")
+    assert (tmp_path / "summary").read_text(encoding="utf-8") == f"before\n{text}"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "no" / "summary"))
     assert golfbudget("compare", base, base, "--format", "github").returncode == 2
 
@@ -629,21 +634,21 @@ def test_github_writes_the_summary_and_the_comment(
 def test_a_comment_is_never_longer_than_github_takes() -> None:
     new = side([Owned(owner=f"{'x' * 100}{n}", role=Role.TRUNK, stored_bytes=n) for n in range(3000)])
     found = compare(side([]), new)
-    text = compare_markdown(found, [], every=True)
+    text = rendered(comment(found, [], every=True), ReportFormat.MARKDOWN)
     assert 30_000 < len(text) <= 60_000
     shown = text.count("x" * 100)
     assert f"[{3000 - shown:,} more\\]".replace("[", "\\[") in text
-    assert compare_markdown(found, []).count("x" * 100) == 20
+    assert rendered(comment(found, []), ReportFormat.MARKDOWN).count("x" * 100) == 20
 
 
 def test_rows_that_are_not_shown_are_summed() -> None:
     rows = [Owned(owner=f"o{n}", role=Role.TRUNK, stored_bytes=n) for n in range(1, 31)]
     same = Owned(owner="s", role=Role.HEAD, stored_bytes=5)
-    text = render(*compare_table(compare(side([same]), side([*rows, same])), []))
+    text = text_of(compare(side([same]), side([*rows, same])))
     assert "[10 more]" in text
     assert "[1 the same]" in text
     assert "o1 " not in text
-    assert "o1 " in render(*compare_table(compare(side([same]), side([*rows, same])), [], every=True))
+    assert "o1 " in text_of(compare(side([same]), side([*rows, same])), every=True)
 
 
 def test_comparing_imports_neither_torch_nor_numpy(tmp_path: Path) -> None:

@@ -33,14 +33,11 @@ from golfbudget.plan.results import (
     Winner,
     WorstRow,
 )
-from golfbudget.report.inspect_csv import inspect_csv
-from golfbudget.report.inspect_explain import explain_json, explain_table
-from golfbudget.report.inspect_json import inspect_json
-from golfbudget.report.inspect_markdown import inspect_markdown
-from golfbudget.report.inspect_table import inspect_table
-from golfbudget.report.plan_json import plan_json
-from golfbudget.report.plan_table import plan_table
-from golfbudget.report.tables import render
+from golfbudget.report.document import Document
+from golfbudget.report.formats import ReportFormat
+from golfbudget.report.inspect import document, explain_document
+from golfbudget.report.plan import document as plan_document
+from golfbudget.report.render import html_fragment, rendered
 from golfbudget.roles import assign, explain, load_roles
 
 FOLDER = Path(__file__).parent / "golden"
@@ -146,6 +143,15 @@ def check(name: str, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+def check_text(name: str, document: Document, width: int | None = None) -> None:
+    check(name, rendered(document, ReportFormat.TABLE, width=width))
+
+
+def check_json(name: str, document: Document) -> None:
+    assert document.data is not None
+    check(name, json.dumps(document.data(), indent=1) + "\n")
+
+
 @pytest.fixture
 def measured(inspection: Inspection) -> Inspection:
     return replace(inspection, entropy=measure(inspection.artifact, inspection.assignment.ledger))
@@ -156,26 +162,30 @@ VIEWS = ["role", "account", "owner", "block", "dtype"]
 
 @pytest.mark.parametrize("by", VIEWS)
 def test_inspect_tables(inspection: Inspection, by: str) -> None:
-    check(f"inspect-{by}.txt", render(*inspect_table(inspection, by)))
+    check(f"inspect-{by}.txt", rendered(document(inspection, by), ReportFormat.TABLE))
 
 
 @pytest.mark.parametrize("by", VIEWS)
 def test_inspect_markdown(inspection: Inspection, by: str) -> None:
-    check(f"inspect-{by}.md", inspect_markdown(inspection, by))
+    check(f"inspect-{by}.md", rendered(document(inspection, by), ReportFormat.MARKDOWN))
 
 
 @pytest.mark.parametrize("by", VIEWS)
 def test_inspect_csv(inspection: Inspection, by: str) -> None:
-    check(f"inspect-{by}.csv", inspect_csv(inspection, by).replace("\r\n", "\n"))
+    check(f"inspect-{by}.csv", rendered(document(inspection, by), ReportFormat.CSV).replace("\r\n", "\n"))
 
 
 def test_inspect_entropy(measured: Inspection) -> None:
-    check("inspect-entropy.txt", render(*inspect_table(measured, "owner")))
-    check("inspect-entropy-narrow.txt", render(*inspect_table(measured, "owner", width=80)))
+    check_text("inspect-entropy.txt", document(measured, "owner"))
+    check_text("inspect-entropy-narrow.txt", document(measured, "owner"), width=80)
 
 
 def test_inspect_json(inspection: Inspection) -> None:
-    check("inspect.json", json.dumps(inspect_json(inspection), indent=1) + "\n")
+    check_json("inspect.json", document(inspection))
+
+
+def test_inspect_html(inspection: Inspection) -> None:
+    check("inspect-role.html", html_fragment(document(inspection)) + "\n")
 
 
 #: Of its own, so that the default rules may change.
@@ -201,14 +211,21 @@ def test_explain(inspection: Inspection) -> None:
     inspection = replace(inspection, assignment=assign(inspection.artifact, roles))
     owners = ("tok_emb.weight", "mystery", "[header]")
     found = [explain(owner, inspection.artifact, inspection.assignment, roles) for owner in owners]
-    check("explain.txt", render(*explain_table(found)))
-    check("explain.json", json.dumps(explain_json(inspection, found), indent=1) + "\n")
+    check_text("explain.txt", explain_document(inspection, found))
+    check_json("explain.json", explain_document(inspection, found))
 
 
 def test_plan_table(plan: Plan) -> None:
-    check("plan.txt", render(*plan_table(plan)))
-    check("plan-narrow.txt", render(*plan_table(plan, width=80)))
+    check_text("plan-answer.txt", plan_document(plan))
+    check_text("plan.txt", plan_document(plan, details=True))
+    check_text("plan-narrow.txt", plan_document(plan, details=True), width=80)
+
+
+def test_plan_markdown_and_csv(plan: Plan) -> None:
+    check("plan-answer.md", rendered(plan_document(plan), ReportFormat.MARKDOWN))
+    check("plan.md", rendered(plan_document(plan, details=True), ReportFormat.MARKDOWN))
+    check("plan.csv", rendered(plan_document(plan), ReportFormat.CSV).replace("\r\n", "\n"))
 
 
 def test_plan_json(plan: Plan) -> None:
-    check("plan.json", json.dumps(plan_json(plan), indent=1) + "\n")
+    check_json("plan.json", plan_document(plan))

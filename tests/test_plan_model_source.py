@@ -28,8 +28,10 @@ from golfbudget.plan.saved import pack
 from golfbudget.plan.setup import Choices, prepare
 from golfbudget.recipe.artifacts import container_bytes, read_export
 from golfbudget.recipe.export import decode
+from golfbudget.report.formats import ReportFormat
+from golfbudget.report.plan import document as plan_document
 from golfbudget.report.plan_json import plan_json
-from golfbudget.report.plan_table import plan_table
+from golfbudget.report.render import rendered
 from golfbudget.schemes.vq_logits import nearest
 
 MODEL = """
@@ -100,13 +102,7 @@ def saved(folder: Path, plan: Plan) -> Path:
 
 
 def table(plan: Plan) -> str:
-    from io import StringIO
-
-    from rich.console import Console
-
-    out = StringIO()
-    Console(file=out, width=1000).print(*plan_table(plan))
-    return out.getvalue()
+    return rendered(plan_document(plan, details=True), ReportFormat.TABLE)
 
 
 def refused(path: Path, **more: object) -> str:

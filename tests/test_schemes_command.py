@@ -13,15 +13,14 @@ from test_conformance import SCHEMES
 from golfbudget import schemes
 from golfbudget.cli.schemes import parse_options, parse_shape
 from golfbudget.errors import UsageError
-from golfbudget.report.scheme_rows import scheme_rows
-from golfbudget.report.schemes_json import schemes_json
-from golfbudget.report.schemes_table import schemes_markdown, schemes_table
-from golfbudget.report.tables import render
+from golfbudget.report.formats import ReportFormat
+from golfbudget.report.render import rendered
+from golfbudget.report.schemes import document, scheme_sizes
 
 
 def listed(shape: tuple[int, int] | None, given: dict[str, str]) -> dict[str, dict[str, Any]]:
-    document = schemes_json(scheme_rows(schemes.registered(), shape, given), shape)
-    found = json.loads(json.dumps(document, allow_nan=False))
+    sizes = scheme_sizes(schemes.registered(), shape, given)
+    found = json.loads(rendered(document(sizes, shape), ReportFormat.JSON))
     assert found["schema"] == "golfbudget/schemes/1"
     assert found["shape"] == (None if shape is None else list(shape))
     return {row["name"]: row for row in found["schemes"]}
@@ -43,10 +42,11 @@ def test_every_scheme_is_listed_with_all_its_options() -> None:
 @pytest.mark.parametrize(("name", "options"), [(name, cases[-1]) for name, cases in SCHEMES.items()])
 def test_raw_bytes_of_a_shape_are_the_schemes_own(name: str, options: schemes.Options) -> None:
     known = {name: schemes.get(name)}
-    (row,) = scheme_rows(known, (40, 12), {key: str(value) for key, value in options.items()})
+    (row,) = scheme_sizes(known, (40, 12), {key: str(value) for key, value in options.items()})
     assert row.raw_bytes == known[name].raw_bytes((40, 12), options)
     assert row.options == known[name].options(options)
-    assert schemes_json((row,), (40, 12))["schemes"][0]["rank_bound"] == known[name].rank_bound((40, 12), options)  # type: ignore[index]
+    (found,) = json.loads(rendered(document((row,), (40, 12)), ReportFormat.JSON))["schemes"]
+    assert found["rank_bound"] == known[name].rank_bound((40, 12), options)
 
 
 def test_amounts_by_hand() -> None:
@@ -69,13 +69,16 @@ def test_what_cannot_be_computed_says_why() -> None:
     assert rows["ternary"]["raw_bytes"] == 8 * 4 + 16
     assert listed((8, 4), {"bits": "x"})["clipped"]["reason"].startswith("option bits is 'x'")
     with pytest.raises(UsageError, match=r"--option nothing: no scheme listed takes it; they take .*bits"):
-        scheme_rows(schemes.registered(), (8, 4), {"nothing": "1"})
+        scheme_sizes(schemes.registered(), (8, 4), {"nothing": "1"})
 
 
 def test_table_and_markdown_hold_every_scheme_in_a_line_that_cannot_break() -> None:
     for shape in (None, (64, 32)):
-        rows = scheme_rows(schemes.registered(), shape, {"bits": "6"} if shape else {})
-        text, markdown = render(*schemes_table(rows, shape)), schemes_markdown(rows, shape)
+        rows = scheme_sizes(schemes.registered(), shape, {"bits": "6"} if shape else {})
+        text, markdown = (
+            rendered(document(rows, shape), ReportFormat.TABLE),
+            rendered(document(rows, shape), ReportFormat.MARKDOWN),
+        )
         lines = [line for line in markdown.splitlines() if line.startswith("|")]
         assert len(lines) == len(rows) + 2
         assert {line.replace("\\|", "").count("|") for line in lines} == {5}

@@ -21,8 +21,8 @@ from golfbudget.plan.vocabulary import Question, VocabularyPlan, plan_vocabulari
 from golfbudget.plan.vocabulary.drawn import encode_drawn
 from golfbudget.plan.vocabulary.results import Figures, Known, Row, Vocabulary
 from golfbudget.plan.vocabulary.run import closing
+from golfbudget.report.vocabulary import answer, conclusion, heading
 from golfbudget.report.vocabulary_json import vocabulary_json
-from golfbudget.report.vocabulary_rows import answer, conclusion, heading
 from golfbudget.schemes import Context, Options
 
 TOKENIZER = example.FOLDER / "tokenizer.model"

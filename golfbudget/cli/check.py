@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from golfbudget.cli.options import OutputOption, QuietOption
-
-if TYPE_CHECKING:
-    from golfbudget.submission import Checked
-
-
-class CheckFormat(StrEnum):
-    """Output formats of `check`."""
-
-    TABLE = "table"
-    JSON = "json"
-    MARKDOWN = "markdown"
+from golfbudget.cli.options import FormatOption, OutputOption, QuietOption
+from golfbudget.report.formats import ReportFormat
 
 
 def _list_findings(value: bool) -> None:
     if value:
-        from golfbudget.report.check_table import finding_table
-        from golfbudget.report.tables import render
+        from golfbudget.cli.output import emit
+        from golfbudget.report.check import finding_document
 
-        sys.stdout.write(render(finding_table()))
+        emit(finding_document(), ReportFormat.TABLE, None)
         raise typer.Exit
 
 
@@ -63,9 +51,7 @@ def check(
             "--list-findings", callback=_list_findings, is_eager=True, help="Print all finding codes and exit."
         ),
     ] = False,
-    output_format: Annotated[
-        CheckFormat, typer.Option("--format", help="How to print the result.")
-    ] = CheckFormat.TABLE,
+    output_format: FormatOption = ReportFormat.TABLE,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -82,7 +68,9 @@ def check(
       golfbudget check . --rules everything
       golfbudget check --list-findings
     """
+    from golfbudget.cli.output import emit
     from golfbudget.errors import UsageError
+    from golfbudget.report.check import document
     from golfbudget.rules import Convention, load_rules
     from golfbudget.submission import check_submission
 
@@ -99,29 +87,12 @@ def check(
         check_submission(path, loaded, convention=chosen, model=model or (), code=code or (), log=log or ())
         for path in submissions
     ]
-    if quiet and output_format is not CheckFormat.JSON:
+    if quiet and output_format is not ReportFormat.JSON:
         checks = [replace(checked, notes=()) for checked in checks]
-    _report(checks, output_format, output, strict=strict)
+    emit(document(checks, strict=strict), output_format, output)
     undecided = [checked for checked in checks if not checked.chosen.rows]
     if undecided:
         first = undecided[0]
         raise UsageError(f"{first.folder.root}: {first.convention} cannot be counted: {first.chosen.reason}")
     if not all(checked.passed(strict=strict) for checked in checks):
         raise typer.Exit(1)
-
-
-def _report(checks: list[Checked], output_format: CheckFormat, output: Path | None, *, strict: bool) -> None:
-    from golfbudget.cli.output import emit_json, emit_table, emit_text
-
-    if output_format is CheckFormat.JSON:
-        from golfbudget.report.check_json import check_json
-
-        emit_json(check_json(checks, strict=strict), output)
-    elif output_format is CheckFormat.MARKDOWN:
-        from golfbudget.report.check_markdown import check_markdown
-
-        emit_text(check_markdown(checks, strict=strict), output)
-    else:
-        from golfbudget.report.check_table import check_table
-
-        emit_table(check_table(checks, strict=strict), output)

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from golfbudget.cli.options import AsOption, LayoutOption, MaxDecodedOption, OutputOption, QuietOption, RolesOption
+from golfbudget.cli.options import (
+    AsOption,
+    CompareFormatOption,
+    LayoutOption,
+    MaxDecodedOption,
+    OutputOption,
+    QuietOption,
+    RolesOption,
+)
+from golfbudget.report.formats import ReportFormat
 
 if TYPE_CHECKING:
     from golfbudget.compare import Comparison, Side
     from golfbudget.gates import GateResult
 
 _SIDE = "An artifact, checkpoint or submission folder, or a report that `inspect --format json` saved."
-
-
-class CompareFormat(StrEnum):
-    """Output formats of `compare`."""
-
-    TABLE = "table"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    GITHUB = "github"
 
 
 def compare(
@@ -58,14 +57,7 @@ def compare(
     as_format: AsOption = None,
     layout: LayoutOption = None,
     max_decoded: MaxDecodedOption = "1GiB",
-    output_format: Annotated[
-        CompareFormat,
-        typer.Option(
-            "--format",
-            help="How to print the result; markdown is made for a pull-request comment.  github annotates the run, "
-            "adds the markdown to the step summary, and writes it to the file of -o.",
-        ),
-    ] = CompareFormat.TABLE,
+    output_format: CompareFormatOption = ReportFormat.TABLE,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -141,36 +133,30 @@ def _with_code_beside(sides: list[Side], paths: Sequence[Path]) -> list[Side]:
 def _report(
     comparison: Comparison,
     results: Sequence[GateResult],
-    output_format: CompareFormat,
+    output_format: ReportFormat,
     output: Path | None,
     *,
     every: bool,
 ) -> None:
-    from golfbudget.cli.output import emit_json, emit_table, emit_text
+    from golfbudget.cli.output import emit, emit_text
+    from golfbudget.report.compare import comment, document
 
-    if output_format is CompareFormat.JSON:
-        from golfbudget.report.compare_json import compare_json
+    if output_format not in (ReportFormat.MARKDOWN, ReportFormat.GITHUB):
+        emit(document(comparison, results, every=every), output_format, output)
+        return
+    page = comment(comparison, results, every=every)
+    if output_format is ReportFormat.MARKDOWN:
+        emit(page, output_format, output)
+        return
+    from golfbudget.report.annotations import github_commands
+    from golfbudget.report.render import rendered
 
-        emit_json(compare_json(comparison, results), output)
-    elif output_format is CompareFormat.TABLE:
-        from golfbudget.report.compare_table import compare_table
-        from golfbudget.report.tables import screen_width
-
-        width = None if output else screen_width()
-        emit_table(compare_table(comparison, results, every=every, width=width), output)
-    else:
-        from golfbudget.report.compare_markdown import compare_markdown, github_commands
-
-        markdown = compare_markdown(comparison, results, every=every)
-        if output_format is CompareFormat.MARKDOWN:
-            emit_text(markdown, output)
-            return
-        emit_text(github_commands(comparison, results), None)
-        if output is not None:
-            emit_text(markdown, output)
-        summary = os.environ.get("GITHUB_STEP_SUMMARY")
-        if summary:
-            _append(Path(summary), markdown)
+    emit_text(github_commands(comparison, results), None)
+    if output is not None:
+        emit(page, ReportFormat.MARKDOWN, output)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        _append(Path(summary), rendered(page, ReportFormat.MARKDOWN))
 
 
 def _append(path: Path, text: str) -> None:

@@ -9,14 +9,15 @@ import typer
 
 from golfbudget.cli.options import (
     CapOption,
-    Format,
-    FormatOption,
+    DetailsOption,
     NoCacheOption,
     OutputOption,
+    PageFormatOption,
     QuietOption,
     SeedOption,
     cache_folder,
 )
+from golfbudget.report.formats import ReportFormat
 
 
 def demo(
@@ -29,7 +30,8 @@ def demo(
     cap: CapOption = None,
     seed: SeedOption = 0,
     no_cache: NoCacheOption = False,
-    output_format: FormatOption = Format.TABLE,
+    details: DetailsOption = False,
+    output_format: PageFormatOption = ReportFormat.TABLE,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -46,13 +48,13 @@ def demo(
     """
     from golfbudget import example
     from golfbudget.budget import parse_size
-    from golfbudget.cli.output import emit_json, emit_table, write_json
+    from golfbudget.cli.output import emit
     from golfbudget.cli.progress import progress_bar
     from golfbudget.inspection import inspect_file
     from golfbudget.plan.run import make_plan
     from golfbudget.plan.setup import Choices, prepare
-    from golfbudget.report.inspect_json import inspect_json
-    from golfbudget.report.plan_json import plan_json
+    from golfbudget.report.demo import document
+    from golfbudget.report.plan import document as plan_document
     from golfbudget.rules import load_rules
 
     folder = example.FOLDER if save is None else _copy(save)
@@ -71,22 +73,12 @@ def demo(
     )
     with progress_bar("demo", quiet=quiet) as progress:
         plan = make_plan(source, settings, progress)
-    if save is not None:
-        write_json(save / "plan.json", plan_json(plan))
-    if output_format is Format.JSON:
-        document = {"schema": "golfbudget/demo/1", "inspect": inspect_json(inspection), "plan": plan_json(plan)}
-        emit_json(document, output)
-    else:
-        from golfbudget.report.inspect_table import inspect_table
-        from golfbudget.report.plan_table import plan_table
-        from golfbudget.report.tables import screen_width
-
-        title = "== inspect: the example's int8 artifact =="
-        second = "\n== plan: the example's checkpoint =="
-        emit_table(
-            [title, *inspect_table(inspection, "role"), second, *plan_table(plan, None if output else screen_width())],
-            output,
-        )
+    saved = None if save is None else save / "plan.json"
+    if saved is not None:
+        emit(plan_document(plan), ReportFormat.JSON, saved)
+    emit(
+        document(inspection, plan, details=details, saved=None if saved is None else str(saved)), output_format, output
+    )
 
 
 def _copy(folder: Path) -> Path:

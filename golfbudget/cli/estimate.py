@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,18 +10,17 @@ import typer
 from golfbudget.cli.options import (
     CapOption,
     CodeOption,
+    FormatOption,
     OutputOption,
     QuietOption,
     RolesOption,
-    TextFormat,
-    TextFormatOption,
 )
+from golfbudget.report.formats import ReportFormat
 
 if TYPE_CHECKING:
     from golfbudget.estimate.request import Request
     from golfbudget.estimate.results import Estimate
     from golfbudget.estimate.run import Terms
-    from golfbudget.estimate.settings import Value
 
 
 def estimate(
@@ -55,7 +53,7 @@ def estimate(
     code: CodeOption = None,
     roles: RolesOption = None,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Keep the first seed's artifact.")] = None,
-    output_format: TextFormatOption = TextFormat.TABLE,
+    output_format: FormatOption = ReportFormat.TABLE,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -78,9 +76,12 @@ def estimate(
       golfbudget estimate baseline --save synthetic.ptz
     """
     from golfbudget.budget import code_size, parse_size
+    from golfbudget.cli.output import emit, note, write
     from golfbudget.errors import UsageError
     from golfbudget.estimate.run import Terms, modelled_estimate
     from golfbudget.estimate.settings import make_request, merged, parse_setting
+    from golfbudget.estimate.sweep import sweep as sweep_all
+    from golfbudget.report.estimate import document, sweep_document
     from golfbudget.roles import load_roles
     from golfbudget.rules import load_rules
 
@@ -97,15 +98,14 @@ def estimate(
     )
     fixed = merged(parse_setting(text, "--set") for text in set_ or [])
     if sweep:
-        _sweep(
+        points = sweep_all(
             [parse_setting(text, "--sweep") for text in sweep],
             lambda settings: make_request(config, recipe, {**fixed, **settings}),
             lambda request: (
                 modelled_estimate(request, terms) if fast else _measured(request, terms, seed, repeat, quiet)[0]
             ),
-            output_format,
-            output,
         )
+        emit(sweep_document(points), output_format, output)
         return
     request = make_request(config, recipe, fixed)
     if fast:
@@ -113,11 +113,9 @@ def estimate(
     else:
         found, artifact = _measured(request, terms, seed, repeat, quiet)
         if save is not None:
-            from golfbudget.cli.output import note, write
-
             write(save, artifact)
             note(f"wrote {save}: {len(artifact):,} bytes", quiet=quiet)
-    _report(found, output_format, output)
+    emit(document(found), output_format, output)
 
 
 def _measured(request: Request, terms: Terms, seed: int, repeat: int, quiet: bool) -> tuple[Estimate, bytes]:
@@ -126,45 +124,3 @@ def _measured(request: Request, terms: Terms, seed: int, repeat: int, quiet: boo
 
     with progress_bar(request.model.name, quiet=quiet) as progress:
         return measured_estimate(request, terms, seed=seed, repeat=repeat, progress=progress)
-
-
-def _report(found: Estimate, output_format: TextFormat, output: Path | None) -> None:
-    from golfbudget.cli.output import emit_json, emit_table, emit_text
-
-    if output_format is TextFormat.JSON:
-        from golfbudget.report.estimate_json import estimate_json
-
-        emit_json(estimate_json(found), output)
-    elif output_format is TextFormat.MARKDOWN:
-        from golfbudget.report.estimate_markdown import estimate_markdown
-
-        emit_text(estimate_markdown(found), output)
-    else:
-        from golfbudget.report.estimate_table import estimate_table
-
-        emit_table(estimate_table(found), output)
-
-
-def _sweep(
-    sweeps: list[tuple[str, list[Value]]],
-    request: Callable[[Mapping[str, Value]], Request],
-    estimate_one: Callable[[Request], Estimate],
-    output_format: TextFormat,
-    output: Path | None,
-) -> None:
-    from golfbudget.cli.output import emit_json, emit_table, emit_text
-    from golfbudget.estimate.sweep import sweep
-
-    points = sweep(sweeps, request, estimate_one)
-    if output_format is TextFormat.JSON:
-        from golfbudget.report.estimate_json import sweep_json
-
-        emit_json(sweep_json(points), output)
-    elif output_format is TextFormat.MARKDOWN:
-        from golfbudget.report.estimate_markdown import sweep_markdown
-
-        emit_text(sweep_markdown(points), output)
-    else:
-        from golfbudget.report.estimate_table import sweep_table
-
-        emit_table(sweep_table(points), output)

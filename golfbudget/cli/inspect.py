@@ -17,14 +17,15 @@ from golfbudget.cli.options import (
     MaxDecodedOption,
     OutputOption,
     QuietOption,
-    ReportFormat,
-    ReportFormatOption,
     RolesOption,
+    ViewFormatOption,
 )
+from golfbudget.report.formats import ReportFormat
 
 if TYPE_CHECKING:
     from golfbudget.formats import Format
     from golfbudget.inspection import Inspection
+    from golfbudget.report.document import Document
     from golfbudget.roles import Roles
 
 
@@ -56,7 +57,7 @@ def inspect(
     as_format: AsOption = None,
     layout: LayoutOption = None,
     max_decoded: MaxDecodedOption = "1GiB",
-    output_format: ReportFormatOption = ReportFormat.TABLE,
+    output_format: ViewFormatOption = ReportFormat.TABLE,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -77,8 +78,10 @@ def inspect(
       golfbudget inspect final_model.int8.ptz --as-config -o model.toml
     """
     from golfbudget.budget import code_size, parse_size
+    from golfbudget.cli.output import emit
     from golfbudget.errors import UsageError
     from golfbudget.inspection import inspect_file
+    from golfbudget.report.inspect import document
     from golfbudget.roles import load_roles
     from golfbudget.rules import load_rules
 
@@ -86,8 +89,8 @@ def inspect(
         raise UsageError("--layout and --as both say how to read the file; give one of them")
     if explain and entropy:
         raise UsageError("--explain prints no amounts, so there is nothing that --entropy could add")
-    if explain and output_format not in (ReportFormat.TABLE, ReportFormat.JSON):
-        raise UsageError(f"--explain prints a table or json, not {output_format.value}")
+    if explain and output_format is ReportFormat.CSV:
+        raise UsageError("--explain prints sentences, which csv has no columns for; choose table, json or markdown")
     if as_config and (explain or entropy or cap is not None or output_format is not ReportFormat.TABLE):
         raise UsageError(
             "--as-config writes a model file and nothing else; leave out --explain, --entropy, --cap, --format"
@@ -105,33 +108,11 @@ def inspect(
     if as_config:
         _as_config(inspection, path, output)
     elif explain:
-        _explain(inspection, explain, rules, output_format, output)
+        emit(_explained(inspection, explain, rules), output_format, output)
     else:
-        _report(_measured(inspection, quiet=quiet) if entropy else inspection, by.value, output_format, output)
+        emit(document(_measured(inspection, quiet=quiet) if entropy else inspection, by.value), output_format, output)
     if cap is not None and not inspection.budget.fits:
         raise typer.Exit(1)
-
-
-def _report(inspection: Inspection, by: str, output_format: ReportFormat, output: Path | None) -> None:
-    from golfbudget.cli.output import emit_json, emit_table, emit_text
-
-    if output_format is ReportFormat.JSON:
-        from golfbudget.report.inspect_json import inspect_json
-
-        emit_json(inspect_json(inspection), output)
-    elif output_format is ReportFormat.CSV:
-        from golfbudget.report.inspect_csv import inspect_csv
-
-        emit_text(inspect_csv(inspection, by), output)
-    elif output_format is ReportFormat.MARKDOWN:
-        from golfbudget.report.inspect_markdown import inspect_markdown
-
-        emit_text(inspect_markdown(inspection, by), output)
-    else:
-        from golfbudget.report.inspect_table import inspect_table
-        from golfbudget.report.tables import screen_width
-
-        emit_table(inspect_table(inspection, by, None if output else screen_width()), output)
 
 
 def _as_config(inspection: Inspection, path: Path, output: Path | None) -> None:
@@ -143,18 +124,13 @@ def _as_config(inspection: Inspection, path: Path, output: Path | None) -> None:
     emit_text(model_toml(found), output)
 
 
-def _explain(
-    inspection: Inspection, owners: list[str], rules: Roles, output_format: ReportFormat, output: Path | None
-) -> None:
-    from golfbudget.cli.output import emit_json, emit_table
-    from golfbudget.report.inspect_explain import explain_json, explain_table
+def _explained(inspection: Inspection, owners: list[str], rules: Roles) -> Document:
+    from golfbudget.report.inspect import explain_document
     from golfbudget.roles import explain
 
-    found = [explain(owner, inspection.artifact, inspection.assignment, rules) for owner in owners]
-    if output_format is ReportFormat.JSON:
-        emit_json(explain_json(inspection, found), output)
-    else:
-        emit_table(explain_table(found), output)
+    return explain_document(
+        inspection, [explain(owner, inspection.artifact, inspection.assignment, rules) for owner in owners]
+    )
 
 
 def _measured(inspection: Inspection, *, quiet: bool) -> Inspection:
@@ -162,7 +138,7 @@ def _measured(inspection: Inspection, *, quiet: bool) -> Inspection:
 
     from golfbudget.cli.progress import progress_bar
     from golfbudget.entropy import measure
-    from golfbudget.report.tables import printable
+    from golfbudget.report.escaping import printable
 
     with progress_bar("entropy", quiet=quiet) as progress:
 

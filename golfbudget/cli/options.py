@@ -6,31 +6,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+from typer.models import OptionInfo
 
-
-class Format(StrEnum):
-    """Output formats."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-class TextFormat(StrEnum):
-    """Output formats of commands with no view to choose."""
-
-    TABLE = "table"
-    JSON = "json"
-    MARKDOWN = "markdown"
-
-
-class ReportFormat(StrEnum):
-    """Output formats of `inspect`."""
-
-    TABLE = "table"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    CSV = "csv"
+from golfbudget.report.formats import ReportFormat
 
 
 class By(StrEnum):
@@ -43,14 +23,42 @@ class By(StrEnum):
     DTYPE = "dtype"
 
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
-TextFormatOption = Annotated[TextFormat, typer.Option("--format", help="How to print the result.")]
-ReportFormatOption = Annotated[
+class _FormatChoice(click.Choice[str]):
+    """Some of the formats by their words; a default is a member of the enumeration."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(str(value), param, ctx)
+
+
+def format_option(*others: ReportFormat, more: str = "") -> OptionInfo:
+    """--format, of a page and other formats; `more` ends its help."""
+    choice = _FormatChoice(
+        [str(one) for one in (ReportFormat.TABLE, ReportFormat.JSON, ReportFormat.MARKDOWN, *others)]
+    )
+    option: OptionInfo = typer.Option("--format", click_type=choice, help=f"How to print the result{more}.")
+    return option
+
+
+#: For what has a table that programs read, and for what has none.
+FormatOption = Annotated[ReportFormat, format_option(ReportFormat.CSV)]
+PageFormatOption = Annotated[ReportFormat, format_option()]
+ViewFormatOption = Annotated[
+    ReportFormat, format_option(ReportFormat.CSV, more="; json holds all views, the others the one of --by")
+]
+CompareFormatOption = Annotated[
     ReportFormat,
-    typer.Option("--format", help="How to print the result; json holds all views, the others the one of --by."),
+    format_option(
+        ReportFormat.CSV,
+        ReportFormat.GITHUB,
+        more="; markdown is made for a pull-request comment.  github annotates the run, adds the markdown to the step "
+        "summary, and writes it to the file of -o",
+    ),
 ]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE instead of stdout.")
+]
+DetailsOption = Annotated[
+    bool, typer.Option("--details", help="Print every candidate, note, certificate and price, not the answer alone.")
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
 CapOption = Annotated[

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from golfbudget.errors import UsageError
+from golfbudget.report.document import Document
+from golfbudget.report.formats import ReportFormat
+from golfbudget.report.render import rendered
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
+def emit(document: Document, output_format: ReportFormat, output: Path | None) -> None:
+    """Print a report, or write it to a file.  Only a terminal has a width and colours."""
+    if output is None and output_format is ReportFormat.TABLE:
+        from golfbudget.report.render.terminal import show
 
-def emit_json(value: object, output: Path | None) -> None:
-    """Print or write one JSON document, in stable order."""
-    if output is None:
-        sys.stdout.write(_document(value))
+        show(document)
     else:
-        write_json(output, value)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write one JSON document, whole or not at all."""
-    write(path, _document(value).encode())
-
-
-def _document(value: object) -> str:
-    import json
-
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        emit_text(rendered(document, output_format), output)
 
 
 def emit_text(text: str, output: Path | None) -> None:
@@ -39,18 +28,6 @@ def emit_text(text: str, output: Path | None) -> None:
         sys.stdout.write(text)
     else:
         write(output, text.encode(errors="backslashreplace"))
-
-
-def emit_table(parts: Sequence[RenderableType], output: Path | None) -> None:
-    """Print renderables, or write their plain text."""
-    from golfbudget.report.tables import console, render
-
-    if output is None:
-        screen = console()
-        for part in parts:
-            screen.print(part)
-    else:
-        write(output, render(*parts).encode())
 
 
 def write(path: Path, data: bytes) -> None:

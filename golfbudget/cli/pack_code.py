@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from golfbudget.cli.options import Format, FormatOption, QuietOption
+from golfbudget.cli.options import FormatOption, QuietOption
+from golfbudget.report.formats import ReportFormat
 
 
 class Allow(StrEnum):
@@ -33,7 +34,7 @@ def pack_code(
         ),
     ] = None,
     minify: Annotated[bool, typer.Option("--minify/--no-minify", help="Minify the source before packing it.")] = True,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = ReportFormat.TABLE,
     quiet: QuietOption = False,
 ) -> None:
     """Minify, compress and wrap a program, and say how many bytes of code that is.
@@ -47,11 +48,11 @@ def pack_code(
       golfbudget pack-code train_gpt.py -o packed/train_gpt.py
       golfbudget pack-code train_gpt.py --allow brotli --allow unannotated --format json
     """
-    from golfbudget.cli.output import emit_json, emit_table, note, write
+    from golfbudget.cli.output import emit, note, write
     from golfbudget.code_packing import OPTIONAL, load
     from golfbudget.code_packing import pack_code as pack_bytes
     from golfbudget.errors import UsageError
-    from golfbudget.report.code_packing import packed_json, packed_table
+    from golfbudget.report.pack_code import document
 
     data = load(path)
     if output is not None and _same_file(output, path):
@@ -72,10 +73,7 @@ def pack_code(
     if output is not None:
         write(output, packed.stub)
         note(f"wrote {output}: {packed.length:,} bytes", quiet=quiet)
-    if output_format is Format.JSON:
-        emit_json(packed_json(packed), None)
-    else:
-        emit_table(packed_table(packed), None)
+    emit(document(packed), output_format, None)
 
 
 def _same_file(output: Path, path: Path) -> bool:

@@ -11,7 +11,7 @@ from golfbudget.cli.options import (
     CacheOption,
     CapOption,
     CodeOption,
-    Format,
+    DetailsOption,
     FormatOption,
     JobsOption,
     MaxDecodedOption,
@@ -22,6 +22,7 @@ from golfbudget.cli.options import (
     SeedOption,
     cache_folder,
 )
+from golfbudget.report.formats import ReportFormat
 
 
 def plan(
@@ -137,11 +138,14 @@ def plan(
     seed: SeedOption = 0,
     roles: RolesOption = None,
     max_decoded: MaxDecodedOption = "1GiB",
-    output_format: FormatOption = Format.TABLE,
+    details: DetailsOption = False,
+    output_format: FormatOption = ReportFormat.TABLE,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Encode head and trunk candidates for real, count each whole file, and say who wins.
+
+    The answer comes first: verdict, VQ answer, what to type next, and the candidates that matter; --details prints all.
 
     Every candidate is written through the recipe's own container and codec.  With --model and --tokens the
     change in bits per byte is measured; without, a candidate counts as free only under the equal-error rule.
@@ -176,11 +180,12 @@ def plan(
         )  # fmt: skip
         return
     from golfbudget.budget import code_size, parse_size
-    from golfbudget.cli.output import emit_json, emit_table
+    from golfbudget.cli.output import emit
     from golfbudget.cli.progress import progress_bar
     from golfbudget.estimate.settings import merged, parse_setting
     from golfbudget.plan.run import make_plan
     from golfbudget.plan.setup import Choices, prepare
+    from golfbudget.report.plan import document
     from golfbudget.rules import load_rules
 
     source, settings = prepare(
@@ -209,15 +214,7 @@ def plan(
     )
     with progress_bar("plan", quiet=quiet) as progress:
         made = make_plan(source, settings, progress)
-    if output_format is Format.JSON:
-        from golfbudget.report.plan_json import plan_json
-
-        emit_json(plan_json(made), output)
-    else:
-        from golfbudget.report.plan_table import plan_table
-        from golfbudget.report.tables import screen_width
-
-        emit_table(plan_table(made, None if output else screen_width()), output)
+    emit(document(made, details=details), output_format, output)
 
 
 def _schemes(text: str | None) -> tuple[str, ...] | None:

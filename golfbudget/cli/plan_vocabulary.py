@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from golfbudget.cli.options import Format
+from golfbudget.report.formats import ReportFormat
 
 
 def plan_vocabulary(
@@ -21,7 +21,7 @@ def plan_vocabulary(
     seed: int,
     jobs: int | None,
     max_decoded: str,
-    output_format: Format,
+    output_format: ReportFormat,
     output: Path | None,
     quiet: bool,
     price: float | None = None,
@@ -29,10 +29,11 @@ def plan_vocabulary(
 ) -> None:
     """Make and print the table; `unused` are options by name that run a model, which this does not."""
     from golfbudget.budget import code_size, parse_size
-    from golfbudget.cli.output import emit_json, emit_table
+    from golfbudget.cli.output import emit
     from golfbudget.cli.progress import progress_bar
     from golfbudget.errors import UsageError
     from golfbudget.plan.vocabulary import Question, plan_vocabularies
+    from golfbudget.report.vocabulary import document
     from golfbudget.rules import load_rules
 
     for option, value in (unused or {}).items():
@@ -57,11 +58,4 @@ def plan_vocabulary(
     )
     with progress_bar("plan", quiet=quiet) as progress:
         made = plan_vocabularies(question, progress)
-    if output_format is Format.JSON:
-        from golfbudget.report.vocabulary_json import vocabulary_json
-
-        emit_json(vocabulary_json(made), output)
-    else:
-        from golfbudget.report.vocabulary_table import vocabulary_table
-
-        emit_table(vocabulary_table(made), output)
+    emit(document(made), output_format, output)

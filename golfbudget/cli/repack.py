@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from golfbudget.cli.options import CacheOption, Format, FormatOption, NoCacheOption, QuietOption, cache_folder
+from golfbudget.cli.options import CacheOption, FormatOption, NoCacheOption, QuietOption, cache_folder
+from golfbudget.report.formats import ReportFormat
 
 if TYPE_CHECKING:
     from golfbudget.repacking.result import Lever
@@ -43,7 +44,7 @@ def repack(
         Path | None,
         typer.Option("--decoder", metavar="FILE", help="Write the Python that undoes the packing, as it is counted."),
     ] = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = ReportFormat.TABLE,
     quiet: QuietOption = False,
 ) -> None:
     """Find the smallest file that holds the same tensors and values, and say how much each lever gave.
@@ -59,12 +60,11 @@ def repack(
       golfbudget repack final_model.int8.ptz --same-container -o smaller.ptz
       golfbudget repack final_model.int8.ptz --levers codec,container,streams --format json
     """
-    from golfbudget.cli.output import emit_json, emit_table, note, write
+    from golfbudget.cli.output import emit, note, write
     from golfbudget.cli.progress import progress_bar
     from golfbudget.errors import UsageError
     from golfbudget.repacking import repack as search
-    from golfbudget.report.repack_json import repack_json
-    from golfbudget.report.repack_table import repack_table
+    from golfbudget.report.repack import document
 
     chosen = _levers(levers, same_container=same_container)
     kept = cache_folder(cache, off=no_cache)
@@ -81,10 +81,7 @@ def repack(
             if file is not None:
                 write(file, data)
                 note(f"wrote {file}: {len(data):,} bytes", quiet=quiet)
-    if output_format is Format.JSON:
-        emit_json(repack_json(packed), None)
-    else:
-        emit_table(repack_table(packed), None)
+    emit(document(packed), output_format, None)
 
 
 def _levers(text: str | None, *, same_container: bool) -> list[Lever]:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from golfbudget.cli.options import OutputOption, QuietOption
-
-
-class SchemesFormat(StrEnum):
-    """Output formats of `schemes`."""
-
-    TABLE = "table"
-    JSON = "json"
-    MARKDOWN = "markdown"
+from golfbudget.cli.options import FormatOption, OutputOption, QuietOption
+from golfbudget.report.formats import ReportFormat
 
 
 def schemes(
@@ -34,9 +26,7 @@ def schemes(
             "--option", metavar="NAME=VALUE", help="With --shape: for every scheme that takes it.  May be repeated."
         ),
     ] = None,
-    output_format: Annotated[
-        SchemesFormat, typer.Option("--format", help="How to print the result.")
-    ] = SchemesFormat.TABLE,
+    output_format: FormatOption = ReportFormat.TABLE,
     output: OutputOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -53,9 +43,9 @@ def schemes(
       golfbudget schemes --format json -o schemes.json
     """
     from golfbudget import schemes as package
-    from golfbudget.cli.output import emit_json, emit_table, emit_text
+    from golfbudget.cli.output import emit
     from golfbudget.errors import UsageError
-    from golfbudget.report.scheme_rows import scheme_rows
+    from golfbudget.report.schemes import document, scheme_sizes
 
     del quiet
     size, given = None if shape is None else parse_shape(shape), parse_options(option or ())
@@ -63,18 +53,7 @@ def schemes(
         raise UsageError("--option sets what --shape computes with; give --shape ROWSxCOLUMNS too")
     package.load_others()
     known = {name: package.get(name) for name in names} if names else package.registered()
-    rows = scheme_rows(known, size, given)
-    if output_format is SchemesFormat.JSON:
-        from golfbudget.report.schemes_json import schemes_json
-
-        emit_json(schemes_json(rows, size), output)
-        return
-    from golfbudget.report.schemes_table import schemes_markdown, schemes_table
-
-    if output_format is SchemesFormat.MARKDOWN:
-        emit_text(schemes_markdown(rows, size), output)
-    else:
-        emit_table(schemes_table(rows, size), output)
+    emit(document(scheme_sizes(known, size, given), size), output_format, output)
 
 
 def parse_shape(text: str) -> tuple[int, int]:

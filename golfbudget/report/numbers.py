@@ -35,6 +35,15 @@ def human(n: int) -> str:
     return f"{n} B" if unit == "B" else f"{value:.{max(0, 2 - len(str(int(abs(value)))) + 1)}f} {unit}"
 
 
+def bytes_text(n: int) -> str:
+    """All digits, and beside them the rounded amount where that is shorter.
+
+    >>> bytes_text(4191501), bytes_text(999)
+    ('4,191,501 bytes (4.19 MB)', '999 bytes')
+    """
+    return f"{count(n)} bytes{f' ({human(n)})' if n >= 1000 else ''}"
+
+
 def percent(part: int, whole: int) -> str:
     """One decimal, and never a false 0 or 100.
 
@@ -65,14 +74,3 @@ def optional(n: int | None) -> str:
     ('-1,200', '–')
     """
     return "–" if n is None else count(n)
-
-
-def bits_number(bits: float | None) -> float | None:
-    """Bits per parameter for programs: whole where they are, six decimals otherwise.
-
-    >>> bits_number(8.0), bits_number(1.5849625007211562), bits_number(None)
-    (8, 1.584963, None)
-    """
-    if bits is None:
-        return None
-    return int(bits) if bits == int(bits) else round(bits, 6)

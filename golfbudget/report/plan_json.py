@@ -6,8 +6,8 @@ import msgspec
 
 from golfbudget import __version__
 from golfbudget.certificates import Certificate
+from golfbudget.inspection.report import role_reports
 from golfbudget.plan.results import Candidate, Inputs, Plan, Quality, Side, Trial, Verdict
-from golfbudget.report.inspect_json import roles_json
 
 SCHEMA = "golfbudget/plan/1"
 
@@ -41,7 +41,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
             "counted_bytes": plan.baseline.artifact.size,
             "headroom": plan.baseline.budget.headroom,
             "fits": plan.baseline.budget.fits,
-            "roles": roles_json(plan.baseline.assignment.ledger),
+            "roles": msgspec.to_builtins(role_reports(plan.baseline.assignment.ledger)),
         },
         "price": {"value": plan.price, "unit": "µbpb/kB", "source": plan.price_source},
         "certificates": [certificate_json(certificate) for certificate in plan.certificates],

@@ -1,19 +1,78 @@
-"""What stands above every report of `inspect`: the file, how it is nested, and what the numbers mean."""
+"""What `inspect` says: the file, how it is nested, where its bytes are, and what is left under the cap.
+
+`--explain` says instead why owners have their roles and accounts, as `golfbudget/explain/1`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
+from golfbudget import __version__
 from golfbudget.artifact import Artifact, Layer
 from golfbudget.entropy import Entropy
 from golfbudget.inspection import Inspection
+from golfbudget.inspection.report import InspectReport, SourceReport
 from golfbudget.ledger import Role
-from golfbudget.report.numbers import count, human
+from golfbudget.report.document import Document, Facts, Part
+from golfbudget.report.numbers import count, human, percent
+from golfbudget.report.views import grid
+from golfbudget.roles import Explanation
+
+EXPLAIN_SCHEMA = "golfbudget/explain/1"
 
 #: Kinds of members that are named; the rest are counted.
 _MOST_GROUPS = 3
 
-Facts = list[tuple[str, str]]
+
+def document(inspection: Inspection, by: str = "role") -> Document:
+    """The whole report; `by` is the view that all formats but JSON show."""
+    rows = grid(inspection, by, last="file")
+    parts: list[Part] = [Facts(rows=_heading(inspection), order=-1), rows, cap_facts(inspection, order=-1)]
+    if inspection.entropy is not None:
+        parts.append(Facts(rows=_entropy(inspection.entropy)))
+    return Document(parts=tuple(parts), data=lambda: InspectReport.of(inspection).plain(), csv=lambda: rows)
+
+
+def explain_document(inspection: Inspection, explanations: Sequence[Explanation]) -> Document:
+    """One list of facts per owner."""
+    parts = []
+    for found in explanations:
+        rows = [("owner", found.owner), ("role", str(found.role)), ("reason", found.reason)]
+        for one in found.stored:
+            rows += [("stored", one.stored), ("  account", str(one.account)), ("  reason", one.reason)]
+        parts.append(Facts(rows=tuple(rows)))
+    return Document(parts=tuple(parts), data=lambda: _explained(inspection, explanations))
+
+
+def cap_facts(inspection: Inspection, *, order: int = 0) -> Facts:
+    """What counts against the cap and what is left."""
+    budget = inspection.budget
+    code = "not counted (give --code FILE or SIZE)" if budget.code is None else f"{count(budget.code)} bytes"
+    left = f"{count(budget.headroom)} bytes left" if budget.fits else f"over by {count(-budget.headroom)} bytes"
+    used = f"{count(budget.used)} of {count(budget.cap)} bytes, {percent(budget.used, budget.cap)} of the cap"
+    return Facts(rows=(("code", code), ("used", used), ("headroom", left)), order=order)
+
+
+def cap_text(inspection: Inspection) -> str:
+    """What is left under the cap, in one line."""
+    budget = inspection.budget
+    code = "code not counted" if budget.code is None else f"{count(budget.code)} bytes of code counted"
+    left = f"{count(budget.headroom)} bytes left" if budget.fits else f"over by {count(-budget.headroom)} bytes:"
+    return f"{left} of {count(budget.cap)}, {code}"
+
+
+def _explained(inspection: Inspection, explanations: Sequence[Explanation]) -> object:
+    return {
+        "schema": EXPLAIN_SCHEMA,
+        "golfbudget": __version__,
+        "source": msgspec.to_builtins(SourceReport.of(inspection.artifact)),
+        "tied": inspection.assignment.tied,
+        "tied_reason": inspection.assignment.tied_reason,
+        "owners": msgspec.to_builtins(explanations),
+    }
 
 
 @dataclass(slots=True)
@@ -25,7 +84,7 @@ class _Group:
     decoded_bytes: int = 0
 
 
-def heading_facts(inspection: Inspection) -> Facts:
+def _heading(inspection: Inspection) -> tuple[tuple[str, str], ...]:
     """File, layers, head and notes."""
     artifact = inspection.artifact
     rounded = f" ({human(artifact.size)})" if artifact.size >= 1000 else ""
@@ -44,7 +103,7 @@ def heading_facts(inspection: Inspection) -> Facts:
         rows.append(
             ("note", "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)")
         )
-    return rows + [("note", note) for note in artifact.notes]
+    return (*rows, *(("note", note) for note in artifact.notes))
 
 
 def layers_line(artifact: Artifact) -> str:
@@ -102,7 +161,7 @@ def _layer(layer: Layer, *, bundle: bool = False) -> str:
     )
 
 
-def entropy_facts(entropy: Entropy) -> Facts:
+def _entropy(entropy: Entropy) -> tuple[tuple[str, str], ...]:
     """What the entropy columns are."""
     coders = " or ".join(f"{coder.codec} at level {coder.level}" for coder in entropy.coders)
     rows = [
@@ -120,7 +179,7 @@ def entropy_facts(entropy: Entropy) -> Facts:
     ]
     if entropy.zstd_blocks:
         rows.append(("zstd blocks", _blocks(entropy)))
-    return rows
+    return tuple(rows)
 
 
 def _blocks(entropy: Entropy) -> str:

@@ -1,6 +1,6 @@
-"""The views of `inspect --by`: which entries make a row.  Rows that are no part of another sum to the file.
+"""The views of a ledger: which entries make a row of `inspect --by`, and the grid that shows them.
 
-Tables, markdown and csv all print these rows; none of them groups anything itself.
+Rows that are no part of another sum to the file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from golfbudget.entropy import Measure
 from golfbudget.entropy import roll_up as roll_up_measures
 from golfbudget.entropy import total as total_measure
 from golfbudget.inspection import Inspection
+from golfbudget.inspection.report import bits_number
 from golfbudget.ledger import Account, Entry, Role
+from golfbudget.report.document import Cell, Column, Grid, GridRow, amount, name, number
+from golfbudget.report.numbers import percent, ratio
 from golfbudget.roles import ModelTensor
 from golfbudget.rollup import Totals, roll_up, total
 
@@ -30,7 +33,7 @@ _Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ViewRow:
     """A group of entries; `part` says that the row above it that is none already holds its bytes.
 
     `remark` is for people and no part of the label.
@@ -49,7 +52,7 @@ class View:
     """Rows under the headings of their labels.  `nested`: groups (one label) are followed by their parts (two)."""
 
     headings: _Labels
-    rows: tuple[Row, ...]
+    rows: tuple[ViewRow, ...]
     nested: bool = False
     models: bool = False
 
@@ -59,10 +62,71 @@ def view(inspection: Inspection, by: str) -> View:
     return _VIEWS[by](inspection)
 
 
-def whole(inspection: Inspection) -> Row:
+def whole(inspection: Inspection) -> ViewRow:
     """The file as one row."""
     (row,) = _rows(inspection, lambda _: ("file",))
     return row
+
+
+def grid(inspection: Inspection, by: str, *, last: str) -> Grid:
+    """The rows of a view and their sum, which `last` names."""
+    found = view(inspection, by)
+    columns = (*(name(heading, heading) for heading in found.headings), *_columns(inspection, found))
+    labels = len(found.headings)
+    rows = []
+    for at, row in enumerate(found.rows):
+        own: list[str | Cell] = [Cell(text=f"{row.labels[0]}{row.remark}", value=row.labels[0]), *row.labels[1:]]
+        rows.append(
+            GridRow(
+                cells=(*own, *[""] * (labels - len(own)), *_cells(inspection, found, row)),
+                bold=found.nested and not row.part,
+                part=row.part,
+                sums=not row.part and at + 1 < len(found.rows) and found.rows[at + 1].part,
+            )
+        )
+    cells = (last, *[""] * (labels - 1), *_cells(inspection, found, whole(inspection)))
+    rows.append(GridRow(cells=cells, bold=True, sums=True, apart=True))
+    return Grid(columns=columns, rows=tuple(rows), nested=found.nested)
+
+
+def _columns(inspection: Inspection, found: View) -> list[Column]:
+    columns = [
+        number("parameters", "parameters", rank=3),
+        number("decoded\nbytes", "decoded_bytes", rank=6),
+        number(None, "stored_bits"),
+        number("stored\nbytes", "stored_bytes"),
+        number("bits per\nparameter"),
+    ]
+    if found.models:
+        columns += [number("nominal\nbits", "nominal_bits", rank=1), number("packed\nbits", "packed_bits", rank=2)]
+    if inspection.entropy is not None:
+        columns += [
+            number("entropy\nfloor", "entropy_floor_bytes"),
+            number("slack", "slack_bytes"),
+            number("alone", "alone_bytes"),
+        ]
+    return [*columns, number("share\nof file", rank=4), number("share\nof cap", rank=7)]
+
+
+def _cells(inspection: Inspection, found: View, row: ViewRow) -> list[str | Cell]:
+    totals, model, measure = row.totals, row.model, row.measure
+    cells: list[str | Cell] = [
+        amount(totals.parameters if totals.complete or totals.parameters else None),
+        amount(totals.decoded_bytes),
+        amount(totals.stored_bits),
+        amount(totals.stored_bytes),
+        ratio(totals.bits_per_parameter),
+    ]
+    if found.models:
+        cells += map(_bits, (None, None) if model is None else (model.nominal_bits, model.packed_bits))
+    if inspection.entropy is not None:
+        cells += map(amount, (None,) * 3 if measure is None else (measure.floor, measure.slack, measure.alone))
+    size, cap = inspection.artifact.size, inspection.budget.cap
+    return [*cells, percent(totals.stored_bytes, size), percent(totals.stored_bytes, cap)]
+
+
+def _bits(bits: float | None) -> Cell:
+    return Cell(text=ratio(bits), value=bits_number(bits))
 
 
 def block_of(owner: str) -> tuple[str, str] | None:
@@ -84,36 +148,36 @@ def block_of(owner: str) -> tuple[str, str] | None:
     return found["block"], kind
 
 
-def _rows(inspection: Inspection, key: Callable[[Entry], _Labels], *, models: bool = False) -> list[Row]:
+def _rows(inspection: Inspection, key: Callable[[Entry], _Labels], *, models: bool = False) -> list[ViewRow]:
     ledger, entropy = inspection.assignment.ledger, inspection.entropy
     measures = {} if entropy is None else roll_up_measures(ledger, entropy, key)
     of = inspection.assignment.models
     return [
-        Row(labels=at, totals=totals, measure=measures.get(at), model=of.get(at[0]) if models else None)
+        ViewRow(labels=at, totals=totals, measure=measures.get(at), model=of.get(at[0]) if models else None)
         for at, totals in roll_up(ledger, key).items()
     ]
 
 
-def _largest_first(rows: Iterable[Row]) -> list[Row]:
+def _largest_first(rows: Iterable[ViewRow]) -> list[ViewRow]:
     return sorted(rows, key=lambda row: (-row.totals.stored_bits, row.labels))
 
 
-def _group(label: str, parts: list[Row], remark: str = "") -> list[Row]:
+def _group(label: str, parts: list[ViewRow], remark: str = "") -> list[ViewRow]:
     """A group's row, then its parts."""
     measures = [part.measure for part in parts if part.measure is not None]
-    group = Row(
+    group = ViewRow(
         labels=(label,),
         totals=total(part.totals for part in parts),
         measure=total_measure(measures) if measures else None,
         remark=remark,
     )
-    made = [Row(labels=part.labels, totals=part.totals, measure=part.measure, part=True) for part in parts]
+    made = [ViewRow(labels=part.labels, totals=part.totals, measure=part.measure, part=True) for part in parts]
     return [group, *made]
 
 
 def _by_role(inspection: Inspection) -> View:
     found = {row.labels: row for row in _rows(inspection, lambda entry: (entry.role, entry.account))}
-    rows: list[Row] = []
+    rows: list[ViewRow] = []
     for role in Role:
         parts = [found[role, account] for account in Account if (role, account) in found]
         if parts:
@@ -138,15 +202,15 @@ def _by_block(inspection: Inspection) -> View:
     def key(entry: Entry) -> _Labels:
         return block_of(entry.owner) or (entry.owner if entry.owner in models else STRUCTURE,)
 
-    blocks: dict[str, list[Row]] = {}
-    others: list[Row] = []
-    structure: list[Row] = []
+    blocks: dict[str, list[ViewRow]] = {}
+    others: list[ViewRow] = []
+    structure: list[ViewRow] = []
     for row in _rows(inspection, key):
         if len(row.labels) == 2:
             blocks.setdefault(row.labels[0], []).append(row)
         else:
             (structure if row.labels[0] == STRUCTURE else others).append(row)
-    rows: list[Row] = []
+    rows: list[ViewRow] = []
     for block in sorted(blocks, key=_natural):
         rows += _group(block, _largest_first(blocks[block]))
     return View(headings=("block", "kind"), rows=(*rows, *_largest_first(others), *structure), nested=True)

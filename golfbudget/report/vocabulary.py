@@ -1,28 +1,46 @@
-"""What the table and the markdown of `plan --vocab` have in common: the same lines and cells, in plain text."""
+"""What `plan --vocab` says: figures of the vocabularies, every head scheme at each, and what follows."""
 
 from __future__ import annotations
 
 from golfbudget.plan.vocabulary.results import Figures, Floor, Known, Row, Vocabulary, VocabularyPlan
-from golfbudget.report.numbers import count, optional, percent, signed
-
-Facts = list[tuple[str, str]]
-
-FIGURES = (
-    "vocabulary",
-    "V",
-    "tokenizer\nbytes",
-    "bytes per\ntoken",
-    "predicted\ntokens",
-    "other\ntables",
-    "control\nof cap",
+from golfbudget.report.document import (
+    DASH,
+    Cell,
+    Document,
+    Facts,
+    Grid,
+    GridRow,
+    amount,
+    bold,
+    bullet,
+    change,
+    line,
+    name,
+    number,
+    prose,
 )
-ROWS = (
-    "vocabulary", "head scheme", "head\nbytes", "saved\nbytes", "trunk bytes\nleft", "headroom", "codes",
-    "floor\nnats/token", "floor\nbits/byte", "pays under\nbits/byte",
-)  # fmt: skip
+from golfbudget.report.numbers import count, optional, percent
+from golfbudget.report.vocabulary_json import vocabulary_json
 
 
-def heading(plan: VocabularyPlan) -> Facts:
+def document(plan: VocabularyPlan) -> Document:
+    """Figures of the vocabularies, every head scheme at each, and what follows."""
+    rows = _heads(plan)
+    answers = (*(answer(plan, vocabulary) for vocabulary in plan.vocabularies), *conclusion(plan))
+    return Document(
+        parts=(
+            Facts(rows=tuple(heading(plan)), order=-1),
+            _figures(plan),
+            rows,
+            prose(*_legend(plan)),
+            prose(bold("where restructuring starts to pay"), *map(bullet, answers)),
+        ),
+        data=lambda: vocabulary_json(plan),
+        csv=lambda: rows,
+    )
+
+
+def heading(plan: VocabularyPlan) -> list[tuple[str, str]]:
     """What the table is about, and how its bytes are known."""
     tied = "tied: input table and output head are one matrix" if plan.tied else "untied: the input table stays dense"
     how = "Gaussian, of the model's stated distribution, written and coded by the recipe"
@@ -73,42 +91,80 @@ def _text(plan: VocabularyPlan) -> str:
     return f"{plan.text}, {optional(plan.text_bytes)} bytes: bytes per token and counts are measured on it"
 
 
-def figures(plan: VocabularyPlan, vocabulary: Vocabulary) -> list[str]:
-    """One vocabulary's own line."""
-    own = vocabulary.figures
-    bytes_per_token = "–" if own.bytes_per_token is None else f"{own.bytes_per_token:.4f}"
-    known = "" if own.bytes_per_token_known is not Known.CLAIMED else " claimed"
-    return [
-        own.label,
-        count(own.size),
-        optional(own.tokenizer_bytes),
-        bytes_per_token + known,
-        optional(own.tokens),
-        count(vocabulary.others_bytes),
-        percent(vocabulary.control.head_bytes, plan.cap),
+def _figures(plan: VocabularyPlan) -> Grid:
+    headings = (
+        "V", "tokenizer\nbytes", "bytes per\ntoken", "predicted\ntokens", "other\ntables", "control\nof cap",
+    )  # fmt: skip
+    rows = []
+    for vocabulary in plan.vocabularies:
+        own = vocabulary.figures
+        bytes_per_token = DASH if own.bytes_per_token is None else f"{own.bytes_per_token:.4f}"
+        known = "" if own.bytes_per_token_known is not Known.CLAIMED else " claimed"
+        rows.append(
+            line(
+                own.label,
+                amount(own.size),
+                amount(own.tokenizer_bytes),
+                bytes_per_token + known,
+                amount(own.tokens),
+                amount(vocabulary.others_bytes),
+                percent(vocabulary.control.head_bytes, plan.cap),
+            )
+        )
+    return Grid(columns=(name("vocabulary"), *map(number, headings)), rows=tuple(rows))
+
+
+def _heads(plan: VocabularyPlan) -> Grid:
+    columns = (
+        name("vocabulary", "vocabulary"),
+        name("head scheme", "name"),
+        number("head\nbytes", "head_bytes"),
+        number("saved\nbytes", "saved_bytes"),
+        number("trunk bytes\nleft", "trunk_bytes_left"),
+        number("headroom", "headroom"),
+        number("codes", "codes"),
+        number("floor\nnats/token", "floor_nats_per_token"),
+        number("floor\nbits/byte", "floor_bits_per_byte"),
+        number("pays under\nbits/byte", "break_even_bits_per_byte"),
+    )
+    rows = [
+        GridRow(cells=_cells(plan, vocabulary, row), apart=bool(at) and not place)
+        for at, vocabulary in enumerate(plan.vocabularies)
+        for place, row in enumerate(vocabulary.rows)
     ]
+    return Grid(columns=columns, rows=tuple(rows))
 
 
-def cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: Row) -> list[str]:
+def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: Row) -> tuple[str | Cell, ...]:
     """One line of vocabulary x head scheme."""
     floor = row.floor
-    nats = "–" if floor is None else f"{floor.nats_per_token:.4f}" + ("" if floor.known is Known.CERTIFIED else " m")
-    bits = "–" if floor is None or floor.bits_per_byte is None else f"{floor.bits_per_byte:.4f}"
-    return [
+    codes = nats = bits = Cell(text=DASH, value=None)
+    if floor is not None:
+        mark = "" if floor.known is Known.CERTIFIED else " m"
+        codes = Cell(text=count(floor.codes) + ("+bias" if floor.biased else ""), value=floor.codes)
+        nats = _figure(floor.nats_per_token, ".4f", mark)
+        bits = _figure(floor.bits_per_byte, ".4f")
+    return (
         vocabulary.figures.label,
         row.name,
-        count(row.head_bytes),
-        "–" if row.scheme is None else signed(row.saved_bytes),
-        count(row.trunk_left),
-        "–" if (headroom := plan.headroom(row)) is None else signed(headroom),
-        "–" if floor is None else count(floor.codes) + ("+bias" if floor.biased else ""),
+        amount(row.head_bytes),
+        change(None if row.scheme is None else row.saved_bytes),
+        amount(row.trunk_left),
+        change(plan.headroom(row)),
+        codes,
         nats,
         bits,
-        "–" if row.break_even is None else f"{row.break_even:+.6f}",
-    ]
+        _figure(row.break_even, "+.6f"),
+    )
 
 
-def legend(plan: VocabularyPlan) -> list[str]:
+def _figure(value: float | None, form: str, mark: str = "") -> Cell:
+    return Cell(
+        text=DASH if value is None else f"{value:{form}}{mark}", value=None if value is None else round(value, 9)
+    )
+
+
+def _legend(plan: VocabularyPlan) -> list[str]:
     """What the columns mean, and what they prove."""
     lines = [
         "saved: the control (the head as the recipe stores it) less head bytes and decoder code",

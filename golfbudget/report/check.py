@@ -1,0 +1,309 @@
+"""What `check` says: every convention side by side, the runs, the claims, the findings, the result.
+
+A page has the result first and folds the claims.  As JSON, schema `golfbudget/check/1`, integers are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from golfbudget import __version__
+from golfbudget.report.document import (
+    Cell,
+    Details,
+    Document,
+    Facts,
+    Grid,
+    GridRow,
+    Medium,
+    Part,
+    Prose,
+    Section,
+    Span,
+    amount,
+    bold,
+    bullet,
+    change,
+    line,
+    name,
+    number,
+    prose,
+)
+from golfbudget.report.numbers import count, human
+from golfbudget.submission import TABLE, Checked
+from golfbudget.submission.conventions import Row, Tally
+
+SCHEMA = "golfbudget/check/1"
+#: Files named in one line.
+_MOST_NAMES = 6
+_SEVERITIES = ("error", "warning", "note")
+
+
+def document(checks: Sequence[Checked], *, strict: bool = False) -> Document:
+    """All submissions, one after the other."""
+    return Document(
+        parts=tuple(_submission(checked, strict=strict) for checked in checks),
+        data=lambda: _data(checks, strict=strict),
+        csv=lambda: _tallies(checks),
+    )
+
+
+def finding_document() -> Document:
+    """Every finding there can be."""
+    columns = (name("code"), name("severity"), name("what was found"))
+    found = Grid(
+        columns=columns, rows=tuple(line(code, str(kind.severity), kind.title) for code, kind in TABLE.items())
+    )
+    return Document(parts=(found,))
+
+
+def _submission(checked: Checked, *, strict: bool) -> Section:
+    parts: list[Part] = [Facts(rows=_heading(checked), order=2), _conventions(checked)]
+    runs, claims = _runs(checked), _claims(checked)
+    if runs is not None:
+        parts.append(runs)
+    if claims is not None:
+        parts.append(Details(summary="claims", parts=(claims,), order=1))
+    parts += _findings(checked)
+    parts.append(prose(bold(_result(checked, strict=strict)), order=-1))
+    return Section(title=checked.folder.root.resolve().name, parts=tuple(parts), titled=False)
+
+
+def _heading(checked: Checked) -> tuple[tuple[str, str], ...]:
+    """What was checked and by what."""
+    rules = checked.rules
+    code = checked.code
+    rows = [
+        ("submission", str(checked.folder.root)),
+        ("rules", f"{rules.name}: at most {count(rules.cap)} bytes ({human(rules.cap)}) as {checked.convention}"),
+        ("code", _listed([f"{c.file.path} {count(c.file.size)}" + _how(c.how, c.by) for c in code.counted]) + " bytes"),
+        ("model", _model(checked)),
+    ]
+    if checked.tokenizers:
+        size = sum(file.size for file in checked.tokenizers)
+        counted = "counted" if rules.count.tokenizer else "counted only as folder"
+        names = _listed([file.path for file in checked.tokenizers])
+        rows.append(("tokenizer", f"{names}: {count(size)} bytes, {counted}"))
+    if checked.every_run:
+        logs = len({source for run in checked.runs for source in run.sources})
+        rows.append(("logs", f"{len(checked.runs)} different finished runs in {logs} {'log' if logs == 1 else 'logs'}"))
+    if checked.packed.tools:
+        tools = ", ".join(f"{name} {version}" for name, version in checked.packed.tools)
+        rows += [("packed by", tools), ("", "the packed length depends on these and their versions")]
+    return (*rows, *(("note", note) for note in checked.notes))
+
+
+def _how(how: str, by: str | None) -> str:
+    return "" if by is None else f" ({how} by {by})"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return (", ".join(names[:_MOST_NAMES]) or "none:  0") + more
+
+
+def _model(checked: Checked) -> str:
+    models = checked.models
+    if not models:
+        return "not known"
+    if any(model.claimed for model in models):
+        sources = _listed(list(dict.fromkeys(model.source for model in models)))
+        return f"no file; {count(max(model.size for model in models))} bytes at most, claimed by {sources}"
+    files = [f"{file.path} {count(file.size)}" for model in models for file in model.files]
+    return _listed(files) + " bytes"
+
+
+def _conventions(checked: Checked) -> Grid:
+    """Every convention, by its largest run; the chosen one is marked."""
+    others = any(tally.largest is not None and tally.largest.other for tally in checked.tallies.values())
+    rows = []
+    for convention, tally in checked.tallies.items():
+        chosen = convention is checked.convention
+        code, model, other, total = _amounts(tally.largest)
+        cells = (code, model, other, total) if others else (code, model, total)
+        headroom = change(tally.headroom)
+        rows.append(
+            line(f"{convention} *" if chosen else str(convention), *cells, headroom, _verdict(tally), bold=chosen)
+        )
+    names = ("code", "model", *(("other files",) if others else ()), "total", "headroom", "")
+    return Grid(columns=(name("convention"), *map(number, names)), rows=tuple(rows))
+
+
+def _tallies(checks: Sequence[Checked]) -> Grid:
+    """Every convention of every submission, for programs."""
+    columns = (
+        name(None, "path"),
+        name(None, "convention"),
+        *(number(None, key) for key in ("code_bytes", "model_bytes", "other_bytes", "total_bytes", "headroom", "fits")),
+    )
+    rows = (
+        line(
+            str(checked.folder.root), str(convention), *_amounts(tally.largest), change(tally.headroom), _verdict(tally)
+        )
+        for checked in checks
+        for convention, tally in checked.tallies.items()
+    )
+    return Grid(columns=columns, rows=tuple(rows))
+
+
+def _amounts(row: Row | None) -> tuple[Cell, Cell, Cell, Cell]:
+    if row is None:
+        return (amount(None),) * 4
+    return amount(row.code), amount(row.model), amount(row.other), amount(row.total)
+
+
+def _verdict(tally: Tally) -> Cell:
+    """Three ways it can be."""
+    text = {True: "fits", False: "OVER", None: "not known"}[tally.fits]
+    return Cell(text=text, value=tally.fits)
+
+
+def _runs(checked: Checked) -> Grid | None:
+    """Each run by every convention; None where there is only one."""
+    labels = dict.fromkeys(row.label for tally in checked.tallies.values() for row in tally.rows)
+    if len(labels) < 2:
+        return None
+    shown = [tally for tally in checked.tallies.values() if tally.rows]
+    totals = {(tally.convention, row.label): row.total for tally in shown for row in tally.rows}
+    cap = checked.rules.cap
+    rows = []
+    for label in labels:
+        total = totals.get((checked.convention, label))
+        cells = (amount(totals.get((tally.convention, label))) for tally in shown)
+        rows.append(line(label, *cells, change(None if total is None else cap - total)))
+    largest = (amount(tally.largest.total if tally.largest else None) for tally in shown)
+    rows.append(line("largest", *largest, change(checked.chosen.headroom), bold=True))
+    if any(tally.spread is not None for tally in shown):
+        rows.append(line("spread of seeds", *(amount(tally.spread) for tally in shown), ""))
+    columns = (*(number(str(tally.convention)) for tally in shown), number(f"headroom as {checked.convention}"))
+    return Grid(columns=(name("run"), *columns), rows=tuple(rows))
+
+
+def _claims(checked: Checked) -> Grid | None:
+    """Every claim and what it agrees with."""
+    rows: list[GridRow] = [
+        line(m.claim.source, m.claim.key, m.agrees.name if m.agrees else "–", amount(m.claim.number))
+        for m in checked.matched
+    ]
+    columns = (name("claimed in"), name("as"), name("agrees with"), number("bytes"))
+    return Grid(columns=columns, rows=tuple(rows)) if rows else None
+
+
+def _findings(checked: Checked) -> list[Facts | Prose]:
+    """Severity, code and message, the worst first."""
+    found = sorted(checked.findings, key=lambda finding: (_SEVERITIES.index(finding.severity), finding.code))
+    if not found:
+        return []
+    lines = (
+        bullet((Span(text=str(one.severity), bold=True), Span(text=f" {one.code}: {one.message}"))) for one in found
+    )
+    rows = tuple((str(one.severity), f"{one.code}  {one.message}") for one in found)
+    return [Facts(rows=rows, only=Medium.SCREEN), prose(*lines, only=Medium.PAGE)]
+
+
+def _result(checked: Checked, *, strict: bool) -> str:
+    """The last line: limit, value, excess and what to do."""
+    tally, row = checked.chosen, checked.chosen.largest
+    if row is None or tally.headroom is None:
+        return f"NOT DECIDED: {tally.convention} cannot be counted"
+    amounts = f"{count(row.total)} of {count(tally.cap)} bytes as {tally.convention}"
+    if tally.headroom < 0:
+        return f"FAILED: {amounts}, over by {count(-tally.headroom)}; shrink model or code by that much"
+    left = f"{amounts}, {count(tally.headroom)} left"
+    if checked.passed(strict=strict):
+        return f"passed: {left}"
+    codes = ", ".join(dict.fromkeys(f.code for f in checked.findings if f.severity != "note"))
+    return f"FAILED: {codes}{' (--strict)' if strict else ''}; {left}"
+
+
+def _data(checks: Sequence[Checked], *, strict: bool) -> dict[str, object]:
+    """All submissions; `passed` is what the exit code says."""
+    first = checks[0]
+    return {
+        "schema": SCHEMA,
+        "golfbudget": __version__,
+        "rules": first.rules.name,
+        "cap": first.rules.cap,
+        "convention": str(first.convention),
+        "strict": strict,
+        "submissions": [_submission_data(checked, strict=strict) for checked in checks],
+        "passed": all(checked.passed(strict=strict) for checked in checks),
+    }
+
+
+def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
+    return {
+        "path": str(checked.folder.root),
+        "conventions": {str(convention): _tally_data(tally) for convention, tally in checked.tallies.items()},
+        "code": [
+            {"path": counted.file.path, "bytes": counted.file.size, "how": counted.how, "by": counted.by}
+            for counted in checked.code.counted
+        ],
+        "packed_code": {"bytes": checked.packed.length, "tools": dict(checked.packed.tools)},
+        "models": [
+            {"source": model.source, "seed": model.seed, "bytes": model.size, "claimed": model.claimed}
+            for model in checked.models
+        ],
+        "tokenizer": {
+            "bytes": sum(file.size for file in checked.tokenizers),
+            "files": [{"path": file.path, "bytes": file.size} for file in checked.tokenizers],
+        },
+        "runs": [
+            {
+                "sources": list(run.sources),
+                "run": run.number,
+                "seed": run.seed,
+                "code_bytes": None if run.code is None else run.code.number,
+                "model_bytes": None if run.model is None else run.model.number,
+                "total_bytes": None if run.total is None else run.total.number,
+                "label": None if run.model is None else run.model.label,
+            }
+            for run in checked.runs
+        ],
+        "claims": [
+            {
+                "source": matched.claim.source,
+                "key": matched.claim.key,
+                "bytes": matched.claim.number,
+                "seed": matched.claim.seed,
+                "agrees_with": None if matched.agrees is None else matched.agrees.name,
+            }
+            for matched in checked.matched
+        ],
+        "findings": [
+            {"severity": str(finding.severity), "code": finding.code, "message": finding.message}
+            for finding in checked.findings
+        ],
+        "notes": list(checked.notes),
+        "passed": checked.passed(strict=strict),
+    }
+
+
+def _tally_data(tally: Tally) -> dict[str, object]:
+    row = tally.largest
+    return {
+        "code_bytes": None if row is None else row.code,
+        "model_bytes": None if row is None else row.model,
+        "other_bytes": None if row is None else row.other,
+        "total_bytes": None if row is None else row.total,
+        "headroom": tally.headroom,
+        "fits": tally.fits,
+        "claimed": None if row is None else row.claimed,
+        "spread_bytes": tally.spread,
+        "missing": tally.reason or None,
+        "runs": [_run_data(one, tally.cap) for one in tally.rows],
+    }
+
+
+def _run_data(row: Row, cap: int) -> dict[str, object]:
+    return {
+        "label": row.label,
+        "source": row.source,
+        "seed": row.seed,
+        "code_bytes": row.code,
+        "model_bytes": row.model,
+        "total_bytes": row.total,
+        "headroom": cap - row.total,
+        "fits": row.total <= cap,
+        "claimed": row.claimed,
+    }

@@ -1,0 +1,15 @@
+"""The formats of reports: one word each, the same for every command."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ReportFormat(StrEnum):
+    """How a document is rendered; `github` annotates a run of GitHub Actions, and is `compare`'s alone."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    GITHUB = "github"

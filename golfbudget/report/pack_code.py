@@ -1,0 +1,76 @@
+"""What packing code comes to: every program tried, the smallest marked; as JSON, schema `golfbudget/pack-code/1`."""
+
+from __future__ import annotations
+
+from golfbudget import __version__
+from golfbudget.code_packing import Packed, Step
+from golfbudget.report.document import Cell, Document, Facts, Grid, GridRow, amount, line, name, number
+from golfbudget.report.numbers import bytes_text, count, percent
+
+SCHEMA = "golfbudget/pack-code/1"
+
+
+def document(packed: Packed) -> Document:
+    """Facts, and every program tried."""
+    rows = [("source", f"{packed.name}  {bytes_text(packed.original_bytes)}")]
+    if packed.minified_bytes is not None:
+        rows.append(("minified", bytes_text(packed.minified_bytes)))
+    elif packed.refusal is not None:
+        rows.append(("minified", f"no: {packed.refusal}"))
+    else:
+        rows.append(("minified", "no: not asked for"))
+    rows += [
+        ("packed", f"{bytes_text(packed.length)}: {_what(packed.chosen)}, unpacked again and compared"),
+        ("saved", _saved(packed)),
+        ("tools", ", ".join(f"{name} {version}" for name, version in packed.tools)),
+        ("", "the length depends on these and their versions"),
+        *(("note", note) for note in packed.notes),
+    ]
+    columns = (name("program (* smallest)", "program"), name("settings", "settings"), number("bytes", "bytes"))
+    steps = Grid(columns=columns, rows=tuple(_row(packed, step) for step in packed.steps))
+    return Document(parts=(Facts(rows=tuple(rows)), steps), data=lambda: _data(packed), csv=lambda: steps)
+
+
+def _row(packed: Packed, step: Step) -> GridRow:
+    what = _what(step)
+    marked = Cell(text=f"{'*' if step is packed.chosen else ' '} {what}", value=what)
+    return line(marked, step.settings, amount(step.length))
+
+
+def _saved(packed: Packed) -> str:
+    if packed.saved < 0:
+        return f"nothing: {count(-packed.saved)} bytes more than the source"
+    return f"{count(packed.saved)} bytes ({percent(packed.saved, packed.original_bytes)} of the source)"
+
+
+def _what(step: Step) -> str:
+    source = "minified source" if step.minified else "source"
+    return f"{source}, plain" if step.codec == "none" else f"{source} in {step.codec}, base85"
+
+
+def _data(packed: Packed) -> dict[str, object]:
+    """The whole result as plain values, the packed file itself aside."""
+    return {
+        "schema": SCHEMA,
+        "golfbudget": __version__,
+        "source": {"path": packed.name, "bytes": packed.original_bytes},
+        "minified": packed.minified,
+        "minified_bytes": packed.minified_bytes,
+        "not_minified_because": packed.refusal,
+        "packed_bytes": packed.length,
+        "saved_bytes": packed.saved,
+        "chosen": _step(packed.chosen),
+        "tried": [_step(step) for step in packed.steps],
+        "tools": dict(packed.tools),
+        "notes": list(packed.notes),
+    }
+
+
+def _step(step: Step) -> dict[str, object]:
+    return {
+        "minified": step.minified,
+        "codec": step.codec,
+        "settings": step.settings,
+        "spelling": step.spelling,
+        "bytes": step.length,
+    }

@@ -1,0 +1,123 @@
+"""What `plan` says first: the candidates that matter, the verdict, the VQ answer, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from golfbudget.plan.results import Plan, Side, Trial, Winner
+from golfbudget.plan.verdict import costless
+from golfbudget.report.document import Document, Facts, Line, Part, Span, bullet, prose
+from golfbudget.report.inspect import cap_text
+from golfbudget.report.numbers import count
+from golfbudget.report.plan_details import (
+    baseline_text,
+    brief_candidates,
+    candidates,
+    detailed,
+    situation,
+    verdict_line,
+    vq_line,
+)
+from golfbudget.report.plan_json import plan_json
+
+#: Candidates that are shown where not all are asked for: with them an answer fits on a screen of 40 lines.
+_MOST = 12
+
+
+def document(plan: Plan, *, details: bool = False, saved: str | None = None) -> Document:
+    """The answer or, with `details`, all there is to say; `saved` is the file that the plan was saved in."""
+    parts = detailed(plan) if details else answer(plan, saved=saved)
+    return Document(parts=parts, data=lambda: plan_json(plan), csv=lambda: candidates(plan, plan.trials))
+
+
+def answer(plan: Plan, *, saved: str | None = None) -> tuple[Part, ...]:
+    """Baseline, candidates that matter, verdict, VQ answer and the next step."""
+    shown = shortlist(plan, _MOST)
+    return (
+        Facts(rows=tuple(_heading(plan)), order=-1),
+        brief_candidates(plan, shown),
+        prose(verdict_line(plan), *map(bullet, (*situation(plan.verdict), *plan.verdict.reasons))),
+        prose(vq_line(plan), *map(bullet, _vq(plan)), tight=True),
+        prose(*_next(plan, saved), f"more: {_left_out(plan, shown)} (--details)", tight=True),
+    )
+
+
+def shortlist(plan: Plan, most: int) -> tuple[Trial, ...]:
+    """The trials that matter, at most `most`, in the plan's order.
+
+    First come those that the answers name, then the best of every side and family of schemes, then the frontiers.
+    """
+    verdict, vq, joint = plan.verdict, plan.vq, plan.joint
+    named = (verdict.best_head, verdict.best_trunk, vq.best, vq.control, None if joint is None else joint.candidate)
+    families: dict[tuple[Side, str], Trial] = {}
+    for trial in sorted(plan.trials, key=_order):
+        candidate = trial.candidate
+        families.setdefault((candidate.side, "vq-logits" if candidate.is_vq else candidate.scheme), trial)
+    frontiers = (trial.candidate.name for trial in plan.trials if trial.pareto)
+    sides = (name for side in Side for name in plan.frontier(side))
+    best = (trial.candidate.name for trial in families.values())
+    names = [name for name in dict.fromkeys((*named, *best, *frontiers, *sides)) if name is not None][:most]
+    return tuple(trial for trial in plan.trials if trial.candidate.name in names)
+
+
+def _order(trial: Trial) -> tuple[bool, bool, bool, float, str]:
+    """What saves most at no loss first, then what loses least, as far as that is known."""
+    quality, free = trial.quality, costless(trial)
+    losses = (loss for loss in (quality.delta, quality.error_ratio, quality.relative_error) if loss is not None)
+    rank = -trial.saved_bytes if free else next(losses, float("inf"))
+    return trial.loser is not None, not free, trial.saved_bytes <= 0, rank, trial.candidate.name
+
+
+def _heading(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "baseline", baseline_text(plan)
+    yield "headroom", cap_text(plan.baseline)
+    run = plan.evaluation
+    if run is None:
+        yield "quality", "no model was run (--model, --tokens): equal error counts as no loss"
+    else:
+        yield "quality", f"{run.model} on {count(run.tokens)} tokens: {run.baseline_bits_per_byte:.4f} bits per byte"
+
+
+def _vq(plan: Plan) -> Iterator[str]:
+    """The reason's first clause, and what would change the answer."""
+    yield plan.vq.reason.partition("; ")[0]
+    even = plan.verdict.break_even
+    if even is not None:
+        under = f"if it cost under {even.loss:.4f} bits per byte" if even.loss > 0 else "if it lowered the loss"
+        yield f"at {even.price:.1f} µbpb per kB {even.candidate} would win {under}"
+
+
+def _next(plan: Plan, saved: str | None) -> Iterator[Line]:
+    """What to do: the command to type, where there is one."""
+    verdict = plan.verdict
+    if verdict.settle is not None:
+        yield Line(text=f"what would settle it: {verdict.settle}")
+    lossless = max(
+        (trial for trial in plan.trials if trial.candidate.side is Side.LOSSLESS and trial.saved_bytes > 0),
+        key=lambda trial: trial.saved_bytes,
+        default=None,
+    )
+    best = {Winner.HEAD: verdict.best_head, Winner.TRUNK: verdict.best_trunk}.get(verdict.winner)
+    chosen = best or (None if lossless is None else lossless.candidate.name)
+    if plan.inputs.preview is not None:
+        yield Line(text="next: plan again without --preview, whose bytes are not the recipe's own")
+    elif plan.inputs.model_file is not None:
+        yield Line(text="next: train the model, then plan its checkpoint; these weights are synthetic")
+    elif chosen is not None:
+        command = f"golfbudget pack {saved or 'plan.json'} --candidate {chosen} -o FILE"
+        yield Line(text=(Span(text="next: "), Span(text=command, code=True)))
+        if saved is None:
+            yield Line(text="plan.json is this plan: the same command with --format json -o plan.json")
+
+
+def _left_out(plan: Plan, shown: tuple[Trial, ...]) -> str:
+    """What --details adds, counted."""
+    amounts = {
+        "candidates": len(plan.trials) - len(shown),
+        "notes": len(plan.notes),
+        "certificates": len(plan.certificates),
+    }
+    listed = [
+        f"{number} {what.removesuffix('s') if number == 1 else what}" for what, number in amounts.items() if number
+    ]
+    return ", ".join([*listed, "roles, prices"])

@@ -1,0 +1,371 @@
+"""All that a plan says, in full: the baseline's bytes, every candidate, where it hurts, certificates, the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from golfbudget.certificates import Certificate
+from golfbudget.plan.results import (
+    BandLoss,
+    Divergence,
+    Evidence,
+    Inputs,
+    Plan,
+    Quality,
+    Side,
+    Situation,
+    Trial,
+    Verdict,
+)
+from golfbudget.plan.verdict import TOLERANCE, describe, known, loss_of
+from golfbudget.report.document import (
+    DASH,
+    Cell,
+    Facts,
+    Grid,
+    Line,
+    Part,
+    Prose,
+    amount,
+    bold,
+    bullet,
+    change,
+    line,
+    name,
+    number,
+    prose,
+    sum_line,
+)
+from golfbudget.report.inspect import cap_facts
+from golfbudget.report.numbers import count, human, signed
+from golfbudget.report.views import grid
+
+_SITUATION = {
+    Situation.OVER: "over the cap: what fits at the lower loss wins",
+    Situation.AT: "at the cap, within what two seeds differ by: what saves most at no loss wins, at equal total bytes",
+    Situation.UNDER: "under the cap, with bytes to spend: what saves most at no loss wins",
+}
+_WHOLE = ("bytes",)
+#: Names of best floors, without a bias and with.
+_FLOORS = ("best-tie-floor", "best-tie-floor-bias")
+
+
+def detailed(plan: Plan) -> tuple[Part, ...]:
+    """Everything, top to bottom."""
+    return (
+        Facts(rows=tuple(_heading(plan)), order=-1),
+        grid(plan.baseline, "role", last="baseline"),
+        cap_facts(plan.baseline, order=-1),
+        candidates(plan, plan.trials),
+        prose(*_legend(plan)),
+        *_joint(plan),
+        *_quality(plan),
+        *_certificates(plan),
+        *_answers(plan),
+    )
+
+
+def baseline_text(plan: Plan) -> str:
+    """Recipe and bytes of what candidates are held against."""
+    size = plan.baseline.artifact.size
+    return f"recipe {plan.inputs.recipe}: {count(size)} bytes ({human(size)}) as written and counted"
+
+
+def candidates(plan: Plan, trials: Iterable[Trial]) -> Grid:
+    """A line per trial, marked where nothing beats it or a certificate rules it out."""
+    columns = (
+        name("candidate\n(* frontier)", "candidate"),
+        name(None, "side"),
+        name(None, "scheme"),
+        number("counted\nbytes", "counted_bytes"),
+        number("saved\nbytes", "saved_bytes"),
+        number("bits/byte vs\nbaseline" if plan.evaluation else "squared error\nover recipe's", "delta"),
+        number("95 % interval"),
+        number(None, "low"),
+        number(None, "high"),
+        number(None, "error_ratio"),
+        number("evidence", "evidence", rank=2),
+        number("µbpb\nper kB", "price", rank=1),
+    )
+    return Grid(columns=columns, rows=tuple(line(*_cells(trial)) for trial in trials))
+
+
+def brief_candidates(plan: Plan, trials: Iterable[Trial]) -> Grid:
+    """The same with the columns that an answer needs."""
+    whole, kept = candidates(plan, trials), (0, 3, 4, 5, 10)
+    columns = tuple(whole.columns[number] for number in kept)
+    rows = tuple(line(*(row.cells[number] for number in kept)) for row in whole.rows)
+    return Grid(columns=columns, rows=rows, name_width=36)
+
+
+def _cells(trial: Trial) -> tuple[str | Cell, ...]:
+    candidate, quality = trial.candidate, trial.quality
+    mark = " *" if trial.pareto else " †" if trial.loser else ""
+    return (
+        Cell(text=f"{candidate.name}{mark}", value=candidate.name),
+        str(candidate.side),
+        candidate.scheme,
+        amount(trial.counted_bytes),
+        change(trial.saved_bytes),
+        Cell(text=_loss(trial), value=quality.delta),
+        _interval(quality),
+        Cell(text="", value=quality.low),
+        Cell(text="", value=quality.high),
+        Cell(text="", value=quality.error_ratio),
+        str(quality.evidence) if trial.loser is None else trial.loser.partition(":")[0],
+        Cell(text=DASH if trial.price is None else f"{trial.price:.1f}", value=trial.price),
+    )
+
+
+def _heading(plan: Plan) -> list[tuple[str, str]]:
+    inputs = plan.inputs
+    rows = [
+        ("source", _source(inputs)),
+        ("baseline", baseline_text(plan)),
+        ("head", "tied: input table and output head are one matrix" if plan.tied else "untied"),
+    ]
+    run = plan.evaluation
+    if run is None:
+        rows.append(("quality", "no model was run (--model, --tokens): the equal-error rule decides what is free"))
+    else:
+        text = f"{count(run.tokens)} tokens ({count(run.text_bytes)} bytes of text)"
+        figures = f"source {run.source_bits_per_byte:.4f}, baseline {run.baseline_bits_per_byte:.4f} bits per byte"
+        rows.append(("quality", f"measured with {run.model} on {text}: {figures}"))
+    return rows + [("note", note) for note in plan.notes]
+
+
+def _source(inputs: Inputs) -> str:
+    if inputs.model_file is None:
+        return f"{inputs.source_path}  {count(inputs.source_bytes)} bytes"
+    changes = "".join(f" {name}={value}" for name, value in inputs.settings.items())
+    return f"{inputs.model_file}{changes}  synthetic weights of a model file, seed {inputs.seed}"
+
+
+def _loss(trial: Trial) -> str:
+    quality = trial.quality
+    if trial.loser is not None:
+        return "–" if quality.low is None else f"≥ {quality.low:+.4f}"
+    if quality.evidence is Evidence.CERTIFIED:
+        return "same bytes"
+    if quality.delta is not None:
+        return f"{quality.delta:+.4f}"
+    if quality.error_ratio is not None:
+        return f"{quality.error_ratio:.3f} x"
+    return "–" if quality.relative_error is None else f"{quality.relative_error:.1e} of energy"
+
+
+def _interval(quality: Quality) -> str:
+    if quality.low is None or quality.high is None:
+        return "–"
+    return f"[{quality.low:+.4f}, {quality.high:+.4f}]"
+
+
+def _legend(plan: Plan) -> list[str]:
+    lines = [
+        "counted: the written file plus decoder code; saved: against the baseline; *: nothing beats it in both",
+    ]
+    if plan.evaluation:
+        lines.append(
+            f"no loss: the whole interval lies at or below {TOLERANCE} bits per byte, the contest's record bar"
+        )
+    else:
+        lines += [
+            "no loss: squared error at most 1.05 x the recipe's own on every matrix (equal-error rule)",
+            "modelled: only the squared error is known, not the loss",
+        ]
+        worst = _worst(plan)
+        lines += [worst] if worst else []
+    for side in (Side.HEAD, Side.TRUNK):
+        names = plan.frontier(side)
+        lines += [f"frontier of the {side} alone: {', '.join(names)}"] if names else []
+    if any(trial.loser for trial in plan.trials):
+        lines.append("†: ruled out by a certificate (its tie floor, or tying), so not evaluated")
+    return lines
+
+
+def _worst(plan: Plan) -> str | None:
+    """The worst row of the candidates that the equal-error rule lets pass."""
+    passed = [
+        (trial.quality.worst_row, trial.candidate.name)
+        for trial in plan.trials
+        if trial.quality.evidence is Evidence.EQUAL_ERROR and trial.quality.worst_row is not None
+    ]
+    if not passed:
+        return None
+    row, candidate = max(passed, key=lambda pair: pair[0].relative_error)
+    place = f"row {row.row} of {row.owner} in {candidate}"
+    return f"worst row that passed: {place}, error {row.relative_error:.2g} of its energy"
+
+
+def _joint(plan: Plan) -> Iterator[Part]:
+    """What each group takes, the sum of it, and the one file that was written; nothing without a joint choice."""
+    joint = plan.joint
+    trial = None if joint is None else plan.trial(joint.candidate)
+    if joint is None or trial is None:
+        return
+    rows = []
+    for group, chosen in joint.chosen.items():
+        taken = plan.trial(chosen)
+        if taken is None:
+            rows.append(line(group, "as it is", "0", "0"))
+        else:
+            rows.append(line(group, taken.candidate.name, change(taken.saved_bytes), f"{loss_of(taken):+.4f}"))
+    saved = plan.baseline.artifact.size - joint.expected_bytes
+    rows.append(sum_line("sum", "", change(saved), f"{joint.expected_loss:+.4f}", bold=False))
+    loss = f"{loss_of(trial):+.4f}" if known(trial) else "not known"
+    rows.append(line("one file", "", change(trial.saved_bytes), loss))
+    first = name(f"least loss within\n{count(joint.target)} bytes")
+    yield Grid(columns=(first, number("takes"), number("saved\nbytes"), number("bits/byte")), rows=tuple(rows))
+    yield prose(
+        f"written as one file: {count(joint.rebuilt_bytes)} bytes, {signed(joint.difference)} against the sum "
+        f"(compressed bytes do not add up); {describe(trial)}",
+        tight=True,
+    )
+
+
+def _quality(plan: Plan) -> Iterator[Part]:
+    """Where the candidates that the answers name hurt; nothing where nothing was measured."""
+    shown = [trial for trial in _named(plan) if trial.quality.bands]
+    if not shown:
+        return
+    labels = dict.fromkeys(band.label for trial in shown for band in trial.quality.bands)
+    rows = []
+    for trial in shown:
+        bands = {band.label: band for band in trial.quality.bands}
+        kl = trial.quality.divergence
+        cells = (_band(bands.get(label)) for label in labels)
+        rows.append(line(trial.candidate.name, DASH if kl is None else f"{kl.value:.4f}", *cells))
+    columns = (number("KL"), *(number(label.replace(" ", "\n", 1)) for label in labels))
+    yield Grid(columns=(name("change in nats\nby token frequency"), *columns), rows=tuple(rows))
+    yield prose(*_band_legend(shown), tight=True)
+
+
+def _named(plan: Plan) -> list[Trial]:
+    """Trials that the verdict or the VQ answer names, each once."""
+    verdict = plan.verdict
+    names = (verdict.best_head, verdict.best_trunk, plan.vq.best, plan.joint.candidate if plan.joint else None)
+    found = [trial for name in dict.fromkeys(names) if (trial := plan.trial(name)) is not None]
+    return [trial for trial in found if trial.loser is None]
+
+
+def _band(band: BandLoss | None) -> str:
+    """A change, marked where its interval excludes zero."""
+    if band is None:
+        return "–"
+    certain = band.low > 0 or band.high < 0
+    return f"{band.delta:+.4f}{'!' if certain else ''}"
+
+
+def _band_legend(shown: Sequence[Trial]) -> list[str]:
+    bands = shown[0].quality.bands
+    kl = shown[0].quality.divergence
+    parts = [f"{band.label}: {count(band.tokens)} tokens, {count(band.occurrences)} times" for band in bands]
+    lines = [
+        "bands are cut where the running share of the text's tokens passes a mark; !: the 95 % interval excludes zero",
+        "; ".join(parts),
+    ]
+    if kl is not None:
+        lines.append(_kl(kl))
+    return lines
+
+
+def _kl(kl: Divergence) -> str:
+    return (
+        f"KL: of the baseline's predictions from the candidate's, nats a token, on the first {count(kl.tokens)} tokens"
+    )
+
+
+def _certificates(plan: Plan) -> Iterator[Part]:
+    """The least loss that any map onto so many codes leaves, where counts are known, and what else is certain."""
+    if not plan.certificates:
+        return
+    floors = {c.name: c.value for c in plan.certificates if c.name.startswith(_FLOORS)}
+    codes = dict.fromkeys(int(one.rpartition(":")[2]) for one in floors)
+    if codes:
+        rows = []
+        for code in codes:
+            values = (floors.get(f"{one}:{code}") for one in _FLOORS)
+            rows.append(line(count(code), *(DASH if value is None else f"{value:.3f}" for value in values)))
+        columns = (
+            name("tied codes"),
+            number("floor of any map,\nnats a token"),
+            number("with a bias a token,\na bound"),
+        )
+        yield Grid(columns=columns, rows=tuple(rows))
+        yield prose(
+            "certified: no trunk and no training takes a head of tied rows below its floor on these tokens", tight=True
+        )
+    others = (c for c in plan.certificates if not c.name.startswith(_FLOORS))
+    yield prose("known without training:", *(bullet(_certificate(one)) for one in others))
+
+
+def _certificate(certificate: Certificate) -> str:
+    """One certificate: statement, number and unit, and how it is known."""
+    value = count(int(certificate.value)) if certificate.unit in _WHOLE else f"{certificate.value:.3f}"
+    return f"{certificate.statement}: {value} {certificate.unit} ({certificate.evidence}: {certificate.source})"
+
+
+def _answers(plan: Plan) -> Iterator[Prose]:
+    """The verdict, then the VQ answer, each with its reasons."""
+    verdict = plan.verdict
+    yield prose(verdict_line(plan), *map(bullet, (*situation(verdict), *verdict.reasons, *_follows(plan))))
+    yield prose(vq_line(plan), *map(bullet, (plan.vq.reason, *break_even(verdict))), tight=True)
+    if verdict.settle is not None:
+        yield prose(f"what would settle it: {verdict.settle}", tight=True)
+
+
+def verdict_line(plan: Plan) -> Line:
+    """Who wins, by how much, and how it is known."""
+    verdict = plan.verdict
+    margin = "" if verdict.margin_bytes is None else f" by {count(verdict.margin_bytes)} bytes"
+    evidence = "" if verdict.evidence is None else f" ({verdict.evidence})"
+    return bold(f"verdict: {verdict.winner}{margin}{evidence}")
+
+
+def vq_line(plan: Plan) -> Line:
+    """The answer to the question in the project's name."""
+    margin = "" if plan.vq.margin_bytes is None else f" (margin {signed(plan.vq.margin_bytes)} bytes)"
+    return bold(f"does a VQ-Logits head win? {plan.vq.answer}{margin}")
+
+
+def situation(verdict: Verdict) -> Iterator[str]:
+    """The rule that decides, by where the baseline stands."""
+    if verdict.situation is not None:
+        yield _SITUATION[verdict.situation]
+
+
+def _follows(plan: Plan) -> Iterator[str]:
+    """Margin and prices."""
+    verdict = plan.verdict
+    if verdict.margin is not None:
+        margin = verdict.margin
+        yield (
+            f"at those bytes the other side's {margin.rival} loses {margin.delta:+.4f} bits per byte more than "
+            f"{margin.candidate} [{margin.low:+.4f}, {margin.high:+.4f}] (measured)"
+        )
+    if verdict.prices:
+        prices = (
+            f"{side} {exchange.price:.1f} ({exchange.candidate}, {count(exchange.saved_bytes)} bytes)"
+            for side, exchange in verdict.prices.items()
+        )
+        yield f"prices in µbpb per kB, measured: {'; '.join(prices)}"
+    else:
+        yield f"price supposed: {plan.price:g} µbpb per kB ({plan.price_source})"
+
+
+def break_even(verdict: Verdict) -> Iterator[str]:
+    """What would make the best VQ candidate win."""
+    even = verdict.break_even
+    if even is None:
+        return
+    at = f"at {even.price:.1f} µbpb per kB ({even.source})"
+    if even.loss <= 0:
+        yield f"break-even: {even.candidate} saves no bytes, so it would have to lower the loss, {at}"
+        return
+    line = f"break-even: {even.candidate} would win {at} if it cost under {even.loss:.4f} bits per byte"
+    if even.vocabulary is not None:
+        line += (
+            f", or at its loss if the vocabulary were over {count(even.vocabulary)} "
+            "(modelled: bytes in proportion to the vocabulary, the same loss)"
+        )
+    yield line

@@ -1,0 +1,42 @@
+"""Renderers of documents: one file per format; they know no command.  Each is imported when it is asked for."""
+
+from __future__ import annotations
+
+from golfbudget.report.document import Document
+from golfbudget.report.formats import ReportFormat
+
+
+def rendered(document: Document, output_format: ReportFormat, *, width: int | None = None) -> str:
+    """The text of a document in a format; `width` is the screen's, None where lines may be of any length.
+
+    `ValueError` for a format that the document has nothing for.
+    """
+    if output_format is ReportFormat.TABLE:
+        from golfbudget.report.render.terminal import text
+
+        return text(document, width)
+    if output_format is ReportFormat.MARKDOWN:
+        from golfbudget.report.render.markdown import markdown
+
+        return markdown(document)
+    if output_format is ReportFormat.CSV and document.csv is not None:
+        from golfbudget.report.render.csv import csv_text
+
+        return csv_text(document.csv())
+    if output_format is ReportFormat.JSON and document.data is not None:
+        return json_text(document.data())
+    raise ValueError(f"{output_format} is no format of this report")
+
+
+def json_text(value: object) -> str:
+    """One JSON document, in stable order; infinities and NaN are refused."""
+    import json
+
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def html_fragment(document: Document) -> str:
+    """The page as HTML without head and body, everything in it escaped; for notebooks too."""
+    from golfbudget.report.render.html import fragment
+
+    return fragment(document)

@@ -1,0 +1,117 @@
+"""What repacking comes to: each lever's own gain in order, the decoder's bytes as a line of its own.
+
+As JSON, schema `golfbudget/repack/1`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from golfbudget import __version__
+from golfbudget.repacking import Repacked
+from golfbudget.report.document import Cell, Document, Facts, Grid, amount, change, line, name, number
+from golfbudget.report.numbers import bytes_text, count, percent, signed
+
+SCHEMA = "golfbudget/repack/1"
+
+
+def document(packed: Repacked) -> Document:
+    """Facts, then every lever; what counts for the written file is marked."""
+    rows = [("source", f"{packed.path}  {bytes_text(packed.original_bytes)}"), ("repacked", _repacked(packed))]
+    if packed.data is not None:
+        share = percent(packed.saved, packed.original_bytes)
+        rows.append(("saved", f"{bytes_text(packed.saved)}, {share} of the file, at no loss"))
+        rows.append(("decoder", _decoder(packed)))
+    if packed.not_rebuilt is not None:
+        rows.append(("container", f"not rebuilt: {packed.not_rebuilt}"))
+    if packed.floor is not None and packed.symbols is not None:
+        rows.append(("order-0 floor", _floor(packed)))
+    rows += [("note", note) for note in packed.notes]
+    rows.append(("tools", ", ".join(f"{name} {version}" for name, version in packed.tools)))
+    columns = (
+        name("lever (* counted)", "lever"),
+        name("choice", "choice"),
+        name("kind", "kind"),
+        number("file bytes", "bytes"),
+        number("saved", "saved_bytes"),
+        name(None, "taken"),
+    )
+    steps = Grid(
+        columns=columns,
+        rows=tuple(
+            line(
+                Cell(text=f"{'*' if step.taken else ' '} {step.lever}", value=str(step.lever)),
+                step.choice,
+                step.kind,
+                amount(step.bytes),
+                change(step.saved),
+                Cell(text="", value=step.taken),
+            )
+            for step in packed.steps
+        ),
+    )
+    return Document(
+        parts=(Facts(rows=tuple(rows)), *((steps,) if packed.steps else ())),
+        data=lambda: _data(packed),
+        csv=lambda: steps,
+    )
+
+
+def _repacked(packed: Repacked) -> str:
+    if packed.data is None:
+        return "nothing to gain: no file is smaller with what its decoder takes; nothing is written"
+    container = "same container" if packed.container == "same" else packed.container
+    return f"{bytes_text(packed.packed_bytes)}, {container}, opened again and compared"
+
+
+def _decoder(packed: Repacked) -> str:
+    extra, net = packed.decoder_extra, packed.saved - packed.decoder_extra
+    than = "more" if extra >= 0 else "less"
+    return f"{count(abs(extra))} bytes of plain Python {than} to read it: {signed(net)} bytes saved in all"
+
+
+def _floor(packed: Repacked) -> str:
+    floor, symbols = packed.floor or 0, packed.symbols or 0
+    slack = packed.packed_bytes - floor
+    side = "above" if slack >= 0 else "below"
+    return (
+        f"{count(floor)} bytes for the {count(symbols)} of all tensors, each coded by itself without context; "
+        f"this file is {count(abs(slack))} {side}"
+    )
+
+
+def _data(packed: Repacked) -> dict[str, object]:
+    """The whole result as plain values, the packed file itself aside; the same whether it was cached or not."""
+    return {
+        "schema": SCHEMA,
+        "golfbudget": __version__,
+        "source": {"path": packed.path, "bytes": packed.original_bytes, "sha256": packed.sha256},
+        "packed": None
+        if packed.data is None
+        else {
+            "bytes": packed.packed_bytes,
+            "sha256": hashlib.sha256(packed.data).hexdigest(),
+            "container": packed.container,
+        },
+        "saved_bytes": packed.saved,
+        "decoder_extra_bytes": packed.decoder_extra,
+        "net_saved_bytes": packed.saved - packed.decoder_extra,
+        "steps": [
+            {
+                "lever": str(step.lever),
+                "kind": step.kind,
+                "choice": step.choice,
+                "bytes": step.bytes,
+                "saved_bytes": step.saved,
+                "taken": step.taken,
+            }
+            for step in packed.steps
+        ],
+        "not_rebuilt_because": packed.not_rebuilt,
+        "entropy": None
+        if packed.floor is None
+        else {"symbol_bytes": packed.symbols, "order0_floor_bytes": packed.floor},
+        "decoder_source": packed.decoder_source,
+        "tools": dict(packed.tools),
+        "notes": list(packed.notes),
+    }

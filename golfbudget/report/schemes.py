@@ -1,0 +1,205 @@
+"""What `schemes` says: every scheme with what it stores, its options, and its raw bytes by formula or for a shape.
+
+As JSON, schema `golfbudget/schemes/1`, sizes are bytes before any codec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from golfbudget import __version__
+from golfbudget.errors import UsageError
+from golfbudget.report.document import (
+    Cell,
+    Document,
+    Grid,
+    Medium,
+    Prose,
+    amount,
+    line,
+    name,
+    number,
+    prose,
+)
+from golfbudget.report.numbers import count
+from golfbudget.schemes import Options, Parameter, Scheme
+
+SCHEMA = "golfbudget/schemes/1"
+
+_LETTERS = (
+    "V rows, d columns, b or c bits a value, idx(n) = ⌈log2 n⌉ bits, amounts in bytes before any codec. "
+    "An option reads: name range = default."
+)
+_NEEDS = {"counts": "token counts", "moment": "the second moment of the inputs, from calibration text"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemeSize:
+    """A scheme; where a shape is given, its options and raw bytes, or why there are none."""
+
+    scheme: Scheme
+    options: Options | None = None
+    raw_bytes: int | None = None
+    reason: str = ""
+
+    @property
+    def decoder_bytes(self) -> int:
+        """Bytes of the decoder source, as a submission would ship it."""
+        return len(self.scheme.decoder_source.encode())
+
+
+def scheme_sizes(
+    known: Mapping[str, Scheme], shape: tuple[int, int] | None, given: Mapping[str, str]
+) -> tuple[SchemeSize, ...]:
+    """A row for each scheme by name; each takes those of the given options, as text, that are its own.
+
+    `UsageError` for an option that no scheme here takes.
+    """
+    taken = {parameter.name for scheme in known.values() for parameter in scheme.parameters}
+    for option in given:
+        if option not in taken:
+            takes = ", ".join(sorted(taken)) or "none"
+            raise UsageError(f"--option {option}: no scheme listed takes it; they take {takes}")
+    return tuple(_size(scheme, shape, given) for _, scheme in sorted(known.items()))
+
+
+def _size(scheme: Scheme, shape: tuple[int, int] | None, given: Mapping[str, str]) -> SchemeSize:
+    if shape is None:
+        return SchemeSize(scheme=scheme)
+    missing = [p.name for p in scheme.parameters if p.default is None and p.name not in given]
+    if missing:
+        return SchemeSize(scheme=scheme, reason=f"needs {', '.join(missing)}")
+    try:
+        options = scheme.options({p.name: _value(p, given[p.name]) for p in scheme.parameters if p.name in given})
+        return SchemeSize(scheme=scheme, options=options, raw_bytes=scheme.raw_bytes(shape, options))
+    except UsageError as error:
+        return SchemeSize(scheme=scheme, reason=str(error).removeprefix(f"scheme {scheme.name}: "))
+
+
+def _value(parameter: Parameter, text: str) -> int | float | str:
+    """An option's text as the kind that it takes; as it stands where it is none, for the scheme to refuse."""
+    try:
+        return parameter.kind(text)
+    except ValueError:
+        return text
+
+
+def parameter_text(parameter: Parameter) -> str:
+    """Name, range and default of an option.
+
+    >>> parameter_text(Parameter(name="bits", kind=int, summary="", lowest=2, highest=8))
+    'bits 2..8'
+    >>> parameter_text(Parameter(name="rank", kind=int, summary="", default=4, lowest=1))
+    'rank 1.. = 4'
+    """
+    default = "" if parameter.default is None else f" = {parameter.default}"
+    return f"{parameter.name}{_range(parameter)}{default}"
+
+
+def _range(parameter: Parameter) -> str:
+    if parameter.words:
+        return f" {'|'.join(parameter.words)}"
+    if parameter.lowest is None and parameter.highest is None:
+        return ""
+    return " " + "..".join("" if end is None else f"{end:g}" for end in (parameter.lowest, parameter.highest))
+
+
+def document(sizes: Sequence[SchemeSize], shape: tuple[int, int] | None) -> Document:
+    """One line per scheme for a shape; without one, a block per scheme on a screen and a table on a page."""
+
+    def data() -> object:
+        return {
+            "schema": SCHEMA,
+            "golfbudget": __version__,
+            "shape": None if shape is None else list(shape),
+            "schemes": [_scheme(size, shape) for size in sizes],
+        }
+
+    if shape is not None:
+        rows = _of_shape(sizes, shape)
+        return Document(parts=(rows,), data=data, csv=lambda: rows)
+    listed = _listed(sizes)
+    blocks = (_block(size.scheme) for size in sizes)
+    return Document(parts=(*blocks, listed, prose(_LETTERS)), data=data, csv=lambda: listed)
+
+
+def _of_shape(sizes: Sequence[SchemeSize], shape: tuple[int, int]) -> Grid:
+    columns = (
+        name("scheme", "name"),
+        name("options", "options"),
+        number(f"raw bytes of {shape[0]}x{shape[1]}", "raw_bytes"),
+        number("decoder bytes", "decoder_bytes"),
+        name(None, "reason"),
+    )
+    rows = (
+        line(
+            size.scheme.name,
+            "" if size.options is None else ", ".join(f"{name}={value}" for name, value in size.options.items()),
+            _raw(size),
+            amount(size.decoder_bytes),
+            size.reason,
+        )
+        for size in sizes
+    )
+    return Grid(columns=columns, rows=tuple(rows))
+
+
+def _raw(size: SchemeSize) -> Cell:
+    """The raw bytes, or why there are none."""
+    if size.raw_bytes is None:
+        return Cell(text=size.reason, value=None)
+    most = "at most " if size.scheme.sized_by_values else ""
+    return Cell(text=f"{most}{count(size.raw_bytes)}", value=size.raw_bytes)
+
+
+def _listed(sizes: Sequence[SchemeSize]) -> Grid:
+    columns = (
+        name("scheme", "name"),
+        name("what it stores", "summary"),
+        name("raw bytes", "formula"),
+        name("options", "options"),
+    )
+    rows = (
+        line(s.name, s.summary, s.formula, ", ".join(map(parameter_text, s.parameters)) or "none")
+        for s in (size.scheme for size in sizes)
+    )
+    return Grid(columns=columns, rows=tuple(rows), only=Medium.PAGE)
+
+
+def _block(scheme: Scheme) -> Prose:
+    lines = [scheme.name, f"  {scheme.summary}", f"  raw bytes  {scheme.formula}"]
+    lines += [f"  needs      {_NEEDS.get(need, need)}" for need in scheme.needs]
+    lines += [f"  option     {parameter_text(p)}: {p.summary}" for p in scheme.parameters]
+    return prose(*lines, only=Medium.SCREEN)
+
+
+def _scheme(size: SchemeSize, shape: tuple[int, int] | None) -> dict[str, object]:
+    rank = None
+    if shape is not None and size.options is not None:
+        rank = size.scheme.rank_bound(shape, size.options)
+    return {
+        "name": size.scheme.name,
+        "summary": size.scheme.summary,
+        "formula": size.scheme.formula,
+        "parameters": [_parameter(parameter) for parameter in size.scheme.parameters],
+        "needs": list(size.scheme.needs),
+        "decoder_bytes": size.decoder_bytes,
+        "options": None if size.options is None else dict(size.options),
+        "raw_bytes": size.raw_bytes,
+        "upper_bound": size.scheme.sized_by_values,
+        "rank_bound": rank,
+        "reason": size.reason or None,
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, object]:
+    return {
+        "name": parameter.name,
+        "kind": {int: "integer", float: "number", str: "word"}[parameter.kind],
+        "summary": parameter.summary,
+        "default": parameter.default,
+        "lowest": parameter.lowest,
+        "highest": parameter.highest,
+        "words": list(parameter.words),
+    }
