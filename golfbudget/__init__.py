@@ -68,7 +68,19 @@ _MODULES = {name: f"golfbudget.{module}" for module, names in _HOMES.items() for
 
 
 class _Package(ModuleType):
-    """Keeps the functions above in front of packages of the same name, which an import would put in their place."""
+    """Imports a name when it is first asked for, and keeps functions in front of packages that are called the same.
+
+    Without the latter, the import of `golfbudget.plan` would put that package in the place of the function.
+    """
+
+    def __getattr__(self, name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'golfbudget' has no attribute {name!r}")
+        from importlib import import_module
+
+        found = getattr(import_module(_MODULES[name]), name)
+        super().__setattr__(name, found)
+        return found
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _MODULES and isinstance(value, ModuleType)):
@@ -76,16 +88,6 @@ class _Package(ModuleType):
 
     def __dir__(self) -> list[str]:
         return __all__
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'golfbudget' has no attribute {name!r}")
-    from importlib import import_module
-
-    found = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = found
-    return found
 
 
 sys.modules[__name__].__class__ = _Package

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
+from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 
 shown: list[dict[str, str]] = []
@@ -19,7 +20,7 @@ class Keep(DisplayHook):
 
     def __call__(self, result: object = None) -> None:
         if result is not None:
-            forms, _ = self.shell.display_formatter.format(result)
+            forms, _ = DisplayFormatter(parent=self.shell).format(result)
             shown.append(forms)
 
 
@@ -34,7 +35,7 @@ def run_cells(cells: list[str]) -> list[dict[str, Any]]:
     for cell in cells:
         shown.clear()
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            done = shell.run_cell(cell)
+            done = shell.run_cell(cell)  # type: ignore[no-untyped-call]
         done.raise_error()
         found.append({"stdout": printed.getvalue(), "outputs": shown.copy()})
     return found

@@ -13,7 +13,7 @@ PACKAGE = Path(golfbudget.__file__).parent
 #: From the bottom up; a module may import its own layer and those before it.
 LAYERS = [
     {"errors"},
-    {"ledger", "hashing", "configs", "plugins", "cache", "extras"},
+    {"ledger", "hashing", "configs", "plugins", "cache", "extras", "progress"},
     {"models"},
     {"codecs"},
     {"filters"},
@@ -28,6 +28,7 @@ LAYERS = [
     {"quality", "example", "estimate"},
     {"plan"},
     {"report"},
+    {"api"},
     {"cli"},
 ]
 

@@ -25,9 +25,10 @@ class Result(ABC):
 
     def to_json(self) -> str:
         """The text that the command writes with `--format json`; a saved one is a baseline for `compare`."""
-        from golfbudget.report.render import json_text
+        from golfbudget.report.formats import ReportFormat
+        from golfbudget.report.render import rendered
 
-        return json_text(self.document().data())
+        return rendered(self.document(), ReportFormat.JSON)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""

@@ -161,7 +161,7 @@ def estimate(
     if sweep is None:
         return one(make_request(str(config), named, fixed))
     points = sweep_all(
-        [(name, list(values)) for name, values in sweep.items()],
+        sweep,
         lambda settings: make_request(str(config), named, {**fixed, **settings}),
         lambda request: one(request).estimate,
     )
