@@ -1,6 +1,8 @@
 # Each target does everything on a fresh machine with Python 3.11 or later: make the environment, install, run.
 
 PYTHON ?= python3
+#: Test processes side by side, each on one thread.
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
@@ -11,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/golfbudget demo --save build/example
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
 records: $(STAMP)
 	$(BIN)/python -m pytest -m record

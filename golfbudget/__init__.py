@@ -14,8 +14,6 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-__version__ = "0.1.0"
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from golfbudget.api.check import CheckResult, check
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from golfbudget.errors import GolfbudgetError, MissingExtraError
     from golfbudget.ledger import Account, Ledger, Role
     from golfbudget.rollup import Totals, roll_up
+    from golfbudget.version import __version__
 
 __all__ = [
     "Account",
@@ -63,6 +62,7 @@ _HOMES = {
     "errors": ("GolfbudgetError", "MissingExtraError"),
     "ledger": ("Account", "Ledger", "Role"),
     "rollup": ("Totals", "roll_up"),
+    "version": ("__version__",),
 }
 _MODULES = {name: f"golfbudget.{module}" for module, names in _HOMES.items() for name in names}
 

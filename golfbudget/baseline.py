@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from golfbudget.artifact.places import INDEX_SUFFIX
+from golfbudget.artifact.locating import INDEX_SUFFIX
 from golfbudget.codecs import DECODED_LIMIT
-from golfbudget.compare import Owned, Side
+from golfbudget.compare import ComparedSide, Owned
 from golfbudget.errors import CorruptError, LedgerError, LimitError, UsageError
 from golfbudget.formats import Format
 from golfbudget.inspection import inspect_file
@@ -38,7 +38,7 @@ class Reading:
     limit: int = DECODED_LIMIT
 
 
-def load_side(path: Path, reading: Reading | None = None) -> Side:
+def load_side(path: Path, reading: Reading | None = None) -> ComparedSide:
     """A side from a report or an artifact.
 
     Raises `CorruptError` for JSON that is no sound report, `UnsupportedError` for another version's, and the errors
@@ -48,7 +48,7 @@ def load_side(path: Path, reading: Reading | None = None) -> Side:
     return side_of_artifact(path, reading or Reading()) if report is None else side_of_report(report, where=str(path))
 
 
-def side_of_artifact(path: Path, reading: Reading) -> Side:
+def side_of_artifact(path: Path, reading: Reading) -> ComparedSide:
     """A side from an artifact, by the report that would be saved of it."""
     inspection = inspect_file(
         path, cap=0, roles=reading.roles, as_format=reading.as_format, layout=reading.layout, limit=reading.limit
@@ -56,7 +56,7 @@ def side_of_artifact(path: Path, reading: Reading) -> Side:
     return _side(InspectReport.of(inspection))
 
 
-def side_of_report(value: object, *, where: str) -> Side:
+def side_of_report(value: object, *, where: str) -> ComparedSide:
     """A side from a report's plain values; `where` names it in messages."""
     try:
         return _side(InspectReport.read(value, where=where), saved=where)
@@ -64,7 +64,7 @@ def side_of_report(value: object, *, where: str) -> Side:
         raise CorruptError(f"{where}: not a sound report: {error}") from None
 
 
-def _side(report: InspectReport, *, saved: str | None = None) -> Side:
+def _side(report: InspectReport, *, saved: str | None = None) -> ComparedSide:
     forms = _forms(report.entries)
     rows = tuple(
         Owned(
@@ -77,7 +77,7 @@ def _side(report: InspectReport, *, saved: str | None = None) -> Side:
         )
         for row in report.owners
     )
-    side = Side(
+    side = ComparedSide(
         path=report.source.path,
         bytes=report.source.bytes,
         sha256=report.source.sha256,

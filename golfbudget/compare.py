@@ -5,13 +5,13 @@ Pure: `baseline` loads sides, `gates` judges a comparison, reports print it.  Ev
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from golfbudget.errors import LedgerError
 from golfbudget.ledger import Role
+from golfbudget.sorting import natural
 
 #: Owner of the code that is counted beside a file.
 CODE = "[code beside the file]"
@@ -49,7 +49,7 @@ class Owned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class ComparedSide:
     """One side of a comparison: `bytes` are the file's, `code_bytes` those of code beside it (None: not counted).
 
     Invariant: the rows are distinct and sum to `bytes` plus `code_bytes`.  `report` is the saved report it came from.
@@ -87,7 +87,7 @@ class Side:
         """Stored bytes of a role."""
         return sum(row.stored_bytes for row in self.rows if row.role is role)
 
-    def with_code(self, code: int | None, content: str | None = None) -> Side:
+    def with_code(self, code: int | None, content: str | None = None) -> ComparedSide:
         """The same with `code` bytes counted beside the file instead of what was counted before."""
         rows = tuple(row for row in self.rows if self.code_bytes is None or row.key != (CODE, Role.CODE))
         if code is not None:
@@ -156,8 +156,8 @@ class Comparison:
     counts no code where the other does: then neither's is compared.
     """
 
-    base: Side
-    new: Side
+    base: ComparedSide
+    new: ComparedSide
     changes: tuple[Change, ...]
     code_missing: str | None = None
 
@@ -210,7 +210,7 @@ class Comparison:
         return tuple(made)
 
 
-def compare(base: Side, new: Side) -> Comparison:
+def compare(base: ComparedSide, new: ComparedSide) -> Comparison:
     """Pair the owners of two sides: by name and role, then by name alone, then by content and form (renamed).
 
     Where several could be paired, they are in the natural order of their names.  Code that only one side counts
@@ -227,17 +227,6 @@ def compare(base: Side, new: Side) -> Comparison:
     changes += [Change(base=row, new=None, status=Status.REMOVED) for row in old.values()]
     changes += [Change(base=None, new=row, status=Status.ADDED) for row in fresh.values()]
     return Comparison(base=base, new=new, changes=tuple(sorted(changes, key=_order)), code_missing=missing)
-
-
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """A sorting key by which `blocks.2` comes before `blocks.10`.
-
-    >>> sorted(["b.10", "b.2", "a"], key=natural)
-    ['a', 'b.2', 'b.10']
-    """
-    parts = re.split(r"([0-9]+)", text)
-    # Digits that no tensor's number has would take time to convert; they sort as text.
-    return [(1, int(p), "") if n % 2 and len(p) < 20 else (0, 0, p) for n, p in enumerate(parts)]
 
 
 def _paired(base: Owned, new: Owned) -> Change:

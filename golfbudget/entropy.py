@@ -17,19 +17,14 @@ from typing import TypeVar
 
 from golfbudget.artifact import Artifact
 from golfbudget.codecs import Buffer, Codec, Stream
-from golfbudget.formats import DTYPE_BITS
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.ledger import Entry, Ledger, apportion
+from golfbudget.progress import Progress, unwatched
 
 K = TypeVar("K", bound=Hashable)
 
 #: Symbols counted at once: numpy widens them to 8 bytes each.
 _PIECE = 1 << 20
-
-Progress = Callable[[str, int], None]
-
-
-def _silent(_description: str, _steps: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +80,7 @@ class Entropy:
     zstd_blocks: tuple[ZstdBlock, ...]
 
 
-def measure(artifact: Artifact, ledger: Ledger, progress: Progress = _silent) -> Entropy:
+def measure(artifact: Artifact, ledger: Ledger, progress: Progress = unwatched) -> Entropy:
     """Count symbols and compress every tensor by itself; brotli at level 11 takes seconds per megabyte."""
     stored = ledger.stored_bytes()
     tensors: dict[tuple[int, str], list[int]] = {}
@@ -156,8 +151,8 @@ def floor_bytes(pieces: Sequence[Buffer], width: int) -> int:
 
 def zstd_blocks(artifact: Artifact) -> tuple[ZstdBlock, ...]:
     """The blocks of every zstd stream around a leaf, as their headers describe them.  Costs one decode of each."""
-    from golfbudget.codecs.zstd import WINDOW_LIMIT
-    from golfbudget.codecs.zstd_costs import block_statistics
+    from golfbudget.codecs.zstd.codec import WINDOW_LIMIT
+    from golfbudget.codecs.zstd.costs import block_statistics
 
     # A stream around a bundle is around all of its leaves, and listed once, for none of them.
     around: dict[int, tuple[str, Stream]] = {}

@@ -30,7 +30,7 @@ _EATEN = re.compile(r"\s*(?P<subject>[A-Za-z]*)\s*(?:[<>]=?\s*)?[-+]?\s*[%A-Za-z
 _PERCENT = re.compile(r"(?P<sign>[-+]?)\s*(?P<number>\d{1,18}(?:\.\d{1,18})?)\s*%", re.ASCII)
 
 
-class Kind(StrEnum):
+class AmountKind(StrEnum):
     """What a gate's amount limits."""
 
     NEW = "new"
@@ -45,7 +45,7 @@ class Gate:
     expression: str
     role: Role | None
     operator: str
-    kind: Kind
+    kind: AmountKind
     limit: Fraction
 
 
@@ -62,7 +62,7 @@ def parse_gate(expression: str) -> Gate:
     """A gate from its text; `UsageError` otherwise, and it says to quote what a shell has eaten.
 
     >>> parse_gate("total>+10kB").limit, parse_gate("head > 1.5%").kind, parse_gate("total<=16MB").limit
-    (Fraction(10000, 1), <Kind.PERCENT: 'percent'>, Fraction(16000000, 1))
+    (Fraction(10000, 1), <AmountKind.PERCENT: 'percent'>, Fraction(16000000, 1))
     """
     shown = "".join(c if c.isprintable() else "?" for c in expression[:80])
     found = _GATE.fullmatch(expression)
@@ -96,9 +96,9 @@ def judge(gate: Gate, comparison: Comparison) -> GateResult:
         )
     amount = comparison.total if gate.role is None else comparison.in_role(gate.role)
     value: Fraction | None
-    if gate.kind is Kind.NEW:
+    if gate.kind is AmountKind.NEW:
         value = Fraction(amount.new_bytes)
-    elif gate.kind is Kind.CHANGE:
+    elif gate.kind is AmountKind.CHANGE:
         value = Fraction(amount.delta_bytes)
     elif amount.base_bytes:
         value = Fraction(100 * amount.delta_bytes, amount.base_bytes)
@@ -121,14 +121,14 @@ def _role(subject: str, shown: str) -> Role | None:
         ) from None
 
 
-def _amount(text: str, shown: str) -> tuple[Kind, Fraction]:
+def _amount(text: str, shown: str) -> tuple[AmountKind, Fraction]:
     percent = _PERCENT.fullmatch(text)
     if percent is not None:
-        return Kind.PERCENT, Fraction(f"{percent['sign']}{percent['number']}")
+        return AmountKind.PERCENT, Fraction(f"{percent['sign']}{percent['number']}")
     try:
         size = Fraction(parse_size(text.lstrip("+-")))
     except UsageError as error:
         raise UsageError(f"--fail-on {shown!r}: {error}; or a percentage such as +1.5%") from None
     if text[0] in "+-":
-        return Kind.CHANGE, -size if text[0] == "-" else size
-    return Kind.NEW, size
+        return AmountKind.CHANGE, -size if text[0] == "-" else size
+    return AmountKind.NEW, size

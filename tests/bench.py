@@ -1,9 +1,10 @@
 """`make bench`: how long things take, as ratios to something else on the same machine; nothing here can fail a build.
 
 Start-up of `golfbudget inspect` on a safetensors file is compared with an interpreter that imports typer and
-rich; opening the example's artifact with importing numpy; decoding and attributing an artifact of 16 MB, per
-codec, with one plain decode by the codec's own library; and the memory that opening such an artifact takes.  Then
-`bench_schemes`: seconds to encode a head by every scheme, and the search of `repack`.
+rich, both with their byte code kept; the demo beside two busy processes with the demo alone; opening the
+example's artifact with importing numpy; decoding and attributing an artifact of 16 MB, per codec, with one plain
+decode by the codec's own library; and the memory that opening such an artifact takes.  Then `bench_schemes`:
+seconds to encode a head by every scheme, and the search of `repack`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +34,7 @@ import zstandard
 
 from golfbudget import codecs, example, formats
 from golfbudget.artifact import open_artifact
+from golfbudget.formats.foresight.foreseer import Foreseer
 
 ROUNDS = 9
 #: Matrices of int6 values in int8, each with a scale per row; with their names about 16 MB in every codec.
@@ -69,7 +73,30 @@ def ratio(
 
 
 def process(*command: str) -> Callable[[], object]:
-    return lambda: subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True)
+    # Whatever is set here, byte code is written in a first run and read in the others.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return lambda: subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True, env=environment)
+
+
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """So many processes beside what is measured, each with a core's worth of work."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for one in processes:
+            one.kill()
+            one.wait()
+
+
+def demo_beside_others() -> None:
+    """The whole demo, nothing kept from before: alone, and beside two processes that never rest."""
+    demo = process("-m", "golfbudget", "demo", "--no-cache", "--quiet")
+    alone = seconds(demo)
+    with busy(2):
+        crowded = seconds(demo)
+    show("the demo beside two busy processes", "the demo alone", (crowded, alone, crowded / alone))
 
 
 def show(label: str, against: str, found: tuple[float, float, float], more: str = "") -> None:
@@ -173,7 +200,7 @@ def measure(case: Case, container: str, data: bytes, cuts: list[int], folder: Pa
     codec = codecs.get(case.codec)
 
     def attribute() -> None:
-        stream = codecs.decode(codec, stored, where=case.codec, foresee=formats.Foreseer())
+        stream = codecs.decode(codec, stored, where=case.codec, foresee=Foreseer())
         codecs.attribute(stream, cuts)
 
     show(
@@ -188,6 +215,7 @@ def main() -> None:
     inspect = process("-m", "golfbudget", "inspect", str(example.CHECKPOINT))
     libraries = process("-c", "import typer, rich.console, rich.table")
     show("inspect of a safetensors file", "an interpreter importing typer and rich", ratio(inspect, libraries))
+    demo_beside_others()
     show("inspect of a safetensors file", "a bare interpreter", ratio(inspect, process("-c", "pass")))
     show(
         "open the example's artifact",

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from golfbudget import example, schemes
-from golfbudget.plan.building import one_thread
 from golfbudget.plan.grids import HEAD, TRUNK, grid, label
+from golfbudget.quality.threads import one_thread
 from golfbudget.repacking import repack
 from golfbudget.schemes import Context, Options
 
@@ -44,7 +44,7 @@ def main() -> None:
     matrix = head(generator)
     inputs = torch.randn(2048, COLUMNS, generator=generator)
     counts = (1e7 / (torch.arange(ROWS) + 2.7)).long()
-    context = Context(counts=counts, moment=(inputs.T @ inputs / len(inputs)).double())
+    context = Context(counts=counts, covariance=(inputs.T @ inputs / len(inputs)).double())
     print(f"encode a head of {ROWS} x {COLUMNS}, one thread")
     for name, scheme in schemes.registered().items():
         tried = grid(HEAD if name in HEAD else TRUNK, scheme, ROWS, COLUMNS)

@@ -1,33 +1,41 @@
-"""Fixtures shared by all tests: the corpus of public artifacts, and the command line run as users run it."""
+"""What all tests share, in however many processes they run: the corpus, the command line, one demo, one cache."""
 
 from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import shutil
-import subprocess
-import sys
 import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from command_line import Run, run_here, run_process
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from installed import Demo, Installation, build_wheel, install, run_demo, with_plan
-
-import golfbudget as package
 
 settings.register_profile("golfbudget", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("golfbudget")
 
-#: Commands under test keep their results here, and never where the user's are.
-_CACHE = tempfile.mkdtemp(prefix="golfbudget-tests-")
-os.environ["GOLFBUDGET_CACHE"] = _CACHE
-atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+#: Test processes stand side by side, each with one thread: threads of several would wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    # What is tested keeps its results here, and never where the user's are; test processes inherit the folder.
+    os.environ["GOLFBUDGET_CACHE"] = tempfile.mkdtemp(prefix="golfbudget-tests-")
+    atexit.register(shutil.rmtree, os.environ["GOLFBUDGET_CACHE"], ignore_errors=True)
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+#: These take longest, and one process makes them: it begins with the tests that need them.
+_FIRST = frozenset({"demo", "installation"})
+T = TypeVar("T")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Tests of what is installed come first."""
+    items.sort(key=lambda item: _FIRST.isdisjoint(getattr(item, "fixturenames", ())))
 
 
 @pytest.fixture(scope="session")
@@ -57,36 +65,41 @@ def runs() -> Path:
 
 @pytest.fixture(scope="session")
 def golfbudget() -> Run:
-    """Run the command line in a process of its own."""
+    """Run the command line in this process, which is fast."""
+    return run_here
 
-    def run(
-        *arguments: object, cwd: Path | None = None, python: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "FORCE_COLOR", "PYTHONPATH"}}
-        if python is None:
-            # The checkout under test, whichever one the interpreter has installed.
-            environment["PYTHONPATH"] = str(Path(package.__file__).parents[1])
-        return subprocess.run(
-            [str(python or sys.executable), "-m", "golfbudget", *map(str, arguments)],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-        )
 
-    return run
+@pytest.fixture(scope="session")
+def golfbudget_process() -> Run:
+    """Run the command line in a process of its own, where start-up, signals, memory or a crash matter."""
+    return run_process
+
+
+def once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], T]) -> T:
+    """What `make` makes in a folder of that name, made by the first test process that needs it."""
+    own = factory.getbasetemp()
+    # Processes have folders of their own, side by side.
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    made = folder / "made.pickle"
+    with FileLock(f"{folder}.lock"):
+        if not made.exists():
+            folder.mkdir()  # A first try that failed is there: the tests that need it all fail.
+            made.write_bytes(pickle.dumps(make(folder)))
+        found: T = pickle.loads(made.read_bytes())
+        return found
 
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """The plain install of the wheel, in an empty environment."""
-    folder = tmp_path_factory.mktemp("wheel")
-    return install(folder / "env", build_wheel(folder))
+    return once("wheel", tmp_path_factory, lambda folder: install(folder / "env", build_wheel(folder)))
 
 
 @pytest.fixture(scope="session")
 def demo(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """The demo, run once from the installed wheel in another folder."""
-    folder = tmp_path_factory.mktemp("demo")
-    return run_demo(with_plan(installation, folder / "env"), folder / "elsewhere")
+
+    def made(folder: Path) -> Demo:
+        return run_demo(with_plan(installation, folder / "env"), folder / "elsewhere")
+
+    return once("demo", tmp_path_factory, made)

@@ -20,7 +20,7 @@ class Keep(DisplayHook):
 
     def __call__(self, result: object = None) -> None:
         if result is not None:
-            forms, _ = DisplayFormatter(parent=self.shell).format(result)
+            forms, _ = DisplayFormatter(parent=self.shell).format(result)  # type: ignore[no-untyped-call]
             shown.append(forms)
 
 

@@ -19,14 +19,14 @@ import torch
 from golfbudget import example
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.ledger import Role
-from golfbudget.plan.building import Known, build, matrix_of
+from golfbudget.plan.building import EncoderInputs, baseline_file, build, matrix_of
 from golfbudget.plan.candidates import ALL, candidates
 from golfbudget.plan.grids import HEAD, grid, label
+from golfbudget.plan.prepare import prepare
 from golfbudget.plan.reading import read_back
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Candidate, Side
-from golfbudget.plan.run import baseline_file
-from golfbudget.plan.setup import Choices, prepare
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
 from golfbudget.report.numbers import count
@@ -51,7 +51,7 @@ class Row:
     ledger: int
 
 
-def head_alone(artifact: Path, folder: Path) -> Source:
+def head_alone(artifact: Path, folder: Path) -> PlanSource:
     """A source that has the artifact's head and nothing else, in its own int8 layout, zlib level 9."""
     export = read_export(open_artifact(artifact))
     alone = replace(
@@ -64,10 +64,10 @@ def head_alone(artifact: Path, folder: Path) -> Source:
     )
     path = folder / "head.int8.ptz"
     path.write_bytes(artifact_bytes(alone, load_recipe()))
-    return prepare(Choices(path=path, cap=16_000_000))[0]
+    return prepare(PlanRequest(path=path, cap=16_000_000)).source
 
 
-def tried(source: Source, skip: Collection[str] = ()) -> Iterator[Candidate]:
+def tried(source: PlanSource, skip: Collection[str] = ()) -> Iterator[Candidate]:
     """One candidate of each head scheme, from the middle of its grid; of product codes the known trap."""
     shape = tuple(source.reference[source.head].shape)
     found = {c.name: c for c in candidates(source, (ALL,), ("counts",)).candidates if c.side is Side.HEAD}
@@ -79,7 +79,7 @@ def tried(source: Source, skip: Collection[str] = ()) -> Iterator[Candidate]:
         yield found[f"head-{text}" if name == "scalar" else f"head-{text}-shared"]
 
 
-def rows(source: Source, skip: Collection[str] = ()) -> Iterator[Row]:
+def rows(source: PlanSource, skip: Collection[str] = ()) -> Iterator[Row]:
     """The recipe's own table first, then every scheme; counts fall as one over the token's number."""
     reference = source.reference[source.head]
     table = source.export.quantized[source.head]
@@ -87,7 +87,7 @@ def rows(source: Source, skip: Collection[str] = ()) -> Iterator[Row]:
     raw = table.numel() + scales.numel() * scales.element_size()
     own = baseline_file(source)
     yield Row(name=OWN, raw=raw, file=len(own), error=0.0, formula=raw, ledger=_owned(own))
-    known = Known(counts=(1_000_000 / (torch.arange(len(reference)) + 2.7)).long())
+    known = EncoderInputs(counts=(1_000_000 / (torch.arange(len(reference)) + 2.7)).long())
     for candidate in tried(source, skip):
         built = build(source, candidate, known)
         back = read_back(built.data, candidate.name)

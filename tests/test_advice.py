@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from golfbudget.plan.advice import Terms, advised
+from golfbudget.plan.advice import PlanTerms, advised
 from golfbudget.plan.results import (
     Answer,
     Candidate,
@@ -13,6 +13,7 @@ from golfbudget.plan.results import (
     Side,
     Situation,
     Trial,
+    Trials,
     Verdict,
     VqAnswer,
     Winner,
@@ -48,15 +49,16 @@ def compare(one: Trial, other: Trial) -> tuple[float, float]:
     return middle - 0.001, middle + 0.001
 
 
-def terms(headroom: int = 1_000_000, *, measured: bool = True) -> Terms:
-    return Terms(
+def terms(headroom: int = 1_000_000, *, measured: bool = True) -> PlanTerms:
+    return PlanTerms(
         headroom=headroom, spread=5_000, price=4.0, price_source="here", rows=1024, measured=measured, path="m.pt"
     )  # fmt: skip
 
 
 def advise(trials: list[Trial], headroom: int = 1_000_000, *, measured: bool = True) -> tuple[Verdict, VqAnswer]:
-    verdict, vq = decide(trials, must_save=max(0, -headroom), compare=compare)
-    return advised(verdict, vq, trials, terms(headroom, measured=measured), compare), vq
+    tried = Trials(tuple(trials), compare)
+    verdict, vq = decide(tried, must_save=max(0, -headroom))
+    return advised(verdict, vq, tried, terms(headroom, measured=measured)), vq
 
 
 HEAD, TRUNK = Side.HEAD, Side.TRUNK

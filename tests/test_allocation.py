@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golfbudget.errors import UsageError
-from golfbudget.plan.allocation import Group, Option, allocate
+from golfbudget.plan.allocation import Option, TensorGroup, allocate
 
 Choices = list[list[tuple[int, float]]]
 
 
-def groups_of(choices: Choices) -> list[Group]:
+def groups_of(choices: Choices) -> list[TensorGroup]:
     return [
-        Group(name=f"g{i}", options=tuple(Option(name=f"o{j}", bytes=b, loss=x) for j, (b, x) in enumerate(options)))
+        TensorGroup(
+            name=f"g{i}", options=tuple(Option(name=f"o{j}", bytes=b, loss=x) for j, (b, x) in enumerate(options))
+        )
         for i, options in enumerate(choices)
     ]
 
@@ -69,12 +71,14 @@ def test_the_order_of_groups_and_options_does_not_matter() -> None:
     generator = random.Random(0)
     choices: Choices = [[(generator.randrange(50), generator.randrange(4) / 4) for _ in range(4)] for _ in range(6)]
     groups = groups_of(choices)
-    shuffled = [Group(name=g.name, options=tuple(generator.sample(g.options, 4))) for g in generator.sample(groups, 6)]
+    shuffled = [
+        TensorGroup(name=g.name, options=tuple(generator.sample(g.options, 4))) for g in generator.sample(groups, 6)
+    ]
     assert allocate(groups, 120) == allocate(shuffled, 120) == allocate(groups, 120)
 
 
 def test_a_head_and_a_trunk_share_one_cap() -> None:
-    head = Group(
+    head = TensorGroup(
         name="head",
         options=(
             Option(name="int8", bytes=2_200_000, loss=0.0),
@@ -82,7 +86,7 @@ def test_a_head_and_a_trunk_share_one_cap() -> None:
             Option(name="vq1024", bytes=1_100_000, loss=0.0500),
         ),
     )
-    trunk = Group(
+    trunk = TensorGroup(
         name="trunk",
         options=(
             Option(name="int6", bytes=13_900_000, loss=0.0),
@@ -122,13 +126,13 @@ def test_many_groups_are_solved_at_once() -> None:
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ([Group(name="a", options=())], "group a has no options"),
+        ([TensorGroup(name="a", options=())], "group a has no options"),
         (groups_of([[(1, 0.0)]]) * 2, "group names repeat"),
-        ([Group(name="a", options=(Option(name="x", bytes=1, loss=0.0),) * 2)], "option names repeat in group a"),
+        ([TensorGroup(name="a", options=(Option(name="x", bytes=1, loss=0.0),) * 2)], "option names repeat in group a"),
         (groups_of([[(1, math.nan)]]), "g0/o0 has loss nan"),
     ],
 )
-def test_what_cannot_be_allocated_is_refused(groups: list[Group], message: str) -> None:
+def test_what_cannot_be_allocated_is_refused(groups: list[TensorGroup], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         allocate(groups, 10)
 

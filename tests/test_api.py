@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from command_line import Run
 
 import golfbudget as gb
 from golfbudget import example
@@ -24,7 +24,7 @@ from golfbudget.api.progress import watched
 from golfbudget.errors import ConfigError, UsageError
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"```(python|text)\n(.*?)```", re.DOTALL)
+EXAMPLE = re.compile(r"```python\n(.*?)```\n\n(?:<!--.*?-->\n)?```text\n(.*?)```", re.DOTALL)
 FUNCTIONS: dict[str, Callable[..., Result]] = {
     "inspect": gb.inspect,
     "compare": gb.compare,
@@ -304,18 +304,12 @@ def test_progress_is_told_to_whoever_asks(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("", "")
 
 
-def blocks() -> list[tuple[str, str]]:
-    """The examples of docs/python.md, each with what it prints."""
-    found = BLOCK.findall((ROOT / "docs" / "python.md").read_text(encoding="utf-8"))
-    assert [kind for kind, _ in found] == ["python", "text"] * (len(found) // 2)
-    return [(code, text) for (_, code), (_, text) in zip(found[::2], found[1::2], strict=True)]
-
-
-def test_the_lines_of_the_docs_run_in_a_notebook_and_show_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_lines_of_the_docs_run_in_a_notebook_and_show_a_table(page: str, tmp_path: Path) -> None:
     folder = tmp_path / "build" / "example"
     folder.mkdir(parents=True)
     shutil.copy(example.ARTIFACT, folder)
-    cells = blocks()
+    cells: list[tuple[str, str]] = EXAMPLE.findall((ROOT / page).read_text(encoding="utf-8"))
     assert len(cells[0][0].replace("\n\n", "\n").splitlines()) == 6
     environment = {"IPYTHONDIR": str(tmp_path / "ipython"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

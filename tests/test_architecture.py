@@ -1,36 +1,34 @@
-"""Imports run downward only, and the package stays in small files."""
+"""Imports run downward only and never in a circle, a class has a name of its own, and files stay small."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import golfbudget
 
 PACKAGE = Path(golfbudget.__file__).parent
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
-#: From the bottom up; a module may import its own layer and those before it.
-LAYERS = [
-    {"errors"},
-    {"ledger", "hashing", "configs", "plugins", "cache", "extras", "progress"},
-    {"models"},
-    {"codecs"},
-    {"filters"},
-    {"formats"},
-    {"artifact"},
-    {"roles", "rollup", "budget", "rules"},
-    {"inspection", "entropy", "content"},
-    {"compare", "gates", "baseline"},
-    {"schemes", "code_packing", "repacking"},
-    {"recipe", "submission"},
-    {"certificates"},
-    {"quality", "example", "estimate"},
-    {"plan"},
-    {"report"},
-    {"api"},
-    {"cli"},
-]
+
+def layers(page: str) -> list[dict[str, str]]:
+    """Rooms and what the page says of them, from the bottom layer up; a blank line separates layers."""
+    picture = re.search(r"```layers\n(.*?)\n```", page, re.DOTALL)
+    assert picture is not None
+    groups = [group.splitlines() for group in reversed(picture[1].split("\n\n"))]
+    return [dict(line.split(maxsplit=1) for line in group) for group in groups]
+
+
+#: A module may import its own layer and those before it.
+LAYERS = layers(PAGE.read_text(encoding="utf-8"))
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES
+}
 
 
 def layer(name: str) -> int:
@@ -39,13 +37,29 @@ def layer(name: str) -> int:
 
 def imported(path: Path) -> set[str]:
     """First components below `golfbudget` of every import in a file, lazy ones included."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    names: set[str] = set()
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             parts = node.module.split(".")
             if parts[0] == "golfbudget":
-                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-    return found - {"__version__"}
+                names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return names - {"__version__"}
+
+
+def dependencies(module: str) -> set[str]:
+    """Modules that a file imports from, lazily or not.
+
+    That Python runs a package's `__init__` before any file in it is left out: it only gathers what its files define,
+    and they need nothing of it.  A file that does import from its own package's `__init__` closes a circle.
+    """
+    modules: set[str] = set()
+    for node in ast.walk(TREES[MODULES[module]]):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names if alias.name in MODULES}
+        elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules |= {name if name in MODULES else node.module for name in names}
+    return modules - {module}
 
 
 def outside(nodes: Iterable[ast.AST]) -> set[str]:
@@ -60,7 +74,7 @@ def outside(nodes: Iterable[ast.AST]) -> set[str]:
 
 
 def test_imports_run_downward() -> None:
-    for path in PACKAGE.rglob("*.py"):
+    for path in FILES:
         parts = path.relative_to(PACKAGE).with_suffix("").parts
         if parts[0] in ("__init__", "__main__"):
             continue
@@ -68,42 +82,28 @@ def test_imports_run_downward() -> None:
             assert layer(name) <= layer(parts[0]), f"{path} imports {name}"
 
 
-def test_every_module_has_a_layer() -> None:
+def test_no_two_files_import_each_other() -> None:
+    TopologicalSorter({module: dependencies(module) for module in MODULES}).prepare()
+
+
+def test_the_page_shows_every_room_once() -> None:
     tops = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir() if path.suffix in ("", ".py")}
-    assert tops - {"__init__", "__main__", "__pycache__"} == set().union(*LAYERS)
+    rooms = [room for group in LAYERS for room in group]
+    assert sorted(rooms) == sorted(tops - {"__init__", "__main__", "__pycache__"})
 
 
 def test_reading_commands_do_not_reach_torch() -> None:
+    """Only the rooms that the page marks import torch and its kind, or numpy before they need it."""
     never = {"torch", "sklearn", "faiss", "scipy"}
-    lazily = never | {"numpy"}
-    for top in (
-        "errors",
-        "ledger",
-        "codecs",
-        "filters",
-        "formats",
-        "artifact",
-        "roles",
-        "rollup",
-        "budget",
-        "rules",
-        "inspection",
-        "entropy",
-        "content",
-        "compare",
-        "gates",
-        "baseline",
-        "repacking",
-        "submission",
-    ):
-        place = PACKAGE / top
-        for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+    rooms = {room: what for group in LAYERS for room, what in group.items()}
+    for path, tree in TREES.items():
+        what = rooms.get(path.relative_to(PACKAGE).with_suffix("").parts[0], "")
+        if not what.endswith("(torch)"):
             assert not outside(ast.walk(tree)) & never, path
-            assert not outside(tree.body) & lazily, path
+            assert what.endswith("(numpy)") or "numpy" not in outside(tree.body), path
 
 
 def test_files_stay_small() -> None:
-    for path in PACKAGE.rglob("*.py"):
+    for path in FILES:
         lines = path.read_text(encoding="utf-8").splitlines()
         assert len(lines) <= 400, f"{path} has {len(lines)} lines"

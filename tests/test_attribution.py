@@ -28,8 +28,8 @@ from golfbudget import codecs, formats
 from golfbudget.artifact import open_bytes
 from golfbudget.codecs import Foresee, Foresight, Method, Stream
 from golfbudget.errors import CorruptError, LimitError
-from golfbudget.formats import Foreseer
-from golfbudget.formats.foresight_pickle import PickleScan
+from golfbudget.formats.foresight.foreseer import Foreseer
+from golfbudget.formats.foresight.pickles import PickleScan
 
 BYTE_EXACT = [name for name, codec in codecs.registered().items() if codec.method is Method.BYTE_EXACT]
 BYTE_EXACT.remove("none")

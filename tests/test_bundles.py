@@ -14,7 +14,7 @@ import pytest
 import safetensors.numpy
 import torch
 from blobs import opened
-from conftest import Run
+from command_line import Run
 
 from golfbudget.artifact import open_artifact
 from golfbudget.errors import CorruptError, UsageError

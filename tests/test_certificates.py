@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from golfbudget import certificates
 from golfbudget.certificates import (
     CEILING_BITS,
-    Basis,
     Certificate,
     allowance,
     best_biased_floor,
@@ -40,6 +39,7 @@ from golfbudget.certificates import (
     tied_rows,
 )
 from golfbudget.errors import UsageError
+from golfbudget.evidence import Evidence
 
 SMALL_COUNTS = st.lists(st.integers(0, 30), min_size=1, max_size=7).filter(any)
 COUNTS = st.lists(st.integers(0, 10_000), min_size=1, max_size=60).filter(any)
@@ -269,7 +269,7 @@ def test_certificates_say_what_they_hold() -> None:
         best_biased_floor(counts, 3),
     ]
     assert [floor.value for floor in floors] == pytest.approx([0.2 * math.log(2)] * 4)
-    assert {(floor.unit, floor.evidence) for floor in floors} == {("nats/token", Basis.CERTIFIED)}
+    assert {(floor.unit, floor.evidence) for floor in floors} == {("nats/token", Evidence.CERTIFIED)}
     assert len({floor.name for floor in floors}) == 4
     assert all("3 codes" in floor.statement and floor.source for floor in floors)
 
@@ -281,7 +281,7 @@ def test_a_floor_marks_a_loser_only_above_the_loss_to_be_beaten() -> None:
     assert not marks_loser(floor, floor.value)
     assert not marks_loser(floor, 0.70)
     modelled = Certificate(
-        name="m", statement="s", value=9.0, unit="nats/token", source="a guess", evidence=Basis.MODELLED
+        name="m", statement="s", value=9.0, unit="nats/token", source="a guess", evidence=Evidence.MODELLED
     )
     assert not marks_loser(modelled, 1.0)
     with pytest.raises(UsageError, match="only a floor"):
@@ -299,7 +299,7 @@ def test_prices_and_conversions_are_arithmetic() -> None:
     assert price_of(0.004, 0) is None
     found = break_even(1_500_000, 4.0, of="head-vq512", source="community")
     assert found.value == pytest.approx(0.006)
-    assert (found.unit, found.evidence) == ("bits/byte", Basis.CERTIFIED)
+    assert (found.unit, found.evidence) == ("bits/byte", Evidence.CERTIFIED)
     assert "saves 1,500,000 bytes" in found.statement
     added = break_even(-20_000, 4.0, of="head-vq512-dense", source="community")
     assert added.value == pytest.approx(-0.00008)
@@ -318,7 +318,7 @@ def test_the_ceiling_is_133_kilobytes_for_8192_rows_of_512_and_never_certified()
     assert round(CEILING_BITS, 4) == 0.2546
     found = ceiling(8192 * 512, of="tok_emb.weight")
     assert round(found.value) == 133_491
-    assert found.evidence is Basis.MODELLED
+    assert found.evidence is Evidence.MODELLED
     assert not structure_found(8192 * 512, scalar_bytes=2_000_000, vector_bytes=2_000_000 - 133_491)
     assert structure_found(8192 * 512, scalar_bytes=2_000_000, vector_bytes=2_000_000 - 133_492)
     with pytest.raises(UsageError, match="zero or more"):

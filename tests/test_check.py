@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from command_line import Run
 from standins import log_text, submission
 
 from golfbudget.submission import TABLE

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Run
+from command_line import Run
 
 from golfbudget import __version__, example
 from golfbudget.report.compare import MARK

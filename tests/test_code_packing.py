@@ -25,14 +25,14 @@ from unittest.mock import Mock
 import brotli
 import pytest
 from blobs import opened
-from conftest import Run
+from command_line import Run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from programs import PADDING, PROGRAMS
 
 from golfbudget.cli.output import write
-from golfbudget.code_packing import Packed, load, minifier, pack, pack_code, payload
-from golfbudget.code_packing.payload import Payload
+from golfbudget.code_packing import PackedProgram, load, minifier, pack, pack_code, payload
+from golfbudget.code_packing.payload import ProgramPayload
 from golfbudget.code_packing.source import read_source
 from golfbudget.code_packing.trees import lost, parse, same
 from golfbudget.errors import CorruptError, UsageError
@@ -99,7 +99,7 @@ DECODERS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def executed(packed: Packed) -> bytes:
+def executed(packed: PackedProgram) -> bytes:
     """What a packed program executes, by a pattern and the standard library."""
     if packed.chosen.codec == "none":
         return packed.stub
@@ -122,13 +122,15 @@ def run_program(path: Path, *arguments: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def library() -> dict[str, Packed]:
+def library() -> dict[str, PackedProgram]:
     """The standard library's modules, packed."""
     return {name: pack_code(load(LIBRARY / f"{name}.py"), name=f"{name}.py") for name in MODULES}
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_packed_module_does_what_the_module_does(library: dict[str, Packed], name: str, tmp_path: Path) -> None:
+def test_a_packed_module_does_what_the_module_does(
+    library: dict[str, PackedProgram], name: str, tmp_path: Path
+) -> None:
     packed = library[name]
     results = []
     for folder, data in (("original", (LIBRARY / f"{name}.py").read_bytes()), ("packed", packed.stub)):
@@ -146,7 +148,7 @@ def test_a_packed_module_does_what_the_module_does(library: dict[str, Packed], n
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_packed_module_is_small_and_counted(library: dict[str, Packed], name: str) -> None:
+def test_a_packed_module_is_small_and_counted(library: dict[str, PackedProgram], name: str) -> None:
     packed = library[name]
     size = (LIBRARY / f"{name}.py").stat().st_size
     assert packed.minified
@@ -161,7 +163,7 @@ def test_a_packed_module_is_small_and_counted(library: dict[str, Packed], name: 
     ast.parse(packed.stub, feature_version=(3, 10))
 
 
-def test_the_ledger_of_a_packed_file_holds_its_source(library: dict[str, Packed]) -> None:
+def test_the_ledger_of_a_packed_file_holds_its_source(library: dict[str, PackedProgram]) -> None:
     packed = library["argparse"]
     artifact = opened(packed.stub, "argparse.py")
     assert artifact.size == packed.length
@@ -364,7 +366,9 @@ def test_a_program_too_small_to_wrap_stays_plain() -> None:
 
 
 def test_a_stub_that_holds_other_source_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = Payload(codec="deflate", settings="", data=zlib.compress(b"x = 1")[2:-4], module="zlib", arguments=",-15")
+    other = ProgramPayload(
+        codec="deflate", settings="", data=zlib.compress(b"x = 1")[2:-4], module="zlib", arguments=",-15"
+    )
     monkeypatch.setattr(pack, "payloads", lambda *_, **__: [other])
     with pytest.raises(CorruptError, match=r"^x.py: the packed file holds 5 bytes of other source"):
         pack_code(PADDING.encode(), name="x.py")

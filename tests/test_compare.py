@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 from blobs import safetensors_file
-from conftest import Run
+from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
 from test_golden import check, check_json
 
 from golfbudget import example
 from golfbudget.baseline import load_side, side_of_report
-from golfbudget.compare import CODE, Comparison, Owned, Side, Status, compare
+from golfbudget.compare import CODE, ComparedSide, Comparison, Owned, Status, compare
 from golfbudget.errors import CorruptError, GolfbudgetError, LedgerError, UnsupportedError, UsageError
-from golfbudget.gates import GateResult, Kind, judge, parse_gate
+from golfbudget.gates import AmountKind, GateResult, judge, parse_gate
 from golfbudget.inspection import inspect_file
 from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
@@ -43,10 +43,10 @@ def text_of(
     return rendered(document(found, results, every=every), ReportFormat.TABLE, width=width)
 
 
-def side(rows: list[Owned]) -> Side:
+def side(rows: list[Owned]) -> ComparedSide:
     """A side that these rows make."""
     code = sum(row.stored_bytes for row in rows if row.key == (CODE, Role.CODE))
-    return Side(path="x", bytes=sum(row.stored_bytes for row in rows) - code, sha256="0" * 64, rows=tuple(rows))
+    return ComparedSide(path="x", bytes=sum(row.stored_bytes for row in rows) - code, sha256="0" * 64, rows=tuple(rows))
 
 
 ROWS = st.builds(
@@ -68,7 +68,7 @@ FORWARD = {Status.ADDED: Status.REMOVED, Status.REMOVED: Status.ADDED}
 
 
 @given(SIDES, SIDES)
-def test_every_row_of_either_side_is_in_one_change_and_all_sums_close(base: Side, new: Side) -> None:
+def test_every_row_of_either_side_is_in_one_change_and_all_sums_close(base: ComparedSide, new: ComparedSide) -> None:
     found = compare(base, new)
     delta = found.new.total - found.base.total
     assert found.total.delta_bytes == delta
@@ -94,7 +94,7 @@ def test_every_row_of_either_side_is_in_one_change_and_all_sums_close(base: Side
 
 
 @given(SIDES)
-def test_a_side_does_not_differ_from_itself(one: Side) -> None:
+def test_a_side_does_not_differ_from_itself(one: ComparedSide) -> None:
     found = compare(one, one)
     assert not found.moved
     assert found.total.delta_bytes == 0
@@ -103,7 +103,7 @@ def test_a_side_does_not_differ_from_itself(one: Side) -> None:
 
 
 @given(SIDES, SIDES)
-def test_the_other_way_round_every_delta_has_the_other_sign(base: Side, new: Side) -> None:
+def test_the_other_way_round_every_delta_has_the_other_sign(base: ComparedSide, new: ComparedSide) -> None:
     there, back = compare(base, new), compare(new, base)
     assert back.total.delta_bytes == -there.total.delta_bytes
     assert {role: -amount.delta_bytes for role, amount in back.roles.items()} == {
@@ -116,9 +116,9 @@ def test_the_other_way_round_every_delta_has_the_other_sign(base: Side, new: Sid
 def test_rows_that_do_not_sum_or_are_there_twice_make_no_side() -> None:
     row = Owned(owner="a", role=Role.HEAD, stored_bytes=3)
     with pytest.raises(LedgerError, match="do not sum"):
-        Side(path="x", bytes=4, sha256="0" * 64, rows=(row,))
+        ComparedSide(path="x", bytes=4, sha256="0" * 64, rows=(row,))
     with pytest.raises(LedgerError, match="two rows"):
-        Side(path="x", bytes=6, sha256="0" * 64, rows=(row, row))
+        ComparedSide(path="x", bytes=6, sha256="0" * 64, rows=(row, row))
     one = side([row])
     with pytest.raises(LedgerError, match="in no change"):
         Comparison(base=one, new=one, changes=())
@@ -489,7 +489,7 @@ def test_each_form_of_gate(expression: str, passing: tuple[int, int], failing: t
 def test_gates_compare_whole_bytes(base: int, new: int, limit: int, sign: str) -> None:
     found = grown(base, new)
     strict, loose = parse_gate(f"head{sign}{limit:+}"), parse_gate(f"head{sign}={limit:+}")
-    assert strict.kind is Kind.CHANGE
+    assert strict.kind is AmountKind.CHANGE
     delta = new - base
     assert judge(strict, found).passed != (delta > limit if sign == ">" else delta < limit)
     assert judge(loose, found).passed != (delta >= limit if sign == ">" else delta <= limit)

@@ -381,7 +381,7 @@ def test_scheme(name: str, options: Options, kind: str) -> None:
     matrix = matrices()[kind]
     counts = torch.arange(len(matrix)).flip(0) ** 2 if name in COUNTED else None
     moment = torch.full((matrix.shape[1],) * 2, 0.5).fill_diagonal_(2.0) if name in WEIGHED else None
-    check_scheme(schemes.get(name), matrix, options, Context(seed=3, counts=counts, moment=moment))
+    check_scheme(schemes.get(name), matrix, options, Context(seed=3, counts=counts, covariance=moment))
 
 
 @pytest.mark.parametrize("name", SCHEMES)

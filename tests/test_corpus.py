@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 
 from golfbudget.artifact import open_artifact
 from golfbudget.errors import CorruptError

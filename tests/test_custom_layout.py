@@ -9,7 +9,7 @@ from pathlib import Path
 import brotli
 import numpy as np
 import pytest
-from conftest import Run
+from command_line import Run
 
 from golfbudget.artifact import open_artifact
 from golfbudget.errors import ConfigError, CorruptError

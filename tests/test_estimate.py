@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ from golfbudget.estimate.observed import equivalent_clip
 from golfbudget.estimate.payload import payload_bytes
 from golfbudget.estimate.request import Request
 from golfbudget.estimate.results import Estimate
-from golfbudget.estimate.run import Terms, measured_estimate, modelled_estimate
+from golfbudget.estimate.run import EstimateTerms, measured_estimate, modelled_estimate
 from golfbudget.estimate.settings import Value, make_request
 from golfbudget.estimate.synthetic import draw
 from golfbudget.estimate.toml import model_toml
@@ -36,7 +36,7 @@ from golfbudget.recipe import layouts
 from golfbudget.recipe.export import quantise
 from golfbudget.roles import load_roles
 
-TERMS = Terms(cap=16_000_000, code_bytes=None, spread=5_000, roles=load_roles())
+TERMS = EstimateTerms(cap=16_000_000, code_bytes=None, spread=5_000, roles=load_roles())
 
 
 def built(request: Request) -> tuple[int, int]:

@@ -14,11 +14,12 @@ from installed import Demo, Installation
 
 from golfbudget import example
 from golfbudget.example.build import artifact
-from golfbudget.plan.quality import by_error
+from golfbudget.plan.distortion import by_error
+from golfbudget.plan.prepare import prepare
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Candidate, Side
+from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
-from golfbudget.plan.saved import pack
-from golfbudget.plan.setup import Choices, prepare
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.text import load_text
 from golfbudget.recipe.artifacts import decode_bytes
@@ -100,7 +101,7 @@ def test_the_example_is_decided_by_measurement(demo: Demo) -> None:
 @pytest.mark.parametrize("name", ["baseline", *CANDIDATES])
 def test_every_candidate_packs_to_the_counted_bytes(demo: Demo, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(demo.folder)
-    data = pack(demo.files / "plan.json", name)
+    data = write_candidate(demo.files / "plan.json", name)
     if name == "baseline":
         assert len(data) == demo.plan["baseline"]["artifact_bytes"]
         return
@@ -110,7 +111,7 @@ def test_every_candidate_packs_to_the_counted_bytes(demo: Demo, name: str, monke
     assert counted["saved_bytes"] == demo.plan["baseline"]["counted_bytes"] - counted["counted_bytes"]
     assert hashlib.sha256(data).hexdigest() == counted["sha256"]
     # The matrices that come out are the ones that were judged: they give the recorded error figures.
-    source, _ = prepare(Choices(path=demo.files / "checkpoint.safetensors", recipe=example.RECIPE, cap=1))
+    source = prepare(PlanRequest(path=demo.files / "checkpoint.safetensors", recipe=example.RECIPE, cap=1)).source
     candidate = Candidate(
         name=name,
         side=Side(counted["side"]),
@@ -135,7 +136,7 @@ def test_a_packed_candidate_has_the_measured_loss(demo: Demo, name: str, monkeyp
     evaluator = Evaluator(load_text(example.EVALUATION))
     losses = [
         evaluator.losses(decode_bytes(data, name))
-        for data in (example.ARTIFACT.read_bytes(), pack(demo.files / "plan.json", name))
+        for data in (example.ARTIFACT.read_bytes(), write_candidate(demo.files / "plan.json", name))
     ]
     (counted,) = [c for c in demo.plan["candidates"] if c["name"] == name]
     interval = evaluator.compare(losses[0], losses[1], demo.plan["seed"])
@@ -145,8 +146,8 @@ def test_a_packed_candidate_has_the_measured_loss(demo: Demo, name: str, monkeyp
 
 @pytest.mark.slow
 def test_an_artifact_plans_against_its_own_matrices() -> None:
-    choices = Choices(path=example.ARTIFACT, model=example.MODEL, cap=16_000_000, schemes=("ternary",))
-    plan = make_plan(*prepare(choices), lambda _what, _steps: None)
+    choices = PlanRequest(path=example.ARTIFACT, model=example.MODEL, cap=16_000_000, schemes=("ternary",))
+    plan = make_plan(choices)
     assert plan.evaluation is not None
     assert plan.evaluation.source_bits_per_byte == plan.evaluation.baseline_bits_per_byte
     assert plan.trials[0].quality.metric == "bits-per-byte"

@@ -17,7 +17,7 @@ import safetensors.numpy
 import torch
 import zstandard
 from blobs import opened
-from conftest import Run
+from command_line import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import brute_force

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from golfbudget import formats
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.codecs import Sniff
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import CorruptError, GolfbudgetError, LedgerError, LimitError, UnsupportedError
 from golfbudget.formats import Contents, Region
-from golfbudget.formats.base import DTYPE_BITS
-from golfbudget.formats.ggml_types import GGML_TYPES
+from golfbudget.formats.gguf.types import GGML_TYPES
 from golfbudget.ledger import Account, Role, check_tiling
 from golfbudget.roles import assign, load_roles
 

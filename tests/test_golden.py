@@ -15,7 +15,7 @@ import pytest
 
 from golfbudget.artifact import open_bytes
 from golfbudget.budget import Budget
-from golfbudget.certificates import Basis, Certificate
+from golfbudget.certificates import Certificate
 from golfbudget.entropy import measure
 from golfbudget.inspection import Inspection
 from golfbudget.plan.results import (
@@ -28,6 +28,7 @@ from golfbudget.plan.results import (
     Side,
     TableSize,
     Trial,
+    Trials,
     Verdict,
     VqAnswer,
     Winner,
@@ -111,14 +112,16 @@ def plan(inspection: Inspection) -> Plan:
         baseline=inspection,
         certificates=(
             Certificate(
-                name="tying", statement="it adds", value=12, unit="bytes", source="here", evidence=Basis.CERTIFIED
+                name="tying", statement="it adds", value=12, unit="bytes", source="here", evidence=Evidence.CERTIFIED
             ),
         ),
-        trials=(
-            trial("trunk-int3", Side.TRUNK, "scalar", 90, unknown),
-            trial("head-int6", Side.HEAD, "scalar", 60, by_error, pareto=True),
-            trial("head-vq2-shared", Side.HEAD, "vq-logits", 30, measured),
-            trial("lossless-xz-9", Side.LOSSLESS, "repack", -4, same),
+        trials=Trials(
+            (
+                trial("trunk-int3", Side.TRUNK, "scalar", 90, unknown),
+                trial("head-int6", Side.HEAD, "scalar", 60, by_error, pareto=True),
+                trial("head-vq2-shared", Side.HEAD, "vq-logits", 30, measured),
+                trial("lossless-xz-9", Side.LOSSLESS, "repack", -4, same),
+            )
         ),
         evaluation=None,
         vq=VqAnswer(answer=Answer.NO, best="head-vq2-shared", control="head-int6", margin_bytes=-60, reason="it lost"),

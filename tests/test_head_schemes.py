@@ -22,11 +22,11 @@ from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import decode, quantise
 from golfbudget.schemes import Context, Encoded, Options, collisions
 from golfbudget.schemes.clusters import assign, fit_centres
-from golfbudget.schemes.frequency import divide, most_frequent, parts_of, read_parts
 from golfbudget.schemes.grouped import balanced
 from golfbudget.schemes.packing import bits_for
 from golfbudget.schemes.product_codes import column_groups
 from golfbudget.schemes.seeded import hashed_entries
+from golfbudget.schemes.token_counts import divide, most_frequent, parts_of, read_parts
 from golfbudget.schemes.values import matrix_bytes, matrix_tables, read_map, read_matrix
 
 ROWS, COLUMNS = 96, 24
@@ -175,7 +175,7 @@ def test_row_steps_grow_with_the_inverse_root_of_counts_up_to_the_coarsest() -> 
 
 def test_column_steps_are_finer_where_the_inputs_are_larger() -> None:
     moment = torch.diag(torch.tensor([4.0, 1.0, 0.25]))
-    context = Context(counts=torch.ones(50), moment=moment)
+    context = Context(counts=torch.ones(50), covariance=moment)
     encoded = encode("class-steps", {"bits": 8, "columns": "stepped"}, matrix(50, 3), context)
     assert encoded.tensor("column_scales").tolist() == [0.5, 1.0, 2.0]
 

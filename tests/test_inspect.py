@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
+from command_line import Run
 
 from golfbudget import example
 from golfbudget.budget import code_size, parse_size
@@ -119,13 +118,7 @@ def test_a_folder_with_one_artifact_is_that_artifact(golfbudget: Run, tmp_path: 
 def test_a_pipe_gets_no_escapes_and_a_terminal_width_is_kept(golfbudget: Run) -> None:
     plain = golfbudget("inspect", example.CHECKPOINT)
     assert "\x1b" not in plain.stdout
-    narrow = subprocess.run(
-        [sys.executable, "-m", "golfbudget", "inspect", str(example.CHECKPOINT)],
-        env={**os.environ, "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    narrow = golfbudget("inspect", example.CHECKPOINT, environ={"COLUMNS": "100"})
     assert max(len(line.rstrip()) for line in narrow.stdout.splitlines()) <= 100
 
 

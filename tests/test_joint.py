@@ -15,13 +15,12 @@ from test_advice import trial
 from torch import Generator
 
 from golfbudget.plan.joint import best_choice, joint_candidate, make_joint
-from golfbudget.plan.results import Candidate, Evidence, Plan, Side, Trial
+from golfbudget.plan.plan_json import plan_json
+from golfbudget.plan.request import PlanRequest
+from golfbudget.plan.results import Candidate, Evidence, Plan, Side, Trial, Trials
+from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
-from golfbudget.plan.saved import pack
-from golfbudget.plan.setup import Choices, prepare
-from golfbudget.plan.verdict import loss_of
 from golfbudget.recipe.artifacts import decode_bytes
-from golfbudget.report.plan_json import plan_json
 
 ATTENTION, MLP = ("a", "b"), ("m",)
 OWNERS = {"head": ("tok",), "trunk": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP}
@@ -57,7 +56,7 @@ def test_the_choice_is_the_best_of_all_choices(amounts: dict[str, list[tuple[int
         for chosen in product(*cut)
         if -sum(saved for saved, _ in chosen) <= room
     ]
-    found = best_choice(trials, room)
+    found = best_choice(Trials(tuple(trials)), room)
     if not possible:
         assert found is None
         return
@@ -77,22 +76,22 @@ def test_what_comes_out_longer_than_its_sum_is_chosen_again_with_less_room() -> 
         saved = sum(t.saved_bytes for t in trials if t.candidate in candidate.parts) - 10
         return trial("joint", Side.JOINT, saved, 0.0)
 
-    made = make_joint(trials, 1_000_000, 1_000_000 - 100, judged)
+    made = make_joint(Trials(tuple(trials)), 1_000_000, 1_000_000 - 100, judged)
     assert tried[:2] == ["head-1", "head-1+trunk-1"]
     assert made.joint is not None
     assert made.joint.rebuilt_bytes <= made.joint.target
     assert made.joint.difference == 10
     assert made.joint.chosen == {"head": "head-1", "trunk": "trunk-1"}
-    impossible = make_joint(trials, 1_000_000, 1_000_000 - 500, judged)
+    impossible = make_joint(Trials(tuple(trials)), 1_000_000, 1_000_000 - 500, judged)
     assert impossible.joint is None
     assert impossible.reason == "no joint choice: no choice of candidates of known loss fits"
-    nothing = make_joint(trials, 1_000_000, 1_000_000, judged)
+    nothing = make_joint(Trials(tuple(trials)), 1_000_000, 1_000_000, judged)
     assert nothing.reason == "no joint choice: the least loss leaves every group as it is"
 
 
 def test_parts_share_no_tensor() -> None:
     trials = [on("head", 1, 10, 0.0), on("attention", 1, 10, 0.0), on("mlp", 1, 10, 0.0)]
-    candidate = joint_candidate({"head": "head-1", "attention": "attention-1", "mlp": "mlp-1"}, trials)
+    candidate = joint_candidate({"head": "head-1", "attention": "attention-1", "mlp": "mlp-1"}, Trials(tuple(trials)))
     assert candidate is not None
     assert len(candidate.owners) == len(set(candidate.owners)) == 4
 
@@ -110,8 +109,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planned(path: Path, cap: int) -> Plan:
-    choices = Choices(path=path, cap=cap, schemes=("scalar", "vq-logits", "ternary-packed"))
-    return make_plan(*prepare(choices), lambda _what, _steps: None)
+    choices = PlanRequest(path=path, cap=cap, schemes=("scalar", "vq-logits", "ternary-packed"))
+    return make_plan(choices)
 
 
 @pytest.mark.slow
@@ -137,14 +136,14 @@ def test_head_and_trunk_together_fit_where_neither_does_alone(model: Path, tmp_p
     size = plan.baseline.artifact.size
     assert joint.expected_bytes == size - sum(t.saved_bytes for t in parts)
     assert joint.difference == joint.rebuilt_bytes - joint.expected_bytes
-    assert sum(loss_of(t) for t in parts) == joint.expected_loss == 0
+    assert sum(t.loss for t in parts) == joint.expected_loss == 0
     saved = tmp_path / "plan.json"
     saved.write_text(json.dumps(plan_json(plan)), encoding="utf-8")
-    data = pack(saved, "joint")
+    data = write_candidate(saved, "joint")
     assert len(data) == together.artifact_bytes
     decoded = decode_bytes(data, "joint")
     for part in parts:
-        alone = decode_bytes(pack(saved, part.candidate.name), "part")
+        alone = decode_bytes(write_candidate(saved, part.candidate.name), "part")
         assert all(bool((decoded[owner] == alone[owner]).all()) for owner in part.candidate.owners)
 
 

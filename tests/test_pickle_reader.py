@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import CorruptError, GolfbudgetError, LimitError, UnsupportedError
-from golfbudget.formats import pickle_reader
-from golfbudget.formats.pickle_reader import read_pickle
-from golfbudget.formats.pickle_values import Global, Mapped, Node, Sequenced
+from golfbudget.formats.pickle import reader as pickle_reader
+from golfbudget.formats.pickle.reader import read_pickle
+from golfbudget.formats.pickle.values import Global, Mapped, Node, Sequenced
 from golfbudget.ledger import Account
 
 # Literal rows, and pickle as the judge

@@ -5,27 +5,28 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 from models import repeated_rows_model, save, ternary_trunk_model
 
 from golfbudget import example
 from golfbudget.errors import GolfbudgetError, UsageError
-from golfbudget.plan.quality import EQUAL_ERROR
+from golfbudget.plan.distortion import EQUAL_ERROR
+from golfbudget.plan.plan_json import candidate_of, load_plan, plan_json
+from golfbudget.plan.plan_json import saved as saved_plan
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Answer, Evidence, Plan, Side, Winner
+from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
-from golfbudget.plan.saved import load_plan, pack
-from golfbudget.plan.setup import Choices, prepare
 from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes
 from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import quantise
-from golfbudget.report.plan_json import plan_json
 
 
 def planned(path: Path, **changes: object) -> Plan:
-    source, settings = prepare(Choices(path=path, **{"cap": 16_000_000, **changes}))  # type: ignore[arg-type]
-    return make_plan(source, settings, lambda _what, _steps: None)
+    return make_plan(PlanRequest(path=path, **{"cap": 16_000_000, **changes}))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +173,7 @@ def test_packed_candidates_have_the_counted_bytes_and_the_judged_matrices(tmp_pa
     for name in ("head-vq64-shared", "head-vq64-dense", "trunk-ternary-packed", "head-int5", "lossless-brotli-11"):
         trial = repeated.trial(name)
         assert trial is not None
-        data = pack(saved, name)
+        data = write_candidate(saved, name)
         assert len(data) == trial.artifact_bytes
         decoded = decode_bytes(data, name)
         worst = trial.quality.worst_row
@@ -181,7 +182,7 @@ def test_packed_candidates_have_the_counted_bytes_and_the_judged_matrices(tmp_pa
             error = (decoded[worst.owner].double() - matrix).square().sum(1) / matrix.square().sum(1)
             assert float(error[worst.row]) == pytest.approx(worst.relative_error, rel=1e-3)
             assert int(error.argmax()) == worst.row
-    assert len(pack(saved, "baseline")) == repeated.baseline.artifact.size
+    assert len(write_candidate(saved, "baseline")) == repeated.baseline.artifact.size
 
 
 def test_a_plan_whose_source_changed_packs_nothing(tmp_path: Path) -> None:
@@ -190,13 +191,22 @@ def test_a_plan_whose_source_changed_packs_nothing(tmp_path: Path) -> None:
     saved.write_text(json.dumps(plan_json(planned(path, schemes=("ternary",)))), encoding="utf-8")
     assert load_plan(saved).candidates[0].name
     with pytest.raises(UsageError, match=r"no candidate is called 'head-int3'; known: baseline, trunk-ternary"):
-        pack(saved, "head-int3")
+        write_candidate(saved, "head-int3")
     save(tmp_path, ternary_trunk_model())
     with pytest.raises(UsageError, match="changed since the plan was made"):
-        pack(saved, "baseline")
+        write_candidate(saved, "baseline")
     path.unlink()
     with pytest.raises(UsageError, match="is not there"):
-        pack(saved, "baseline")
+        write_candidate(saved, "baseline")
+
+
+def test_a_saved_plan_reads_as_what_was_written(tmp_path: Path, repeated: Plan) -> None:
+    path, document = tmp_path / "plan.json", plan_json(repeated)
+    path.write_text(json.dumps(document), encoding="utf-8")
+    found = load_plan(path)
+    assert json.dumps(msgspec.to_builtins(found)) == json.dumps(document)
+    assert found == saved_plan(repeated)
+    assert [candidate_of(trial) for trial in found.candidates] == [trial.candidate for trial in repeated.trials]
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"schema": "golfbudget/inspect/1"}', "[1]", "\x00"])

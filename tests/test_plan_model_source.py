@@ -21,16 +21,17 @@ from golfbudget.estimate.measured import Draw, write
 from golfbudget.estimate.settings import make_request
 from golfbudget.models import load_model
 from golfbudget.plan.model_source import named_model
+from golfbudget.plan.plan_json import plan_json
+from golfbudget.plan.prepare import prepare
 from golfbudget.plan.preview import Preview, parse_preview
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan
-from golfbudget.plan.run import make_plan
-from golfbudget.plan.saved import pack
-from golfbudget.plan.setup import Choices, prepare
+from golfbudget.plan.rewrite import write_candidate
+from golfbudget.plan.run import make_plan, plan_of
 from golfbudget.recipe.artifacts import container_bytes, read_export
 from golfbudget.recipe.export import decode
 from golfbudget.report.formats import ReportFormat
 from golfbudget.report.plan import document as plan_document
-from golfbudget.report.plan_json import plan_json
 from golfbudget.report.render import rendered
 from golfbudget.schemes.vq_logits import nearest
 
@@ -88,7 +89,7 @@ def written(folder: Path, *, layout: str = "w-m", trunk: str = INTEGERS, text: s
 
 def planned(path: Path, **more: object) -> Plan:
     choices = {"path": path, "cap": 16_000_000, "schemes": ("scalar", "vq-logits", "ternary"), **more}
-    return make_plan(*prepare(Choices(**choices)), lambda _what, _steps: None)  # type: ignore[arg-type]
+    return make_plan(PlanRequest(**choices))  # type: ignore[arg-type]
 
 
 def document(plan: Plan) -> str:
@@ -107,21 +108,21 @@ def table(plan: Plan) -> str:
 
 def refused(path: Path, **more: object) -> str:
     with pytest.raises(UsageError) as error:
-        prepare(Choices(path=path, cap=1, **more))  # type: ignore[arg-type]
+        prepare(PlanRequest(path=path, cap=1, **more))  # type: ignore[arg-type]
     return str(error.value)
 
 
 def test_a_model_file_is_planned_from_the_artifact_that_estimate_measures(tmp_path: Path) -> None:
     path = written(tmp_path)
-    source, chosen = prepare(Choices(path=path, cap=1, seed=3, settings={"width": 64}, schemes=("ternary",)))
+    prepared = prepare(PlanRequest(path=path, cap=1, seed=3, settings={"width": 64}, schemes=("ternary",)))
     sample, artifact = write(
         make_request(path, None, {"width": 64}),
         Draw(seed=3, family="gaussian", tensors=frozenset()),
         lambda _step: None,
     )
-    plan = make_plan(source, chosen, lambda _what, _steps: None)
+    source, plan = prepared.source, plan_of(prepared)
     assert plan.baseline.artifact.size == sample.artifact_bytes == len(artifact)
-    assert pack(saved(tmp_path, plan), "baseline") == artifact
+    assert write_candidate(saved(tmp_path, plan), "baseline") == artifact
     assert {name: tuple(tensor.shape) for name, tensor in source.reference.items()} == {
         spec.name: spec.shape for spec in load_model(path, variables={"width": 64}).tensors
     }
@@ -136,7 +137,7 @@ def test_every_layout_of_model_recipes_is_planned_and_packed(tmp_path: Path, lay
     for name in ("head-int5", "head-vq64-shared", "trunk-int4", "trunk-ternary"):
         trial = plan.trial(name)
         assert trial is not None
-        data = pack(path, name)
+        data = write_candidate(path, name)
         assert (len(data), hashlib.sha256(data).hexdigest()) == (trial.artifact_bytes, trial.sha256)
         state = decode(read_export(open_bytes(data, name=name)))
         assert len(state["tok_emb.weight"].unique(dim=0)) <= (64 if "vq64" in name else 512)
@@ -187,7 +188,7 @@ def test_a_shipped_model_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_bytes_that_depend_on_training_are_said_to() -> None:
-    source, _ = prepare(Choices(path=Path("baseline"), cap=1, settings={"layers": 2, "vocabulary": 256}))
+    source = prepare(PlanRequest(path=Path("baseline"), cap=1, settings={"layers": 2, "vocabulary": 256})).source
     assert any(note.startswith("bytes depend on training: rule ") for note in source.notes)
 
 
@@ -209,7 +210,7 @@ def test_packing_notices_a_changed_model_file(tmp_path: Path) -> None:
     plan = saved(tmp_path, planned(path, schemes=("ternary",)))
     path.write_text(path.read_text() + "# changed\n")
     with pytest.raises(UsageError, match="changed since the plan was made"):
-        pack(plan, "baseline")
+        write_candidate(plan, "baseline")
 
 
 def test_packing_notices_a_changed_recipe_beside_it(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ def test_packing_notices_a_changed_recipe_beside_it(tmp_path: Path) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(recipe.read_text().replace("bits = 6", "bits = 5"))
     with pytest.raises(UsageError, match="a base or recipe that the model file names has changed"):
-        pack(plan, "baseline")
+        write_candidate(plan, "baseline")
 
 
 def test_a_saved_plan_and_its_model_file_move_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,20 +230,20 @@ def test_a_saved_plan_and_its_model_file_move_together(tmp_path: Path, monkeypat
     saved(old, plan)
     old.rename(new)
     monkeypatch.chdir(tmp_path)
-    assert len(pack(new / "plan.json", "baseline")) == plan.baseline.artifact.size
+    assert len(write_candidate(new / "plan.json", "baseline")) == plan.baseline.artifact.size
 
 
 def test_a_preview_writes_every_file_by_its_codec_and_says_so(tmp_path: Path) -> None:
     path = written(tmp_path)
     plan = planned(path, preview="zstd-3", schemes=("scalar", "vq-logits", "repack"))
-    source, _ = prepare(Choices(path=path, cap=1, preview="zstd-3"))
+    source = prepare(PlanRequest(path=path, cap=1, preview="zstd-3")).source
     import zstandard
 
     container = container_bytes(source.export, source.recipe)
     file = saved(tmp_path, plan)
-    assert zstandard.decompress(pack(file, "baseline")) == container
+    assert zstandard.decompress(write_candidate(file, "baseline")) == container
     assert [layer.name for layer in plan.baseline.artifact.layers if layer.kind == "codec"] == ["zstd"]
-    data = pack(file, "head-int5")
+    data = write_candidate(file, "head-int5")
     assert data[:4] == b"\x28\xb5\x2f\xfd"
     trial = plan.trial("head-int5")
     assert trial is not None
@@ -263,7 +264,7 @@ def test_a_checkpoint_and_an_artifact_are_previewed_too(tmp_path: Path) -> None:
     # The recipe's container through that codec is what the lossless packing writes.
     assert quick.baseline.artifact.size == again.artifact_bytes
     artifact = tmp_path / "model.ptz"
-    artifact.write_bytes(pack(saved(tmp_path, plain), "baseline"))
+    artifact.write_bytes(write_candidate(saved(tmp_path, plain), "baseline"))
     found = planned(artifact, preview="zstd-22", schemes=("ternary",))
     assert found.baseline.artifact.size == again.artifact_bytes
 
@@ -306,7 +307,7 @@ def test_the_nearest_code_is_that_of_summed_squares_and_ties_go_to_the_lower(
 
 
 def test_a_file_opened_without_pricing_holds_the_same(tmp_path: Path) -> None:
-    data = pack(saved(tmp_path, planned(written(tmp_path), schemes=("ternary",))), "trunk-ternary")
+    data = write_candidate(saved(tmp_path, planned(written(tmp_path), schemes=("ternary",))), "trunk-ternary")
     priced, plain = open_bytes(data, name="x"), open_bytes(data, name="x", priced=False)
     assert sum(part.stored_bits for part in priced.parts) == 8 * len(data)
     assert plain.parts == ()

@@ -15,18 +15,18 @@ import torch
 from models import repeated_rows_model, save, state
 
 from golfbudget import cache
-from golfbudget.plan import run as run_module
-from golfbudget.plan.building import Built, build
+from golfbudget.plan import trying, writing
+from golfbudget.plan.building import Built, baseline_file, build
+from golfbudget.plan.plan_json import plan_json
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Candidate, Plan
-from golfbudget.plan.run import baseline_file, make_plan
-from golfbudget.plan.setup import Choices, prepare
-from golfbudget.plan.workers import WorkerDiedError, results
-from golfbudget.report.plan_json import plan_json
+from golfbudget.plan.run import make_plan
+from golfbudget.workers import WorkerDiedError, in_processes
 
 
 def planned(path: Path, **more: object) -> Plan:
     choices = {"path": path, "cap": 16_000_000, "schemes": ("scalar", "tiers"), **more}
-    return make_plan(*prepare(Choices(**choices)), lambda _what, _steps: None)  # type: ignore[arg-type]
+    return make_plan(PlanRequest(**choices))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -45,18 +45,18 @@ def square(offset: int, number: int) -> int:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_every_task_gives_its_own_result(jobs: int) -> None:
     numbers = [5, 3, 8, 1, 2]
-    assert dict(results(square, 7, numbers, jobs)) == {i: 7 + n * n for i, n in enumerate(numbers)}
+    assert dict(in_processes(square, 7, numbers, jobs)) == {i: 7 + n * n for i, n in enumerate(numbers)}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_a_task_raises_is_raised_here(jobs: int) -> None:
     with pytest.raises(ValueError, match="unlucky"):
-        list(results(square, 0, [1, 2, 13, 4, 5, 6], jobs))
+        list(in_processes(square, 0, [1, 2, 13, 4, 5, 6], jobs))
 
 
 def test_a_process_that_dies_is_an_error_and_not_a_wait_for_ever() -> None:
     with pytest.raises(WorkerDiedError, match="--jobs"):
-        list(results(square, 0, [1, 99, 2, 3], 2))
+        list(in_processes(square, 0, [1, 99, 2, 3], 2))
 
 
 def test_a_plan_by_two_processes_is_the_same_to_the_byte(tmp_path: Path) -> None:
@@ -81,12 +81,12 @@ def test_a_second_plan_writes_nothing_anew(model: Path, tmp_path: Path, monkeypa
         raise AssertionError("built again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "build", never)
-        patch.setattr(run_module, "baseline_file", never)
+        patch.setattr(writing, "build", never)
+        patch.setattr(trying, "baseline_file", never)
         assert plan_json(planned(model, cache=folder)) == first
         with pytest.raises(AssertionError, match="built again"):
             planned(model)
-        patch.setattr(run_module, "baseline_file", baseline_file)
+        patch.setattr(trying, "baseline_file", baseline_file)
         # Whatever the bytes depend on makes it another entry.
         for change in ({"seed": 1}, {"recipe": "int8-zlib-small"}, {"schemes": ("scalar", "lqer")}):
             with pytest.raises(AssertionError, match="built again"):
@@ -166,7 +166,7 @@ def test_what_an_interrupted_plan_wrote_is_not_written_again(tmp_path: Path, mon
         return build(source, candidate, *others)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "build", interrupted)
+        patch.setattr(writing, "build", interrupted)
         with pytest.raises(KeyboardInterrupt):
             planned(path, **more)
     again = list[str]()
@@ -178,8 +178,8 @@ def test_what_an_interrupted_plan_wrote_is_not_written_again(tmp_path: Path, mon
     def never(*_arguments: object) -> bytes:
         raise AssertionError("the baseline is kept")
 
-    monkeypatch.setattr(run_module, "build", counted)
-    monkeypatch.setattr(run_module, "baseline_file", never)
+    monkeypatch.setattr(writing, "build", counted)
+    monkeypatch.setattr(trying, "baseline_file", never)
     found = plan_json(planned(path, **more))
     assert len(done) == 5
     # The last one's task was not done: there are more ways to go on from its codebook.
@@ -198,7 +198,7 @@ def test_an_interrupt_ends_a_plan_at_once_and_leaves_nothing_half_done(model: Pa
     folder = tmp_path / "cache"
     command = [sys.executable, "-m", "golfbudget", "plan", str(model), "--schemes", "all", "--jobs", str(jobs)]
     command += ["--format", "json", "-o", str(tmp_path / "plan.json"), "--cache", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(run_module.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(trying.__file__).parents[2])}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
     ) as process:

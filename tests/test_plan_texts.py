@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from golfbudget import example
 from golfbudget.certificates import tie_floor_nats, tied_rows
 from golfbudget.errors import GolfbudgetError
+from golfbudget.plan.plan_json import plan_json
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Evidence, Plan
+from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
-from golfbudget.plan.saved import pack
-from golfbudget.plan.setup import Choices, prepare
 from golfbudget.recipe.artifacts import decode_bytes
-from golfbudget.report.plan_json import plan_json
 
 TOKENIZER = example.FOLDER / "tokenizer.model"
 LIMIT = 6_000
@@ -49,7 +49,7 @@ def planned(**more: object) -> Plan:
         "schemes": ("vq-logits", "tiers"),
         "token_limit": LIMIT,
     }
-    return make_plan(*prepare(Choices(**choices | more)), lambda _what, _steps: None)  # type: ignore[arg-type]
+    return make_plan(PlanRequest(**choices | more))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_packed_file_has_the_floor_of_its_rows(plan: Plan, array: Path, tmp_pa
     trial = plan.trial("head-vq256-shared")
     assert trial is not None
     assert trial.floor is not None
-    head = decode_bytes(pack(saved, "head-vq256-shared"), "x")["tok_emb.weight"]
+    head = decode_bytes(write_candidate(saved, "head-vq256-shared"), "x")["tok_emb.weight"]
     counts = np.bincount(np.load(array)[1 : 5 * 1024 + 1], minlength=1024)
     assert tie_floor_nats(counts, tied_rows(head.float().numpy())) == pytest.approx(trial.floor.value, rel=1e-12)
 

@@ -32,7 +32,7 @@ from golfbudget.codecs import Sniff
 from golfbudget.errors import CorruptError, GolfbudgetError, LedgerError, UnsupportedError
 from golfbudget.formats import Contents
 from golfbudget.formats.base import Inner
-from golfbudget.formats.python_source import LONGEST
+from golfbudget.formats.signatures import LONGEST_SOURCE
 from golfbudget.ledger import Account, check_tiling
 
 READER = formats.get("python-source")
@@ -486,7 +486,7 @@ def test_text_that_is_not_utf_8_is_refused_under_the_suffix() -> None:
 
 
 def test_source_beyond_the_limit_is_text() -> None:
-    data = STUBS["aliases"][0].encode() + b"\n" + b"#" * LONGEST
+    data = STUBS["aliases"][0].encode() + b"\n" + b"#" * LONGEST_SOURCE
     assert READER.sniff(data) is Sniff.NO
     assert len(read(data).regions) == 1
 

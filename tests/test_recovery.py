@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 from models import save
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -20,34 +20,26 @@ from golfbudget.artifact import open_bytes
 from golfbudget.certificates import tie_floor_nats
 from golfbudget.errors import GolfbudgetError
 from golfbudget.plan.grids import HEAD, grid
-from golfbudget.plan.recover import told, unrecovered
+from golfbudget.plan.plan_json import plan_json
+from golfbudget.plan.prepare import prepare
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Answer, Plan, Side, VqAnswer
+from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
-from golfbudget.plan.saved import pack
-from golfbudget.plan.setup import Choices, prepare
+from golfbudget.plan.verdict import told, unrecovered
 from golfbudget.quality.baseline_model import BaselineModel, Shape
-from golfbudget.quality.evaluate import threads
 from golfbudget.quality.recovery import PEAK_RATE, Training, rate, recover, still
 from golfbudget.quality.text import Text, load_text
+from golfbudget.quality.threads import one_thread
 from golfbudget.quality.tokens import predicted_counts
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import Export, decode, quantise
-from golfbudget.report.plan_json import plan_json
 from golfbudget.schemes import Context
 
 VOCABULARY, WINDOW, STEPS = 64, 32, 12
 HEAD_NAME = "tok_emb.weight"
 SHAPE = Shape(vocab=VOCABULARY, width=32, blocks=2, heads=2, kv_heads=1, hidden=136)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Matrices this small are quicker on one thread, by far where other programs run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("golfbudget.quality.evaluate.THREADS", 1)
-        patch.setattr("golfbudget.quality.moments.THREADS", 1)
-        yield
 
 
 def chain(seed: int, length: int = 6000) -> Tensor:
@@ -112,7 +104,7 @@ def exported(state: Mapping[str, Tensor], scheme: str | None = None, **options: 
 def nats(export: Export, text: Text) -> float:
     bias = next((schemes.get(e.scheme).bias(e) for e in export.schemes.values()), None)
     module = BaselineModel.from_state(decode(export))
-    with threads(1), torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         logits = module(text.windows[:, :-1])
         logits = logits if bias is None else logits + bias
         return float(F.cross_entropy(logits.flatten(0, 1), text.windows[:, 1:].flatten()))
@@ -199,7 +191,7 @@ def test_no_step_changes_nothing(
     }
     if scheme == "gptq":
         moment = torch.randn(64, 32, generator=torch.Generator().manual_seed(5)).double()
-        encoded = schemes.get(scheme).encode(state[HEAD_NAME], own[scheme], Context(moment=moment.T @ moment))
+        encoded = schemes.get(scheme).encode(state[HEAD_NAME], own[scheme], Context(covariance=moment.T @ moment))
         before = exported(state).with_encoded(HEAD_NAME, encoded, "float32")
     else:
         before = exported(state, scheme, **own.get(scheme or "", {}))
@@ -237,7 +229,7 @@ def test_tables_that_cannot_move_stay(state: dict[str, Tensor], training: Traini
 def test_refit_to_what_tables_decode_to_changes_nothing() -> None:
     generator = torch.Generator().manual_seed(6)
     matrix = torch.randn(96, 24, generator=generator)
-    context = Context(counts=torch.arange(96), moment=torch.eye(24).double())
+    context = Context(counts=torch.arange(96), covariance=torch.eye(24).double())
     moving = set()
     for name, scheme in schemes.registered().items():
         for options in grid(HEAD, scheme, 96, 24)[:2]:
@@ -272,7 +264,7 @@ def test_the_rate_rises_and_falls() -> None:
 # In a plan
 
 
-def choices(folder: Path, **more: object) -> Choices:
+def choices(folder: Path, **more: object) -> PlanRequest:
     given = {
         "path": folder / "model.safetensors",
         "recipe": "int8-zlib-small",
@@ -283,12 +275,11 @@ def choices(folder: Path, **more: object) -> Choices:
         "cap": 16_000_000,
         "recover": STEPS,
     }
-    return Choices(**(given | more))  # type: ignore[arg-type]
+    return PlanRequest(**(given | more))  # type: ignore[arg-type]
 
 
 def planned(folder: Path, **more: object) -> Plan:
-    source, settings = prepare(choices(folder, **more))
-    return make_plan(source, settings, lambda _what, _steps: None)
+    return make_plan(choices(folder, **more))
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +327,7 @@ def test_pack_trains_again_and_writes_the_counted_bytes(tmp_path: Path, plan: Pl
     saved.write_text(json.dumps(plan_json(plan)), encoding="utf-8")
     recovered = [trial for trial in plan.trials if trial.candidate.steps]
     for trial in (recovered[0], next(t for t in recovered if t.candidate.is_vq)):
-        data = pack(saved, trial.candidate.name)
+        data = write_candidate(saved, trial.candidate.name)
         assert len(data) == trial.artifact_bytes
         read_export(open_bytes(data, name="again"))
 
@@ -391,7 +382,7 @@ def test_a_recovered_vq_head_wins_over_recovered_rivals_only(plan: Plan) -> None
         answer=Answer.YES, best=vq.candidate.name, control=None, margin_bytes=1, reason="so (as untrained: it is)"
     )
     assert unrecovered(plan.trials, answer) == []
-    alone = [trial for trial in plan.trials if not trial.candidate.steps or trial is vq]
+    alone = plan.trials.where(lambda trial: not trial.candidate.steps or trial is vq)
     assert unrecovered(alone, answer) == ["recovered control", "recovered trunk candidate"]
     assert unrecovered(alone, dataclasses.replace(answer, best="head-vq16-shared")) == []
     untouched = dataclasses.replace(answer, best="head-vq16-shared")

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 import zstandard
-from conftest import Run
+from command_line import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
@@ -31,16 +31,17 @@ from golfbudget import codecs, filters
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.baseline import load_side
 from golfbudget.errors import CorruptError, GolfbudgetError, UsageError
-from golfbudget.formats.pack_layout import Piece
+from golfbudget.filters.byte_shuffle import shuffle
+from golfbudget.formats.pack.grammar import Piece
 from golfbudget.ledger import Account
 from golfbudget.repacking import Lever, Repacked, repack
 from golfbudget.repacking.compressors import COMPRESSORS
 from golfbudget.repacking.decoders import chain_source, pack_source
-from golfbudget.repacking.holding import Holding, Item, NotCarriedError, holding
 from golfbudget.repacking.proof import prove_rebuilt, prove_same_container
 from golfbudget.repacking.result import REBUILT, SAME_CONTAINER
+from golfbudget.repacking.saved_object import Item, NotCarriedError, SavedObject, saved_object
 from golfbudget.repacking.transforms import narrowed, sorted_rows
-from golfbudget.repacking.writing import Arrangement, assemble, raw_streams, shuffle
+from golfbudget.repacking.writing import Arrangement, assemble, raw_streams
 from golfbudget.roles import assign, load_roles
 
 #: Without a filter around the container only a new one can shuffle floats, so that small files are rebuilt too.
@@ -118,16 +119,16 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
-def held(data: bytes) -> Holding:
-    return holding(open_bytes(data, name="m.pt"), data)
+def held(data: bytes) -> SavedObject:
+    return saved_object(open_bytes(data, name="m.pt"), data)
 
 
-def packed_as(value: Holding, arrangement: Arrangement, codec: str = "zlib") -> bytes:
+def packed_as(value: SavedObject, arrangement: Arrangement, codec: str = "zlib") -> bytes:
     streams = [(codec, COMPRESSORS[codec](data)) for data in raw_streams(value, arrangement)]
     return assemble(streams, arrangement.shuffled)
 
 
-def whole(value: Holding) -> Arrangement:
+def whole(value: SavedObject) -> Arrangement:
     return Arrangement(streams=(tuple(range(len(value.items))),))
 
 
@@ -275,7 +276,7 @@ def test_whatever_can_be_carried_decodes_to_itself(value: object, streams: int, 
     data = saved({"w": torch.ones(2), "value": value})
     try:
         artifact = open_bytes(data, name="m.pt")
-        value_held = holding(artifact, data)
+        value_held = saved_object(artifact, data)
     except (NotCarriedError, GolfbudgetError):
         return
     numbers = range(len(value_held.items))

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 from blobs import saved
-from conftest import Run
+from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -261,14 +261,9 @@ def test_other_commands_print_tables_or_json_only(golfbudget: Run) -> None:
 
 @pytest.mark.parametrize("by", VIEWS)
 @pytest.mark.parametrize("flags", [(), ("--entropy",)])
-def test_eighty_columns_without_colour(by: str, flags: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "golfbudget", "inspect", str(example.ARTIFACT), "--by", by, *flags],
-        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def test_eighty_columns_without_colour(golfbudget: Run, by: str, flags: tuple[str, ...]) -> None:
+    done = golfbudget("inspect", example.ARTIFACT, "--by", by, *flags, environ={"COLUMNS": "80", "NO_COLOR": "1"})
+    assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout
     assert "…" not in done.stdout

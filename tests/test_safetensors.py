@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from golfbudget import formats
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.codecs import Sniff
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import CorruptError
 from golfbudget.formats import Contents, Region
-from golfbudget.formats.base import DTYPE_BITS
-from golfbudget.formats.safetensors import HEADER_LIMIT
+from golfbudget.formats.signatures import SAFETENSORS_HEADER_LIMIT as HEADER_LIMIT
 from golfbudget.ledger import Account, Entry, Role, check_tiling
 from golfbudget.roles import assign, load_roles
 

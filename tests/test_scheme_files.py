@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (its usual name)
@@ -22,18 +22,18 @@ from golfbudget.ledger import Role
 from golfbudget.plan.building import build, matrix_of, scheme_of
 from golfbudget.plan.candidates import ALL, INPUT_SCHEMES, REPACK, candidates
 from golfbudget.plan.grids import HEAD, TRUNK
+from golfbudget.plan.plan_json import plan_json
+from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.reading import decoded, read_back
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Evidence, Plan, Side
-from golfbudget.plan.run import make_plan
-from golfbudget.plan.saved import pack
-from golfbudget.plan.settings import Settings
-from golfbudget.plan.setup import Choices, prepare
-from golfbudget.plan.source import Source
+from golfbudget.plan.rewrite import write_candidate
+from golfbudget.plan.run import plan_of
+from golfbudget.plan.source import PlanSource
 from golfbudget.quality.baseline_model import BaselineModel, Shape
-from golfbudget.quality.moments import input_moments
+from golfbudget.quality.covariance import input_covariances
 from golfbudget.quality.text import load_text
 from golfbudget.recipe.artifacts import read_export
-from golfbudget.report.plan_json import plan_json
 from golfbudget.roles import assign, load_roles
 
 VOCABULARY, WIDTH = 96, 32
@@ -44,9 +44,12 @@ class Planned:
     """A small model of the baseline's architecture, planned with every scheme."""
 
     folder: Path
-    source: Source
-    settings: Settings
+    prepared: Prepared
     plan: Plan
+
+    @property
+    def source(self) -> PlanSource:
+        return self.prepared.source
 
 
 def state(*, tied: bool = True) -> dict[str, Tensor]:
@@ -77,7 +80,7 @@ def files(folder: Path, *, tied: bool = True) -> dict[str, Path]:
     return found
 
 
-def prepared(folder: Path, *, tied: bool = True, **more: object) -> tuple[Source, Settings]:
+def prepared(folder: Path, *, tied: bool = True, **more: object) -> Prepared:
     named = files(folder, tied=tied)
     choices = {
         "path": named["path"],
@@ -88,18 +91,18 @@ def prepared(folder: Path, *, tied: bool = True, **more: object) -> tuple[Source
         "cap": 16_000_000,
         "schemes": (ALL,),
     }
-    return prepare(Choices(**choices | more))  # type: ignore[arg-type]
+    return prepare(PlanRequest(**choices | more))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
     folder = tmp_path_factory.mktemp("planned")
-    source, settings = prepared(folder)
+    opened = prepared(folder)
     # The text gives token counts and moments; running it for every candidate takes longer than all the rest.
-    settings = replace(settings, evaluator=None, model=None)
-    plan = make_plan(source, settings, lambda _what, _steps: None)
+    opened = replace(opened, evaluator=None, request=replace(opened.request, model=None))
+    plan = plan_of(opened)
     (folder / "plan.json").write_text(json.dumps(plan_json(plan)), encoding="utf-8")
-    return Planned(folder=folder, source=source, settings=settings, plan=plan)
+    return Planned(folder=folder, prepared=opened, plan=plan)
 
 
 def test_every_scheme_has_candidates_on_the_sides_it_is_for(planned: Planned) -> None:
@@ -139,7 +142,7 @@ def test_parts_of_the_trunk_are_tried_by_themselves(planned: Planned) -> None:
 @pytest.mark.parametrize("scheme", sorted({*HEAD, *TRUNK}))
 def test_what_comes_out_of_the_file_is_what_the_scheme_decodes(planned: Planned, scheme: str) -> None:
     """Every candidate of the scheme: counted length, digest, matrices, biases, and who owns the bytes."""
-    source, known = planned.source, planned.settings.known
+    source, known = planned.source, planned.prepared.encoders
     trials = [t for t in planned.plan.trials if t.candidate.scheme == scheme]
     assert trials
     for trial in trials:
@@ -168,7 +171,7 @@ def test_what_comes_out_of_the_file_is_what_the_scheme_decodes(planned: Planned,
 @pytest.mark.parametrize("scheme", sorted({*HEAD, *TRUNK, REPACK}))
 def test_pack_writes_the_counted_file_and_unpack_reads_it(planned: Planned, scheme: str) -> None:
     trial = next(t for t in planned.plan.trials if t.candidate.scheme == scheme)
-    data = pack(planned.folder / "plan.json", trial.candidate.name)
+    data = write_candidate(planned.folder / "plan.json", trial.candidate.name)
     assert len(data) == trial.artifact_bytes
     assert hashlib.sha256(data).hexdigest() == trial.sha256
     assert read_back(data, "packed").tensors().keys() >= planned.source.reference.keys()
@@ -177,14 +180,14 @@ def test_pack_writes_the_counted_file_and_unpack_reads_it(planned: Planned, sche
 def test_replaced_input_tables_are_packed_too(planned: Planned) -> None:
     for side in INPUT_SCHEMES:
         trial = next(t for t in planned.plan.trials if t.candidate.input_side == side)
-        data = pack(planned.folder / "plan.json", trial.candidate.name)
+        data = write_candidate(planned.folder / "plan.json", trial.candidate.name)
         assert hashlib.sha256(data).hexdigest() == trial.sha256
 
 
 def test_a_bias_is_part_of_what_is_measured(tmp_path: Path) -> None:
     """Against a forward pass and cross-entropy of torch's own, with the bias added to the logits."""
-    source, settings = prepared(tmp_path, schemes=("vq-logits-bias",))
-    plan = make_plan(source, settings, lambda _what, _steps: None)
+    opened = prepared(tmp_path, schemes=("vq-logits-bias",))
+    source, plan = opened.source, plan_of(opened)
     heads = [trial for trial in plan.trials if trial.candidate.side is Side.HEAD]
     assert {trial.candidate.input_side for trial in heads} == {"shared", "dense"}
     measured = [trial for trial in heads if trial.quality.evidence is Evidence.MEASURED]
@@ -205,7 +208,7 @@ def test_a_bias_is_part_of_what_is_measured(tmp_path: Path) -> None:
     base = plan.evaluation.baseline_bits_per_byte
     with torch.inference_mode():
         for trial in measured:
-            back = read_back(build(source, trial.candidate, settings.known).data, "x")
+            back = read_back(build(source, trial.candidate, opened.encoders).data, "x")
             (bias,) = back.biases.values()
             bits = [float(nats(dict(back.state), b)) / 0.6931471805599453 / text.bytes for b in (bias, 0.0)]
             assert trial.quality.delta is not None
@@ -216,8 +219,7 @@ def test_a_bias_is_part_of_what_is_measured(tmp_path: Path) -> None:
 
 def test_a_bias_is_not_passed_by_a_rule_about_matrices(tmp_path: Path) -> None:
     """K = V keeps every row: only the bias differs, and without a model nobody knows what that costs."""
-    source, settings = prepared(tmp_path, model=None, calibration=None, schemes=("vq-logits-bias",))
-    plan = make_plan(source, settings, lambda _what, _steps: None)
+    plan = plan_of(prepared(tmp_path, model=None, calibration=None, schemes=("vq-logits-bias",)))
     assert plan.trials
     assert all(t.quality.evidence is Evidence.MODELLED for t in plan.trials)
 
@@ -225,7 +227,7 @@ def test_a_bias_is_not_passed_by_a_rule_about_matrices(tmp_path: Path) -> None:
 def test_unpack_gives_the_bias_beside_its_matrix(planned: Planned, golfbudget: Run) -> None:
     trial = next(t for t in planned.plan.trials if t.candidate.scheme == "vq-logits-bias")
     packed, out = planned.folder / "bias.ptz", planned.folder / "bias.safetensors"
-    packed.write_bytes(build(planned.source, trial.candidate, planned.settings.known).data)
+    packed.write_bytes(build(planned.source, trial.candidate, planned.prepared.encoders).data)
     done = golfbudget("unpack", packed, "-o", out, "-q")
     assert (done.returncode, done.stderr) == (0, "")
     loaded = load_file(out)
@@ -238,7 +240,7 @@ def test_unpack_gives_the_bias_beside_its_matrix(planned: Planned, golfbudget: R
 def test_tables_that_lie_are_refused_in_words(planned: Planned, scheme: str) -> None:
     """Any table cut short, of another type or gone, and a shape beyond reason."""
     trial = next(t for t in planned.plan.trials if t.candidate.scheme == scheme)
-    data = build(planned.source, trial.candidate, planned.settings.known).data
+    data = build(planned.source, trial.candidate, planned.prepared.encoders).data
     export = read_export(open_bytes(data, name="lying"))
     ((owner, encoded), *_) = export.schemes.items()
     messages: list[str] = []
@@ -262,20 +264,20 @@ def test_tables_that_lie_are_refused_in_words(planned: Planned, scheme: str) -> 
 
 
 def test_what_a_scheme_needs_and_has_not_is_noted(tmp_path: Path) -> None:
-    source, settings = prepared(tmp_path, model=None, tokens=None, calibration=None)
-    tried = candidates(source, settings.schemes, settings.known.needs_met)
+    opened = prepared(tmp_path, model=None, tokens=None, calibration=None)
+    tried = candidates(opened.source, opened.request.schemes, opened.encoders.needs_met)
     notes = [note for note in tried.notes if note.startswith("left out")]
     assert len(notes) == 2
     assert any("token counts" in note and note.endswith(": class-steps, vq-logits-bias") for note in notes)
     assert any("calibration" in note and note.endswith(": gptq") for note in notes)
     assert not {c.scheme for c in tried.candidates} & {"class-steps", "vq-logits-bias", "gptq"}
-    settings = replace(settings, schemes=("class-steps", "ternary"))
-    (note,) = [n for n in make_plan(source, settings, lambda _what, _steps: None).notes if n.startswith("left out")]
+    opened = replace(opened, request=replace(opened.request, schemes=("class-steps", "ternary")))
+    (note,) = [n for n in plan_of(opened).notes if n.startswith("left out")]
     assert note.endswith(": class-steps")
 
 
 def test_an_untied_head_is_replaced_by_every_scheme(tmp_path: Path) -> None:
-    source, _ = prepared(tmp_path, tied=False)
+    source = prepared(tmp_path, tied=False).source
     heads = [c for c in candidates(source, (ALL,), ("counts", "moment")).candidates if c.side is Side.HEAD]
     assert {c.scheme for c in heads} == set(HEAD)
     assert {(c.owners, c.input_side) for c in heads} == {(("lm_head.weight",), None)}
@@ -295,7 +297,7 @@ def test_calibration_needs_a_model_and_gives_true_moments(planned: Planned, tmp_
     with pytest.raises(UsageError, match=r"--calibration .* needs --model"):
         prepared(tmp_path, model=None)
     text = load_text(planned.folder / "calibration.safetensors")
-    moments = input_moments(state(), text)
+    moments = input_covariances(state(), text)
     model = BaselineModel.from_state(state())
     with torch.inference_mode():
         hidden = model.hidden_states(text.windows[:, :-1]).flatten(0, 1).double()

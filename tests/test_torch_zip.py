@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from golfbudget.artifact import Artifact, open_bytes
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats import StoredTensor, get
-from golfbudget.formats.base import DTYPE_BITS
 from golfbudget.formats.zip_directory import read_directory
 from golfbudget.ledger import Account, Role, check_tiling
 from golfbudget.recipe.state import read_tensors

@@ -133,7 +133,7 @@ def test_gptq_beats_plain_rounding_at_the_same_scales_where_inputs_are_correlate
     matrix, moment = normal(48, 200), correlated(200)
     for bits, clip in ((6, 12.85), (4, 4.0), (3, 3.0)):
         options: Options = {"bits": bits, "clip": clip}
-        ours = encode("gptq", matrix, options, moment=moment)
+        ours = encode("gptq", matrix, options, covariance=moment)
         plain = encode("clipped", matrix, options)
         assert torch.equal(ours.tensor("scales"), plain.tensor("scales"))
         fed = output_error(matrix, schemes.get("gptq").decode(ours), moment)
@@ -146,7 +146,7 @@ def test_gptq_is_plain_rounding_where_no_input_says_anything_of_another(
     seed: int, rows: int, columns: int, size: float
 ) -> None:
     matrix = normal(rows, columns, seed=seed)
-    ours = encode("gptq", matrix, {"bits": 5}, moment=size * torch.eye(columns))
+    ours = encode("gptq", matrix, {"bits": 5}, covariance=size * torch.eye(columns))
     assert torch.equal(ours.tensor("values"), encode("clipped", matrix, {"bits": 5}).tensor("values"))
 
 
@@ -154,9 +154,9 @@ def test_gptq_bears_inputs_that_are_always_zero() -> None:
     matrix, moment = normal(6, 8), correlated(8)
     moment[2] = moment[:, 2] = 0
     for known in (moment, torch.zeros(8, 8)):
-        assert bool(torch.isfinite(decoded("gptq", matrix, {"bits": 4}, moment=known)).all())
+        assert bool(torch.isfinite(decoded("gptq", matrix, {"bits": 4}, covariance=known)).all())
     plain = encode("clipped", matrix, {"bits": 4}).tensor("values")
-    assert torch.equal(encode("gptq", matrix, {"bits": 4}, moment=torch.zeros(8, 8)).tensor("values"), plain)
+    assert torch.equal(encode("gptq", matrix, {"bits": 4}, covariance=torch.zeros(8, 8)).tensor("values"), plain)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_gptq_bears_inputs_that_are_always_zero() -> None:
 def test_what_is_no_second_moment_is_refused(name: str, moment: torch.Tensor, message: str) -> None:
     options: Options = {"bits": 4} if name == "gptq" else {"rank": 2}
     with pytest.raises(UsageError, match=message):
-        encode(name, normal(3, 4), options, moment=moment)
+        encode(name, normal(3, 4), options, covariance=moment)
 
 
 def test_gptq_without_calibration_says_what_to_give() -> None:
@@ -303,7 +303,7 @@ def test_low_rank_factors_of_fp16_are_as_good_as_the_singular_values_say() -> No
     damped = moment.double().numpy() + 0.01 * float(moment.diagonal().mean()) * np.eye(20)
     energies, vectors = np.linalg.eigh(damped)
     weighed = np.linalg.svd(matrix.double().numpy() @ (vectors * np.sqrt(energies)) @ vectors.T, compute_uv=False)
-    ours = decoded("low-rank", matrix, {"rank": 6, "bits": 16}, moment=moment)
+    ours = decoded("low-rank", matrix, {"rank": 6, "bits": 16}, covariance=moment)
     error = output_error(matrix, ours, torch.from_numpy(damped))
     assert error == pytest.approx(float(np.square(weighed[6:]).sum()), rel=1e-3)
     plain = decoded("low-rank", matrix, {"rank": 6, "bits": 16})
@@ -347,11 +347,11 @@ def test_a_codebook_fitted_to_a_sample_is_as_good_as_one_fitted_to_all(monkeypat
 @pytest.mark.parametrize(("name", "options"), TRUNK)
 def test_numbers_beyond_fp16_stay_finite(name: str, options: Options, size: float) -> None:
     matrix = size * normal(20, 12).clamp(-3, 3)
-    assert bool(torch.isfinite(decoded(name, matrix, options, moment=torch.eye(12))).all())
+    assert bool(torch.isfinite(decoded(name, matrix, options, covariance=torch.eye(12))).all())
 
 
 @pytest.mark.parametrize(("name", "options"), TRUNK)
 def test_the_matrix_is_left_as_it_was(name: str, options: Options) -> None:
     matrix = normal(20, 12)
-    decoded(name, matrix, options, moment=correlated(12))
+    decoded(name, matrix, options, covariance=correlated(12))
     assert torch.equal(matrix, normal(20, 12))

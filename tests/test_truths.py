@@ -14,7 +14,8 @@ from tied_tokens import TOKEN_BYTES, odds, write
 
 from golfbudget import example
 from golfbudget.plan.results import Answer, Evidence, Plan, Side, Winner
-from golfbudget.plan.verdict import TOLERANCE, decide
+from golfbudget.plan.trials import TOLERANCE, Trials
+from golfbudget.plan.verdict import decide
 
 
 def test_a_head_of_low_rank_is_won_by_factors_and_not_by_vq(tmp_path: Path) -> None:
@@ -108,6 +109,6 @@ def test_nothing_fits(tmp_path: Path) -> None:
 
 def test_what_is_too_close_to_call_is_undecided() -> None:
     close = [trial("head-int4", Side.HEAD, 70_000, 0.0100), trial("trunk-int5", Side.TRUNK, 70_000, 0.0105)]
-    assert decide(close, must_save=60_000, compare=compare)[0].winner is Winner.UNDECIDED
+    assert decide(Trials(tuple(close), compare), must_save=60_000)[0].winner is Winner.UNDECIDED
     apart = [close[0], trial("trunk-int5", Side.TRUNK, 70_000, 0.0125)]
-    assert decide(apart, must_save=60_000, compare=compare)[0].winner is Winner.HEAD
+    assert decide(Trials(tuple(apart), compare), must_save=60_000)[0].winner is Winner.HEAD

@@ -14,7 +14,7 @@ import pytest
 from numpy._core import numeric
 
 from golfbudget.repacking import unpickle as module
-from golfbudget.repacking.unpickle import Array, NotCarriedError, Size, Storage, Window, unpickle
+from golfbudget.repacking.unpickle import NotCarriedError, PickledArray, Size, Storage, Window, unpickle
 
 PROTOCOL = b"\x80\x02"
 
@@ -73,7 +73,15 @@ def test_no_attribute_of_a_stand_in_or_of_numpy_can_be_set(target: str) -> None:
     for state in (b"}" + text("mark") + text("x") + b"s", b"N}" + text("mark") + text("x") + b"s\x86"):
         with pytest.raises(NotCarriedError):
             unpickle(PROTOCOL + name(target) + state + b"b.")
-    for thing in (module._tensor, module._bytes, module._from_buffer, module._reconstruct, Size, Array, OrderedDict):
+    for thing in (
+        module._tensor,
+        module._bytes,
+        module._from_buffer,
+        module._reconstruct,
+        Size,
+        PickledArray,
+        OrderedDict,
+    ):
         assert not hasattr(thing, "mark")
     assert not hasattr(vars(numeric)["_frombuffer"], "mark")
 

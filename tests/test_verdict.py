@@ -19,7 +19,8 @@ from golfbudget.plan.results import (
     VqAnswer,
     Winner,
 )
-from golfbudget.plan.verdict import TOLERANCE, costless, decide, mark_pareto
+from golfbudget.plan.trials import TOLERANCE, Trials
+from golfbudget.plan.verdict import decide
 
 BASELINE = 1_000_000
 
@@ -52,7 +53,7 @@ def trial(
 
 
 def verdict(*trials: Trial, cap: int = 16_000_000, gap: tuple[float, float] = (0.0, 0.0)) -> tuple[Verdict, VqAnswer]:
-    return decide(trials, must_save=max(0, BASELINE - cap), compare=lambda _a, _b: gap)
+    return decide(Trials(trials, lambda _a, _b: gap), must_save=max(0, BASELINE - cap))
 
 
 FREE = Evidence.EQUAL_ERROR
@@ -66,7 +67,7 @@ def test_under_the_cap_the_most_bytes_at_no_loss_win() -> None:
 
 def test_a_measured_loss_above_the_tolerance_is_no_saving() -> None:
     lossy = trial("trunk", 500, delta=TOLERANCE, width=0.0001)
-    assert not costless(lossy)
+    assert not lossy.costless
     found, _ = verdict(trial("head", 10, delta=0.0), lossy)
     assert found.winner is Winner.HEAD
 
@@ -175,7 +176,7 @@ def trials(draw: st.DrawFn) -> list[Trial]:
 
 @given(trials(), st.sampled_from([0, 100]))
 def test_every_outcome_is_consistent(made: Sequence[Trial], must_save: int) -> None:
-    found, vq = decide(made, must_save=must_save, compare=lambda _a, _b: (-0.1, -0.01))
+    found, vq = decide(Trials(tuple(made), lambda _a, _b: (-0.1, -0.01)), must_save=must_save)
     by_name = {t.candidate.name: t for t in made}
     best = {Winner.HEAD: found.best_head, Winner.TRUNK: found.best_trunk}.get(found.winner)
     if best is not None:
@@ -185,7 +186,7 @@ def test_every_outcome_is_consistent(made: Sequence[Trial], must_save: int) -> N
     if vq.answer is Answer.YES:
         assert vq.best is not None
         assert by_name[vq.best].candidate.is_vq
-    assert all(by_name[name].quality.evidence is not Evidence.MODELLED for name in mark_pareto(made))
+    assert all(by_name[name].quality.evidence is not Evidence.MODELLED for name in Trials(tuple(made)).frontier())
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -196,4 +197,4 @@ def test_the_frontier_holds_what_nothing_beats_in_both(order: int) -> None:
         trial("trunk-a", 10, delta=0.2),
         trial("trunk-b", 40),
     ][::order]
-    assert mark_pareto(made) == {"head-a", "head-b"}
+    assert Trials(tuple(made)).frontier() == {"head-a", "head-b"}

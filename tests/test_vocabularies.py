@@ -11,18 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Run
+from command_line import Run
 from safetensors.torch import save_file
+from transcripts import PAGES
 
 from golfbudget import example, schemes
 from golfbudget.certificates import best_tie_floor, biased_bound
 from golfbudget.errors import GolfbudgetError, UsageError
-from golfbudget.plan.vocabulary import Question, VocabularyPlan, plan_vocabularies
+from golfbudget.evidence import Evidence
+from golfbudget.plan.vocabulary import VocabularyPlan, VocabularyRequest, plan_vocabularies
 from golfbudget.plan.vocabulary.drawn import encode_drawn
-from golfbudget.plan.vocabulary.results import Figures, Known, Row, Vocabulary
+from golfbudget.plan.vocabulary.results import Figures, HeadRow, Vocabulary
 from golfbudget.plan.vocabulary.run import closing
+from golfbudget.plan.vocabulary.vocabulary_json import vocabulary_json
 from golfbudget.report.vocabulary import answer, conclusion, heading
-from golfbudget.report.vocabulary_json import vocabulary_json
 from golfbudget.schemes import Context, Options
 
 TOKENIZER = example.FOLDER / "tokenizer.model"
@@ -50,7 +52,7 @@ shape = [64, "width"]
 
 def asked(path: object, *vocabularies: object, **more: object) -> VocabularyPlan:
     given = {"path": str(path), "vocabularies": tuple(map(str, vocabularies)), "cap": CAP, "jobs": 1, **more}
-    return plan_vocabularies(Question(**given), lambda _what, _steps: None)  # type: ignore[arg-type]
+    return plan_vocabularies(VocabularyRequest(**given), lambda _what, _steps: None)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def tokenizers(words: Path) -> list[Path]:
     return found
 
 
-def row(plan: VocabularyPlan, label: str, name: str) -> Row:
+def row(plan: VocabularyPlan, label: str, name: str) -> HeadRow:
     ((found),) = [r for v in plan.vocabularies if v.figures.label == label for r in v.rows if r.name == name]
     return found
 
@@ -94,8 +96,8 @@ def test_a_control_weighs_what_public_files_of_its_step_do() -> None:
     plan = asked("sp8192", "256:2.0", schemes=("scalar",))
     control = plan.vocabularies[0].control.head_bytes
     assert control == pytest.approx(256 * 512 * 4.716 / 8 + 2 * 256, rel=0.02)
-    assert plan.vocabularies[0].figures.bytes_per_token_known is Known.CLAIMED
-    assert plan.trunk.known is Known.MODELLED
+    assert plan.vocabularies[0].figures.bytes_per_token_known is Evidence.CLAIMED
+    assert plan.trunk.known is Evidence.MODELLED
     # The public artifacts of this shape hold 15.9 MB, of which the head of 8,192 rows is about 2.5.
     assert 13_000_000 < (plan.trunk.bytes or 0) < 14_000_000
 
@@ -110,7 +112,7 @@ def test_floors_of_counts_over_rank_are_those_published(model: Path) -> None:
             assert floor is not None
             assert floor.nats_per_token == pytest.approx(nats, abs=5e-4)
             assert floor.bits_per_byte == pytest.approx(floor.nats_per_token / math.log(2) / bytes_per_token)
-            assert (floor.known, floor.codes, floor.biased) == (Known.MODELLED, size // over, False)
+            assert (floor.known, floor.codes, floor.biased) == (Evidence.MODELLED, size // over, False)
     biased = row(plan, "8192", "vq-bias-k2048-b6-bias8").floor
     assert biased is not None
     assert biased.nats_per_token == pytest.approx(0.378, abs=5e-4)
@@ -234,12 +236,12 @@ def test_tokenizers_are_measured_on_the_text(model: Path, words: Path, tokenizer
         counts = np.array([counted[token] for token in range(figures.size)])
         for one in vocabulary.rows[1:]:
             assert one.floor is not None
-            assert one.floor.known is Known.CERTIFIED
+            assert one.floor.known is Evidence.CERTIFIED
             assert one.floor.nats_per_token == pytest.approx(best_tie_floor(counts, one.floor.codes).value, abs=1e-12)
     claimed = plan.vocabularies[2]
     assert (claimed.figures.tokens, claimed.figures.tokenizer_bytes) == (None, None)
     assert claimed.rows[1].floor is not None
-    assert claimed.rows[1].floor.known is Known.MODELLED
+    assert claimed.rows[1].floor.known is Evidence.MODELLED
     assert plan.text_bytes == len(text)
 
 
@@ -256,7 +258,7 @@ def test_counts_of_a_file_certify_a_claimed_vocabulary(model: Path, tmp_path: Pa
     plan = asked(model, "64:2", counts=path, schemes=("vq-logits-bias",))
     floor = plan.vocabularies[0].rows[-1].floor
     assert floor is not None
-    assert floor.known is Known.CERTIFIED
+    assert floor.known is Evidence.CERTIFIED
     assert floor.nats_per_token == pytest.approx(biased_bound(counts.numpy(), floor.codes))
     np.save(tmp_path / "counts.npy", counts.numpy())
     same = asked(model, "64:2", counts=tmp_path / "counts.npy", schemes=("vq-logits-bias",))
@@ -271,7 +273,7 @@ def test_checkpoint_and_artifact_give_their_own_trunk() -> None:
     one = asked(example.CHECKPOINT, "1024:2.4", recipe=example.RECIPE, schemes=("scalar",))
     two = asked(example.ARTIFACT, "1024:2.4", schemes=("scalar",))
     assert one.trunk == two.trunk
-    assert one.trunk.known is Known.MEASURED
+    assert one.trunk.known is Evidence.MEASURED
     for plan in (one, two):
         whole = plan.container_bytes + (plan.trunk.bytes or 0) + plan.vocabularies[0].control.head_bytes
         assert whole == pytest.approx(size, rel=0.03)
@@ -317,10 +319,10 @@ def test_where_size_depends_on_training_both_ends_are_said() -> None:
 def made(label: str, control: int, *saved: int) -> Vocabulary:
     """A vocabulary with a control and VQ rows that save these bytes."""
     figures = Figures(
-        label=label, size=int(label), tokenizer_bytes=None, bytes_per_token=None, bytes_per_token_known=Known.UNKNOWN,
-        tokens=None, used=None, counts_known=Known.MODELLED,
+        label=label, size=int(label), tokenizer_bytes=None, bytes_per_token=None,
+        bytes_per_token_known=Evidence.UNKNOWN, tokens=None, used=None, counts_known=Evidence.MODELLED,
     )  # fmt: skip
-    first = Row(
+    first = HeadRow(
         name="control", scheme=None, options={}, head_bytes=control, decoder_bytes=0, saved_bytes=0, trunk_left=0,
         break_even=None, floor=None,
     )  # fmt: skip
@@ -416,9 +418,10 @@ def test_another_name_of_the_variable_is_found(model: Path) -> None:
     assert asked(model, "96:2", schemes=("scalar",)).vocabularies == named.vocabularies
 
 
-def test_the_command_prints_a_table_and_the_same_json_twice(model: Path, golfbudget: Run) -> None:
+def test_the_command_prints_a_table_and_the_same_json_twice(model: Path, golfbudget: Run, tmp_path: Path) -> None:
     pytest.importorskip("sentencepiece")
-    text = Path(__file__).parent.parent / "README.md"
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(page.read_text(encoding="utf-8") for page in PAGES), encoding="utf-8")
     arguments = ["plan", model, "--vocab", TOKENIZER, "--vocab", "256:1.9", "--tokens", text]
     shown = golfbudget(*arguments, "--code", "30kB", "--price", "5")
     assert shown.returncode == 0, shown.stderr

@@ -19,12 +19,13 @@ from zstd_walker import walk, walked_costs
 
 from golfbudget import codecs
 from golfbudget.artifact import open_bytes
-from golfbudget.codecs import Sniff, attribute, decode, zstd_costs
-from golfbudget.codecs.zstd import WINDOW_LIMIT, Zstd
-from golfbudget.codecs.zstd_blocks import own_bits
-from golfbudget.codecs.zstd_costs import block_statistics, frame_costs
-from golfbudget.codecs.zstd_frames import MAGIC, Kind, read_frame
-from golfbudget.codecs.zstd_sections import Reader
+from golfbudget.codecs import Sniff, attribute, decode
+from golfbudget.codecs.zstd import costs as zstd_costs
+from golfbudget.codecs.zstd.blocks import own_bits
+from golfbudget.codecs.zstd.codec import WINDOW_LIMIT, Zstd
+from golfbudget.codecs.zstd.costs import block_statistics, frame_costs
+from golfbudget.codecs.zstd.frames import MAGIC, BlockKind, read_frame
+from golfbudget.codecs.zstd.sections import Reader
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError
 from golfbudget.ledger import Span
 
@@ -197,7 +198,7 @@ def test_every_symbol_costs_what_a_decoder_reads_for_it(name: str) -> None:
     # In reverse order, so that repeated tables are sought where they were not read yet.
     for number in reversed(range(len(blocks))):
         start, stop = walked.blocks[number].start, walked.blocks[number].stop
-        if blocks[number].kind is Kind.COMPRESSED:
+        if blocks[number].kind is BlockKind.COMPRESSED:
             before = own_bits(reader, number, bytes(found.decoded[start:stop]), range(stop - start + 1))
             assert [b - a for a, b in pairwise(before)] == walked.own[start:stop]
     check(stored)
@@ -367,7 +368,9 @@ def test_statistics_of_blocks(name: str) -> None:
     assert [(b.offset, b.stored, b.decoded, b.literals, b.sequences) for b in found] == [
         (b.offset, b.stored, b.stop - b.start, b.literals, b.sequences) for b in walk(stored).blocks
     ]
-    assert [b.kind for b in found] == [(Kind.RAW, Kind.RLE, Kind.COMPRESSED)[stored[b.offset] >> 1 & 3] for b in found]
+    assert [b.kind for b in found] == [
+        (BlockKind.RAW, BlockKind.RLE, BlockKind.COMPRESSED)[stored[b.offset] >> 1 & 3] for b in found
+    ]
 
 
 def test_a_skippable_frame_has_no_blocks() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from golfbudget.api.arguments import Code, Size, StrPath, code_bytes, own_format, path_or_none, size
 from golfbudget.api.base import Result
 from golfbudget.baseline import Reading, load_side
-from golfbudget.compare import Change, Comparison, Delta, Side
+from golfbudget.compare import Change, ComparedSide, Comparison, Delta
 from golfbudget.compare import compare as compare_sides
 from golfbudget.content import DIGITS
 from golfbudget.gates import GateResult, judge, parse_gate
@@ -103,7 +103,7 @@ def compare(
     return CompareResult(comparison=comparison, gates=tuple(judge(gate, comparison) for gate in gates))
 
 
-def _with_code(side: Side, code: Code | None, option: str) -> Side:
+def _with_code(side: ComparedSide, code: Code | None, option: str) -> ComparedSide:
     if code is None:
         return side
     counted = code_bytes(code, option=option)
@@ -111,7 +111,7 @@ def _with_code(side: Side, code: Code | None, option: str) -> Side:
     return side.with_code(counted, file_hash(path)[:DIGITS] if path is not None and path.is_file() else None)
 
 
-def _with_code_beside(sides: list[Side], paths: Sequence[Path]) -> list[Side]:
+def _with_code_beside(sides: list[ComparedSide], paths: Sequence[Path]) -> list[ComparedSide]:
     """Count the code in submission folders, as shipped, where both sides then count theirs."""
     if all(side.code_bytes is not None for side in sides):
         return sides

@@ -12,7 +12,7 @@ from golfbudget.api.progress import Watch, watched
 from golfbudget.errors import UsageError
 from golfbudget.estimate.request import Request
 from golfbudget.estimate.results import Estimate
-from golfbudget.estimate.run import Terms, measured_estimate, modelled_estimate
+from golfbudget.estimate.run import EstimateTerms, measured_estimate, modelled_estimate
 from golfbudget.estimate.settings import Settings, Value, make_request
 from golfbudget.estimate.sweep import Point
 from golfbudget.estimate.sweep import sweep as sweep_all
@@ -135,14 +135,14 @@ def estimate(
 
     >>> import golfbudget as gb
     >>> gb.estimate("sp8192", fast=True)
-    <EstimateResult sp8192 by sp8192-brotli: 15,973,399 bytes, modelled>
+    <EstimateResult sp8192 by sp8192-brotli: 15,974,207 bytes, modelled>
     >>> [point.estimate.expected for point in gb.estimate("sp8192", fast=True, sweep={"layers": [10, 11]}).points]
-    [14665174, 15973399]
+    [14749770, 15974207]
     """
     if fast and repeat != 1:
         raise UsageError("--fast writes no artifact, so there is no seed to --repeat")
     rules = load_rules()
-    terms = Terms(
+    terms = EstimateTerms(
         cap=cap_size(cap),
         code_bytes=code_bytes(code),
         spread=rules.seed_spread,

@@ -147,8 +147,8 @@ def inspect(
     >>> found = gb.inspect(example.ARTIFACT, cap="16MB")
     >>> found.stored_bytes, found.passed
     (962340, True)
-    >>> {role: totals.stored_bytes for role, totals in found.by("role").items()}["head"]
-    215137
+    >>> found.by("role")["head"].stored_bytes
+    144178
     """
     rules = load_roles(path_or_none(roles))
     found = inspect_file(

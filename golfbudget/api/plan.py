@@ -15,7 +15,8 @@ from golfbudget.extras import explained
 if TYPE_CHECKING:
     from golfbudget.estimate.settings import Settings
     from golfbudget.ledger import Ledger
-    from golfbudget.plan.results import Plan, Trial, Verdict, VqAnswer
+    from golfbudget.plan.results import Plan, Verdict, VqAnswer
+    from golfbudget.plan.trials import Trials
     from golfbudget.report.document import Document
 
 
@@ -36,14 +37,20 @@ class PlanResult(Result):
         return self.plan.vq
 
     @property
-    def trials(self) -> tuple[Trial, ...]:
-        """Every candidate, its counted bytes and its quality."""
+    def trials(self) -> Trials:
+        """Every candidate's file, counted, and its quality; with the rules that select among them, by name."""
         return self.plan.trials
 
     @property
     def ledger(self) -> Ledger:
         """Every byte of the baseline's artifact, owned once."""
         return self.plan.baseline.assignment.ledger
+
+    def pack(self, candidate: str) -> bytes:
+        """The file of a candidate, or of `baseline`, as it was counted: what `golfbudget pack` writes."""
+        from golfbudget.plan import write_candidate
+
+        return write_candidate(self.plan, candidate)
 
     def document(self, *, details: bool = False) -> Document:
         from golfbudget.report.plan import document
@@ -91,35 +98,33 @@ def plan(
     a `GolfbudgetError` for what contradicts itself or cannot be read.
     """
     with explained():
-        from golfbudget.plan.run import make_plan
-        from golfbudget.plan.setup import Choices, prepare
+        from golfbudget.plan import make_plan
+        from golfbudget.plan.request import PlanRequest
 
-        source, settings = prepare(
-            Choices(
-                path=Path(path),
-                settings=dict(set or {}),
-                preview=preview,
-                recipe=None if recipe is None else str(recipe),
-                model=model,
-                tokens=path_or_none(tokens),
-                tokenizer=path_or_none(tokenizer),
-                token_limit=token_limit,
-                price=price,
-                counts=path_or_none(counts),
-                roles=path_or_none(roles),
-                seed=seed,
-                cap=cap_size(cap),
-                code_bytes=code_bytes(code),
-                schemes=chosen_schemes(schemes),
-                calibration=path_or_none(calibration),
-                recover=recover,
-                jobs=jobs,
-                cache=cache_folder(cache, off=no_cache),
-                limit=size(max_decoded),
-            )
+        request = PlanRequest(
+            path=Path(path),
+            settings=dict(set or {}),
+            preview=preview,
+            recipe=None if recipe is None else str(recipe),
+            model=model,
+            tokens=path_or_none(tokens),
+            tokenizer=path_or_none(tokenizer),
+            token_limit=token_limit,
+            price=price,
+            counts=path_or_none(counts),
+            roles=path_or_none(roles),
+            seed=seed,
+            cap=cap_size(cap),
+            code_bytes=code_bytes(code),
+            schemes=chosen_schemes(schemes),
+            calibration=path_or_none(calibration),
+            recover=recover,
+            jobs=jobs,
+            cache=cache_folder(cache, off=no_cache),
+            limit=size(max_decoded),
         )
         with watched(progress, "plan") as told:
-            return PlanResult(plan=make_plan(source, settings, told))
+            return PlanResult(plan=make_plan(request, told))
 
 
 def chosen_schemes(given: str | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from golfbudget import formats
-from golfbudget.artifact.model import Artifact, Layer, Leaf, Part, Source
-from golfbudget.artifact.peel import Allowance, Spelled, Step, innermost, peel
-from golfbudget.artifact.places import Place, place_of, read_file, tie_word_embeddings, weight_map
-from golfbudget.artifact.price import methods, price
+from golfbudget.artifact.attribution import attribute_through, methods
+from golfbudget.artifact.locating import Location, locate_all, read_file, tie_word_embeddings, weight_map
+from golfbudget.artifact.model import Artifact, Layer, Leaf, Part, SourceFile
+from golfbudget.artifact.peel import Allowance, PeeledStep, TextEncoded, innermost, peel
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
 from golfbudget.errors import CorruptError, LimitError
 from golfbudget.formats import Contents, Format, Inner, Region
@@ -39,7 +39,7 @@ def open_artifact(
     Raises `CorruptError`, `UnsupportedError` or `LimitError` for bytes that break what they claim to be,
     `UsageError` for a bad path.
     """
-    place = place_of(path)
+    place = locate_all(path)
     opening = _Opening(Allowance(limit))
     forced = layout if as_format is None else formats.get(as_format)
     if place.index is None:
@@ -71,21 +71,21 @@ class _Opening:
     bundles: list[Contents] = field(default_factory=list)
     streams: int = 0
 
-    def artifact(self, data: Buffer, *, name: str, forced: Format | None, place: Place | None = None) -> Artifact:
+    def artifact(self, data: Buffer, *, name: str, forced: Format | None, place: Location | None = None) -> Artifact:
         """Open one file."""
         contents = self._open(data, where=name, bits=8 * len(data), forced=forced, claim=name)
         return self._made(
             path=name,
             size=len(data),
             outermost=contents.format,
-            files=() if place is None else (Source(path=place.files[0], size=len(data)),),
+            files=() if place is None else (SourceFile(path=place.files[0], size=len(data)),),
             tied=None if place is None else tie_word_embeddings(place.config),
         )
 
-    def shards(self, place: Place, index: Path, forced: Format | None) -> Artifact:
+    def shards(self, place: Location, index: Path, forced: Format | None) -> Artifact:
         """Open a checkpoint in shards: the index and every file it lists are one artifact."""
         listed = weight_map(index)
-        files = [Source(path=index, size=index.stat().st_size)]
+        files = [SourceFile(path=index, size=index.stat().st_size)]
         self.layers.append(Layer(kind="container", name="index", decoded_bytes=files[0].size, member=index.name))
         self.parts.append(Part(account=Account.CONTAINER, label=f"[{index.name}]", stored_bits=8 * files[0].size))
         outermost = OPAQUE
@@ -105,7 +105,7 @@ class _Opening:
                 raise CorruptError(
                     f"{file}: {index.name} lists {missing[0][:80]!r} there ({len(missing)} such), and it is not"
                 )
-            files.append(Source(path=file, size=len(data)))
+            files.append(SourceFile(path=file, size=len(data)))
         return self._made(
             path=str(place.path),
             size=sum(file.size for file in files),
@@ -114,7 +114,9 @@ class _Opening:
             tied=tie_word_embeddings(place.config),
         )
 
-    def _made(self, *, path: str, size: int, outermost: str, files: tuple[Source, ...], tied: bool | None) -> Artifact:
+    def _made(
+        self, *, path: str, size: int, outermost: str, files: tuple[SourceFile, ...], tied: bool | None
+    ) -> Artifact:
         seen: set[str] = set()
         for leaf in self.leaves:
             for tensor in leaf.contents.tensors:
@@ -162,14 +164,14 @@ class _Opening:
         regions = [contents.regions[i] for i in order]
         split: Sequence[int] = [0] * (len(regions) + 2)
         if self.priced:
-            costs = price(steps, [0, *(region.span.stop for region in regions)] if regions else [0], where)
+            costs = attribute_through(steps, [0, *(region.span.stop for region in regions)] if regions else [0], where)
             split = apportion(bits, [*costs.ranges, costs.framing, costs.trailing])
         self._add_regions(contents, rest, regions, split[:-2], member, what, steps, depth, around)
         self._add_framing(steps, split[-2], split[-1], contents, inner)
         return contents
 
     def _add_framing(
-        self, steps: Sequence[Step], framing: int, trailing: int, contents: Contents, inner: Inner | None
+        self, steps: Sequence[PeeledStep], framing: int, trailing: int, contents: Contents, inner: Inner | None
     ) -> None:
         """Bits that decode to nothing: headers, tables and checksums, and what lies after a stream."""
         names = [step.codec.name if isinstance(step, Stream) else step.name for step in steps]
@@ -186,16 +188,18 @@ class _Opening:
             label = f"[after the {next(n for n, s in zip(names, steps, strict=True) if isinstance(s, Stream))} stream]"
             self.parts.append(Part(account=Account.UNMAPPED, stored_bits=trailing, label=label))
 
-    def _steps(self, data: Buffer, where: str, inner: Inner | None, forced: Format | None) -> tuple[list[Step], str]:
+    def _steps(
+        self, data: Buffer, where: str, inner: Inner | None, forced: Format | None
+    ) -> tuple[list[PeeledStep], str]:
         if forced is not None and forced.name == OPAQUE:
             return [], where
         if inner is None:
             named = getattr(forced, "codec", None)
             return peel(data, where=where, allowance=self.allowance, codec=named)
-        steps: list[Step] = []
+        steps: list[PeeledStep] = []
         if inner.text is not None:
             spelling, decoded = inner.text
-            steps.append(Spelled(name=spelling, data=data, decoded=decoded))
+            steps.append(TextEncoded(name=spelling, data=data, decoded=decoded))
             data = decoded
         if inner.codec == "none":
             return steps, where
@@ -203,7 +207,7 @@ class _Opening:
         more, where = peel(data, where=where, allowance=self.allowance, codec=inner.codec, **most)
         return [*steps, *more], where
 
-    def _add_layers(self, steps: Sequence[Step], contents: Contents, length: int, member: str | None) -> None:
+    def _add_layers(self, steps: Sequence[PeeledStep], contents: Contents, length: int, member: str | None) -> None:
         for step, method in zip(steps, methods(steps), strict=True):
             coded = isinstance(step, Stream)
             self.layers.append(
@@ -226,7 +230,7 @@ class _Opening:
         bits: Sequence[int],
         member: str | None,
         where: str,
-        steps: Sequence[Step],
+        steps: Sequence[PeeledStep],
         depth: int,
         around: tuple[Stream, ...],
     ) -> None:

@@ -9,6 +9,7 @@ from golfbudget import codecs, filters, formats
 from golfbudget.codecs import Buffer, Sniff, Stream
 from golfbudget.errors import CorruptError, LimitError
 from golfbudget.filters import Filtered
+from golfbudget.formats.foresight.foreseer import Foreseer
 
 #: Codecs and filters around one container; public files have at most three.
 _DEEPEST = 6
@@ -19,7 +20,7 @@ _HEAD = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spelled:
+class TextEncoded:
     """Text that stands for bytes, as a base-85 literal does: `data` is the text, `decoded` what it spells."""
 
     name: str
@@ -27,7 +28,7 @@ class Spelled:
     decoded: Buffer
 
 
-Step = Stream | Filtered | Spelled
+PeeledStep = Stream | Filtered | TextEncoded
 
 
 @dataclass(slots=True)
@@ -52,17 +53,17 @@ class Allowance:
 
 def peel(
     data: Buffer, *, where: str, allowance: Allowance, codec: str | None = None, most: int = _DEEPEST
-) -> tuple[list[Step], str]:
+) -> tuple[list[PeeledStep], str]:
     """At most so many steps from `data` inward, and how messages name what is left.
 
     `codec` names the first one where that is known.
     """
-    steps: list[Step] = []
+    steps: list[PeeledStep] = []
     named = codec
     while len(steps) < most:
-        step: Step | None
+        step: PeeledStep | None
         if named is not None:
-            step = codecs.decode(codecs.get(named), data, where=where, limit=allowance.left, foresee=formats.Foreseer())
+            step = codecs.decode(codecs.get(named), data, where=where, limit=allowance.left, foresee=Foreseer())
         elif formats.candidates(data):
             break
         else:
@@ -77,7 +78,7 @@ def peel(
     return steps, where
 
 
-def innermost(data: Buffer, steps: Sequence[Step]) -> Buffer:
+def innermost(data: Buffer, steps: Sequence[PeeledStep]) -> Buffer:
     """What is left when all steps are undone."""
     return steps[-1].decoded if steps else data
 
@@ -100,14 +101,14 @@ def _decode(data: Buffer, *, where: str, limit: int) -> Stream | None:
     head = bytes(data[:32])
     claims = {codec: codec.sniff(head) for codec in codecs.registered().values()}
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.SURE):
-        return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
+        return codecs.decode(codec, data, where=where, limit=limit, foresee=Foreseer())
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.MAYBE):
         try:
-            return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
+            return codecs.decode(codec, data, where=where, limit=limit, foresee=Foreseer())
         except CorruptError as error:
             if error.progress >= _CONVINCING:
                 raise
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.UNSIGNED):
         if _known(codecs.beginning(codec, data, _HEAD)):
-            return codecs.decode(codec, data, where=where, limit=limit, foresee=formats.Foreseer())
+            return codecs.decode(codec, data, where=where, limit=limit, foresee=Foreseer())
     return None

@@ -5,7 +5,7 @@ are given; bytes are stored bytes.
 """
 
 from golfbudget.certificates.arrays import tied_rows
-from golfbudget.certificates.base import Basis, Certificate, marks_loser
+from golfbudget.certificates.base import Certificate, marks_loser
 from golfbudget.certificates.best_floor import BestPartition, best_partition, best_partitions, biased_bound
 from golfbudget.certificates.ceiling import CEILING_BITS, ceiling, structure_found
 from golfbudget.certificates.floors import (
@@ -31,7 +31,6 @@ __all__ = [
     "CEILING_BITS",
     "DEFAULT_PRICE",
     "DEFAULT_PRICE_SOURCE",
-    "Basis",
     "BestPartition",
     "Certificate",
     "allowance",

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 from golfbudget.errors import UsageError
+from golfbudget.evidence import Evidence
 
 #: The unit of every floor.
 NATS_PER_TOKEN = "nats/token"  # noqa: S105  (a unit)
-
-
-class Basis(StrEnum):
-    """How a certificate's number is known; the words are those of a plan's evidence."""
-
-    CERTIFIED = "certified"
-    MODELLED = "modelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +25,7 @@ class Certificate:
     value: float
     unit: str
     source: str
-    evidence: Basis
+    evidence: Evidence
 
 
 def marks_loser(floor: Certificate, loss_to_beat: float) -> bool:
@@ -46,4 +39,4 @@ def marks_loser(floor: Certificate, loss_to_beat: float) -> bool:
         raise UsageError(f"certificate {floor.name} is in {floor.unit}; only a floor in {NATS_PER_TOKEN} marks a loser")
     if not math.isfinite(loss_to_beat):
         raise UsageError(f"the loss to be beaten must be a finite number of {NATS_PER_TOKEN}, found {loss_to_beat}")
-    return floor.evidence is Basis.CERTIFIED and floor.value > loss_to_beat
+    return floor.evidence is Evidence.CERTIFIED and floor.value > loss_to_beat

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
-from golfbudget.certificates.base import Basis, Certificate
+from golfbudget.certificates.base import Certificate
 from golfbudget.errors import UsageError
+from golfbudget.evidence import Evidence
 
 #: Bits a weight: the space-filling gain of the best possible quantiser cell over the cube, 1/2 log2(2 pi e / 12).
 CEILING_BITS = 0.5 * math.log2(2 * math.pi * math.e / 12)
@@ -33,7 +34,7 @@ def ceiling(weights: int, *, of: str) -> Certificate:
         value=_bits(weights) / 8,
         unit="bytes",
         source="high-resolution theory: Gish and Pierce 1968, Zamir and Feder 1996",
-        evidence=Basis.MODELLED,
+        evidence=Evidence.MODELLED,
     )
 
 

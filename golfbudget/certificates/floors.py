@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from golfbudget.certificates.arrays import code_ids, token_counts
-from golfbudget.certificates.base import NATS_PER_TOKEN, Basis, Certificate
+from golfbudget.certificates.base import NATS_PER_TOKEN, Certificate
 from golfbudget.certificates.best_floor import best_partition, biased_bound
+from golfbudget.evidence import Evidence
 
 _PROOF = "proved in golfbudget.certificates.floors; VQ-Logits: arXiv:2505.10202"
 _BEST_PROOF = "exact, proved in golfbudget.certificates.best_floor"
@@ -62,7 +63,7 @@ def tie_floor(counts: ArrayLike, codes: ArrayLike, *, of: str) -> Certificate:
         value=tie_floor_nats(counts, codes),
         unit=NATS_PER_TOKEN,
         source=_PROOF,
-        evidence=Basis.CERTIFIED,
+        evidence=Evidence.CERTIFIED,
     )
 
 
@@ -78,7 +79,7 @@ def biased_floor(counts: ArrayLike, codes: ArrayLike, *, of: str) -> Certificate
         value=biased_floor_nats(counts, codes),
         unit=NATS_PER_TOKEN,
         source=_PROOF,
-        evidence=Basis.CERTIFIED,
+        evidence=Evidence.CERTIFIED,
     )
 
 
@@ -93,7 +94,7 @@ def best_tie_floor(counts: ArrayLike, codes: int) -> Certificate:
         value=best_partition(counts, codes).floor,
         unit=NATS_PER_TOKEN,
         source=_BEST_PROOF,
-        evidence=Basis.CERTIFIED,
+        evidence=Evidence.CERTIFIED,
     )
 
 
@@ -108,5 +109,5 @@ def best_biased_floor(counts: ArrayLike, codes: int) -> Certificate:
         value=biased_bound(counts, codes),
         unit=NATS_PER_TOKEN,
         source=_BOUND_PROOF,
-        evidence=Basis.CERTIFIED,
+        evidence=Evidence.CERTIFIED,
     )

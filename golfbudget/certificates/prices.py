@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 
-from golfbudget.certificates.base import Basis, Certificate
+from golfbudget.certificates.base import Certificate
 from golfbudget.errors import UsageError
+from golfbudget.evidence import Evidence
 
 #: The price at which hand tuning of public submissions near the cap has left head and trunk about equal.
 DEFAULT_PRICE = 4.0
@@ -84,7 +85,7 @@ def break_even(saved_bytes: int, price: float, *, of: str, source: str) -> Certi
         value=allowance(saved_bytes, price),
         unit="bits/byte",
         source=source,
-        evidence=Basis.CERTIFIED,
+        evidence=Evidence.CERTIFIED,
     )
 
 

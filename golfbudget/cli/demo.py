@@ -51,8 +51,8 @@ def demo(
     from golfbudget.budget import parse_size
     from golfbudget.cli.output import emit
     from golfbudget.inspection import inspect_file
-    from golfbudget.plan.run import make_plan
-    from golfbudget.plan.setup import Choices, prepare
+    from golfbudget.plan import make_plan
+    from golfbudget.plan.request import PlanRequest
     from golfbudget.report.demo import document
     from golfbudget.report.plan import document as plan_document
     from golfbudget.rules import load_rules
@@ -60,19 +60,17 @@ def demo(
     folder = example.FOLDER if save is None else _copy(save)
     limit = load_rules().cap if cap is None else parse_size(cap)
     inspection = inspect_file(folder / example.ARTIFACT.name, cap=limit)
-    source, settings = prepare(
-        Choices(
-            path=folder / example.CHECKPOINT.name,
-            recipe=example.RECIPE,
-            model=example.MODEL,
-            tokens=folder / example.EVALUATION.name,
-            seed=seed,
-            cap=limit,
-            cache=cache_folder(None, off=no_cache),
-        )
+    request = PlanRequest(
+        path=folder / example.CHECKPOINT.name,
+        recipe=example.RECIPE,
+        model=example.MODEL,
+        tokens=folder / example.EVALUATION.name,
+        seed=seed,
+        cap=limit,
+        cache=cache_folder(None, off=no_cache),
     )
     with watched(not quiet, "demo") as progress:
-        plan = make_plan(source, settings, progress)
+        plan = make_plan(request, progress)
     saved = None if save is None else save / "plan.json"
     if saved is not None:
         emit(plan_document(plan), ReportFormat.JSON, saved)

@@ -25,9 +25,9 @@ def pack(
       golfbudget pack plan.json --candidate head-int6 -o final_model.ptz
     """
     from golfbudget.cli.output import note, write
-    from golfbudget.plan.saved import pack as pack_bytes
+    from golfbudget.plan.rewrite import write_candidate
 
-    data = pack_bytes(plan, candidate)
+    data = write_candidate(plan, candidate)
     write(output, data)
     note(f"wrote {output}: {len(data):,} bytes, as counted", quiet=quiet)
 

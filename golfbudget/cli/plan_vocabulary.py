@@ -32,7 +32,7 @@ def plan_vocabulary(
     from golfbudget.budget import code_size, parse_size
     from golfbudget.cli.output import emit
     from golfbudget.errors import UsageError
-    from golfbudget.plan.vocabulary import Question, plan_vocabularies
+    from golfbudget.plan.vocabulary import VocabularyRequest, plan_vocabularies
     from golfbudget.report.vocabulary import document
     from golfbudget.rules import load_rules
 
@@ -41,7 +41,7 @@ def plan_vocabulary(
             raise UsageError(
                 f"{option} does nothing with --vocab, which runs no model and cuts up a text itself; leave it out"
             )
-    question = Question(
+    request = VocabularyRequest(
         path=str(path),
         vocabularies=tuple(vocab),
         recipe=recipe,
@@ -57,5 +57,5 @@ def plan_vocabulary(
         limit=parse_size(max_decoded),
     )
     with watched(not quiet, "plan") as progress:
-        made = plan_vocabularies(question, progress)
+        made = plan_vocabularies(request, progress)
     emit(document(made), output_format, output)

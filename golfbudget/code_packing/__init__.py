@@ -5,8 +5,8 @@ smallest), `trees` (what makes two programs the same).  No program is executed h
 """
 
 from golfbudget.code_packing.pack import pack_code
-from golfbudget.code_packing.packed import Packed, Step
+from golfbudget.code_packing.packed import PackedProgram, PackingStep
 from golfbudget.code_packing.payload import OPTIONAL
 from golfbudget.code_packing.source import LONGEST, load
 
-__all__ = ["LONGEST", "OPTIONAL", "Packed", "Step", "load", "pack_code"]
+__all__ = ["LONGEST", "OPTIONAL", "PackedProgram", "PackingStep", "load", "pack_code"]

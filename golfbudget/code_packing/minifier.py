@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from golfbudget.code_packing.source import Source
+from golfbudget.code_packing.source import ProgramSource
 from golfbudget.code_packing.trees import lost, parse
 from golfbudget.errors import UsageError
 
@@ -65,7 +65,7 @@ def minifier_version() -> str:
         ) from None
 
 
-def minify(source: Source, *, unannotated: bool = False) -> Minified:
+def minify(source: ProgramSource, *, unannotated: bool = False) -> Minified:
     """The program, shorter.  `unannotated` removes annotations of parameters, results and variables.
 
     Annotations of class attributes always stay: dataclasses and typed dictionaries are made of them.

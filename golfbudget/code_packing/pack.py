@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator
 
 from golfbudget import codecs, formats
 from golfbudget.code_packing.minifier import PACKAGE, Minified, MinifierError, minifier_version, minify
-from golfbudget.code_packing.packed import Packed, Step
+from golfbudget.code_packing.packed import PackedProgram, PackingStep
 from golfbudget.code_packing.payload import OPTIONAL, compressor_versions, payloads
-from golfbudget.code_packing.source import Source, read_source
+from golfbudget.code_packing.source import ProgramSource, read_source
 from golfbudget.code_packing.stub import SPELLINGS
 from golfbudget.code_packing.trees import UNPARSED, parse, same
 from golfbudget.errors import CorruptError, UsageError
@@ -28,12 +28,13 @@ _NEED_SOURCE = frozenset(("triton", "taichi"))
 
 def pack_code(
     source: bytes, *, name: str, minified: bool = True, unannotated: bool = False, allow: Collection[str] = ()
-) -> Packed:
+) -> PackedProgram:
     """Pack a program; deterministic for given versions of the tools.
 
-    `minified=False` packs the source as it is, and so it is where the minifier cannot take it (`Packed.refusal`).
-    `unannotated` lets annotations go that a decorator could read.  `allow` names compressors that need a package
-    where the packed program runs (`OPTIONAL`).  What cannot be packed at all raises `UsageError`.
+    `minified=False` packs the source as it is, and so it is where the minifier cannot take it
+    (`PackedProgram.refusal`).  `unannotated` lets annotations go that a decorator could read.  `allow` names
+    compressors that need a package where the packed program runs (`OPTIONAL`).  What cannot be packed at all raises
+    `UsageError`.
     """
     unknown = sorted(set(allow) - set(OPTIONAL))
     if unknown:
@@ -49,7 +50,7 @@ def pack_code(
     tools = [("python", platform.python_version())]
     if small is not None:
         tools.append((PACKAGE, minifier_version()))
-    return Packed(
+    return PackedProgram(
         name=name,
         original_bytes=read.original_bytes,
         minified_bytes=None if small is None else len(small.data),
@@ -63,7 +64,7 @@ def pack_code(
     )
 
 
-def _minified(read: Source, *, unannotated: bool) -> tuple[Minified | None, str | None]:
+def _minified(read: ProgramSource, *, unannotated: bool) -> tuple[Minified | None, str | None]:
     try:
         return minify(read, unannotated=unannotated), None
     except MinifierError as error:
@@ -72,23 +73,23 @@ def _minified(read: Source, *, unannotated: bool) -> tuple[Minified | None, str 
 
 def _programs(
     source: bytes, allowed: frozenset[str], *, minified: bool, search: bool = True
-) -> list[tuple[Step, bytes, bytes]]:
+) -> list[tuple[PackingStep, bytes, bytes]]:
     """The source itself, and its stubs, for each compressor the shortest spelling: step, file, what it executes."""
-    plain = Step(minified=minified, codec="none", settings="", spelling="", length=len(source))
+    plain = PackingStep(minified=minified, codec="none", settings="", spelling="", length=len(source))
     made = [(plain, source, source)]
     for payload in payloads(source, allowed, search=search):
         text = base64.b85encode(payload.data).decode()
         stubs = {name: spell(payload.module, text, payload.arguments).encode() for name, spell in SPELLINGS.items()}
         spelling = min(stubs, key=lambda name: len(stubs[name]))
         stub = stubs[spelling]
-        step = Step(
+        step = PackingStep(
             minified=minified, codec=payload.codec, settings=payload.settings, spelling=spelling, length=len(stub)
         )
         made.append((step, stub, source))
     return made
 
 
-def _verify(chosen: Step, stub: bytes, inside: bytes, read: Source, small: Minified | None) -> None:
+def _verify(chosen: PackingStep, stub: bytes, inside: bytes, read: ProgramSource, small: Minified | None) -> None:
     """Unpack the stub as any artifact is read; `CorruptError` where bytes or syntax tree are others than packed."""
     found = stub if chosen.codec == "none" else _unpacked(stub, chosen, read)
     if found != inside:
@@ -106,7 +107,7 @@ def _verify(chosen: Step, stub: bytes, inside: bytes, read: Source, small: Minif
         raise CorruptError(f"{read.name}: what the packed file executes has another syntax tree than its source")
 
 
-def _unpacked(stub: bytes, chosen: Step, read: Source) -> bytes:
+def _unpacked(stub: bytes, chosen: PackingStep, read: ProgramSource) -> bytes:
     """What a stub executes, found without running it."""
     where = f"{read.name}, packed"
     contents = formats.get(SOURCE).read(stub, where=where)
@@ -120,7 +121,7 @@ def _unpacked(stub: bytes, chosen: Step, read: Source) -> bytes:
     return bytes(stream.decoded)
 
 
-def _warnings(read: Source, chosen: Step) -> Iterator[str]:
+def _warnings(read: ProgramSource, chosen: PackingStep) -> Iterator[str]:
     """What a user must know before shipping the file."""
     if chosen.codec == "none":
         yield "no compressor is worth its stub: the packed file is plain source"

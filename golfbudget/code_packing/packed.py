@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class PackingStep:
     """One program that does what the source does, of `length` bytes.
 
     `codec` is "none" for source that is not wrapped at all; `spelling` says how a stub names the modules it needs.
@@ -20,7 +20,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Packed:
+class PackedProgram:
     """The smallest of the programs tried, unpacked again and compared.
 
     `stub` is its file and `source` what that executes.  `minified_bytes` is None where nothing was minified, and
@@ -32,8 +32,8 @@ class Packed:
     minified_bytes: int | None
     stub: bytes
     source: bytes
-    chosen: Step
-    steps: tuple[Step, ...]
+    chosen: PackingStep
+    steps: tuple[PackingStep, ...]
     tools: tuple[tuple[str, str], ...]
     refusal: str | None = None
     notes: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ _SEARCHES = tuple(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class ProgramPayload:
     """Compressed source.
 
     `codec` is the name under which golfbudget reads it, `settings` what won.  A program that imports `module` undoes
@@ -44,11 +44,11 @@ class Payload:
     arguments: str = ""
 
 
-def payloads(source: bytes, allowed: frozenset[str], *, search: bool) -> Iterator[Payload]:
+def payloads(source: bytes, allowed: frozenset[str], *, search: bool) -> Iterator[ProgramPayload]:
     """The smallest payload of each compressor, the optional ones if allowed; `search` tries more settings."""
     yield from _lzma(source, search=search and len(source) <= _LONGEST_SEARCHED)
     yield _deflate(source)
-    yield Payload(codec="bz2", settings="level=9", data=bz2.compress(source, 9), module="bz2")
+    yield ProgramPayload(codec="bz2", settings="level=9", data=bz2.compress(source, 9), module="bz2")
     if "brotli" in allowed:
         yield _brotli(source)
 
@@ -63,7 +63,7 @@ def compressor_versions(allowed: frozenset[str]) -> Iterator[tuple[str, str]]:
         yield "brotli", brotli.__version__
 
 
-def _lzma(source: bytes, *, search: bool) -> Iterator[Payload]:
+def _lzma(source: bytes, *, search: bool) -> Iterator[ProgramPayload]:
     """The .lzma file with the best settings, and with these and with the presets raw LZMA2 and xz."""
     dictionary = 1 << min(_DICTIONARY.bit_length() - 1, max(12, (len(source) - 1).bit_length()))
     tried = [(context, searched) for context in _CONTEXTS for searched in (_SEARCHES if search else _SEARCHES[:1])]
@@ -78,13 +78,13 @@ def _lzma(source: bytes, *, search: bool) -> Iterator[Payload]:
     if alone is None:
         return
     data, best = alone
-    yield Payload(codec="lzma", settings=_said(best), data=data, module="lzma")
+    yield ProgramPayload(codec="lzma", settings=_said(best), data=data, module="lzma")
     preset = {**best, "lc": 3, "lp": 0, "pb": 2, "nice_len": 273, "mf": lzma.MF_BT4}
     settings = (best, preset)
     raw = [(lzma.compress(source, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, **o}]), o) for o in settings]
     data, options = min(raw, key=lambda made: len(made[0]))
     filters = f'[{{"id":{lzma.FILTER_LZMA2}}}]'
-    yield Payload(
+    yield ProgramPayload(
         codec="lzma2-raw",
         settings=_said(options),
         data=data,
@@ -93,7 +93,7 @@ def _lzma(source: bytes, *, search: bool) -> Iterator[Payload]:
     )
     xz = [(lzma.compress(source, check=lzma.CHECK_NONE, filters=[{"id": lzma.FILTER_LZMA2, **o}]), o) for o in settings]
     data, options = min(xz, key=lambda made: len(made[0]))
-    yield Payload(codec="xz", settings=f"{_said(options)} check=none", data=data, module="lzma")
+    yield ProgramPayload(codec="xz", settings=f"{_said(options)} check=none", data=data, module="lzma")
 
 
 def _said(options: dict[str, int]) -> str:
@@ -103,7 +103,7 @@ def _said(options: dict[str, int]) -> str:
     return f"preset=9e {names} nice={options['nice_len']} mf={finder}"
 
 
-def _deflate(source: bytes) -> Payload:
+def _deflate(source: bytes) -> ProgramPayload:
     """Deflate without header and checksum, which a sound file does not need."""
 
     def made(memory: int) -> bytes:
@@ -112,7 +112,7 @@ def _deflate(source: bytes) -> Payload:
 
     # More memory means longer blocks, which is not always better.
     data, memory = min(((made(memory), memory) for memory in (9, 8, 7)), key=lambda tried: len(tried[0]))
-    return Payload(
+    return ProgramPayload(
         codec="deflate",
         settings=f"level=9 memory={memory}",
         data=data,
@@ -121,7 +121,7 @@ def _deflate(source: bytes) -> Payload:
     )
 
 
-def _brotli(source: bytes) -> Payload:
+def _brotli(source: bytes) -> ProgramPayload:
     import brotli
 
     tried = [
@@ -130,4 +130,4 @@ def _brotli(source: bytes) -> Payload:
         for window in (24, 16)
     ]
     data, settings = min(tried, key=lambda made: len(made[0]))
-    return Payload(codec="brotli", settings=settings, data=data, module="brotli")
+    return ProgramPayload(codec="brotli", settings=settings, data=data, module="brotli")

@@ -20,7 +20,7 @@ _COOKIE = re.compile(r"\A((?:[ \t\f]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))?[ \t\f]*)#[^\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ProgramSource:
     """A program.  `data` is what is packed when nothing is minified: the file itself wherever it is UTF-8.
 
     `tree` is None where this Python cannot parse the text, and `refusal` then says why.
@@ -48,7 +48,7 @@ def load(path: Path) -> bytes:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def read_source(data: bytes, *, name: str) -> Source:
+def read_source(data: bytes, *, name: str) -> ProgramSource:
     """Decode and parse a program.
 
     `UsageError` for what no Python takes: nothing at all, bytes that are not text, nulls.  Text that this Python
@@ -75,7 +75,7 @@ def read_source(data: bytes, *, name: str) -> Source:
         refusal = f"Python {version} cannot parse it ({what}{line}), a newer one may"
     if data.startswith(b"#!"):
         notes.append("the packed file has no #! line: start it with python")
-    return Source(
+    return ProgramSource(
         name=name, original_bytes=len(data), data=kept, text=text, tree=tree, refusal=refusal, notes=tuple(notes)
     )
 

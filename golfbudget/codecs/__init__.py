@@ -1,12 +1,14 @@
-"""Codecs: one small file each, and one feeder (`stream`) that serves them all.
+"""Codecs: small files, and one feeder (`stream`) that serves them all.
 
 Importing this package fills the registry, in the order in which content is sniffed: signatures first; deflate
 and brotli, which have none, are tried last and in this order, as only brotli is an import.
 """
 
-from golfbudget.codecs import deflate, lzma_, lzma_raw, bz2_, zstd, brotli_, none  # noqa: F401, I001  (registry order)
+from golfbudget.codecs import deflate, standard  # noqa: F401, I001  (registry order)
+from golfbudget.codecs.zstd import codec as zstd_codec  # noqa: F401
+from golfbudget.codecs import brotli_, none  # noqa: F401
 from golfbudget.codecs.base import Buffer, Codec, Method, Sniff, get, registered
-from golfbudget.codecs.pace import Foresee, Foresight
+from golfbudget.codecs.schedule import Foresee, Foresight
 from golfbudget.codecs.stream import DECODED_LIMIT, Costs, Stream, attribute, beginning, decode
 
 __all__ = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 from typing import Protocol, runtime_checkable
 
-from golfbudget.errors import UsageError
 from golfbudget.ledger import Span
+from golfbudget.registry import Registry
 
 #: Longest piece of output a decoder hands back at once, so that a bomb is noticed before it is in memory.
 PIECE = 1 << 20
@@ -106,27 +106,6 @@ class Exact(Protocol):
         """
 
 
-_CODECS: dict[str, Codec] = {}
-
-
-def register(codec_class: Callable[[], Codec]) -> Callable[[], Codec]:
-    """Class decorator: add an instance to the registry; a name can be taken once."""
-    codec = codec_class()
-    if codec.name in _CODECS:
-        raise UsageError(f"codec {codec.name!r} is registered twice")
-    _CODECS[codec.name] = codec
-    return codec_class
-
-
-def registered() -> dict[str, Codec]:
-    """A copy of the registry, in sniffing order."""
-    return dict(_CODECS)
-
-
-def get(name: str) -> Codec:
-    """The codec of that name; `UsageError` lists the known ones."""
-    try:
-        return _CODECS[name]
-    except KeyError:
-        known = ", ".join(sorted(_CODECS))
-        raise UsageError(f"no codec is called {name!r}; known: {known}") from None
+_CODECS: Registry[Codec] = Registry("codec")
+#: The registry is in sniffing order.
+register, registered, get = _CODECS.register, _CODECS.registered, _CODECS.get

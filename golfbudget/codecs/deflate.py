@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from typing import ClassVar
 
 from golfbudget.codecs.base import PIECE, Buffer, Decoder, Method, Sniff, register
 
-_GZIP_WBITS = 31
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 
 
@@ -31,16 +31,29 @@ class _InflateDecoder:
         return len(self._inflate.unused_data)
 
 
-@register
-class Zlib:
-    """A two-byte header, deflate, and a four-byte Adler checksum."""
+class _DeflateFamily:
+    """What the framings of deflate have in common; `wbits` is zlib's number for the window and the framing."""
 
-    name = "zlib"
+    wbits: ClassVar[int]
     many_members = False
     method = Method.BYTE_EXACT
     default_level = 9
     levels = range(10)
     failures = (zlib.error,)
+
+    def decoder(self) -> Decoder:
+        return _InflateDecoder(self.wbits)
+
+    def encode(self, data: Buffer, level: int) -> bytes:
+        return zlib.compress(data, level, self.wbits)
+
+
+@register
+class Zlib(_DeflateFamily):
+    """A two-byte header, deflate, and a four-byte Adler checksum."""
+
+    name = "zlib"
+    wbits = zlib.MAX_WBITS
 
     def sniff(self, head: bytes) -> Sniff:
         if len(head) < 2 or head[0] & 0x0F != 8 or head[0] >> 4 > 7 or head[1] & 0x20:
@@ -53,23 +66,14 @@ class Zlib:
     def header_length(self, data: Buffer, start: int) -> int:
         return 2
 
-    def decoder(self) -> Decoder:
-        return _InflateDecoder(zlib.MAX_WBITS)
-
-    def encode(self, data: Buffer, level: int) -> bytes:
-        return zlib.compress(data, level)
-
 
 @register
-class Gzip:
+class Gzip(_DeflateFamily):
     """A header with optional name, deflate, and an eight-byte trailer; members may follow one another."""
 
     name = "gzip"
+    wbits = zlib.MAX_WBITS + 16
     many_members = True
-    method = Method.BYTE_EXACT
-    default_level = 9
-    levels = range(10)
-    failures = (zlib.error,)
 
     def sniff(self, head: bytes) -> Sniff:
         return Sniff.SURE if head[:3] == b"\x1f\x8b\x08" else Sniff.NO
@@ -85,24 +89,13 @@ class Gzip:
                 at += 1
         return at + (2 if flags & _FHCRC else 0) - start
 
-    def decoder(self) -> Decoder:
-        return _InflateDecoder(_GZIP_WBITS)
-
-    def encode(self, data: Buffer, level: int) -> bytes:
-        deflate = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WBITS)
-        return deflate.compress(data) + deflate.flush()
-
 
 @register
-class Deflate:
+class Deflate(_DeflateFamily):
     """Blocks of bits without header or checksum, as zip members hold them.  A file of it is known by its content."""
 
     name = "deflate"
-    many_members = False
-    method = Method.BYTE_EXACT
-    default_level = 9
-    levels = range(10)
-    failures = (zlib.error,)
+    wbits = -zlib.MAX_WBITS
 
     def sniff(self, head: bytes) -> Sniff:
         kind = head[0] >> 1 & 3 if head else 3
@@ -113,10 +106,3 @@ class Deflate:
 
     def header_length(self, data: Buffer, start: int) -> int:
         return 0
-
-    def decoder(self) -> Decoder:
-        return _InflateDecoder(-zlib.MAX_WBITS)
-
-    def encode(self, data: Buffer, level: int) -> bytes:
-        deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
-        return deflate.compress(data) + deflate.flush()

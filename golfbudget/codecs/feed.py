@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from golfbudget.codecs.base import Buffer, Decoder
-from golfbudget.codecs.pace import Pace
+from golfbudget.codecs.schedule import Schedule
 
 _BYTES = [bytes((value,)) for value in range(256)]
 
@@ -40,9 +40,9 @@ class Feeder:
         self.since = self.at = self.made = 0
         self._data, self._start, self._base = data, start, base
 
-    def feed(self, pace: Pace, take: Callable[[Buffer], object]) -> bool:
-        """Feed what `pace` plans, handing every output to `take`; False when there is nothing left to feed."""
-        step, count, goal = pace.plan(self._base + self.made, self._start + self.at)
+    def feed(self, schedule: Schedule, take: Callable[[Buffer], object]) -> bool:
+        """Feed what `schedule` plans, handing every output to `take`; False when there is nothing left to feed."""
+        step, count, goal = schedule.plan(self._base + self.made, self._start + self.at)
         position = self._start + self.at
         window = bytes(self._data[position : position + step * count])
         if step == 1:

@@ -16,7 +16,7 @@ from math import isqrt
 
 from golfbudget.codecs.base import Buffer, Codec, Decoder, Exact, Method, Sniff
 from golfbudget.codecs.feed import Feeder, Growth
-from golfbudget.codecs.pace import Aimed, Even, Foresee, Foresight, Pace, Strict
+from golfbudget.codecs.schedule import Aimed, Even, Foresee, Foresight, Schedule, Strict
 from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError
 from golfbudget.ledger import Span
 
@@ -78,15 +78,15 @@ def decode(
     `LimitError` as soon as more than `limit` bytes come out.
     """
     decoded = bytearray()
-    pace: Pace = Even(max(_SHORTEST_FEED, isqrt(len(data) // _BALANCE)))
+    schedule: Schedule = Even(max(_SHORTEST_FEED, isqrt(len(data) // _BALANCE)))
     if codec.method is Method.BYTE_EXACT:
-        pace = Aimed(stop=len(data), foresee=foresee, decoded=decoded)
+        schedule = Aimed(stop=len(data), foresee=foresee, decoded=decoded)
     members: list[Member] = []
     at = 0
     while at < len(data) and (claim := _another_member(codec, data, at) if members else Sniff.SURE) is not Sniff.NO:
         start, made = at + (_zeros(data, at) if members else 0), len(decoded)
         try:
-            member = _decode_member(codec, data, start, decoded, pace, where=where, limit=limit)
+            member = _decode_member(codec, data, start, decoded, schedule, where=where, limit=limit)
         except CorruptError:
             if claim is Sniff.SURE:
                 raise
@@ -128,7 +128,7 @@ def _another_member(codec: Codec, data: Buffer, at: int) -> Sniff:
 
 
 def _decode_member(
-    codec: Codec, data: Buffer, start: int, decoded: bytearray, pace: Pace, *, where: str, limit: int
+    codec: Codec, data: Buffer, start: int, decoded: bytearray, schedule: Schedule, *, where: str, limit: int
 ) -> Member:
     base = len(decoded)
     feeder = Feeder(codec.decoder(), data, start, base=base)
@@ -144,7 +144,7 @@ def _decode_member(
     retried = False
     while not feeder.decoder.finished:
         try:
-            if feeder.feed(pace, keep):
+            if feeder.feed(schedule, keep):
                 continue
         except UnsupportedError as error:
             raise UnsupportedError(f"{where}: the {codec.name} stream that starts at byte {start}: {error}") from None
@@ -154,7 +154,7 @@ def _decode_member(
             if codec.method is Method.BYTE_EXACT and not retried and feeder.at - feeder.since > 1:
                 retried = True
                 del decoded[base + feeder.growth.made[-1] :]
-                feeder, pace = _again(codec, data, start, feeder)
+                feeder, schedule = _again(codec, data, start, feeder)
                 continue
             raise CorruptError(
                 f"{where}: the {codec.name} stream is corrupt near byte {start + feeder.since} (after "
@@ -181,17 +181,17 @@ def _decode_member(
     )
 
 
-def _again(codec: Codec, data: Buffer, start: int, failed: Feeder) -> tuple[Feeder, Pace]:
-    """A feeder that stands before the piece that failed, and a pace of single bytes to find where in it.
+def _again(codec: Codec, data: Buffer, start: int, failed: Feeder) -> tuple[Feeder, Schedule]:
+    """A feeder that stands before the piece that failed, and a schedule of single bytes to find where in it.
 
     Some decoders fail on bytes that only follow the stream; fed one by one, such bytes are never fed at all.
     """
     feeder = Feeder(codec.decoder(), data, start)
-    pace = Strict([1 << 62], [start + failed.since])
-    while feeder.at < failed.since and feeder.feed(pace, len):
+    schedule = Strict([1 << 62], [start + failed.since])
+    while feeder.at < failed.since and feeder.feed(schedule, len):
         pass
     feeder.growth = failed.growth
-    return feeder, pace
+    return feeder, schedule
 
 
 def _outputs(decoder: Decoder, chunk: bytes) -> Iterator[bytes]:
@@ -311,13 +311,13 @@ def _feed_to(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int
         if not missing:
             break
         wanted = [base + offset for offset in missing]
-        pace: Pace
+        schedule: Schedule
         if strict:
-            pace = Strict(wanted, [start + growth.reaching(offset)[0] for offset in missing])
+            schedule = Strict(wanted, [start + growth.reaching(offset)[0] for offset in missing])
         else:
-            pace = Aimed(stop=len(stored), foresight=Foresight(dense=_clusters(wanted)))
+            schedule = Aimed(stop=len(stored), foresight=Foresight(dense=_clusters(wanted)))
         feeder = Feeder(stream.codec.decoder(), stored, start, base=base)
-        while feeder.made < missing[-1] and feeder.feed(pace, len):
+        while feeder.made < missing[-1] and feeder.feed(schedule, len):
             pass
         growth = feeder.growth
         missing = _settle(growth, missing, found)

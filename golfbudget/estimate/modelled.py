@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from golfbudget.dtypes import element_bytes
 from golfbudget.errors import ConfigError
 from golfbudget.estimate.bins import Coder, Family, float_bits, level_bits, typical_maximum
 from golfbudget.models import TensorSpec
@@ -28,7 +29,7 @@ _CODERS: dict[str, Coder] = {
     "brotli": "prefix", "zlib": "zlib", "gzip": "zlib", "deflate": "zlib", "zstd": "zstd", "xz": "xz", "lzma": "xz",
     "bz2": "bz2",
 }  # fmt: skip
-_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float8_e4m3fn": 1}
+_FLOATS = ("float16", "bfloat16", "float32", "float8_e4m3fn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +107,8 @@ class Formula:
     def _floats(self, count: int, dtype: str, mean: float, deviation: float) -> float:
         """Bytes of `count` floats; of a dtype that is no float here, of as many zeros."""
         if self.stored:
-            return count * float(_BYTES.get(dtype, 1))
-        if dtype not in _BYTES:
+            return count * float(element_bytes(dtype) if dtype in _FLOATS else 1)
+        if dtype not in _FLOATS:
             return 0.0
         return count * float_bits(dtype, _rounded(mean), _rounded(deviation), coder=self.coder) / 8
 
@@ -132,7 +133,7 @@ class Formula:
         width, low, high = round(scale * rule.step, 9), -(-rule.bottom // rule.step), rule.top // rule.step
         bits = 8.0 if self.stored else level_bits(width, low, high, family, self.coder)
         if not matrix:
-            return spec.elements * bits / 8, _BYTES[rule.scalar_scale_dtype]
+            return spec.elements * bits / 8, element_bytes(rule.scalar_scale_dtype)
         # A standard deviation of n draws varies by 1 in √(2n); a maximum by about 1.3 in the square of itself.
         varies = 1 / math.sqrt(2 * max(1, columns - 1)) if rule.clip_deviations is not None else 1.3 / clip**2
         center = scale * (spec.deviation or 1.0)

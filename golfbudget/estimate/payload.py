@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from golfbudget.dtypes import element_bytes
 from golfbudget.estimate.request import Request
 from golfbudget.models import TensorSpec
 from golfbudget.recipe.assignment import matching, rule_for
 from golfbudget.recipe.config import ByScheme, Integer, Keep, Recipe, Rule
-
-_FLOATS = {"float16": 2, "bfloat16": 2, "float32": 4, "float8_e4m3fn": 1}
 
 
 def tensor_payload(spec: TensorSpec, rule: Rule | None, recipe: Recipe) -> int:
@@ -15,10 +14,10 @@ def tensor_payload(spec: TensorSpec, rule: Rule | None, recipe: Recipe) -> int:
     if isinstance(rule, Integer):
         bits = rule.bits if recipe.layout == "packed" else 8
         matrix = len(spec.shape) == 2
-        scales = spec.shape[0] * _FLOATS[rule.scale_dtype] if matrix else _FLOATS[rule.scalar_scale_dtype]
+        scales = spec.shape[0] * element_bytes(rule.scale_dtype) if matrix else element_bytes(rule.scalar_scale_dtype)
         return -(-spec.elements * bits // 8) + scales
     if isinstance(rule, Keep) and rule.dtype != "original":
-        return spec.elements * _FLOATS[rule.dtype]
+        return spec.elements * element_bytes(rule.dtype)
     return spec.elements * (1 if isinstance(rule, ByScheme) else spec.bytes_per_element)
 
 

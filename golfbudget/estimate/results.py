@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from golfbudget.estimate.bins import Family
 from golfbudget.estimate.modelled import Modelled
 from golfbudget.estimate.request import Request
+from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 
 #: Of an estimate as JSON.
 SCHEMA = "golfbudget/estimate/1"
-
-
-class Evidence(StrEnum):
-    """How the artifact's bytes are known."""
-
-    MEASURED = "measured on synthetic weights"
-    MODELLED = "modelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -17,8 +16,10 @@ from golfbudget.estimate.dependence import Dependence, dependence
 from golfbudget.estimate.modelled import Formula, Modelled
 from golfbudget.estimate.payload import payload_bytes
 from golfbudget.estimate.request import Request
-from golfbudget.estimate.results import Bytes, Estimate, Evidence, Sample
+from golfbudget.estimate.results import Bytes, Estimate, Sample
+from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
+from golfbudget.progress import Progress
 from golfbudget.roles import Roles, assign
 
 if TYPE_CHECKING:
@@ -28,11 +29,10 @@ if TYPE_CHECKING:
 _MOST_AT_ONCE = 4
 
 #: Called with what is about to be done and how many steps there are in all.
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class EstimateTerms:
     """What an estimate is held against: cap, code and spread in bytes, and who gets which bytes."""
 
     cap: int
@@ -41,7 +41,7 @@ class Terms:
     roles: Roles
 
 
-def modelled_estimate(request: Request, terms: Terms) -> Estimate:
+def modelled_estimate(request: Request, terms: EstimateTerms) -> Estimate:
     """The entropy formula alone; `ConfigError` where it has nothing to say."""
     depends = dependence(request)
     bytes_, own = _modelled(request, depends)
@@ -49,7 +49,7 @@ def modelled_estimate(request: Request, terms: Terms) -> Estimate:
 
 
 def measured_estimate(
-    request: Request, terms: Terms, *, seed: int, repeat: int, progress: Progress
+    request: Request, terms: EstimateTerms, *, seed: int, repeat: int, progress: Progress
 ) -> tuple[Estimate, bytes]:
     """Artifacts of synthetic weights written and counted; the estimate, and the first seed's artifact."""
     from golfbudget.estimate.measured import STEPS, Draw, write
@@ -80,7 +80,7 @@ def measured_estimate(
         value=None if depends.reasons else sample.artifact_bytes,
         low=min(counted),
         high=max(counted),
-        evidence=Evidence.MEASURED,
+        evidence=Evidence.SYNTHETIC,
     )
     try:
         modelled, own = _modelled(request, depends)
@@ -123,7 +123,7 @@ def _modelled(request: Request, depends: Dependence) -> tuple[Bytes, Modelled]:
 
 def _estimate(
     request: Request,
-    terms: Terms,
+    terms: EstimateTerms,
     depends: Dependence,
     *,
     artifact: Bytes,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from golfbudget.codecs import Buffer
-from golfbudget.errors import UsageError
 from golfbudget.ledger import Span
+from golfbudget.registry import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +43,5 @@ class Filter(Protocol):
         """Undo the filter, None when it is not there; `known` tells whether some bytes begin a known container."""
 
 
-_FILTERS: dict[str, Filter] = {}
-
-
-def register(filter_class: Callable[[], Filter]) -> Callable[[], Filter]:
-    """Class decorator: add an instance to the registry; a name can be taken once."""
-    found = filter_class()
-    if found.name in _FILTERS:
-        raise UsageError(f"filter {found.name!r} is registered twice")
-    _FILTERS[found.name] = found
-    return filter_class
-
-
-def registered() -> dict[str, Filter]:
-    """A copy of the registry."""
-    return dict(_FILTERS)
+_FILTERS: Registry[Filter] = Registry("filter")
+register, registered = _FILTERS.register, _FILTERS.registered

@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Protocol
+from typing import Protocol, cast
 
-from golfbudget import plugins
 from golfbudget.codecs.base import Buffer, Sniff
-from golfbudget.errors import UsageError
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.ledger import Account, Role, Span
-
-#: Bits per element of every dtype a reader can name, under the field's short names.
-DTYPE_BITS: Mapping[str, int] = {
-    "bool": 8, "uint8": 8, "int8": 8, "float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e8m0fnu": 8,
-    "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8, "int16": 16, "uint16": 16, "float16": 16, "bfloat16": 16,
-    "int32": 32, "uint32": 32, "float32": 32, "int64": 64, "uint64": 64, "float64": 64, "complex64": 64,
-    "complex128": 128, "float4_e2m1fn": 4, "float6_e2m3": 6, "float6_e3m2": 6,
-    # torch counts a byte that holds two of them as one element, safetensors counts the two.
-    "float4_e2m1fn_x2": 8,
-}  # fmt: skip
-
+from golfbudget.registry import Registry
 
 #: Key of `Contents.values` for the byte order a container states, which no tensor name can be.
 BYTE_ORDER = "[byteorder]"
@@ -152,66 +141,34 @@ class Format(Protocol):
         """
 
 
-#: Entry point group under which other packages announce readers: a `Format`, or a class that makes one.
-ENTRY_POINTS = "golfbudget.formats"
-
-_FORMATS: dict[str, Format] = {}
-_OTHERS: list[Format] = []
-
-
-def register(format_class: Callable[[], Format]) -> Callable[[], Format]:
-    """Class decorator: add an instance to the registry; a name can be taken once."""
-    found = format_class()
-    if found.name in _FORMATS:
-        raise UsageError(f"format {found.name!r} is registered twice")
-    _FORMATS[found.name] = found
-    return format_class
+def _reader(announced: object) -> Format | None:
+    """The reader that another package's object is, or the class makes; None when it is something else."""
+    if not all(hasattr(announced, attribute) for attribute in ("name", "suffixes", "sniff", "begins", "read")):
+        return None
+    return cast("Format", announced() if isinstance(announced, type) else announced)
 
 
-def registered() -> dict[str, Format]:
-    """A copy of the registry, in the order in which formats are tried."""
-    return dict(_FORMATS)
-
-
-def get(name: str) -> Format:
-    """The format of that name, ours or another package's; `UsageError` lists the known ones."""
-    if name not in _FORMATS:
-        _load_others()
-    try:
-        return _FORMATS[name]
-    except KeyError:
-        known = ", ".join(sorted(_FORMATS))
-        raise UsageError(f"no format is called {name!r}; known: {known}") from None
+#: In the order in which formats are tried.  Other packages announce theirs as entry points.
+_FORMATS: Registry[Format] = Registry("format", group="golfbudget.formats", made=_reader, ours_first=True)
+register, registered, get = _FORMATS.register, _FORMATS.registered, _FORMATS.get
 
 
 def candidates(data: Buffer) -> list[Format]:
     """Formats whose signature the data bears, in the order in which they are tried."""
-    return [known for known in _FORMATS.values() if known.sniff(data) is Sniff.SURE]
+    return [known for known in registered().values() if known.sniff(data) is Sniff.SURE]
 
 
 def begins(head: bytes) -> bool:
     """Whether a file of any known format could begin with these bytes."""
-    return any(known.begins(head) for known in _FORMATS.values())
+    return any(known.begins(head) for known in registered().values())
 
 
 def claimed_by(name: str | None) -> Format | None:
     """The format that a file's suffix claims."""
     suffix = PurePath(name).suffix if name else ""
-    return next((known for known in _FORMATS.values() if suffix and suffix in known.suffixes), None)
+    return next((known for known in registered().values() if suffix and suffix in known.suffixes), None)
 
 
 def others(data: Buffer) -> list[Format]:
     """Formats of other packages that recognise the data.  Only asked when no format of ours does."""
-    return [known for known in _load_others() if known.sniff(data) is Sniff.SURE]
-
-
-def _load_others() -> list[Format]:
-    """Readers that installed packages announce under the entry point group `golfbudget.formats`."""
-    for name, found in plugins.load(ENTRY_POINTS):
-        if not all(hasattr(found, attribute) for attribute in ("name", "suffixes", "sniff", "begins", "read")):
-            raise UsageError(f"the entry point {name!r} of {ENTRY_POINTS} is no format: see golfbudget.formats.Format")
-        made = found() if isinstance(found, type) else found
-        if made.name not in _FORMATS:
-            _FORMATS[made.name] = made
-            _OTHERS.append(made)
-    return _OTHERS
+    return [known for known in _FORMATS.load_others() if known.sniff(data) is Sniff.SURE]

@@ -29,8 +29,9 @@ import msgspec
 
 from golfbudget import codecs, configs
 from golfbudget.codecs import Buffer, Sniff
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import ConfigError, CorruptError
-from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor, row_major
+from golfbudget.formats.base import Contents, Region, StoredTensor, row_major
 from golfbudget.ledger import Account, Role, Span
 
 Natural = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
@@ -56,7 +57,7 @@ class PartLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     account: Account = Account.CONTAINER
 
 
-class LayoutFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CustomFormatFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A layout file."""
 
     tensors: tuple[TensorLine, ...]
@@ -65,11 +66,11 @@ class LayoutFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 @dataclass(frozen=True, slots=True)
-class CustomLayout:
+class CustomFormat:
     """A format made from a layout file; never registered, since it fits the one binary it was written for."""
 
     path: Path
-    layout: LayoutFile
+    layout: CustomFormatFile
     name: str = "custom"
     suffixes: tuple[str, ...] = ()
 
@@ -141,9 +142,9 @@ class CustomLayout:
         return found
 
 
-def load_layout(path: Path) -> CustomLayout:
+def load_layout(path: Path) -> CustomFormat:
     """Read a layout file; `ConfigError` names the file and the key that is wrong."""
-    layout = configs.load(path, LayoutFile)
+    layout = configs.load(path, CustomFormatFile)
     seen: set[str] = set()
     for number, line in enumerate(layout.tensors):
         at = f"{path}: tensors[{number}] ({line.name!r})"
@@ -159,7 +160,7 @@ def load_layout(path: Path) -> CustomLayout:
             )
     if layout.codec is not None and layout.codec not in codecs.registered():
         raise ConfigError(f"{path}: codec: unknown codec {layout.codec!r}; known: {', '.join(codecs.registered())}")
-    return CustomLayout(path=path, layout=layout)
+    return CustomFormat(path=path, layout=layout)
 
 
 def _undescribed(start: int, stop: int) -> Region:

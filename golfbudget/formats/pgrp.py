@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import struct
 
-from golfbudget.codecs import Buffer, Sniff
+from golfbudget.codecs import Buffer
 from golfbudget.errors import CorruptError
-from golfbudget.formats.base import Contents, Inner, Region, register
+from golfbudget.formats.base import Contents, Inner, Region
+from golfbudget.formats.signatures import PGRP
 from golfbudget.ledger import Account, Span
 
-MAGIC = b"PGRP"
 _COUNT = struct.Struct("<4sI")
 #: What the streams of the public layout hold, in order.
 GROUPS = ("tok_emb.weight.q", "attn.c_k", "attn.c_q", "attn.c_v", "attn.proj", "mlp.fc", "mlp.proj")
@@ -24,38 +24,26 @@ _MOST = 4096
 LRZIP = b"LRZI"
 
 
-@register
-class Pgrp:
-    """A bundle: every stream is a leaf of its own."""
-
-    name = "pgrp"
-    suffixes: tuple[str, ...] = ()
-
-    def sniff(self, data: Buffer) -> Sniff:
-        return Sniff.SURE if bytes(data[:4]) == MAGIC else Sniff.NO
-
-    def begins(self, head: bytes) -> bool:
-        return head[:4] == MAGIC
-
-    def read(self, data: Buffer, *, where: str) -> Contents | None:
-        lengths = _lengths(data, where)
-        header = _COUNT.size + 4 * len(lengths)
-        names = _NAMES if len(lengths) == len(_NAMES) else tuple(f"stream {i}" for i in range(len(lengths)))
-        regions = [Region(span=Span(0, header), account=Account.CONTAINER, label="[pgrp header]")]
-        at = header
-        for name, length in zip(names, lengths, strict=True):
-            span = Span(at, at + length)
-            regions.append(_stream(data, name, span))
-            at = span.stop
-        if at < len(data):
-            regions.append(Region(span=Span(at, len(data)), account=Account.UNMAPPED, label="[after the streams]"))
-        return Contents(format=self.name, regions=tuple(regions))
+def read_groups(data: Buffer, *, where: str) -> Contents:
+    """Explain a bundle by the lengths of its streams.  Raises `CorruptError`."""
+    lengths = _lengths(data, where)
+    header = _COUNT.size + 4 * len(lengths)
+    names = _NAMES if len(lengths) == len(_NAMES) else tuple(f"stream {i}" for i in range(len(lengths)))
+    regions = [Region(span=Span(0, header), account=Account.CONTAINER, label="[pgrp header]")]
+    at = header
+    for name, length in zip(names, lengths, strict=True):
+        span = Span(at, at + length)
+        regions.append(_stream(data, name, span))
+        at = span.stop
+    if at < len(data):
+        regions.append(Region(span=Span(at, len(data)), account=Account.UNMAPPED, label="[after the streams]"))
+    return Contents(format="pgrp", regions=tuple(regions))
 
 
 def _lengths(data: Buffer, where: str) -> tuple[int, ...]:
     head = bytes(data[: _COUNT.size])
-    if len(head) < _COUNT.size or head[:4] != MAGIC:
-        raise CorruptError(f"{where}: expected {MAGIC!r} and a count of streams at byte 0, found {head!r}")
+    if len(head) < _COUNT.size or head[:4] != PGRP:
+        raise CorruptError(f"{where}: expected {PGRP!r} and a count of streams at byte 0, found {head!r}")
     _, count = _COUNT.unpack(head)
     if not 0 < count <= _MOST or _COUNT.size + 4 * count > len(data):
         raise CorruptError(

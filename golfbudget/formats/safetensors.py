@@ -11,14 +11,13 @@ import json
 import reprlib
 from dataclasses import dataclass
 
-from golfbudget.codecs.base import Buffer, Sniff
+from golfbudget.codecs.base import Buffer
+from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import CorruptError, LimitError
-from golfbudget.formats.base import DTYPE_BITS, Contents, Region, StoredTensor, register, row_major
+from golfbudget.formats.base import Contents, Region, StoredTensor, row_major
+from golfbudget.formats.signatures import SAFETENSORS_HEADER_LIMIT, SAFETENSORS_LENGTH
 from golfbudget.ledger import Account, Span
 
-#: The reference implementation's own limit on the header.
-HEADER_LIMIT = 100_000_000
-_LENGTH = 8
 #: More than any tensor library allows; keeps a hostile shape from costing time.
 _MOST_DIMENSIONS = 64
 #: Far above real files (a few thousand); keeps a header of tiny records from filling memory.
@@ -34,7 +33,7 @@ _DTYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class _HeaderRecord:
     """One `"name": {…}` of the header and where it lies, in bytes of the file."""
 
     name: str
@@ -42,54 +41,39 @@ class _Record:
     span: Span
 
 
-@register
-class Safetensors:
-    """Every byte belongs to the length field, a record, the header's punctuation and padding, or a tensor."""
-
-    name = "safetensors"
-    suffixes = (".safetensors",)
-
-    def sniff(self, data: Buffer) -> Sniff:
-        if len(data) < _LENGTH + 2 or bytes(data[_LENGTH : _LENGTH + 1]) != b"{":
-            return Sniff.NO
-        header = int.from_bytes(data[:_LENGTH], "little")
-        return Sniff.SURE if 2 <= header <= min(len(data) - _LENGTH, HEADER_LIMIT) else Sniff.NO
-
-    def begins(self, head: bytes) -> bool:
-        return head[_LENGTH : _LENGTH + 1] == b"{" and int.from_bytes(head[:_LENGTH], "little") <= HEADER_LIMIT
-
-    def read(self, data: Buffer, *, where: str) -> Contents | None:
-        if len(data) < _LENGTH:
-            raise CorruptError(
-                f"{where}: {len(data)} bytes are too few for a safetensors file, which starts with an 8-byte length"
-            )
-        header = int.from_bytes(data[:_LENGTH], "little")
-        if header > HEADER_LIMIT or header > len(data) - _LENGTH:
-            bound = min(HEADER_LIMIT, len(data) - _LENGTH)
-            raise CorruptError(
-                f"{where}: the header length at byte 0 says {header} bytes, expected at most {bound}; the file is "
-                "truncated or not safetensors"
-            )
-        start = _LENGTH + header
-        records = _records(bytes(data[_LENGTH:start]), where)
-        tensors = [_tensor(r, start, where) for r in records if r.name != "__metadata__"]
-        gaps = _gaps(tensors, start, len(data), where)
-        return Contents(
-            format=self.name,
-            regions=(*_regions(records, tensors, start), *gaps),
-            tensors=tuple(tensor for tensor, _ in tensors),
-            values=_metadata(records, where),
+def read_safetensors(data: Buffer, *, where: str) -> Contents:
+    """Explain a safetensors file by its header.  Raises `CorruptError` or `LimitError`."""
+    if len(data) < SAFETENSORS_LENGTH:
+        raise CorruptError(
+            f"{where}: {len(data)} bytes are too few for a safetensors file, which starts with an 8-byte length"
         )
+    header = int.from_bytes(data[:SAFETENSORS_LENGTH], "little")
+    if header > SAFETENSORS_HEADER_LIMIT or header > len(data) - SAFETENSORS_LENGTH:
+        bound = min(SAFETENSORS_HEADER_LIMIT, len(data) - SAFETENSORS_LENGTH)
+        raise CorruptError(
+            f"{where}: the header length at byte 0 says {header} bytes, expected at most {bound}; the file is "
+            "truncated or not safetensors"
+        )
+    start = SAFETENSORS_LENGTH + header
+    records = _records(bytes(data[SAFETENSORS_LENGTH:start]), where)
+    tensors = [_tensor(r, start, where) for r in records if r.name != "__metadata__"]
+    gaps = _gaps(tensors, start, len(data), where)
+    return Contents(
+        format="safetensors",
+        regions=(*_regions(records, tensors, start), *gaps),
+        tensors=tuple(tensor for tensor, _ in tensors),
+        values=_metadata(records, where),
+    )
 
 
-def _records(header: bytes, where: str) -> list[_Record]:
+def _records(header: bytes, where: str) -> list[_HeaderRecord]:
     """Split the header's top-level object into records with their exact byte spans."""
     try:
         text = header.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CorruptError(f"{where}: the header at byte {_LENGTH + error.start} is not UTF-8") from None
+        raise CorruptError(f"{where}: the header at byte {SAFETENSORS_LENGTH + error.start} is not UTF-8") from None
     decoder = json.JSONDecoder(object_pairs_hook=_no_duplicates)
-    records: list[_Record] = []
+    records: list[_HeaderRecord] = []
     at = byte = seen = 0
     names: set[str] = set()
 
@@ -97,7 +81,7 @@ def _records(header: bytes, where: str) -> list[_Record]:
         nonlocal byte, seen
         byte += position - seen if text.isascii() else len(text[seen:position].encode())
         seen = position
-        return _LENGTH + byte
+        return SAFETENSORS_LENGTH + byte
 
     try:
         at = _expect(text, _skip(text, 0), "{")
@@ -114,7 +98,7 @@ def _records(header: bytes, where: str) -> list[_Record]:
                 raise ValueError(f"the name {name!r} stands twice")
             name.encode()  # Half a surrogate pair, which JSON can spell and nothing can print, fails here.
             names.add(name)
-            records.append(_Record(name, value, Span(byte_of(start), byte_of(at))))
+            records.append(_HeaderRecord(name, value, Span(byte_of(start), byte_of(at))))
             if len(records) > _MOST_RECORDS:
                 raise LimitError(
                     f"{where}: the safetensors header holds more than {_MOST_RECORDS} records; --as opaque counts the "
@@ -125,7 +109,7 @@ def _records(header: bytes, where: str) -> list[_Record]:
     except (ValueError, IndexError, RecursionError) as error:
         reason = "it ends early" if isinstance(error, IndexError) else str(error)
         raise CorruptError(
-            f"{where}: the safetensors header (from byte {_LENGTH}) is not the JSON object it must be, "
+            f"{where}: the safetensors header (from byte {SAFETENSORS_LENGTH}) is not the JSON object it must be, "
             f"near character {at}: {reason}"
         ) from None
     return records
@@ -150,7 +134,7 @@ def _expect(text: str, at: int, char: str) -> int:
     return at + 1
 
 
-def _tensor(record: _Record, start: int, where: str) -> tuple[StoredTensor, Span]:
+def _tensor(record: _HeaderRecord, start: int, where: str) -> tuple[StoredTensor, Span]:
     """Check one record; returns the tensor and the file bytes it claims."""
     name, value = record.name, record.value
     place = f"{where}: tensor {name!r} (record at byte {record.span.start})"
@@ -208,10 +192,10 @@ def _gaps(tensors: list[tuple[StoredTensor, Span]], start: int, stop: int, where
     return gaps
 
 
-def _regions(records: list[_Record], tensors: list[tuple[StoredTensor, Span]], start: int) -> list[Region]:
+def _regions(records: list[_HeaderRecord], tensors: list[tuple[StoredTensor, Span]], start: int) -> list[Region]:
     shared = Account.CONTAINER
-    regions = [Region(span=Span(0, _LENGTH), account=shared, label="[header length]")]
-    cursor = _LENGTH
+    regions = [Region(span=Span(0, SAFETENSORS_LENGTH), account=shared, label="[header length]")]
+    cursor = SAFETENSORS_LENGTH
     for record in records:
         if record.span.start > cursor:
             regions.append(Region(span=Span(cursor, record.span.start), account=shared, label="[header]"))
@@ -224,7 +208,7 @@ def _regions(records: list[_Record], tensors: list[tuple[StoredTensor, Span]], s
     return regions
 
 
-def _metadata(records: list[_Record], where: str) -> dict[str, object]:
+def _metadata(records: list[_HeaderRecord], where: str) -> dict[str, object]:
     for record in records:
         if record.name == "__metadata__":
             if not isinstance(record.value, dict) or not all(isinstance(v, str) for v in record.value.values()):

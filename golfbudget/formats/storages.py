@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from golfbudget.formats.base import DTYPE_BITS, Region, StoredTensor
+from golfbudget.dtypes import element_bytes
+from golfbudget.formats.base import Region, StoredTensor
 from golfbudget.ledger import Account, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class StorageView:
     """A tensor as a window on the storage called `key`; `first` and `strides` are in elements."""
 
     name: str
@@ -24,22 +25,22 @@ class View:
 
     def extent(self) -> Span:
         """Bytes of the storage between the view's first and last element."""
-        width = DTYPE_BITS[self.dtype] // 8
+        width = element_bytes(self.dtype)
         if 0 in self.shape:
             return Span(self.first * width, self.first * width)
         last = self.first + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
         return Span(self.first * width, (last + 1) * width)
 
 
-def by_storage(views: list[View]) -> dict[str, list[View]]:
+def by_storage(views: list[StorageView]) -> dict[str, list[StorageView]]:
     """The views of each storage, in the order found."""
-    views_of: dict[str, list[View]] = {}
+    views_of: dict[str, list[StorageView]] = {}
     for view in views:
         views_of.setdefault(view.key, []).append(view)
     return views_of
 
 
-def split_storage(data: Span, views: list[View], orphan: str) -> list[Region]:
+def split_storage(data: Span, views: list[StorageView], orphan: str) -> list[Region]:
     """Cut a storage among its views: bytes of one view are its own, slack goes to the first view.
 
     Bytes of several views go to the one that starts first.  A storage of no view is unmapped, labelled `orphan`.
@@ -67,12 +68,12 @@ def split_storage(data: Span, views: list[View], orphan: str) -> list[Region]:
     return regions
 
 
-def stored_tensors(views: list[View], starts: Mapping[str, int | None]) -> Iterator[StoredTensor]:
+def stored_tensors(views: list[StorageView], starts: Mapping[str, int | None]) -> Iterator[StoredTensor]:
     """One tensor per distinct window; further names of the same window are its aliases.
 
     `starts` says where each storage begins in the container, None where it is compressed or spelled otherwise.
     """
-    groups: dict[tuple[object, ...], list[View]] = {}
+    groups: dict[tuple[object, ...], list[StorageView]] = {}
     for view in views:
         # An empty window shares nothing: every empty tensor stays a tensor of its own.
         own = view.name if 0 in view.shape else None
@@ -84,6 +85,6 @@ def stored_tensors(views: list[View], starts: Mapping[str, int | None]) -> Itera
             dtype=first.dtype,
             shape=first.shape,
             strides=first.strides,
-            offset=None if start is None else start + first.first * (DTYPE_BITS[first.dtype] // 8),
+            offset=None if start is None else start + first.first * element_bytes(first.dtype),
             aliases=tuple(view.name for view in others),
         )

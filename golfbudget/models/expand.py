@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from golfbudget import configs
+from golfbudget.dtypes import element_bytes
 from golfbudget.errors import ConfigError
 from golfbudget.models.config import Amount, Base, Group, ModelFile
 from golfbudget.models.expressions import ExpressionError, Number, evaluate, names_in
@@ -18,7 +19,6 @@ MOST_TENSORS = 100_000
 MOST_ELEMENTS = 10**12
 _DEEPEST = 8
 _INDEX = re.compile(r"\{([^{}]*)\}")
-_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class TensorSpec:
 
     @property
     def bytes_per_element(self) -> int:
-        return _BYTES.get(self.dtype, 1)
+        return element_bytes(self.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,42 @@
 """Planning: candidates encoded for real, their quality, and the verdict.
 
-From what the user gave to a plan, in the order in which data flows:
+From what a user asks to a plan, in the order in which data flows; each step makes values from values:
 
-- `setup` opens it: `source` (a checkpoint or artifact) or `model_source` (a model file's synthetic weights), `texts`,
-  `settings`; `preview` changes the codec.
-- `candidates` with `grids`: what is tried.  `building` writes a candidate's file, in processes of `workers`, and `kept`
-  remembers it; `reading` decodes it.
-- `judging`: `quality` by error, `distortion` under second moments, `measuring` on text, `certify` without either.
+- `request` is what was asked; `prepare` opens it: `source` (a checkpoint or artifact) or `model_source` (a model file's
+  synthetic weights), under a `preview` codec perhaps.
+- `candidates` with `grids`: what is tried.
+- `trying` makes trials of them: `writing` each file (`building` one) in processes side by side, `examine` it as it was
+  read back (`reading`, `distortion`), `measuring` it on text unless `certify` rules it out.  `result_cache` remembers.
 - `recover` trains the best; `joint` puts head and trunk together by `allocation`.
-- `verdict` decides, `advice` says what follows; `run` does all of it in order, `saved` writes any of its files again.
+- `verdict` decides, once, on finished `trials`; `advice` says what follows.
+- `run` does all of it in order; `plan_json` is what it looks like saved, and `rewrite` writes any of its files again.
 - `vocabulary`: the joint question, over vocabularies.
 
-Values are in `results`.  `verdict`, `advice` and `results` do not import torch.
+`trials` has every rule by which one candidate is picked among others, `results` the values of a plan; they, `verdict`
+and `advice` do not import torch, and nor does `request`.
 """
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from golfbudget.progress import Progress, unwatched
+
+if TYPE_CHECKING:
+    from golfbudget.plan.request import PlanRequest
+    from golfbudget.plan.results import Plan
+
+
+def make_plan(request: PlanRequest, progress: Progress = unwatched) -> Plan:
+    """Open what a request names, try every candidate, and decide."""
+    from golfbudget.plan import run
+
+    return run.make_plan(request, progress)
+
+
+def write_candidate(plan: Path | Plan, name: str) -> bytes:
+    """The file of candidate `name` (or `baseline`) of a plan, or of one that was saved, as it was counted."""
+    from golfbudget.plan import rewrite
+
+    return rewrite.write_candidate(plan, name)

@@ -35,7 +35,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class TensorGroup:
     """An owner or group of owners that takes exactly one of its options."""
 
     name: str
@@ -65,7 +65,7 @@ class Allocation:
         return self.cap - self.bytes
 
 
-def allocate(groups: Sequence[Group], cap: int) -> Allocation:
+def allocate(groups: Sequence[TensorGroup], cap: int) -> Allocation:
     """Take one option per group: least loss, then fewest bytes, with total bytes at most `cap`.
 
     Raises `UsageError` for a group without options, for names used twice, and for a loss that is not finite.
@@ -84,7 +84,7 @@ def allocate(groups: Sequence[Group], cap: int) -> Allocation:
     )
 
 
-def _check(groups: Sequence[Group]) -> None:
+def _check(groups: Sequence[TensorGroup]) -> None:
     if len({group.name for group in groups}) != len(groups):
         raise UsageError(f"allocation: group names repeat in {', '.join(group.name for group in groups)}")
     for group in groups:

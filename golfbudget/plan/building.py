@@ -8,19 +8,19 @@ decoded (`reading`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
-from golfbudget import schemes
+from golfbudget import codecs, schemes
 from golfbudget.errors import UsageError
 from golfbudget.plan.candidates import INPUT_SCHEMES, RECIPE, REPACK
-from golfbudget.plan.results import Candidate, Side, TableSize
-from golfbudget.plan.source import Source, replace_codec
+from golfbudget.plan.source import PlanSource, replace_codec
+from golfbudget.plan.trials import Candidate, Side, TableSize
 from golfbudget.quality.recovery import Training, recover
+from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import Recipe
 from golfbudget.recipe.export import Export
@@ -28,26 +28,26 @@ from golfbudget.schemes import Context, Encoded, Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What encoders may use besides the matrices: seed, token counts, and moments of matrices' inputs by name.
+class EncoderInputs:
+    """What schemes may use besides matrices: seed, token counts, and covariances of matrices' inputs by name.
 
     `training` is what candidates with steps of fine-tuning take these on.
     """
 
     seed: int = 0
     counts: Tensor | None = None
-    moments: Mapping[str, Tensor] = field(default_factory=dict)
+    covariances: Mapping[str, Tensor] = field(default_factory=dict)
     training: Training | None = None
 
     def context(self, owner: str, side: Side) -> Context:
         """The context of one matrix; token counts are weights of vocabulary rows, which a trunk matrix has none of."""
         counts = self.counts if side is Side.HEAD else None
-        return Context(seed=self.seed, counts=counts, moment=self.moments.get(owner))
+        return Context(seed=self.seed, counts=counts, covariance=self.covariances.get(owner))
 
     @property
     def needs_met(self) -> tuple[str, ...]:
         """Of what schemes can need, what is there."""
-        there = {"counts": self.counts is not None, "moment": bool(self.moments)}
+        there = {"counts": self.counts is not None, "moment": bool(self.covariances)}
         return tuple(need for need, given in there.items() if given)
 
 
@@ -63,62 +63,75 @@ class Built:
 Encodings = dict[tuple[object, ...], Encoded]
 
 
-def matrix_of(source: Source, owner: str) -> Tensor:
+def matrix_of(source: PlanSource, owner: str) -> Tensor:
     """The reference matrix behind an owner; an untied copy of a tied head starts from the tied matrix."""
     return source.reference[source.head if owner == source.head_owner else owner]
 
 
 def build(
-    source: Source,
+    source: PlanSource,
     candidate: Candidate,
-    known: Known,
+    inputs: EncoderInputs,
     encodings: Encodings | None = None,
-    codec: tuple[str, int] | None = None,
 ) -> Built:
-    """Write a candidate's whole file through the recipe's container and codec, or another codec at some level.
+    """Write a candidate's whole file through the recipe's container and codec.
 
     `encodings` is read and added to.  Torch runs on one thread, so that the bytes do not depend on the machine's load.
     """
     with one_thread():
-        encoded = _encode(source, candidate, known, {} if encodings is None else encodings)
+        encoded = _encode(source, candidate, inputs, {} if encodings is None else encodings)
         export = source.export
         for owner, matrix in encoded.items():
             dtype = source.dtype(source.head if owner == source.head_owner else owner)
             export = export.with_encoded(owner, matrix, dtype)
         if candidate.steps:
-            export = _trained(source, candidate, known, export)
+            export = _trained(source, candidate, inputs, export)
             encoded = {owner: export.schemes.get(owner, matrix) for owner, matrix in encoded.items()}
-        recipe = recipe_of(source, candidate) if codec is None else replace_codec(source.recipe, *codec)
-        return Built(data=artifact_bytes(export, recipe), tables=_table_sizes(encoded))
+        data = artifact_bytes(export, recipe_of(source, candidate))
+        return Built(data=data, tables=_table_sizes(encoded))
 
 
-def _trained(source: Source, candidate: Candidate, known: Known, export: Export) -> Export:
-    if known.training is None:
+def _trained(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, export: Export) -> Export:
+    if inputs.training is None:
         raise UsageError(f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given")
     reference = {name: matrix_of(source, name) for name in export.names()}
-    return recover(export, reference, known.training, candidate.steps)
+    return recover(export, reference, inputs.training, candidate.steps)
 
 
-def recipe_of(source: Source, candidate: Candidate) -> Recipe:
+def baseline_file(source: PlanSource) -> bytes:
+    """The recipe's own artifact."""
+    return artifact_bytes(source.export, source.recipe)
+
+
+def recoded(data: bytes, source: PlanSource, codec: tuple[str, int]) -> bytes:
+    """A file of the source's recipe through another codec at some level, the same container in it."""
+    name, level = codec
+    stream = codecs.decode(codecs.get(source.recipe.codec), data, where="written", limit=sys.maxsize)
+    return codecs.get(name).encode(stream.decoded, level)
+
+
+def recipe_of(source: PlanSource, candidate: Candidate) -> Recipe:
     """The source's recipe, with the candidate's codec where it changes that."""
     if candidate.scheme != REPACK:
         return source.recipe
     return replace_codec(source.recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
 
 
-def scheme_of(source: Source, candidate: Candidate, owner: str) -> tuple[str, Options]:
+def scheme_of(source: PlanSource, candidate: Candidate, owner: str) -> tuple[str, Options]:
     """The scheme and options of one of a candidate's matrices: the input table's own, where that is replaced."""
     if candidate.input_side in INPUT_SCHEMES and owner == source.head and owner != source.head_owner:
         return str(candidate.input_side), candidate.input_options
     return candidate.scheme, candidate.options
 
 
-def _encode(source: Source, candidate: Candidate, known: Known, encodings: Encodings) -> dict[str, Encoded]:
+def _encode(
+    source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encodings: Encodings
+) -> dict[str, Encoded]:
     if candidate.scheme in (REPACK, RECIPE):
         return {}
     encoded: dict[str, Encoded] = {}
     for part in candidate.parts:
-        encoded |= _encode(source, part, known, encodings)
+        encoded |= _encode(source, part, inputs, encodings)
     if candidate.parts:
         return encoded
     for owner in candidate.owners:
@@ -126,7 +139,7 @@ def _encode(source: Source, candidate: Candidate, known: Known, encodings: Encod
         scheme, options = scheme_of(source, candidate, owner)
         key = (id(matrix), scheme, *sorted(options.items()))
         if key not in encodings:
-            encodings[key] = schemes.get(scheme).encode(matrix.float(), options, known.context(owner, candidate.side))
+            encodings[key] = schemes.get(scheme).encode(matrix.float(), options, inputs.context(owner, candidate.side))
         encoded[owner] = encodings[key]
     return encoded
 
@@ -158,14 +171,3 @@ def _table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:
         for owner, matrix in encoded.items()
         for table in matrix.tables
     )
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch adds up in the order its threads finish: on one, results are the same wherever they are made."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from golfbudget import codecs, schemes
 from golfbudget.plan.grids import BY_PART, HEAD, TRUNK, grid, input_options, label
-from golfbudget.plan.results import Candidate, Side
-from golfbudget.plan.source import Source
+from golfbudget.plan.source import PlanSource
+from golfbudget.plan.trials import Candidate, Side
 from golfbudget.schemes import Options
 
 #: Codecs tried on the unchanged container, at their strongest.
@@ -59,10 +59,10 @@ class Tried:
 
 
 @dataclass(slots=True)
-class _Maker:
+class _CandidateMaker:
     """Collects candidates of a source."""
 
-    source: Source
+    source: PlanSource
     found: list[Candidate] = field(default_factory=list)
 
     @property
@@ -114,13 +114,13 @@ class _Maker:
         )  # fmt: skip
 
 
-def candidates(source: Source, chosen: Sequence[str] | None = None, known: Collection[str] = ()) -> Tried:
+def candidates(source: PlanSource, chosen: Sequence[str] | None = None, known: Collection[str] = ()) -> Tried:
     """Every candidate of the chosen schemes: by name, `all`, or `default` (which None means).
 
     `known` are the needs of schemes that can be met: `counts`, `moment`.  Schemes with others are left out, and a
     note says so.
     """
-    maker, missing = _Maker(source), dict[str, list[str]]()
+    maker, missing = _CandidateMaker(source), dict[str, list[str]]()
     for name in _named(chosen):
         if name == DEFAULT:
             _default(maker, known, missing)
@@ -156,7 +156,7 @@ def _possible(name: str, known: Collection[str], missing: dict[str, list[str]]) 
     return not unmet
 
 
-def _scheme(maker: _Maker, name: str) -> None:
+def _scheme(maker: _CandidateMaker, name: str) -> None:
     """All of a scheme's grid, on both sides."""
     scheme, shape = schemes.get(name), maker.shape
     heads = grid(HEAD, scheme, *shape)
@@ -173,7 +173,7 @@ def _scheme(maker: _Maker, name: str) -> None:
         maker.trunk(name, options, by_part=name in BY_PART)
 
 
-def _default(maker: _Maker, known: Collection[str], missing: dict[str, list[str]]) -> None:
+def _default(maker: _CandidateMaker, known: Collection[str], missing: dict[str, list[str]]) -> None:
     """A choice that takes little time: the controls at every width, plain VQ-Logits, and the best known of the rest."""
     rows, columns = maker.shape
     for options in grid(HEAD, schemes.get("scalar"), rows, columns):

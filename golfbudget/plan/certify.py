@@ -6,7 +6,7 @@ program it is not known, so there a floor is printed and rules nothing out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from golfbudget.certificates import (
-    Basis,
     Certificate,
     allowance,
     best_biased_floor,
@@ -27,9 +26,10 @@ from golfbudget.certificates import (
     tie_floor,
     tied_rows,
 )
-from golfbudget.plan.quality import EQUAL_ERROR
-from golfbudget.plan.results import Candidate, Evidence, Side, Trial
-from golfbudget.plan.source import Source
+from golfbudget.evidence import Evidence
+from golfbudget.plan.distortion import EQUAL_ERROR
+from golfbudget.plan.source import PlanSource
+from golfbudget.plan.trials import Candidate, Trials
 
 #: Token counts [vocabulary].
 Counts = NDArray[np.integer]
@@ -40,20 +40,22 @@ _SHARES = (2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
+class LossToBeat:
     """What a floor is held against: the baseline's nats per token, bytes per token of the text, the price of bytes."""
 
     nats: float
     bytes_per_token: float
     price: float
 
-    def to_beat(self, saved_bytes: int) -> float:
+    def at(self, saved_bytes: int) -> float:
         """The baseline's loss and what the saved bytes are worth, nats per token."""
         worth = allowance(max(0, saved_bytes), self.price)
         return self.nats + nats_per_token(worth, self.bytes_per_token)
 
 
-def floor_of(source: Source, candidate: Candidate, head: Tensor, bias: Tensor | None, counts: Counts) -> Certificate:
+def floor_of(
+    source: PlanSource, candidate: Candidate, head: Tensor, bias: Tensor | None, counts: Counts
+) -> Certificate:
     """The floor of a written head, by which of its rows came out equal; zero where none did.
 
     A bias per token splits what shares a code, be it the candidate's own or a vector [vocabulary] of the model.
@@ -69,27 +71,27 @@ def adds_by_tying(candidate: Candidate, saved_bytes: int) -> bool:
     return candidate.input_side == "dense" and saved_bytes <= 0
 
 
-def ruled_out(floor: Certificate | None, loss: Loss | None, saved_bytes: int) -> bool:
+def ruled_out(floor: Certificate | None, loss: LossToBeat | None, saved_bytes: int) -> bool:
     """Whether a floor is over the baseline's loss and the worth of the bytes saved."""
-    return floor is not None and loss is not None and marks_loser(floor, loss.to_beat(saved_bytes))
+    return floor is not None and loss is not None and marks_loser(floor, loss.at(saved_bytes))
 
 
-def certificates(source: Source, trials: Sequence[Trial], counts: Counts | None) -> Iterator[Certificate]:
+def certificates(source: PlanSource, trials: Trials, counts: Counts | None) -> Iterator[Certificate]:
     """Statements about the whole plan; those about one candidate stand with its trial."""
     yield from _tying(trials)
     rows, columns = source.reference[source.head].shape
     # A vocabulary that no count is about has no floor.
-    if counts is not None and counts.sum() > 0 and any(trial.candidate.is_vq for trial in trials):
+    if counts is not None and counts.sum() > 0 and trials.vq:
         sizes = [codes for share in _SHARES if (codes := rows // share) >= 1]
         yield from (best_tie_floor(counts, codes) for codes in dict.fromkeys(sizes))
         yield from (best_biased_floor(counts, codes) for codes in dict.fromkeys(sizes))
-    if any(trial.candidate.side is Side.HEAD for trial in trials):
+    if trials.head:
         yield ceiling(rows * columns, of=source.head)
         yield from _structure(rows * columns, trials)
 
 
-def _tying(trials: Sequence[Trial]) -> Iterator[Certificate]:
-    dense = [t for t in trials if t.candidate.is_vq and t.candidate.input_side == "dense"]
+def _tying(trials: Trials) -> Iterator[Certificate]:
+    dense = trials.vq.where(lambda trial: trial.candidate.input_side == "dense")
     if dense:
         yield Certificate(
             name=TYING,
@@ -100,45 +102,37 @@ def _tying(trials: Sequence[Trial]) -> Iterator[Certificate]:
             value=min(-trial.saved_bytes for trial in dense),
             unit="bytes",
             source="the files written here",
-            evidence=Basis.CERTIFIED,
+            evidence=Evidence.CERTIFIED,
         )
 
 
-def _structure(weights: int, trials: Sequence[Trial]) -> Iterator[Certificate]:
+def _structure(weights: int, trials: Trials) -> Iterator[Certificate]:
     """Where a vector-quantised file is smaller than the ceiling allows against a scalar one of no less error."""
     heads = [
-        trial
-        for trial in trials
-        if trial.candidate.side is Side.HEAD
-        and trial.candidate.input_side in (None, "shared")
-        and trial.quality.relative_error is not None
+        (trial, trial.quality.relative_error)
+        for trial in trials.head
+        if trial.candidate.input_side in (None, "shared") and trial.quality.relative_error is not None
     ]
-    scalars = [trial for trial in heads if trial.candidate.scheme in ("scalar", "clipped")]
-    for trial in heads:
-        if not trial.candidate.is_vq:
+    for trial, error in heads:
+        rivals = [
+            (relative, scalar.counted_bytes, scalar)
+            for scalar, relative in heads
+            if scalar.candidate.scheme in ("scalar", "clipped") and relative >= error / EQUAL_ERROR
+        ]
+        if not trial.candidate.is_vq or not rivals:
             continue
-        allowed = (trial.quality.relative_error or 0.0) / EQUAL_ERROR
-        rivals = [scalar for scalar in scalars if (scalar.quality.relative_error or 0.0) >= allowed]
-        least = min(rivals, key=lambda rival: (rival.quality.relative_error or 0.0, rival.counted_bytes), default=None)
-        if least is None:
-            continue
+        least = min(rivals, key=lambda rival: rival[:2])[2]
         if structure_found(weights, scalar_bytes=least.counted_bytes, vector_bytes=trial.counted_bytes):
             yield Certificate(
-                name=f"structure-found:{trial.candidate.name}",
+                name=f"structure-found:{trial.name}",
                 statement=(
-                    f"{trial.candidate.name} is smaller than {least.candidate.name}, which has no less error (by the "
-                    "equal-error rule), by more "
-                    "than the ceiling of unstructured matrices: there is structure in this head, such as repeated rows"
+                    f"{trial.name} is smaller than {least.name}, which has no less error (by the equal-error rule), "
+                    "by more than the ceiling of unstructured matrices: there is structure in this head, such as "
+                    "repeated rows"
                 ),
                 value=least.counted_bytes - trial.counted_bytes,
                 unit="bytes",
                 source="the files written here, against the ceiling",
-                evidence=Basis.MODELLED,
+                evidence=Evidence.MODELLED,
             )
             return
-
-
-def least_loss(trials: Sequence[Trial]) -> Trial | None:
-    """The measured trial of the least loss among those that fit."""
-    fitting = [t for t in trials if t.fits and t.loser is None and t.quality.evidence is Evidence.MEASURED]
-    return min(fitting, key=lambda t: (t.quality.delta or 0.0, t.candidate.name), default=None)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from golfbudget.plan.allocation import Allocation, Group, Option, allocate
-from golfbudget.plan.results import Candidate, Joint, Side, Trial
-from golfbudget.plan.verdict import known, loss_of
+from golfbudget.plan.allocation import Allocation, Option, TensorGroup, allocate
+from golfbudget.plan.results import Joint
+from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 
 NAME = "joint"
 #: What a group takes when it stays as the recipe has it.
@@ -30,12 +30,12 @@ class JointResult:
     reason: str
 
 
-def partitions(trials: Sequence[Trial]) -> list[tuple[Owners, ...]]:
+def partitions(trials: Trials) -> list[tuple[Owners, ...]]:
     """Ways to cut the trunk into groups that were tried: as a whole, or in two halves that make up the whole.
 
     Where neither was, the largest group; one empty way where nothing was tried.
     """
-    tried = list(dict.fromkeys(frozenset(t.candidate.owners) for t in trials if t.candidate.side is Side.TRUNK))
+    tried = list(dict.fromkeys(frozenset(trial.candidate.owners) for trial in trials.trunk))
     whole = frozenset[str]().union(*tried)
     halves = [
         (one, other)
@@ -43,56 +43,47 @@ def partitions(trials: Sequence[Trial]) -> list[tuple[Owners, ...]]:
         for other in tried[number + 1 :]
         if not one & other and one | other == whole
     ]
-    found = [*([(whole,)] if whole in tried else []), *halves]
-    return found or [(max(tried, key=len),) if tried else ()]
+    ways = [*([(whole,)] if whole in tried else []), *halves]
+    return ways or [(max(tried, key=len),) if tried else ()]
 
 
-def groups(trials: Sequence[Trial], trunk: Sequence[Owners]) -> list[Group]:
+def groups(trials: Trials, trunk: Sequence[Owners]) -> list[TensorGroup]:
     """The head and each part of the trunk with the trials on exactly these tensors whose loss is known.
 
     An option's bytes are the change that it makes to the counted bytes, its loss the change in bits per byte.
     """
-    found = {"head": [t for t in trials if t.candidate.side is Side.HEAD]}
+    options = {"head": trials.head}
     for owners in trunk:
-        own = [t for t in trials if t.candidate.side is Side.TRUNK and frozenset(t.candidate.owners) == owners]
-        found[_named(own)] = own
-    return [Group(name=name, options=(_as_is(), *map(_option, filter(known, own)))) for name, own in found.items()]
-
-
-def _named(own: Sequence[Trial]) -> str:
-    """A group's name: the word that its candidates begin with."""
-    return own[0].candidate.name.partition("-")[0]
-
-
-def _as_is() -> Option:
-    return Option(name=_AS_IS, bytes=0, loss=0.0)
+        own = trials.trunk.where(lambda trial, owners=owners: frozenset(trial.candidate.owners) == owners)
+        # A group's name is the word that its candidates begin with.
+        options[own[0].name.partition("-")[0]] = own
+    as_is = Option(name=_AS_IS, bytes=0, loss=0.0)
+    return [TensorGroup(name=name, options=(as_is, *map(_option, own.known))) for name, own in options.items()]
 
 
 def _option(trial: Trial) -> Option:
-    return Option(name=trial.candidate.name, bytes=-trial.saved_bytes, loss=loss_of(trial))
+    return Option(name=trial.name, bytes=-trial.saved_bytes, loss=trial.loss)
 
 
-def best_choice(trials: Sequence[Trial], room: int) -> Allocation | None:
+def best_choice(trials: Trials, room: int) -> Allocation | None:
     """The least loss over all partitions with a change of at most `room` bytes; None where nothing fits."""
     made = [allocate(groups(trials, trunk), room) for trunk in partitions(trials)]
     feasible = [allocation for allocation in made if allocation.chosen is not None]
     return min(feasible, key=lambda a: (a.loss or 0.0, a.bytes), default=None)
 
 
-def joint_candidate(chosen: Mapping[str, str], trials: Sequence[Trial]) -> Candidate | None:
+def joint_candidate(chosen: Mapping[str, str], trials: Trials) -> Candidate | None:
     """What is chosen as one candidate; None where everything stays as it is."""
-    named = {trial.candidate.name: trial.candidate for trial in trials}
-    parts = tuple(named[option] for _, option in sorted(chosen.items()) if option != _AS_IS)
+    picked = (trials.named(option) for _, option in sorted(chosen.items()))
+    parts = tuple(trial.candidate for trial in picked if trial is not None)
     if not parts:
         return None
     owners = tuple(owner for part in parts for owner in part.owners)
     return Candidate(name=NAME, side=Side.JOINT, scheme=NAME, options={}, owners=owners, parts=parts)
 
 
-def make_joint(
-    trials: Sequence[Trial], baseline_bytes: int, target: int, judged: Callable[[Candidate], Trial]
-) -> JointResult:
-    """The best choice whose file has at most `target` counted bytes; `judged` writes, counts and judges a candidate.
+def make_joint(trials: Trials, baseline_bytes: int, target: int, tried: Callable[[Candidate], Trial]) -> JointResult:
+    """The best choice whose file has at most `target` counted bytes; `tried` writes, counts and measures a candidate.
 
     A file that is longer than the sum of its groups said leaves that much less room for the next choice.
     """
@@ -104,7 +95,7 @@ def make_joint(
         candidate = joint_candidate(allocation.chosen, trials)
         if candidate is None:
             return _none("the least loss leaves every group as it is")
-        trial = judged(candidate)
+        trial = tried(candidate)
         excess = trial.counted_bytes - target
         if excess <= 0:
             return JointResult(joint=_joint(allocation, baseline_bytes, target, trial), trial=trial, reason="")
@@ -123,6 +114,7 @@ def _joint(allocation: Allocation, baseline_bytes: int, target: int, trial: Tria
         chosen={group: None if option == _AS_IS else option for group, option in chosen.items()},
         expected_bytes=baseline_bytes + allocation.bytes,
         expected_loss=round(allocation.loss or 0.0, 6),
-        candidate=trial.candidate.name,
+        candidate=trial.name,
         rebuilt_bytes=trial.counted_bytes,
+        difference=trial.counted_bytes - baseline_bytes - allocation.bytes,
     )

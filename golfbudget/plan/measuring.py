@@ -1,25 +1,28 @@
 """Measured losses of written files: bits per byte, loss by token frequency, and divergence from the baseline.
 
 A loss depends on the matrices and the text only, so it is kept by the file's bytes; a user's own program may do
-anything, so its losses are not kept.
+anything, so its losses are not kept, and it is run in one process only.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from golfbudget.plan.kept import Kept, Measured, digest
-from golfbudget.plan.results import BandLoss, Divergence, Evaluation
-from golfbudget.quality.bands import BandChange, frequency_bands, loss_by_band
+from golfbudget.evidence import Evidence
+from golfbudget.plan.reading import read_back
+from golfbudget.plan.result_cache import FileLosses, ResultCache, digest
+from golfbudget.plan.results import Evaluation
+from golfbudget.plan.source import PlanSource
+from golfbudget.plan.trials import BandLoss, Divergence, Trial
+from golfbudget.quality.bands import BandChange, FrequencyBands, frequency_bands, loss_by_band
 from golfbudget.quality.bootstrap import ratio_interval
-from golfbudget.quality.evaluate import Evaluator, Interval, Losses
-from golfbudget.quality.text import Text
+from golfbudget.quality.evaluate import METRIC, Evaluator
 from golfbudget.quality.tokens import predicted_counts
 
 #: Divergence is taken on the text's first windows, this many tokens of them: it varies far less than loss does.
@@ -28,94 +31,142 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What a file's quality is against the baseline's."""
+class Measurer:
+    """Runs files of one architecture on a text, against one baseline; `key` names all three among kept losses."""
 
-    interval: Interval
-    divergence: Divergence
-    bands: tuple[BandLoss, ...]
+    evaluator: Evaluator
+    cache: ResultCache
+    source: PlanSource
+    baseline: Mapping[str, Tensor]
+    key: str
 
-
-class Measuring:
-    """Measures files of one architecture against one baseline; names stand for what was measured."""
-
-    def __init__(
-        self,
+    @classmethod
+    def of(
+        cls,
         evaluator: Evaluator,
-        *,
         model: str,
-        kept: Kept,
-        seed: int,
-        vocabulary: int,
-        baseline: Mapping[str, Tensor],
+        cache: ResultCache,
+        source: PlanSource,
+        *,
         file: bytes,
-        source: Mapping[str, Tensor],
-    ) -> None:
-        text = evaluator.text
-        self.evaluator, self.seed, self._baseline = evaluator, seed, baseline
-        self._kept = kept if model.startswith("builtin:") else Kept(folder=None)
-        self._first = min(len(text.windows), max(2, _DIVERGENCE_TOKENS // (text.windows.shape[1] - 1)))
-        self._name = f"{digest({'windows': text.windows})}:{model}:{hashlib.sha256(file).hexdigest()}"
-        self.counts = predicted_counts(text, vocabulary)
-        self._bands = frequency_bands(self.counts)
-        self._targets: NDArray[np.int64] = text.windows[:, 1:].numpy()
-        self._sums: dict[str, Losses] = {}
-        before = self._measure(source, None, digest(source).encode(), keep=False)
-        own = self._measure(baseline, None, file, keep=True)
-        self._tokens = own.nats
-        self._sums[""] = own.nats.sum(1)
-        self.nats_per_token = float(own.nats.mean())
-        self.bytes_per_token = text.bytes / text.tokens
-        self.evaluation = Evaluation(
+        state: Mapping[str, Tensor],
+    ) -> Measurer:
+        """What measures against a baseline that was written as `file` and decodes to `state`."""
+        text = digest({"windows": evaluator.text.windows})
+        key = f"{text}:{model}:{hashlib.sha256(file).hexdigest()}"
+        return cls(evaluator=evaluator, cache=cache, source=source, baseline=state, key=key)
+
+    def known(self, file: bytes | None) -> FileLosses | None:
+        """The losses of a file (None: of the source itself) that were measured before."""
+        losses = self.cache.losses(self.key, self._kept_by(file))
+        return losses if losses is not None and losses.nats.shape == self.evaluator.text.windows[:, 1:].shape else None
+
+    def losses(self, file: bytes | None) -> FileLosses:
+        """The losses of what a file decodes to, or of the source itself."""
+        bias = None
+        if file is None:
+            state, windows = self.source.reference, 0
+        else:
+            decoded, windows = read_back(file, "written"), divergence_windows(self.evaluator)
+            state, bias = decoded.state, decoded.bias_of(self.source.head_owner, self.source.head)
+        nats = self.evaluator.token_losses(state, bias=bias)
+        divergence = np.zeros(0)
+        if windows:
+            divergence = self.evaluator.divergences(self.baseline, state, bias=bias, windows=windows).mean(1)
+        losses = FileLosses(nats=nats, divergence=divergence)
+        self.cache.keep_losses(self.key, self._kept_by(file), losses)
+        return losses
+
+    def _kept_by(self, file: bytes | None) -> bytes:
+        return digest(self.source.reference).encode() if file is None else file
+
+
+def divergence_windows(evaluator: Evaluator) -> int:
+    """How many windows of the text divergence is taken on."""
+    return min(len(evaluator.text.windows), max(2, _DIVERGENCE_TOKENS // evaluator.text.window))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """The baseline's losses, `nats` float64 [windows, length], and how others are held against them.
+
+    `counts` [vocabulary] says how often the text has each token predicted.
+    """
+
+    evaluator: Evaluator
+    evaluation: Evaluation
+    nats: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    bands: FrequencyBands
+    seed: int
+
+    @classmethod
+    def of(cls, measurer: Measurer, model: str, *, baseline: FileLosses, source: FileLosses, seed: int) -> Yardstick:
+        """From the losses of the baseline, and of the source that it was made from."""
+        evaluator, text = measurer.evaluator, measurer.evaluator.text
+        counts = predicted_counts(text, measurer.source.rows)
+        evaluation = Evaluation(
             model=model,
             tokens=text.tokens,
             text_bytes=text.bytes,
-            baseline_bits_per_byte=round(evaluator.bits_per_byte(own.nats), _DIGITS),
-            source_bits_per_byte=round(evaluator.bits_per_byte(before.nats), _DIGITS),
+            baseline_bits_per_byte=round(evaluator.bits_per_byte(baseline.nats), _DIGITS),
+            source_bits_per_byte=round(evaluator.bits_per_byte(source.nats), _DIGITS),
         )
+        bands = frequency_bands(counts)
+        return cls(
+            evaluator=evaluator, evaluation=evaluation, nats=baseline.nats, counts=counts, bands=bands, seed=seed
+        )  # fmt: skip
 
-    def measure(self, name: str, state: Mapping[str, Tensor], bias: Tensor | None, file: bytes) -> Change:
-        """Measure what a file decodes to, under a name for later comparison."""
-        found = self._measure(state, bias, file, keep=False)
-        self._sums[name] = found.nats.sum(1)
-        bands = loss_by_band(self._bands, self._targets, self._tokens, found.nats, seed=self.seed)
-        return Change(
-            interval=self.compare("", name),
-            divergence=self._divergence(found.divergence),
-            bands=tuple(made for band in bands if (made := _band(band)) is not None),
+    @property
+    def nats_per_token(self) -> float:
+        return float(self.nats.mean())
+
+    @property
+    def bytes_per_token(self) -> float:
+        return self.evaluation.text_bytes / self.evaluation.tokens
+
+    def measured(self, trial: Trial, losses: FileLosses) -> Trial:
+        """The trial with its measured change; figures of its error stay beside it."""
+        window_nats = losses.nats.sum(1)
+        interval = self.evaluator.compare(self.nats.sum(1), window_nats, self.seed)
+        quality = replace(
+            trial.quality,
+            metric=METRIC,
+            delta=interval.delta,
+            low=interval.low,
+            high=interval.high,
+            evidence=Evidence.MEASURED,
+            divergence=self._divergence(losses.divergence),
+            bands=self._bands(losses.nats),
         )
+        return replace(trial, quality=quality, window_nats=window_nats)
 
-    def compare(self, base: str, new: str) -> Interval:
-        """The change from one measured file to another in bits per byte; no name is the baseline's."""
-        return self.evaluator.compare(self._sums[base], self._sums[new], self.seed)
+    def compare(self, one: Trial, other: Trial) -> tuple[float, float]:
+        """(low, high) of the change in bits per byte from one measured trial to another."""
+        if one.window_nats is None or other.window_nats is None:
+            raise RuntimeError("losses are compared only where they were measured")
+        interval = self.evaluator.compare(one.window_nats, other.window_nats, self.seed)
+        return interval.low, interval.high
 
-    def nats(self, name: str) -> float:
-        """A measured file's loss, nats per token."""
-        return float(self._sums[name].sum()) / self.evaluator.text.tokens
-
-    def _measure(self, state: Mapping[str, Tensor], bias: Tensor | None, file: bytes, *, keep: bool) -> Measured:
-        known = self._kept.losses(self._name, file)
-        if known is not None and known.nats.shape == self._targets.shape:
-            return known
-        nats = self.evaluator.token_losses(state, bias=bias, keep=keep)
-        divergence = self.evaluator.divergences(self._baseline, state, bias=bias, windows=self._first).mean(1)
-        found = Measured(nats=nats, divergence=divergence)
-        self._kept.keep_losses(self._name, file, found)
-        return found
+    def nats_of(self, trial: Trial) -> float:
+        """A measured trial's loss, nats per token."""
+        if trial.window_nats is None:
+            raise RuntimeError(f"{trial.name} was not measured")
+        return float(trial.window_nats.sum()) / self.evaluation.tokens
 
     def _divergence(self, means: NDArray[np.float64]) -> Divergence:
         low, high = ratio_interval(means, np.ones(len(means)), seed=self.seed)
         value, low, high = (round(x, _DIGITS) for x in (float(means.mean()), low, high))
-        return Divergence(value=value, low=low, high=high, tokens=self._first * self._targets.shape[1])
+        return Divergence(value=value, low=low, high=high, tokens=len(means) * self.nats.shape[1])
 
-
-def first(text: Text, windows: int) -> Text:
-    """The first windows of a text; its counts stay the whole text's."""
-    return Text(windows=text.windows[:windows], bytes_per_window=text.bytes_per_window[:windows], counts=text.counts)
+    def _bands(self, nats: NDArray[np.float64]) -> tuple[BandLoss, ...]:
+        """The bands that occur, rounded for people and for files that are compared byte by byte."""
+        targets = self.evaluator.text.windows[:, 1:].numpy()
+        changes = loss_by_band(self.bands, targets, self.nats, nats, seed=self.seed)
+        return tuple(band for change in changes if (band := _band(change)) is not None)
 
 
 def _band(change: BandChange) -> BandLoss | None:
-    """A band that occurs, rounded for people and for files that are compared byte by byte."""
     if change.base is None or change.delta is None or change.low is None or change.high is None:
         return None
     return BandLoss(

@@ -16,9 +16,9 @@ from golfbudget.estimate.dependence import dependence
 from golfbudget.estimate.request import Request
 from golfbudget.estimate.settings import Value, make_request
 from golfbudget.estimate.synthetic import draw
-from golfbudget.plan.building import one_thread
 from golfbudget.plan.preview import Preview
-from golfbudget.plan.source import Source, source_of
+from golfbudget.plan.source import PlanSource, source_of
+from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.export import quantise
 from golfbudget.roles import Roles
 
@@ -32,7 +32,7 @@ CAVEAT = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFile:
+class NamedModelFile:
     """A model file as the user named it, with changed variables and recipe fields."""
 
     name: str
@@ -44,22 +44,22 @@ class ModelFile:
         return configs.find("models", self.name)
 
 
-def named_model(path: Path, settings: Mapping[str, Value] | None = None) -> ModelFile | None:
+def named_model(path: Path, settings: Mapping[str, Value] | None = None) -> NamedModelFile | None:
     """The model file that a path or a shipped name means, None where it means a checkpoint or an artifact.
 
     A shipped name gives way to a file or folder of that name; `./NAME.toml` and the like are always a model file.
     """
     shipped = path.parent == Path() and path.name in configs.names("models") and not path.exists()
     if path.suffix == ".toml" or shipped:
-        return ModelFile(name=str(path), settings=dict(settings or {}))
+        return NamedModelFile(name=str(path), settings=dict(settings or {}))
     if settings:
         raise UsageError(f"--set {next(iter(settings))}: {path} is no model file, so it has no variables to set")
     return None
 
 
 def model_source(
-    model: ModelFile, *, recipe: str | None, seed: int, roles: Roles, preview: Preview | None = None
-) -> Source:
+    model: NamedModelFile, *, recipe: str | None, seed: int, roles: Roles, preview: Preview | None = None
+) -> PlanSource:
     """The source that a model file stands for; `seed` draws its weights.
 
     `UsageError` when the recipe's layout has no place for encoded matrices, or no matrix is the output head.

@@ -1,4 +1,4 @@
-"""What a plan is made of, as values: candidates, their measured bytes and quality, and the verdict."""
+"""What a plan comes to, as values: the answers, what follows from them, and everything they were reached from."""
 
 from __future__ import annotations
 
@@ -7,25 +7,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE, Certificate
+from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-
-
-class Side(StrEnum):
-    """Which part of the model a candidate changes; `joint` is both head and trunk."""
-
-    HEAD = "head"
-    TRUNK = "trunk"
-    LOSSLESS = "lossless"
-    JOINT = "joint"
-
-
-class Evidence(StrEnum):
-    """How a quality figure is known, strongest first."""
-
-    CERTIFIED = "certified"
-    MEASURED = "measured"
-    EQUAL_ERROR = "equal-error"
-    MODELLED = "modelled"
+from golfbudget.plan.trials import (
+    BandLoss,
+    Candidate,
+    Divergence,
+    Quality,
+    Side,
+    TableSize,
+    Trial,
+    Trials,
+    WorstRow,
+)
 
 
 class Winner(StrEnum):
@@ -43,139 +37,6 @@ class Answer(StrEnum):
     YES = "yes"
     NO = "no"
     UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A scheme with its options, and the tensors it replaces.
-
-    `input_side` says what a tied model's input table becomes when its head is encoded: `shared` (both are the
-    decoded matrix), `dense` (the input keeps the recipe's table and the head becomes a tensor of its own), or the name
-    of the scheme that encodes it with `input_options` (the head is a tensor of its own there, too).
-
-    A joint candidate is its `parts`, other candidates with owners of their own, written into one file.  `steps` of
-    fine-tuning follow the encoding, where there are any.
-    """
-
-    name: str
-    side: Side
-    scheme: str
-    options: Mapping[str, int | float | str]
-    owners: tuple[str, ...]
-    input_side: str | None = None
-    input_options: Mapping[str, int | float | str] = field(default_factory=dict)
-    parts: tuple[Candidate, ...] = ()
-    steps: int = 0
-
-    @property
-    def is_vq(self) -> bool:
-        """Whether it is VQ-Logits, plain or mended."""
-        return self.scheme == "vq-logits" or self.scheme.startswith("vq-logits-")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableSize:
-    """One table a candidate serialises, for one owner."""
-
-    owner: str
-    name: str
-    account: str
-    shape: tuple[int, ...]
-    bits: int
-    raw_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorstRow:
-    """The row a candidate hurts most: its squared error over the row's energy."""
-
-    owner: str
-    row: int
-    relative_error: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Divergence:
-    """KL(baseline || candidate), nats a token over the first `tokens` of the text, with a 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandLoss:
-    """The change in one band of token frequencies, nats per occurrence, with a 95 % interval.
-
-    The band has `tokens` of the vocabulary and `occurrences` in the text, on which the baseline loses `base`.
-    """
-
-    label: str
-    tokens: int
-    occurrences: int
-    base: float
-    delta: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
-    """Change against the baseline.
-
-    `metric` is `bits-per-byte`, or `squared-error-ratio` when nothing was run.  `error_ratio` is the candidate's
-    squared error over the recipe's own, in its worst matrix (None: the recipe's is zero); `relative_error` the same
-    over the matrix's energy.  `output_error` is the expected squared change of a matrix's outputs over their energy,
-    under the second moments of its inputs, in its worst matrix that has them: a model's word, `modelled`.
-
-    Of a certified loser, which is not evaluated, only `low` is known: the least change that its floor leaves.
-    """
-
-    metric: str
-    delta: float | None
-    low: float | None
-    high: float | None
-    evidence: Evidence
-    error_ratio: float | None = None
-    relative_error: float | None = None
-    worst_row: WorstRow | None = None
-    output_error: float | None = None
-    divergence: Divergence | None = None
-    bands: tuple[BandLoss, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """A candidate whose file was written and counted.
-
-    `counted_bytes` adds the decoder's code; `saved_bytes` is the baseline's counted bytes minus these.  `floor` is what
-    no training of a head with this map can go below; `loser` names the certificate that rules the candidate out.
-    """
-
-    candidate: Candidate
-    tables: tuple[TableSize, ...]
-    decoder_bytes: int
-    artifact_bytes: int
-    sha256: str
-    saved_bytes: int
-    fits: bool
-    quality: Quality
-    pareto: bool = False
-    floor: Certificate | None = None
-    loser: str | None = None
-
-    @property
-    def counted_bytes(self) -> int:
-        return self.artifact_bytes + self.decoder_bytes
-
-    @property
-    def price(self) -> float | None:
-        """Micro bits per byte lost per kilobyte saved; None where nothing is saved or the loss is not measured."""
-        delta = self.quality.delta
-        if self.saved_bytes <= 0 or delta is None or self.quality.evidence is not Evidence.MEASURED:
-            return None
-        return round(delta * 1e6 / (self.saved_bytes / 1000), 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,11 +135,7 @@ class Joint:
     expected_loss: float
     candidate: str
     rebuilt_bytes: int
-
-    @property
-    def difference(self) -> int:
-        """Bytes by which the file differs from the sum: compressed bytes do not add up."""
-        return self.rebuilt_bytes - self.expected_bytes
+    difference: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +147,14 @@ class Evaluation:
     text_bytes: int
     baseline_bits_per_byte: float
     source_bits_per_byte: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedFile:
+    """A file that a plan was made with, as it was named and as it was."""
+
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,14 +172,10 @@ class Inputs:
     recipe: str
     recipe_argument: str | None
     seed: int
-    counts_path: str | None = None
-    counts_sha256: str | None = None
-    roles_path: str | None = None
-    roles_sha256: str | None = None
-    calibration_path: str | None = None
-    calibration_sha256: str | None = None
-    tokenizer_path: str | None = None
-    tokenizer_sha256: str | None = None
+    counts: RecordedFile | None = None
+    roles: RecordedFile | None = None
+    calibration: RecordedFile | None = None
+    tokenizer: RecordedFile | None = None
     token_limit: int | None = None
     counts_of_tokens: bool = False
     model_file: str | None = None
@@ -332,7 +193,7 @@ class Plan:
     tied: bool
     baseline: Inspection
     certificates: tuple[Certificate, ...]
-    trials: tuple[Trial, ...]
+    trials: Trials
     evaluation: Evaluation | None
     vq: VqAnswer
     verdict: Verdict
@@ -344,14 +205,41 @@ class Plan:
 
     def frontier(self, side: Side) -> tuple[str, ...]:
         """Names of a side's candidates that no other of it beats in both bytes and loss, fewest bytes first."""
-        own = [trial for trial in self.trials if trial.candidate.side is side]
-        return tuple(trial.candidate.name for trial in own if trial.candidate.name in self.on_frontier)
+        return tuple(trial.name for trial in self.trials.on(side).called(self.on_frontier))
 
     @property
     def lossless_saved(self) -> int:
         """Bytes that the best lossless packing saves."""
-        return max((t.saved_bytes for t in self.trials if t.candidate.side is Side.LOSSLESS), default=0)
+        best = self.trials.on(Side.LOSSLESS).largest_saving()
+        return 0 if best is None else best.saved_bytes
 
     def trial(self, name: str | None) -> Trial | None:
         """The trial of that candidate name."""
-        return next((trial for trial in self.trials if trial.candidate.name == name), None)
+        return self.trials.named(name)
+
+
+__all__ = [
+    "Answer",
+    "BandLoss",
+    "BreakEven",
+    "Candidate",
+    "Divergence",
+    "Evaluation",
+    "Evidence",
+    "Exchange",
+    "Inputs",
+    "Joint",
+    "Margin",
+    "Plan",
+    "Quality",
+    "RecordedFile",
+    "Side",
+    "Situation",
+    "TableSize",
+    "Trial",
+    "Trials",
+    "Verdict",
+    "VqAnswer",
+    "Winner",
+    "WorstRow",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from golfbudget.roles import Roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class PlanSource:
     """A model to plan for.
 
     `reference` are the matrices that errors are taken against: the checkpoint's, or an artifact's decoded ones.
@@ -64,7 +64,9 @@ class Source:
         return HEAD if self.tied else self.head
 
 
-def open_source(path: Path, *, recipe: str | None, roles: Roles, limit: int, preview: Preview | None = None) -> Source:
+def open_source(
+    path: Path, *, recipe: str | None, roles: Roles, limit: int, preview: Preview | None = None
+) -> PlanSource:
     """Open a checkpoint (under a recipe) or an artifact of a known layout (its recipe recognised).
 
     Raises `UsageError` when there is no matrix that is the output head, or the layout is not known.
@@ -100,7 +102,7 @@ def source_of(
     where: str,
     notes: Sequence[str] = (),
     preview: Preview | None = None,
-) -> Source:
+) -> PlanSource:
     """A source from its matrices and the recipe's export of them; `where` names them in messages."""
     head, tied = _find_head(reference, roles, where)
     changed = (*export.quantized, *export.schemes)
@@ -110,7 +112,7 @@ def source_of(
         own.append("the recipe quantises no trunk matrix: there are no trunk candidates")
     if head in export.passthrough:
         own.append(f"the recipe keeps {head} in {dtype_name(export.passthrough[head])}; its candidates quantise it")
-    return Source(
+    return PlanSource(
         artifact=None,
         recipe=recipe if preview is None else replace_codec(recipe, preview.codec, preview.level),
         reference=reference,
@@ -197,11 +199,24 @@ def _role(roles: Roles, name: str) -> Role | None:
 
 
 def _find_head(state: Mapping[str, Tensor], roles: Roles, where: str) -> tuple[str, bool]:
-    """The output matrix and whether it is tied: the one marked output, or else the one marked input."""
+    head = marked_head([name for name, tensor in state.items() if tensor.ndim == 2], roles, where)
+    if head is not None:
+        return head
+    some = ", ".join(list(state)[:6])
+    raise UsageError(
+        f"{where}: no tensor is named like an output head or token table (found {some} …); say which in --roles"
+    )
+
+
+def marked_head(matrices: Iterable[str], roles: Roles, where: str) -> tuple[str, bool] | None:
+    """The output matrix and whether it is tied: the one marked output, or else the one marked input; None for neither.
+
+    `UsageError` where there are several of a kind.
+    """
     marked: dict[str, list[str]] = {"input": [], "output": []}
-    for name, tensor in state.items():
+    for name in matrices:
         rule = roles.rule_of(name)
-        if rule is not None and rule.matrix is not None and tensor.ndim == 2:
+        if rule is not None and rule.matrix is not None:
             marked[rule.matrix].append(name)
     for kind, tied in (("output", False), ("input", True)):
         if len(marked[kind]) == 1:
@@ -210,10 +225,4 @@ def _find_head(state: Mapping[str, Tensor], roles: Roles, where: str) -> tuple[s
             raise UsageError(
                 f"{where}: several matrices could be the head: {', '.join(marked[kind])}; say which in --roles"
             )
-    some = ", ".join(list(state)[:6])
-    raise UsageError(
-        f"{where}: no tensor is named like an output head or token table (found {some} …); say which in --roles"
-    )
-
-
-__all__ = ["Source", "open_source", "replace_codec", "source_of"]
+    return None

@@ -23,7 +23,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bands:
+class FrequencyBands:
     """Which band each token is in: `of_token` int64 [vocabulary].
 
     Band i holds the tokens before which, most frequent first, at least `shares[i - 1]` and less than `shares[i]` of
@@ -63,7 +63,7 @@ class BandChange:
     share_of_change: float | None
 
 
-def frequency_bands(counts: NDArray[np.integer], shares: Sequence[float] = SHARES) -> Bands:
+def frequency_bands(counts: NDArray[np.integer], shares: Sequence[float] = SHARES) -> FrequencyBands:
     """Cut the vocabulary by counts [vocabulary]; ties go to the lower token id.
 
     A token belongs where the share of the tokens before it falls, so the first band always has the most frequent
@@ -81,11 +81,17 @@ def frequency_bands(counts: NDArray[np.integer], shares: Sequence[float] = SHARE
     band = np.searchsorted(np.array(marks), share_before, side="right")
     of_token = np.empty(len(counts), dtype=np.int64)
     of_token[order] = np.where(ranked > 0, band, len(marks))
-    return Bands(shares=marks, of_token=of_token)
+    return FrequencyBands(shares=marks, of_token=of_token)
 
 
 def loss_by_band(
-    bands: Bands, targets: NDArray[np.integer], base: Values, new: Values, *, seed: int, resamples: int = RESAMPLES
+    bands: FrequencyBands,
+    targets: NDArray[np.integer],
+    base: Values,
+    new: Values,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
 ) -> list[BandChange]:
     """The change from `base` to `new`, nats per token [windows, length], for each band of the `targets`.
 

@@ -129,7 +129,7 @@ class Mlp(nn.Module):
         return out
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Mixes the residual stream with the first embedding, then attention and MLP, each scaled per channel."""
 
     def __init__(self, shape: Shape) -> None:
@@ -155,7 +155,7 @@ class BaselineModel(nn.Module):
         self.shape = shape
         self.tok_emb = nn.Embedding(shape.vocab, shape.width)
         self.skip_weights = nn.Parameter(torch.ones(shape.blocks // 2, shape.width))
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
+        self.blocks = nn.ModuleList(TransformerBlock(shape) for _ in range(shape.blocks))
         if not shape.tied:
             self.lm_head = nn.Linear(shape.width, shape.vocab, bias=False)
 

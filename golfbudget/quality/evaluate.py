@@ -1,20 +1,20 @@
 """Bits per byte of a model on evaluation text, and the change between two models with an interval.
 
 Losses are kept per window, so that two models are compared on the same text: the interval is a paired bootstrap
-over windows.
+over windows.  Torch works on one thread, so that losses are the same wherever and beside whatever they are measured.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import ModelError
@@ -22,11 +22,11 @@ from golfbudget.quality.baseline_model import HEAD, LOGIT_CAP, BaselineModel, lo
 from golfbudget.quality.bootstrap import ratio_interval
 from golfbudget.quality.kl import divergence
 from golfbudget.quality.text import Text
+from golfbudget.quality.threads import one_thread
 
 METRIC = "bits-per-byte"
-#: Fixed, because the order of a parallel sum shows in the last digits.
-THREADS = 2
-_WINDOWS_AT_ONCE = 8
+#: Few enough that a layer's values stay in a core's own cache.
+_TOKENS_AT_ONCE = 1024
 
 Losses = NDArray[np.float64]
 
@@ -40,23 +40,27 @@ class Interval:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Hidden:
-    """Hidden states, and every tensor they depend on."""
+    """Hidden states of the text's first windows, [some, length, width], and every tensor they depend on.
+
+    `probe` is what a check of that claim gave.
+    """
 
     before: Mapping[str, Tensor]
+    probe: Tensor
     states: Tensor
 
 
 class Evaluator:
     """Scores state dicts of one architecture on one text.
 
-    Hidden states [windows, length, width] of the last state, and of one state that is to be kept, are reused
-    for states that differ in the output matrix only.
+    `head` names the tensors that only the head reads.  Hidden states of the last state, and of one state that is to be
+    kept, are reused for states that differ in nothing else.
     """
 
-    def __init__(self, text: Text) -> None:
-        self.text = text
+    def __init__(self, text: Text, head: frozenset[str] = frozenset({HEAD})) -> None:
+        self.text, self.head = text, head
         self._kept: _Hidden | None = None
         self._last: _Hidden | None = None
 
@@ -70,7 +74,7 @@ class Evaluator:
 
     def token_losses(self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False) -> Losses:
         """Nats lost on each predicted token, float64 [n, length]; bias and `keep` as for `losses`."""
-        with torch.inference_mode(), threads(THREADS):
+        with torch.inference_mode(), one_thread():
             nats: Losses = self._token_nats(state, bias, keep=keep).double().numpy()
         if not np.isfinite(nats).all():
             raise ModelError("the model's loss is not finite on the evaluation text")
@@ -88,13 +92,12 @@ class Evaluator:
 
         Of the first `windows` alone, where that is given.  Keeps the hidden states of `base`.
         """
-        with torch.inference_mode(), threads(THREADS):
+        with torch.inference_mode(), one_thread():
             changed = self.logit_chunks(new, bias=bias, windows=windows)
             pairs = zip(self.logit_chunks(base, keep=True, windows=windows), changed, strict=True)
             # A window at a time: the arithmetic is double, and takes several times the logits' memory.
             parts = [divergence(b, a) for before, after in pairs for b, a in zip(before, after, strict=True)]
-        found: Losses = torch.stack(parts).numpy()
-        return found
+        return torch.stack(parts).numpy()
 
     def logit_chunks(
         self,
@@ -106,35 +109,58 @@ class Evaluator:
     ) -> Iterator[Tensor]:
         """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
         model = self._model(state)
-        for hidden in self._hidden_states(model, state, keep=keep)[:windows].split(_WINDOWS_AT_ONCE):
-            found = logits(hidden, model.head)
-            yield found if bias is None else found + bias.float()
+        for hidden in self._hidden_states(model, state, keep=keep, windows=windows).split(self._at_once):
+            scores = self._logits(model, hidden)
+            yield scores if bias is None else scores + bias.float()
 
-    def _model(self, state: Mapping[str, Tensor]) -> BaselineModel:
+    @property
+    def _at_once(self) -> int:
+        """Windows that are run together."""
+        return max(1, _TOKENS_AT_ONCE // self.text.window)
+
+    def _model(self, state: Mapping[str, Tensor]) -> nn.Module:
         model = BaselineModel.from_state(state)
         check_tokens(self.text, model.shape.vocab)
         return model
 
+    def _states(self, model: nn.Module, ids: Tensor) -> Tensor:
+        return cast("BaselineModel", model).hidden_states(ids)
+
+    def _logits(self, model: nn.Module, hidden: Tensor) -> Tensor:
+        return logits(hidden, cast("BaselineModel", model).head)
+
+    def _probe(self, model: nn.Module) -> Tensor:
+        """What is equal where hidden states may be reused, besides the tensors; this architecture needs no proof."""
+        del model
+        return torch.empty(0)
+
     def _token_nats(self, state: Mapping[str, Tensor], bias: Tensor | None, *, keep: bool) -> Tensor:
         """Cross-entropy of each predicted token, [n, length]."""
         model = self._model(state)
-        hidden = self._hidden_states(model, state, keep=keep)
-        parts = [
-            _nats(h, model.head, w[:, 1:], bias)
-            for h, w in zip(hidden.split(_WINDOWS_AT_ONCE), self.text.windows.split(_WINDOWS_AT_ONCE), strict=True)
-        ]
-        return torch.cat(parts)
+        hidden = self._hidden_states(model, state, keep=keep).split(self._at_once)
+        head, windows = cast("BaselineModel", model).head, self.text.windows.split(self._at_once)
+        return torch.cat([_nats(h, head, w[:, 1:], bias) for h, w in zip(hidden, windows, strict=True)])
 
-    def _hidden_states(self, model: BaselineModel, state: Mapping[str, Tensor], *, keep: bool) -> Tensor:
-        before = {name: tensor for name, tensor in state.items() if name != HEAD}
-        for known in (self._kept, self._last):
-            if known is not None and same_tensors(before, known.before):
-                return known.states
-        parts = [model.hidden_states(w[:, :-1]) for w in self.text.windows.split(_WINDOWS_AT_ONCE)]
-        self._last = _Hidden(before=before, states=torch.cat(parts))
-        if keep:
-            self._kept = self._last
-        return self._last.states
+    def _hidden_states(
+        self, model: nn.Module, state: Mapping[str, Tensor], *, keep: bool, windows: int | None = None
+    ) -> Tensor:
+        """Hidden states of all windows, or of the first, from before where only the head has changed."""
+        wanted = self.text.windows[:windows]
+        before, probe = {name: tensor for name, tensor in state.items() if name not in self.head}, self._probe(model)
+        kept, last = (
+            run if run is not None and torch.equal(probe, run.probe) and same_tensors(before, run.before) else None
+            for run in (self._kept, self._last)
+        )
+        reused = next((run for run in (kept, last) if run is not None and len(run.states) >= len(wanted)), None)
+        run = reused
+        if run is None:
+            states = torch.cat([self._states(model, ids[:, :-1]) for ids in wanted.split(self._at_once)])
+            run = _Hidden(before=before, probe=probe, states=states)
+        if keep or kept is not None:
+            self._kept = run
+        elif reused is None:
+            self._last = run
+        return run.states[: len(wanted)]
 
     def bits_per_byte(self, losses: Losses) -> float:
         """Total bits over total bytes."""
@@ -171,14 +197,3 @@ def check_tokens(text: Text, vocabulary: int) -> None:
     """`ModelError` unless every token of the text is in the vocabulary."""
     if int(text.windows.max()) >= vocabulary:
         raise ModelError(f"the text holds token {int(text.windows.max())}, the model's vocabulary has {vocabulary}")
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Torch on that many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

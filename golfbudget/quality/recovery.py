@@ -25,8 +25,9 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 from golfbudget import schemes
 from golfbudget.errors import ModelError
 from golfbudget.quality.baseline_model import BaselineModel
-from golfbudget.quality.evaluate import check_tokens, threads
+from golfbudget.quality.evaluate import check_tokens
 from golfbudget.quality.text import Text
+from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.export import Export, decode
 from golfbudget.recipe.quantizers import apply_correction, dequantise
 from golfbudget.schemes import Encoded
@@ -121,7 +122,7 @@ class _Integers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _AsItIs:
     """A tensor stored as it is, in `stored`; decoders give it back as `dtype`."""
 
     stored: torch.dtype
@@ -170,7 +171,7 @@ def _stored(export: Export) -> dict[str, _Stored]:
     for name, tensor in export.passthrough.items():
         if tensor.is_floating_point():
             dtype = export.kept_dtypes.get(name)
-            found[name] = _Kept(tensor.dtype, tensor.dtype if dtype is None else getattr(torch, dtype))
+            found[name] = _AsItIs(tensor.dtype, tensor.dtype if dtype is None else getattr(torch, dtype))
     for name, encoded in export.schemes.items():
         scheme = schemes.get(encoded.scheme)
         if scheme.refit(encoded, scheme.decode(encoded), scheme.bias(encoded)) is not None:
@@ -198,7 +199,7 @@ def recover(export: Export, reference: Mapping[str, Tensor], training: Training,
         bias = _bias(export, name)
         latent = _start(how, reference[name].float(), state[name], bias)
         weights.append(_Weight(name, how, latent.requires_grad_(), None if bias is None else bias.requires_grad_()))
-    with threads(1), torch.enable_grad():
+    with one_thread(), torch.enable_grad():
         _train(module, weights, training, steps)
     for weight in weights:
         bias = None if weight.bias is None else weight.bias.detach()

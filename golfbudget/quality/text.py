@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -30,11 +30,26 @@ class Text:
     @property
     def tokens(self) -> int:
         """Predicted tokens."""
-        return self.windows.shape[0] * (self.windows.shape[1] - 1)
+        return len(self.windows) * self.window
+
+    @property
+    def window(self) -> int:
+        """Predicted tokens of each window."""
+        return self.windows.shape[1] - 1
 
     @property
     def bytes(self) -> int:
         return int(self.bytes_per_window.sum())
+
+    def first(self, windows: int) -> Text:
+        """The first windows; the counts stay the whole text's."""
+        return replace(self, windows=self.windows[:windows], bytes_per_window=self.bytes_per_window[:windows])
+
+    def mostly_in(self, other: Text) -> bool:
+        """Whether most windows stand in another text, whatever the form of their files."""
+        known = {window.numpy().tobytes() for window in other.windows}
+        shared = sum(window.numpy().tobytes() in known for window in self.windows)
+        return 2 * shared > len(self.windows)
 
 
 def load_text(path: Path) -> Text:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import UsageError
-from golfbudget.quality.evaluate import Evaluator, same_tensors
+from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.text import Text
 from golfbudget.quality.user_model import UserModel, is_split
 
@@ -18,15 +17,6 @@ from golfbudget.quality.user_model import UserModel, is_split
 _LOGITS_AT_ONCE = 1 << 26
 #: How far module(ids) may be from module.logits(module.hidden(ids)), in nats.
 _AGREE = 1e-3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """Hidden states of every window, those of the first window on its own, and the tensors they depend on."""
-
-    before: Mapping[str, Tensor]
-    probe: Tensor
-    states: list[Tensor]
 
 
 class UserEvaluator(Evaluator):
@@ -37,20 +27,26 @@ class UserEvaluator(Evaluator):
     """
 
     def __init__(self, text: Text, model: UserModel, *, vocabulary: int, head: frozenset[str] = frozenset()) -> None:
-        super().__init__(text)
+        super().__init__(text, head)
         if int(text.windows.max()) >= vocabulary:
             raise UsageError(
                 f"the text holds token {int(text.windows.max())}, the model's vocabulary has {vocabulary} tokens"
             )
-        self.model, self.vocabulary, self.head = model, vocabulary, head
+        self.model, self.vocabulary = model, vocabulary
         self._agrees = False
-        self._kept_run: _Run | None = None
-        self._last_run: _Run | None = None
 
-    def _chunks(self) -> tuple[Tensor, ...]:
-        length = self.text.windows.shape[1] - 1
-        found: tuple[Tensor, ...] = self.text.windows.split(max(1, _LOGITS_AT_ONCE // (length * self.vocabulary)))
-        return found
+    @property
+    def _at_once(self) -> int:
+        return max(1, _LOGITS_AT_ONCE // (self.text.window * self.vocabulary))
+
+    def _model(self, state: Mapping[str, Tensor]) -> nn.Module:
+        return self.model.on(state)
+
+    def _states(self, model: nn.Module, ids: Tensor) -> Tensor:
+        return self.model.hidden(model, ids)
+
+    def _logits(self, model: nn.Module, hidden: Tensor) -> Tensor:
+        return self.model.logits_of(model, hidden, self.vocabulary)
 
     def logit_chunks(
         self,
@@ -61,48 +57,31 @@ class UserEvaluator(Evaluator):
         windows: int | None = None,
     ) -> Iterator[Tensor]:
         """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
-        left = len(self.text.windows) if windows is None else windows
-        for chunk in self._plain_chunks(state, keep=keep):
-            wanted = chunk[:left]
-            yield wanted if bias is None else wanted + bias.float()
-            left -= len(wanted)
-            if left <= 0:
-                return
-
-    def _plain_chunks(self, state: Mapping[str, Tensor], *, keep: bool) -> Iterator[Tensor]:
-        module = self.model.on(state)
-        chunks = self._chunks()
-        if not is_split(module):
-            yield from (self.model.logits(module, chunk[:, :-1], self.vocabulary) for chunk in chunks)
-            return
-        for hidden in self._hidden_chunks(module, state, chunks, keep=keep):
-            yield self.model.logits_of(module, hidden, self.vocabulary)
+        module = self._model(state)
+        wanted = self.text.windows[:windows].split(self._at_once)
+        if is_split(module):
+            hidden = self._hidden_states(module, state, keep=keep, windows=windows).split(self._at_once)
+            chunks = (self._logits(module, chunk) for chunk in hidden)
+        else:
+            chunks = (self.model.logits(module, chunk[:, :-1], self.vocabulary) for chunk in wanted)
+        for scores in chunks:
+            yield scores if bias is None else scores + bias.float()
 
     def _token_nats(self, state: Mapping[str, Tensor], bias: Tensor | None, *, keep: bool) -> Tensor:
-        chunks = zip(self.logit_chunks(state, bias=bias, keep=keep), self._chunks(), strict=True)
+        windows = self.text.windows.split(self._at_once)
+        chunks = zip(self.logit_chunks(state, bias=bias, keep=keep), windows, strict=True)
         return torch.cat([F.cross_entropy(z.transpose(1, 2), chunk[:, 1:], reduction="none") for z, chunk in chunks])
 
-    def _hidden_chunks(
-        self, module: torch.nn.Module, state: Mapping[str, Tensor], chunks: tuple[Tensor, ...], *, keep: bool
-    ) -> list[Tensor]:
-        """Hidden states of all windows, from before where only the head has changed."""
-        probe = chunks[0][:1, :-1]
-        first = self.model.hidden(module, probe)
+    def _probe(self, model: nn.Module) -> Tensor:
+        """Hidden states of the first window; the first time they are seen to give the module's own logits."""
+        ids = self.text.windows[:1, :-1]
+        states = self._states(model, ids)
         if not self._agrees:
-            whole = self.model.logits(module, probe, self.vocabulary)
-            apart = (self.model.logits_of(module, first, self.vocabulary) - whole).abs().max()
+            apart = (self._logits(model, states) - self.model.logits(model, ids, self.vocabulary)).abs().max()
             if not float(apart) <= _AGREE:
                 raise UsageError(
                     f"--model {self.model.spec}: module(ids) and module.logits(module.hidden(ids)) differ by up to "
                     f"{float(apart):.3g}; they must be the same"
                 )
             self._agrees = True
-        before = {name: tensor for name, tensor in state.items() if name not in self.head}
-        for known in (self._kept_run, self._last_run):
-            if known is not None and same_tensors(before, known.before) and torch.equal(first, known.probe):
-                return known.states
-        states = [self.model.hidden(module, chunk[:, :-1]) for chunk in chunks]
-        self._last_run = _Run(before=before, probe=first, states=states)
-        if keep:
-            self._kept_run = self._last_run
         return states

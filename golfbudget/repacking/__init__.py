@@ -5,7 +5,7 @@ Reading order: `unpickle` and `holding` (what a container holds, as a tree and p
 that a submission needs to read the result), `proof`, `cache`, `run` (all of it).
 """
 
-from golfbudget.repacking.result import Lever, Repacked, Step
+from golfbudget.repacking.result import Lever, LeverStep, Repacked
 from golfbudget.repacking.run import repack
 
-__all__ = ["Lever", "Repacked", "Step", "repack"]
+__all__ = ["Lever", "LeverStep", "Repacked", "repack"]

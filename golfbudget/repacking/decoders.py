@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from golfbudget.repacking.holding import NUMPY, Holding
+from golfbudget.repacking.saved_object import NUMPY, SavedObject
 
 #: Module, and what to call with the encoded bytes.
 _CALLS = {
@@ -36,7 +36,7 @@ def chain_source(steps: Iterable[str]) -> str:
     return made
 
 
-def pack_source(held: Holding, codecs: Sequence[str], *, shuffled: bool, forms: Iterable[str]) -> str:
+def pack_source(held: SavedObject, codecs: Sequence[str], *, shuffled: bool, forms: Iterable[str]) -> str:
     """Decode a `golfbudget-pack` that uses these codecs and forms of pieces; what it does not use is left out."""
     used = sorted(set(codecs))
     modules = sorted({"json", *(module for name in used if (module := _CALLS[name][0]))})
@@ -84,7 +84,7 @@ def _piece_lines(forms: Sequence[str], *, numpy: bool) -> list[str]:
     return [*lines, "  q+=k;P+=v,"]
 
 
-def _special_lines(held: Holding) -> list[str]:
+def _special_lines(held: SavedObject) -> list[str]:
     """The kinds of special values that the tree has."""
     kinds = _kinds(held.tree)
     lines = []

@@ -10,9 +10,9 @@ from golfbudget.artifact.peel import Allowance, innermost, peel
 from golfbudget.codecs import DECODED_LIMIT, Buffer
 from golfbudget.errors import CorruptError
 from golfbudget.formats import BYTE_ORDER, StoredTensor
-from golfbudget.formats.golfbudget_pack import WIDE, read_header, stream_table
-from golfbudget.formats.pack_layout import Header, Held, named
-from golfbudget.repacking.holding import Holding, same_values
+from golfbudget.formats.pack.grammar import Header, PieceRef, named
+from golfbudget.formats.pack.reader import WIDE, read_header, stream_table
+from golfbudget.repacking.saved_object import SavedObject, same_values
 
 
 def prove_same_container(data: bytes, container: Buffer, *, where: str) -> None:
@@ -22,7 +22,7 @@ def prove_same_container(data: bytes, container: Buffer, *, where: str) -> None:
         raise CorruptError(f"{where}: the repacked file does not decode to the same container; nothing is written")
 
 
-def prove_rebuilt(data: bytes, original: Artifact, held: Holding, *, where: str) -> None:
+def prove_rebuilt(data: bytes, original: Artifact, held: SavedObject, *, where: str) -> None:
     """Every tensor (name, dtype, shape, bytes) and every value must be found again, and the same nesting."""
     again = open_bytes(data, name=f"{where}, repacked")
     leaves = {leaf.name: leaf.data for leaf in again.leaves}
@@ -40,7 +40,7 @@ def prove_rebuilt(data: bytes, original: Artifact, held: Holding, *, where: str)
     before = {name: value for name, value in original.values.items() if name != BYTE_ORDER}
     if not same_values(values, before):
         raise CorruptError(f"{where}: values of the repacked file are not the original's; nothing is written")
-    names = {item.piece: name for name, item in reversed(list(named(header.tree))) if isinstance(item, Held)}
+    names = {item.piece: name for name, item in reversed(list(named(header.tree))) if isinstance(item, PieceRef)}
     if _spelled(header.tree, names) != _spelled(held.tree, {n: item.name for n, item in enumerate(held.items)}):
         raise CorruptError(f"{where}: the nesting of the repacked file is not the original's; nothing is written")
 
@@ -67,7 +67,7 @@ def _tensors(artifact: Artifact, header: Header | None) -> Iterator[tuple[str, t
     """(name, (dtype, shape, bytes)) of every tensor under all its names, a pack's decoded."""
     forms = {}
     if header is not None:
-        forms = {name: header.pieces[item.piece] for name, item in named(header.tree) if isinstance(item, Held)}
+        forms = {name: header.pieces[item.piece] for name, item in named(header.tree) if isinstance(item, PieceRef)}
     orders = {} if header is None else _orders(artifact, header)
     for leaf, tensor in artifact.placed():
         if tensor.offset is None or not tensor.contiguous:

@@ -24,7 +24,7 @@ REBUILT = tuple(lever for lever in Lever if lever not in SAME_CONTAINER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class LeverStep:
     """One lever: the file's bytes with it and all levers before it; `saved` is its own gain, negative for a cost.
 
     `taken` says whether its gain counts: a rebuilt file goes on from the best of the same container, whose levers then
@@ -57,7 +57,7 @@ class Repacked:
     sha256: str
     data: bytes | None
     container: str
-    steps: tuple[Step, ...]
+    steps: tuple[LeverStep, ...]
     decoder_source: str
     decoder_extra: int
     not_rebuilt: str | None

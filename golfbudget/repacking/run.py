@@ -15,22 +15,19 @@ from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream, registered
 from golfbudget.entropy import floor_bytes, symbol_bytes
 from golfbudget.errors import CorruptError, UsageError
 from golfbudget.hashing import file_hash
+from golfbudget.progress import Progress, unwatched
 from golfbudget.repacking import cache
 from golfbudget.repacking.compressors import tools
 from golfbudget.repacking.decoders import chain_source, pack_source
-from golfbudget.repacking.holding import Holding, NotCarriedError, holding
 from golfbudget.repacking.proof import prove_rebuilt, prove_same_container
-from golfbudget.repacking.result import REBUILT, Lever, Repacked, Step
-from golfbudget.repacking.search import Found, Rebuild, allowed, same_container
-from golfbudget.repacking.workers import Progress, Workers
+from golfbudget.repacking.result import REBUILT, Lever, LeverStep, Repacked
+from golfbudget.repacking.saved_object import NotCarriedError, SavedObject, saved_object
+from golfbudget.repacking.search import LeverFile, Rebuild, allowed, same_container
+from golfbudget.repacking.workers import Workers
 from golfbudget.roles import assign, load_roles
 
 _HEAD = 32
 SAME, PACK = "same", "golfbudget-pack"
-
-
-def _silent(_description: str, _steps: int) -> None:
-    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ class _Input:
     container: Buffer
     chain: tuple[str, ...]
     known: bool
-    held: Holding | None
+    held: SavedObject | None
     not_rebuilt: str | None
 
 
@@ -52,7 +49,7 @@ def repack(
     jobs: int = 2,
     cached: Path | None = None,
     limit: int = DECODED_LIMIT,
-    progress: Progress = _silent,
+    progress: Progress = unwatched,
 ) -> Repacked:
     """The smallest file that decodes to the same tensors and values; `data` is None where there is nothing to gain.
 
@@ -88,7 +85,7 @@ def _read(path: Path, levers: frozenset[Lever], limit: int) -> _Input:
         reason = "not asked for"
     else:
         try:
-            held = holding(artifact, container)
+            held = saved_object(artifact, container)
         except NotCarriedError as error:
             reason = f"it holds {error}"
     return _Input(
@@ -105,7 +102,7 @@ def _searched(given: _Input, sha256: str, levers: frozenset[Lever], workers: Wor
     current = next((name for name in reversed(given.chain) if name in registered()), "none")
     codecs = allowed(levers, current)
     same = same_container(given.container, workers, levers, codecs=codecs, known=given.known)
-    rebuilt: list[Found] = []
+    rebuilt: list[LeverFile] = []
     if given.held is not None:
         ledger = assign(given.artifact, load_roles()).ledger
         roles = {entry.tensor: str(entry.role) for entry in ledger.entries if entry.tensor is not None}
@@ -144,16 +141,16 @@ def _searched(given: _Input, sha256: str, levers: frozenset[Lever], workers: Wor
     )
 
 
-def _smaller(found: Sequence[Found], size: int) -> list[Found]:
+def _smaller(found: Sequence[LeverFile], size: int) -> list[LeverFile]:
     """The levers that each made the file smaller than all before."""
-    kept: list[Found] = []
+    kept: list[LeverFile] = []
     for one in found:
         if len(one.data) < (len(kept[-1].data) if kept else size):
             kept.append(one)
     return kept
 
 
-def _source(found: Found, held: Holding | None) -> str:
+def _source(found: LeverFile, held: SavedObject | None) -> str:
     if found.arrangement is None or held is None:
         return chain_source((*found.codecs, *(["byte-shuffle"] if found.shuffled else [])))
     stored = dict(found.arrangement.stored)
@@ -162,20 +159,24 @@ def _source(found: Found, held: Holding | None) -> str:
     return pack_source(held, found.codecs, shuffled=found.shuffled, forms=sorted(forms))
 
 
-def _steps(size: int, same: Sequence[Found], rebuilt: Sequence[Found], chosen: Found | None) -> tuple[Step, ...]:
+def _steps(
+    size: int, same: Sequence[LeverFile], rebuilt: Sequence[LeverFile], chosen: LeverFile | None
+) -> tuple[LeverStep, ...]:
     """Each lever's own gain.  The gains of the levers that are taken sum to what the file saves."""
-    steps: list[Step] = []
+    steps: list[LeverStep] = []
     before = size
     taken = chosen is not None
     for found in (*same, *rebuilt):
         length = len(found.data)
-        steps.append(Step(lever=found.lever, choice=found.choice, bytes=length, saved=before - length, taken=taken))
+        steps.append(
+            LeverStep(lever=found.lever, choice=found.choice, bytes=length, saved=before - length, taken=taken)
+        )
         before = length
         taken = taken and found is not chosen
     return tuple(steps)
 
 
-def _prove(given: _Input, chosen: Found | None) -> None:
+def _prove(given: _Input, chosen: LeverFile | None) -> None:
     if chosen is None:
         return
     where = given.artifact.path
@@ -185,7 +186,7 @@ def _prove(given: _Input, chosen: Found | None) -> None:
         prove_rebuilt(chosen.data, given.artifact, given.held, where=where)
 
 
-def _notes(given: _Input, chosen: Found | None) -> list[str]:
+def _notes(given: _Input, chosen: LeverFile | None) -> list[str]:
     if chosen is None:
         return []
     made = [f"reading it takes the {name} package" for name in ("brotli", "zstandard") if name[:4] in
@@ -215,7 +216,7 @@ def _floor(given: _Input) -> tuple[int | None, int | None]:
 # The cache
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _CachedFacts(msgspec.Struct, frozen=True):
     """What the cache says beside the file itself."""
 
     empty: bool
@@ -246,7 +247,7 @@ def _facts(made: Repacked) -> dict[str, object]:
 def _from_cache(given: _Input, sha256: str, facts: dict[str, object], data: bytes) -> Repacked | None:
     """A cached result, proved again; None where it does not hold for this artifact."""
     try:
-        kept = msgspec.convert(facts, type=_Kept)
+        kept = msgspec.convert(facts, type=_CachedFacts)
         if kept.empty != (not data) or len(data) >= given.artifact.size:
             return None
         if data and kept.container == SAME:
@@ -255,7 +256,7 @@ def _from_cache(given: _Input, sha256: str, facts: dict[str, object], data: byte
             prove_rebuilt(data, given.artifact, given.held, where=given.artifact.path)
         elif data:
             return None
-        steps = [Step(lever=Lever(v), choice=c, bytes=b, saved=s, taken=t) for v, c, b, s, t in kept.steps]
+        steps = [LeverStep(lever=Lever(v), choice=c, bytes=b, saved=s, taken=t) for v, c, b, s, t in kept.steps]
     except (msgspec.ValidationError, CorruptError, ValueError):
         return None
     return Repacked(

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from golfbudget.codecs import Buffer
+from golfbudget.filters.byte_shuffle import shuffle
 from golfbudget.repacking.compressors import COMPRESSORS, quick
-from golfbudget.repacking.holding import Holding
 from golfbudget.repacking.result import Lever
+from golfbudget.repacking.saved_object import SavedObject
 from golfbudget.repacking.transforms import narrowed, orders, sorted_rows
 from golfbudget.repacking.workers import Workers
-from golfbudget.repacking.writing import Arrangement, Stored, assemble, raw_streams, shuffle, width
+from golfbudget.repacking.writing import Arrangement, Stored, assemble, raw_streams, width
 
 _STRIDES = (2, 4)
 #: A stream of its own costs five bytes and a codec's start; smaller tensors stay together.
@@ -29,7 +30,7 @@ _Option = tuple[str, Arrangement]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class LeverFile:
     """A file, and the codecs and filters that it is made with; `arrangement` where its container is a new one."""
 
     data: bytes
@@ -42,7 +43,7 @@ class Found:
 
 def same_container(
     container: Buffer, workers: Workers, levers: Iterable[Lever], *, codecs: Sequence[str], known: bool
-) -> list[Found]:
+) -> list[LeverFile]:
     """The best file of each lever that keeps the container, in the order of levers; never an empty list.
 
     `codecs` are those that may be used; brotli only where the container is a `known` one, as nothing else would show
@@ -52,7 +53,7 @@ def same_container(
     may = [codec for codec in codecs if codec != "brotli" or known]
     made = workers.encode([(codec, raw) for codec in may], "codec")
     best = min(zip(made, may, strict=True), key=lambda pair: len(pair[0]))
-    found = [Found(data=best[0], choice=best[1], lever=Lever.CODEC, codecs=(best[1],))]
+    found = [LeverFile(data=best[0], choice=best[1], lever=Lever.CODEC, codecs=(best[1],))]
     if Lever.FILTER not in levers or not known:
         return found
     # A guess picks the stride of a long container, since each real trial takes as long as the codec lever.
@@ -70,7 +71,7 @@ def same_container(
         files = workers.encode(tasks, "filter")
         data, (codec, stride) = min(zip(files, labels, strict=True), key=lambda pair: len(pair[0]))
         choice = f"byte shuffle by {stride}, {codec}"
-        found.append(Found(data=data, choice=choice, lever=Lever.FILTER, codecs=(codec,), shuffled=True))
+        found.append(LeverFile(data=data, choice=choice, lever=Lever.FILTER, codecs=(codec,), shuffled=True))
     return found
 
 
@@ -81,16 +82,16 @@ class Rebuild:
     `long_codec` is the only one that long streams are compressed with: the best for the container as it was.
     """
 
-    held: Holding
+    held: SavedObject
     workers: Workers
     codecs: Sequence[str]
     roles: Mapping[str, str]
     levers: frozenset[Lever]
-    best: Found | None = None
-    found: list[Found] = field(default_factory=list)
+    best: LeverFile | None = None
+    found: list[LeverFile] = field(default_factory=list)
     long_codec: str | None = None
 
-    def run(self) -> list[Found]:
+    def run(self) -> list[LeverFile]:
         """Every lever in turn."""
         everything = Arrangement(streams=(tuple(range(len(self.held.items))),))
         first = [("golfbudget-pack, one stream", everything)]
@@ -123,13 +124,13 @@ class Rebuild:
         streams = [data for arrangement in arrangements for data in raw_streams(self.held, arrangement)]
         self.workers.encode([(codec, data) for data in streams for codec in self._may(data) if codec != "none"], label)
 
-    def _build(self, lever: Lever, choice: str, arrangement: Arrangement) -> Found:
+    def _build(self, lever: Lever, choice: str, arrangement: Arrangement) -> LeverFile:
         chosen: list[tuple[str, bytes]] = []
         for number, data in enumerate(raw_streams(self.held, arrangement)):
             may = [codec for codec in self._may(data) if codec != "none" or number not in arrangement.shuffled]
             files = self.workers.encode([(codec, data) for codec in may], str(lever))
             chosen.append(min(zip(may, files, strict=True), key=lambda pair: len(pair[1])))
-        return Found(
+        return LeverFile(
             data=assemble(chosen, arrangement.shuffled),
             choice=choice,
             lever=lever,

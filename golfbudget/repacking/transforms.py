@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from golfbudget.formats.pack_layout import Piece
+from golfbudget.formats.pack.grammar import Piece
 from golfbudget.repacking.compressors import quick
-from golfbudget.repacking.holding import TORCH, Item
+from golfbudget.repacking.saved_object import TORCH, Item
 from golfbudget.repacking.writing import Stored
 
 #: Orders are stored in 16 bits.

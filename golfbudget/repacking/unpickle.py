@@ -111,7 +111,7 @@ class _Dtype:
         self.order = ">" if state[1] == ">" else "<"
 
 
-class Array:
+class PickledArray:
     """A numpy array as the pickle describes it: content, dtype and order; `rebuilt` makes the array."""
 
     def __init__(self) -> None:
@@ -139,12 +139,12 @@ class Array:
         return np.frombuffer(bytes(content), dtype=plain).reshape(shape, order="F" if order == "F" else "C")
 
 
-def _reconstruct(*_arguments: object) -> Array:
-    return Array()
+def _reconstruct(*_arguments: object) -> PickledArray:
+    return PickledArray()
 
 
-def _from_buffer(content: object, dtype: object, shape: object, order: object, *_axes: object) -> Array:
-    made = Array()
+def _from_buffer(content: object, dtype: object, shape: object, order: object, *_axes: object) -> PickledArray:
+    made = PickledArray()
     made.described = (content, dtype, shape, order)
     return made
 
@@ -156,7 +156,7 @@ _NAMES: dict[tuple[str, str], Callable[..., object]] = {
     ("torch._utils", "_rebuild_tensor_v3"): _tensor_v3,
     ("torch", "Size"): Size,
     ("numpy", "dtype"): _Dtype,
-    ("numpy", "ndarray"): Array,
+    ("numpy", "ndarray"): PickledArray,
     **dict.fromkeys(((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")), _reconstruct),
     **dict.fromkeys(((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")), _from_buffer),
 }
@@ -185,7 +185,7 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001  (the same class, written i
         """The opcode that sets what an object holds: for arrays, dtypes, and the attributes of an OrderedDict only."""
         state = self.stack.pop()
         built = self.stack[-1]
-        if isinstance(built, _Dtype | Array):
+        if isinstance(built, _Dtype | PickledArray):
             built.build(state)
         elif type(built) is OrderedDict and isinstance(state, dict) and all(type(key) is str for key in state):
             vars(built).update(state)
@@ -205,7 +205,7 @@ def _bytes(content: object = b"", encoding: object = "latin1") -> bytes:
 
 
 def unpickle(data: Buffer) -> object:
-    """The value of a pickle, tensors as `Window` or `Array`.  `NotCarriedError` says what it also holds."""
+    """The value of a pickle, tensors as `Window` or `PickledArray`.  `NotCarriedError` says what it also holds."""
     try:
         return _Unpickler(io.BytesIO(data)).load()
     except NotCarriedError:

@@ -1,20 +1,14 @@
-"""Run compressions side by side.  Codecs release the interpreter lock, so threads are enough.
-
-The threads are daemons: an interrupt ends the program at once, and not when the slowest codec is done.
-"""
+"""Compress side by side, and never the same bytes twice."""
 
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from golfbudget.progress import Progress
 from golfbudget.repacking.compressors import COMPRESSORS
-
-Progress = Callable[[str, int], None]
-_Task = tuple[int, Callable[[], bytes]]
+from golfbudget.workers import in_threads
 
 
 @dataclass(slots=True)
@@ -37,31 +31,16 @@ class Workers:
         return [self.known[key] for key in keys]
 
     def _run(self, tasks: Sequence[tuple[str, bytes]], label: str) -> list[bytes]:
-        results: list[bytes] = [b""] * len(tasks)
-        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-        finished: queue.SimpleQueue[tuple[int, bytes | BaseException]] = queue.SimpleQueue()
+        made: list[bytes] = [b""] * len(tasks)
         self.steps += len(tasks)
-        for number in range(len(tasks)):
-            todo.put(number)
-
-        def work() -> None:
-            while True:
-                try:
-                    number = todo.get_nowait()
-                except queue.Empty:
-                    return
-                codec, data = tasks[number]
-                try:
-                    finished.put((number, COMPRESSORS[codec](data)))
-                except BaseException as error:  # noqa: BLE001  (raised again where the results are collected)
-                    finished.put((number, error))
-
-        for _ in range(min(self.jobs, len(tasks))):
-            threading.Thread(target=work, daemon=True).start()
+        compressed = in_threads(_compress, tasks, self.jobs)
         for _ in tasks:
             self.progress(label, self.steps)
-            number, found = finished.get()
-            if isinstance(found, BaseException):
-                raise found
-            results[number] = found
-        return results
+            number, data = next(compressed)
+            made[number] = data
+        return made
+
+
+def _compress(task: tuple[str, bytes]) -> bytes:
+    codec, data = task
+    return COMPRESSORS[codec](data)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from golfbudget.formats import DTYPE_BITS
-from golfbudget.formats.pack_layout import CODECS, MAGIC, SHUFFLED, STREAM, Header, Piece
-from golfbudget.repacking.holding import Holding
+from golfbudget.dtypes import element_bytes
+from golfbudget.filters.byte_shuffle import shuffle
+from golfbudget.formats.pack.grammar import CODECS, SHUFFLED, STREAM, Header, Piece
+from golfbudget.formats.signatures import PACK
+from golfbudget.repacking.saved_object import SavedObject
 
 _NUMBER = {name: number for number, name in CODECS.items()}
 
@@ -38,7 +40,7 @@ class Stored:
     rows: bytes | None = None
 
 
-def contents(held: Holding, arrangement: Arrangement) -> list[bytes]:
+def contents(held: SavedObject, arrangement: Arrangement) -> list[bytes]:
     """What each stream decodes to, shuffle undone; the first begins with the header.
 
     An order of rows is a piece of the first stream: it resembles nothing else.
@@ -59,7 +61,7 @@ def contents(held: Holding, arrangement: Arrangement) -> list[bytes]:
     return bodies
 
 
-def raw_streams(held: Holding, arrangement: Arrangement) -> list[bytes]:
+def raw_streams(held: SavedObject, arrangement: Arrangement) -> list[bytes]:
     """What each stream decodes to as stored, shuffled where it is."""
     bodies = contents(held, arrangement)
     stored = dict(arrangement.stored)
@@ -76,17 +78,12 @@ def assemble(streams: Sequence[tuple[str, bytes]], shuffled: frozenset[int]) -> 
         STREAM.pack(_NUMBER[codec] + SHUFFLED * (number in shuffled), len(data))
         for number, (codec, data) in enumerate(streams)
     )
-    return MAGIC + bytes([len(streams)]) + table + b"".join(data for _, data in streams)
-
-
-def shuffle(data: bytes, stride: int) -> bytes:
-    """As `filters.byte_shuffle` undoes it: the header, then the bytes of each position together."""
-    return b"BSHF" + bytes([stride]) + b"".join(data[phase::stride] for phase in range(stride))
+    return PACK + bytes([len(streams)]) + table + b"".join(data for _, data in streams)
 
 
 def width(piece: Piece) -> int:
     """Bytes of an element."""
-    return DTYPE_BITS[piece.dtype] // 8 if piece.dtype else 1
+    return element_bytes(piece.dtype) if piece.dtype else 1
 
 
 def renumbered(tree: object, places: dict[int, int]) -> object:

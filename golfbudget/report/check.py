@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from golfbudget import __version__
 from golfbudget.report.document import (
     Cell,
     Details,
@@ -31,7 +30,8 @@ from golfbudget.report.document import (
 )
 from golfbudget.report.numbers import count, human
 from golfbudget.submission import TABLE, Checked
-from golfbudget.submission.conventions import Row, Tally
+from golfbudget.submission.conventions import CountedRun, Tally
+from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/check/1"
 #: Files named in one line.
@@ -146,7 +146,7 @@ def _tallies(checks: Sequence[Checked]) -> Grid:
     return Grid(columns=columns, rows=tuple(rows))
 
 
-def _amounts(row: Row | None) -> tuple[Cell, Cell, Cell, Cell]:
+def _amounts(row: CountedRun | None) -> tuple[Cell, Cell, Cell, Cell]:
     if row is None:
         return (amount(None),) * 4
     return amount(row.code), amount(row.model), amount(row.other), amount(row.total)
@@ -295,7 +295,7 @@ def _tally_data(tally: Tally) -> dict[str, object]:
     }
 
 
-def _run_data(row: Row, cap: int) -> dict[str, object]:
+def _run_data(row: CountedRun, cap: int) -> dict[str, object]:
     return {
         "label": row.label,
         "source": row.source,

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from golfbudget import __version__
-from golfbudget.compare import Change, Comparison, Delta, Owned, Side, Status
-from golfbudget.gates import GateResult, Kind
+from golfbudget.compare import Change, ComparedSide, Comparison, Delta, Owned, Status
+from golfbudget.gates import AmountKind, GateResult
 from golfbudget.report.document import (
     Cell,
     Details,
@@ -36,6 +35,7 @@ from golfbudget.report.document import (
 from golfbudget.report.formats import ReportFormat
 from golfbudget.report.numbers import count, percent, signed
 from golfbudget.report.render import rendered
+from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/compare/1"
 MARK = "golfbudget compare"
@@ -110,12 +110,12 @@ def _sides(comparison: Comparison) -> list[Facts]:
     ]
 
 
-def _path(side: Side) -> str:
+def _path(side: ComparedSide) -> str:
     """The path of a side; of one that was saved, also its report's."""
     return side.path if side.report is None else f"{side.path} as saved in {side.report}"
 
 
-def _bytes(side: Side) -> str:
+def _bytes(side: ComparedSide) -> str:
     code = "" if side.code_bytes is None else f" and {count(side.code_bytes)} bytes of code"
     return f"{count(side.bytes)} bytes{code}"
 
@@ -196,11 +196,11 @@ def gate_text(result: GateResult) -> str:
     """What a gate found, against its limit."""
     gate = result.gate
     subject = "total" if gate.role is None else str(gate.role)
-    if gate.kind is Kind.NEW:
+    if gate.kind is AmountKind.NEW:
         left = Fraction(0) if result.value is None else result.value - gate.limit
         found = f"{subject} is {count(int(result.value or 0))} bytes"
         return f"{found}, {signed(int(left))} from {count(int(gate.limit))}" if left else f"{found}, exactly the limit"
-    if gate.kind is Kind.CHANGE:
+    if gate.kind is AmountKind.CHANGE:
         return f"{subject} changed by {signed(int(result.value or 0))} bytes"
     if result.value is None:
         return f"{subject} is new: a change in percent of nothing"
@@ -266,7 +266,7 @@ def _data(comparison: Comparison, results: Sequence[GateResult]) -> dict[str, ob
     }
 
 
-def _side_data(side: Side) -> dict[str, object]:
+def _side_data(side: ComparedSide) -> dict[str, object]:
     return {
         "path": side.path,
         "report": side.report,
@@ -306,14 +306,14 @@ def _held(row: Owned | None) -> dict[str, object] | None:
 
 def _gate_data(result: GateResult) -> dict[str, object]:
     gate = result.gate
-    percent = gate.kind is Kind.PERCENT
+    percent = gate.kind is AmountKind.PERCENT
     return {
         "expression": gate.expression,
         "passed": result.passed,
         "value": None if result.value is None else _number(result.value, percent=percent),
         "limit": _number(gate.limit, percent=percent),
         "unit": "percent" if percent else "bytes",
-        "of": "new" if gate.kind is Kind.NEW else "change",
+        "of": "new" if gate.kind is AmountKind.NEW else "change",
     }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from golfbudget.inspection import Inspection
 from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
+from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.results import Plan
 from golfbudget.report import inspect
 from golfbudget.report.document import Document, Facts, Part, Section
 from golfbudget.report.numbers import bytes_text, count, percent
 from golfbudget.report.plan import answer
 from golfbudget.report.plan_details import detailed
-from golfbudget.report.plan_json import plan_json
 from golfbudget.rollup import roll_up
 
 SCHEMA = "golfbudget/demo/1"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from golfbudget import __version__
-from golfbudget.code_packing import Packed, Step
+from golfbudget.code_packing import PackedProgram, PackingStep
 from golfbudget.report.document import Cell, Document, Facts, Grid, GridRow, amount, line, name, number
 from golfbudget.report.numbers import bytes_text, count, percent
+from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/pack-code/1"
 
 
-def document(packed: Packed) -> Document:
+def document(packed: PackedProgram) -> Document:
     """Facts, and every program tried."""
     rows = [("source", f"{packed.name}  {bytes_text(packed.original_bytes)}")]
     if packed.minified_bytes is not None:
@@ -31,24 +31,24 @@ def document(packed: Packed) -> Document:
     return Document(parts=(Facts(rows=tuple(rows)), steps), data=lambda: _data(packed), csv=lambda: steps)
 
 
-def _row(packed: Packed, step: Step) -> GridRow:
+def _row(packed: PackedProgram, step: PackingStep) -> GridRow:
     what = _what(step)
     marked = Cell(text=f"{'*' if step is packed.chosen else ' '} {what}", value=what)
     return line(marked, step.settings, amount(step.length))
 
 
-def _saved(packed: Packed) -> str:
+def _saved(packed: PackedProgram) -> str:
     if packed.saved < 0:
         return f"nothing: {count(-packed.saved)} bytes more than the source"
     return f"{count(packed.saved)} bytes ({percent(packed.saved, packed.original_bytes)} of the source)"
 
 
-def _what(step: Step) -> str:
+def _what(step: PackingStep) -> str:
     source = "minified source" if step.minified else "source"
     return f"{source}, plain" if step.codec == "none" else f"{source} in {step.codec}, base85"
 
 
-def _data(packed: Packed) -> dict[str, object]:
+def _data(packed: PackedProgram) -> dict[str, object]:
     """The whole result as plain values, the packed file itself aside."""
     return {
         "schema": SCHEMA,
@@ -66,7 +66,7 @@ def _data(packed: Packed) -> dict[str, object]:
     }
 
 
-def _step(step: Step) -> dict[str, object]:
+def _step(step: PackingStep) -> dict[str, object]:
     return {
         "minified": step.minified,
         "codec": step.codec,

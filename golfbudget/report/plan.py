@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.results import Plan, Side, Trial, Winner
-from golfbudget.plan.verdict import costless
 from golfbudget.report.document import Document, Facts, Line, Part, Span, bullet, prose
 from golfbudget.report.inspect import cap_text
 from golfbudget.report.numbers import count
@@ -18,7 +18,6 @@ from golfbudget.report.plan_details import (
     verdict_line,
     vq_line,
 )
-from golfbudget.report.plan_json import plan_json
 
 #: Candidates that are shown where not all are asked for: with them an answer fits on a screen of 40 lines.
 _MOST = 12
@@ -62,7 +61,7 @@ def shortlist(plan: Plan, most: int) -> tuple[Trial, ...]:
 
 def _order(trial: Trial) -> tuple[bool, bool, bool, float, str]:
     """What saves most at no loss first, then what loses least, as far as that is known."""
-    quality, free = trial.quality, costless(trial)
+    quality, free = trial.quality, trial.costless
     losses = (loss for loss in (quality.delta, quality.error_ratio, quality.relative_error) if loss is not None)
     rank = -trial.saved_bytes if free else next(losses, float("inf"))
     return trial.loser is not None, not free, trial.saved_bytes <= 0, rank, trial.candidate.name

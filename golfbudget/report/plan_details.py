@@ -17,7 +17,8 @@ from golfbudget.plan.results import (
     Trial,
     Verdict,
 )
-from golfbudget.plan.verdict import TOLERANCE, describe, known, loss_of
+from golfbudget.plan.trials import TOLERANCE
+from golfbudget.plan.verdict import describe
 from golfbudget.report.document import (
     DASH,
     Cell,
@@ -209,10 +210,10 @@ def _joint(plan: Plan) -> Iterator[Part]:
         if taken is None:
             rows.append(line(group, "as it is", "0", "0"))
         else:
-            rows.append(line(group, taken.candidate.name, change(taken.saved_bytes), f"{loss_of(taken):+.4f}"))
+            rows.append(line(group, taken.candidate.name, change(taken.saved_bytes), f"{taken.loss:+.4f}"))
     saved = plan.baseline.artifact.size - joint.expected_bytes
     rows.append(sum_line("sum", "", change(saved), f"{joint.expected_loss:+.4f}", bold=False))
-    loss = f"{loss_of(trial):+.4f}" if known(trial) else "not known"
+    loss = f"{trial.loss:+.4f}" if trial.known else "not known"
     rows.append(line("one file", "", change(trial.saved_bytes), loss))
     first = name(f"least loss within\n{count(joint.target)} bytes")
     yield Grid(columns=(first, number("takes"), number("saved\nbytes"), number("bits/byte")), rows=tuple(rows))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from golfbudget.plan.vocabulary.results import Figures, Floor, Known, Row, Vocabulary, VocabularyPlan
+from golfbudget.evidence import Evidence
+from golfbudget.plan.vocabulary.results import Figures, Floor, HeadRow, Vocabulary, VocabularyPlan
+from golfbudget.plan.vocabulary.vocabulary_json import vocabulary_json
 from golfbudget.report.document import (
     DASH,
     Cell,
@@ -20,7 +22,6 @@ from golfbudget.report.document import (
     prose,
 )
 from golfbudget.report.numbers import count, optional, percent
-from golfbudget.report.vocabulary_json import vocabulary_json
 
 
 def document(plan: VocabularyPlan) -> Document:
@@ -47,7 +48,7 @@ def heading(plan: VocabularyPlan) -> list[tuple[str, str]]:
     rows = [
         ("model", f"{plan.source}; head {plan.head} of width {plan.width}, {tied}"),
         ("recipe", f"{plan.recipe}, codec {plan.codec}"),
-        ("heads", f"{Known.SYNTHETIC}: {how} (seed {plan.seed}); codebooks and maps are drawn, not fitted"),
+        ("heads", f"{Evidence.SYNTHETIC}: {how} (seed {plan.seed}); codebooks and maps are drawn, not fitted"),
     ]
     if plan.tied:
         rows.append(("", "every row is shared: input table and output head are both the decoded matrix"))
@@ -81,7 +82,11 @@ def _code(plan: VocabularyPlan) -> str:
 def _trunk(plan: VocabularyPlan) -> str:
     if plan.trunk.bytes is None:
         return "unknown: a scheme's coded bytes have no formula"
-    how = "the file's other tensors, written again" if plan.trunk.known is Known.MEASURED else "the model's own tensors"
+    how = (
+        "the file's other tensors, written again"
+        if plan.trunk.known is Evidence.MEASURED
+        else "the model's own tensors"
+    )
     return f"{count(plan.trunk.bytes)} bytes, {plan.trunk.known}: {how}"
 
 
@@ -99,7 +104,7 @@ def _figures(plan: VocabularyPlan) -> Grid:
     for vocabulary in plan.vocabularies:
         own = vocabulary.figures
         bytes_per_token = DASH if own.bytes_per_token is None else f"{own.bytes_per_token:.4f}"
-        known = "" if own.bytes_per_token_known is not Known.CLAIMED else " claimed"
+        known = "" if own.bytes_per_token_known is not Evidence.CLAIMED else " claimed"
         rows.append(
             line(
                 own.label,
@@ -135,12 +140,12 @@ def _heads(plan: VocabularyPlan) -> Grid:
     return Grid(columns=columns, rows=tuple(rows))
 
 
-def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: Row) -> tuple[str | Cell, ...]:
+def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> tuple[str | Cell, ...]:
     """One line of vocabulary x head scheme."""
     floor = row.floor
     codes = nats = bits = Cell(text=DASH, value=None)
     if floor is not None:
-        mark = "" if floor.known is Known.CERTIFIED else " m"
+        mark = "" if floor.known is Evidence.CERTIFIED else " m"
         codes = Cell(text=count(floor.codes) + ("+bias" if floor.biased else ""), value=floor.codes)
         nats = _figure(floor.nats_per_token, ".4f", mark)
         bits = _figure(floor.bits_per_byte, ".4f")
@@ -178,7 +183,7 @@ def _legend(plan: VocabularyPlan) -> list[str]:
         "a floor is on the whole loss and pays-under on a change: the two are not to be compared with each other",
         "rows are held against the control of their own vocabulary: what another one does to the loss, training shows",
     ]
-    if any(row.floor is not None and row.floor.known is Known.MODELLED for v in plan.vocabularies for row in v.rows):
+    if any(row.floor is not None and row.floor.known is Evidence.MODELLED for v in plan.vocabularies for row in v.rows):
         lines.append("m: modelled, of token counts ∝ 1/rank; such a floor proves nothing about a text")
     return lines
 
@@ -200,7 +205,7 @@ def answer(plan: VocabularyPlan, vocabulary: Vocabulary) -> str:
     return said
 
 
-def _pays(what: str, row: Row) -> str:
+def _pays(what: str, row: HeadRow) -> str:
     if row.saved_bytes <= 0:
         return f"none of {what} saves bytes ({row.name} adds {count(-row.saved_bytes)}): must lower the loss to pay"
     worth = 0.0 if row.break_even is None else row.break_even
@@ -212,7 +217,7 @@ def _proved(floor: Floor | None) -> str:
         return ""
     if floor.loser_under is None:
         return " (its floor is lower than that, and proves nothing)"
-    if floor.known is not Known.CERTIFIED:
+    if floor.known is not Evidence.CERTIFIED:
         return f" (modelled: loses where the control's whole loss is under {floor.loser_under:.4f} bits/byte)"
     return f" (proved to lose only where the control's whole loss is under {floor.loser_under:.4f} bits/byte)"
 

@@ -12,7 +12,7 @@ from golfbudget.artifact import Artifact, Part
 from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Account, Entry, Ledger, Role
 from golfbudget.roles.detect import Tied, find_maps, find_tied
-from golfbudget.roles.layouts import Layout, ModelTensor, lay_out
+from golfbudget.roles.model_tensors import ModelTensor, TensorGrouping, group_tensors
 from golfbudget.roles.rules import RoleRule, Roles
 
 #: How far above a path the item that it serves is looked for; quantisers nest their parts three deep.
@@ -36,41 +36,41 @@ class Assignment:
 
 def assign(artifact: Artifact, roles: Roles) -> Assignment:
     """Make the ledger of an opened artifact."""
-    layout = lay_out(artifact, roles)
-    detected = find_maps(artifact, roles, layout.places)
-    tied = find_tied(artifact, roles, layout.places)
-    maker = _Maker(artifact, roles, layout, detected, tied)
+    grouping = group_tensors(artifact, roles)
+    detected = find_maps(artifact, roles, grouping.places)
+    tied = find_tied(artifact, roles, grouping.places)
+    maker = _Assigner(artifact, roles, grouping, detected, tied)
     ledger = Ledger(
         size=artifact.size,
         leaves=tuple(len(leaf.data) for leaf in artifact.leaves),
         entries=tuple(maker.entry(part) for part in artifact.parts),
     )
-    models = dict(layout.models)
+    models = dict(grouping.models)
     for stored, (account, _) in detected.items():
         if account is Account.MAPPING:
-            owner = layout.places[stored].owner
+            owner = grouping.places[stored].owner
             models[owner] = replace(models[owner], parameters=0, packed_bits=None)
     return Assignment(ledger=ledger, tied=tied.tied, tied_reason=tied.reason, models=models, detected=detected)
 
 
-class _Maker:
+class _Assigner:
     """Makes one entry per part; a tensor's parameters are counted with its first."""
 
     def __init__(
         self,
         artifact: Artifact,
         roles: Roles,
-        layout: Layout,
+        grouping: TensorGrouping,
         detected: Mapping[str, tuple[Account, str]],
         tied: Tied,
     ) -> None:
-        self.roles, self.layout, self.detected, self.tied = roles, layout, detected, tied
+        self.roles, self.grouping, self.detected, self.tied = roles, grouping, detected, tied
         self.tensors = {tensor.name: tensor for tensor in artifact.tensors}
         self.values = artifact.values
         self.stated = stated_roles(artifact)
         self.counted: set[str] = set()
         self.role_of: dict[str, Role] = {}
-        for stored, place in layout.places.items():
+        for stored, place in grouping.places.items():
             rule = roles.rule_of(place.owner)
             role = self.stated.get(stored) or role_by(rule, tied=tied.tied)
             if stored in detected and stored not in self.stated and role in (Role.UNASSIGNED, Role.TRUNK):
@@ -83,7 +83,11 @@ class _Maker:
         tensor = self.tensors.get(part.name or "") if part.tensor else None
         if tensor is not None:
             return self._tensor(part, tensor)
-        if part.name is not None and part.name in self.layout.places and isinstance(self.values.get(part.name), bytes):
+        if (
+            part.name is not None
+            and part.name in self.grouping.places
+            and isinstance(self.values.get(part.name), bytes)
+        ):
             return self._packed(part, part.name)
         owner = self._served(part.name)
         if owner is not None:
@@ -91,7 +95,7 @@ class _Maker:
         return self._shared(part)
 
     def _tensor(self, part: Part, tensor: StoredTensor) -> Entry:
-        place = self.layout.places[tensor.name]
+        place = self.grouping.places[tensor.name]
         account, _ = self.detected.get(tensor.name, (place.account, ""))
         mapping = account is Account.MAPPING
         return self._line(
@@ -107,7 +111,7 @@ class _Maker:
 
     def _packed(self, part: Part, name: str) -> Entry:
         """A byte string inside a pickle that holds packed weights."""
-        place = self.layout.places[name]
+        place = self.grouping.places[name]
         first = name not in self.counted
         return self._line(
             part,
@@ -135,14 +139,14 @@ class _Maker:
         if name in self.counted:
             return 0
         self.counted.add(name)
-        return self.layout.parameters[name]
+        return self.grouping.parameters[name]
 
     def _served(self, path: str | None) -> str | None:
         """The owner that a stored path, or the nearest path above it, belongs to."""
         for _ in range(_MOST_ABOVE):
             if not path:
                 break
-            place = self.layout.places.get(path)
+            place = self.grouping.places.get(path)
             if place is not None:
                 return place.owner
             owner = path if path in self.role_of else self.roles.name_rule(path, self.tensors)[0]

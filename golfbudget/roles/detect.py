@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from golfbudget.artifact import Artifact, Leaf
 from golfbudget.formats import BYTE_ORDER, StoredTensor
 from golfbudget.ledger import Account
-from golfbudget.roles.layouts import Place
+from golfbudget.roles.model_tensors import TensorPlace
 from golfbudget.roles.rules import Roles
 
 _INTEGERS = {
@@ -42,7 +42,7 @@ class Tied:
     reason: str
 
 
-def find_tied(artifact: Artifact, roles: Roles, places: Mapping[str, Place]) -> Tied:
+def find_tied(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace]) -> Tied:
     """Tied: there is an input table, and no output matrix of its own bytes, unless a configuration says otherwise."""
     inputs: list[str] = []
     outputs: list[str] = []
@@ -68,7 +68,7 @@ def find_tied(artifact: Artifact, roles: Roles, places: Mapping[str, Place]) -> 
     return Tied(tied=True, reason=f"{inputs[0]} is an input table and no output matrix is stored")
 
 
-def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, Place]) -> dict[str, tuple[Account, str]]:
+def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace]) -> dict[str, tuple[Account, str]]:
     """Stored name to (account, reason) for maps and codebooks that only shapes and values give away.
 
     A map is an integer vector with one entry per token whose values all index rows of a codebook that is present:
@@ -117,7 +117,7 @@ def _by_rows(books: list[StoredTensor], most: int) -> dict[int, StoredTensor]:
     return found
 
 
-def _vocabulary(artifact: Artifact, roles: Roles, places: Mapping[str, Place]) -> set[int]:
+def _vocabulary(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace]) -> set[int]:
     """Numbers of tokens that the input and output tables of a known name speak of; empty where there are none."""
     found = set()
     for tensor in artifact.tensors:
@@ -133,7 +133,7 @@ def _vocabulary(artifact: Artifact, roles: Roles, places: Mapping[str, Place]) -
     return found
 
 
-def _could_be_map(tensor: StoredTensor, place: Place, tokens: set[int]) -> bool:
+def _could_be_map(tensor: StoredTensor, place: TensorPlace, tokens: set[int]) -> bool:
     return (
         tensor.dtype in _INTEGERS
         and len(tensor.shape) == 1
@@ -146,7 +146,7 @@ def _could_be_map(tensor: StoredTensor, place: Place, tokens: set[int]) -> bool:
     )
 
 
-def _could_be_codebook(tensor: StoredTensor, roles: Roles, place: Place) -> bool:
+def _could_be_codebook(tensor: StoredTensor, roles: Roles, place: TensorPlace) -> bool:
     known = roles.rule_of(place.owner)
     return len(tensor.shape) == 2 and tensor.dtype in _FLOATS and place.account is Account.WEIGHTS and known is None
 

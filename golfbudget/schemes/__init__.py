@@ -1,7 +1,7 @@
 """Schemes: ways to represent a matrix.  Importing this package (it imports torch) fills the registry."""
 
 from golfbudget.schemes import (  # noqa: F401  (they register themselves)
-    by_frequency,
+    bits_by_frequency,
     clipped,
     factorised,
     grouped,

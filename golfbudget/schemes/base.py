@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from inspect import isabstract
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from golfbudget import plugins
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
+from golfbudget.registry import Registry
 
 #: Candidate parameters: numbers and words, fit for JSON and for a candidate's name.
 Options = Mapping[str, int | float | str]
@@ -101,13 +100,13 @@ class Encoded:
 class Context:
     """What an encoder may use besides the matrix, and the seed of anything random.
 
-    `counts` are token counts [rows]; `moment` is the second moment of the matrix's inputs [columns, columns] and
+    `counts` are token counts [rows]; `covariance` is E[x xᵀ] of the matrix's inputs x [columns, columns] and
     `mean` their mean [columns], from calibration text.  Each is None where it is not known.
     """
 
     seed: int = 0
     counts: Tensor | None = None
-    moment: Tensor | None = None
+    covariance: Tensor | None = None
     mean: Tensor | None = None
 
 
@@ -124,7 +123,7 @@ class Scheme(ABC):
     formula: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     decoder_source: ClassVar[str] = ""
-    #: What an encoder cannot do without, as the context names it: `counts`, `moment`.
+    #: What an encoder cannot do without, in the words of reports: `counts`, or `moment` for a covariance.
     needs: ClassVar[tuple[str, ...]] = ()
     #: The raw size depends on the matrix: `raw_bytes` is then only an upper bound.
     sized_by_values: ClassVar[bool] = False
@@ -183,49 +182,17 @@ def collisions(scheme: Scheme, encoded: Encoded) -> int:
     return decoded.shape[0] - int(torch.unique(decoded, dim=0).shape[0])
 
 
-#: Where other packages announce their schemes.
-ENTRY_POINTS = "golfbudget.schemes"
-_SCHEMES: dict[str, Scheme] = {}
+def _scheme(announced: object) -> Scheme | None:
+    """The scheme that another package's object is, or the subclass makes; None when it is something else."""
+    if isinstance(announced, type) and issubclass(announced, Scheme) and not isabstract(announced):
+        announced = announced()
+    complete = all(hasattr(announced, part) for part in ("name", "summary", "formula"))
+    return announced if isinstance(announced, Scheme) and complete else None
 
 
-def register(scheme_class: Callable[[], Scheme]) -> Callable[[], Scheme]:
-    """Class decorator: add an instance to the registry; a name can be taken once."""
-    scheme = scheme_class()
-    if scheme.name in _SCHEMES:
-        raise UsageError(f"scheme {scheme.name!r} is registered twice")
-    _SCHEMES[scheme.name] = scheme
-    return scheme_class
-
-
-def registered() -> dict[str, Scheme]:
-    """A copy of the registry: our schemes, and those of other packages after `load_others`."""
-    return dict(_SCHEMES)
-
-
-def get(name: str) -> Scheme:
-    """The scheme of that name, another package's where none of ours has it; `UsageError` lists the known ones."""
-    if name not in _SCHEMES:
-        load_others()
-    try:
-        return _SCHEMES[name]
-    except KeyError:
-        raise UsageError(f"no scheme is called {name!r}; known: {', '.join(sorted(_SCHEMES))}") from None
-
-
-@cache
-def load_others() -> None:
-    """Register what installed packages announce under `golfbudget.schemes`: subclasses or instances of `Scheme`.
-
-    `UsageError` names an entry point that is something else, that cannot be loaded, or whose name is taken.
-    """
-    for label, found in plugins.load(ENTRY_POINTS):
-        concrete = isinstance(found, type) and issubclass(found, Scheme) and not isabstract(found)
-        made = found() if concrete else found
-        if not isinstance(made, Scheme) or not all(hasattr(made, part) for part in ("name", "summary", "formula")):
-            raise UsageError(f"the entry point {label!r} of {ENTRY_POINTS} is no scheme: see golfbudget.schemes.Scheme")
-        if made.name in _SCHEMES:
-            raise UsageError(f"the entry point {label!r} of {ENTRY_POINTS}: a scheme {made.name!r} is there already")
-        _SCHEMES[made.name] = made
+#: Other packages announce theirs as entry points: subclasses or instances of `Scheme`.
+_SCHEMES: Registry[Scheme] = Registry("scheme", group="golfbudget.schemes", made=_scheme)
+register, registered, get, load_others = _SCHEMES.register, _SCHEMES.registered, _SCHEMES.get, _SCHEMES.load_others
 
 
 def check_matrix(matrix: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, check_matrix, register
-from golfbudget.schemes.moments import input_moment
+from golfbudget.schemes.covariance import input_covariance
 from golfbudget.schemes.scalar import RowScaled, native_tables, round_rows, storable
 
 _PARAMETERS = (
@@ -67,21 +67,22 @@ class Gptq(Clipped):
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
         matrix, options = check_matrix(matrix), self.options(options)
-        moment = input_moment(context, matrix.shape[1], self.name)
+        covariance = input_covariance(context, matrix.shape[1], self.name)
         bits = int(options["bits"])
         levels = 2 ** (bits - 1) - 1
         scales = clip_scales(matrix, levels, float(options["clip"]))
-        return _encoded(self.name, matrix, feedback_rounded(matrix, scales, levels, moment), scales, bits)
+        return _encoded(self.name, matrix, feedback_rounded(matrix, scales, levels, covariance), scales, bits)
 
 
-def feedback_rounded(matrix: Tensor, scales: Tensor, levels: int, moment: Tensor) -> Tensor:
-    """Values, float32 [rows, columns], in GPTQ's order: columns of the largest moment first.
+def feedback_rounded(matrix: Tensor, scales: Tensor, levels: int, covariance: Tensor) -> Tensor:
+    """Values, float32 [rows, columns], in GPTQ's order: columns of the largest covariance with themselves first.
 
     After a column is rounded, all later ones move to where they make up for its error best, which a row of the upper
-    Cholesky factor of the inverse moment says.  In double precision; `moment` is positive definite [columns, columns].
+    Cholesky factor of the inverse covariance says.  In double precision; `covariance` is positive definite [columns,
+    columns].
     """
-    order = moment.diagonal().argsort(descending=True, stable=True)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(moment[order][:, order]))
+    order = covariance.diagonal().argsort(descending=True, stable=True)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance[order][:, order]))
     factor = torch.linalg.cholesky(inverse, upper=True)
     left, columns = matrix.double()[:, order], matrix.shape[1]
     values, scale = torch.empty_like(matrix), scales.double()

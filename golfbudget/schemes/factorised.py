@@ -13,7 +13,7 @@ from torch import Tensor
 from golfbudget.errors import UsageError
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
 from golfbudget.schemes.factors import READ_PRODUCT, factor_bytes, factor_tables, product
-from golfbudget.schemes.frequency import divide, most_frequent, parts_of, read_parts
+from golfbudget.schemes.token_counts import divide, most_frequent, parts_of, read_parts
 from golfbudget.schemes.values import (
     READ_MAP,
     READ_MATRIX,
@@ -102,7 +102,7 @@ class Lqer(Scheme):
 
 
 @register
-class Bands(Scheme):
+class BandedFactors(Scheme):
     """Rows in bands by frequency, each band factorised at a rank of its own."""
 
     name = "bands"

@@ -23,7 +23,7 @@ def factor_tables(
 
     The best approximation of that rank comes from the singular vectors.  Each factor has one scale per direction, and
     the right one is solved again, by least squares, for the left one as it was rounded.  The left one spans the best
-    approximation of `weighted` instead, where it is given: the matrix times a root of its inputs' second moment.
+    approximation of `weighted` instead, where it is given: the matrix times a root of its inputs' covariance.
     """
     double = matrix.double()
     left = _left(double if weighted is None else weighted, rank)

@@ -15,8 +15,8 @@ from torch import Tensor
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Scheme, Table, check_matrix, register
 from golfbudget.schemes.factors import READ_PRODUCT, factor_bytes, factor_tables, product
-from golfbudget.schemes.frequency import counts_of, most_frequent, needed_counts
 from golfbudget.schemes.packing import bits_for
+from golfbudget.schemes.token_counts import counts_of, most_frequent, needed_counts
 from golfbudget.schemes.values import (
     HALF_BITS,
     READ_MAP,

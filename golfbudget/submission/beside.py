@@ -8,7 +8,7 @@ from pathlib import Path
 from golfbudget.hashing import file_hashes
 from golfbudget.rules import Rules
 from golfbudget.submission.code import find_code
-from golfbudget.submission.folder import Kind, matches, open_folder
+from golfbudget.submission.folder import FileKind, matches, open_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ def code_beside(path: Path, rules: Rules) -> CodeBeside | None:
     if not path.is_dir():
         return None
     folder = open_folder(path, rules.files)
-    top = [file.path for file in folder.of(Kind.CODE) if "/" not in file.path]
+    top = [file.path for file in folder.of(FileKind.CODE) if "/" not in file.path]
     if not any(matches(name, rules.files.entry) for name in top):
         return None
     code = find_code(folder, rules)

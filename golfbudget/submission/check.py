@@ -17,7 +17,7 @@ from golfbudget.submission.conventions import find_models, tally_all
 from golfbudget.submission.examine_claims import examine_claims
 from golfbudget.submission.examine_files import examine_files
 from golfbudget.submission.examine_totals import examine_totals
-from golfbudget.submission.folder import Kind, open_folder
+from golfbudget.submission.folder import FileKind, open_folder
 from golfbudget.submission.logs import Run, distinct, read_log
 from golfbudget.submission.matching import Agreement, Matched, Sort, match
 from golfbudget.submission.packed import packed_code_bytes
@@ -35,16 +35,16 @@ def check_submission(
     """Check a folder; `model`, `code` and `log` name the files that count instead of those found by the rules."""
     folder = open_folder(root, rules.files)
     program = find_code(folder, rules, code)
-    logs = [folder.named(path, "--log", Kind.LOG) for path in log] or folder.of(Kind.LOG)
+    logs = [folder.named(path, "--log", FileKind.LOG) for path in log] or folder.of(FileKind.LOG)
     every_run = [run for file in logs for run in read_log(folder.place(file), file.path)]
     runs = [run for run in distinct(every_run) if run.model or run.total]
-    read = [read_claims(folder.place(file), file.path) for file in folder.of(Kind.CLAIMS)]
+    read = [read_claims(folder.place(file), file.path) for file in folder.of(FileKind.CLAIMS)]
     stated = Claims(
         numbers=tuple(claim for claims in read for claim in claims.numbers),
         megabytes=tuple(text for claims in read for text in claims.megabytes),
         codecs=tuple(text for claims in read for text in claims.codecs),
     )
-    given = [folder.named(path, "--model", Kind.MODEL) for path in model]
+    given = [folder.named(path, "--model", FileKind.MODEL) for path in model]
     models = find_models(folder, rules, given, runs, stated.numbers)
     packed = packed_code_bytes([folder.place(file) for file in program.files])
     tallies = tally_all(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from golfbudget.rules import Convention, Rules
 from golfbudget.submission.claims import Claims
 from golfbudget.submission.code import Code
-from golfbudget.submission.conventions import Model, Tally
+from golfbudget.submission.conventions import CountedModel, Tally
 from golfbudget.submission.findings import Finding, Severity
-from golfbudget.submission.folder import File, Folder, Kind
+from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
 from golfbudget.submission.logs import Run
 from golfbudget.submission.matching import Matched
 from golfbudget.submission.packed import PackedCode
@@ -25,7 +25,7 @@ class Checked:
     convention: Convention
     code: Code
     packed: PackedCode
-    models: tuple[Model, ...]
+    models: tuple[CountedModel, ...]
     runs: tuple[Run, ...]
     every_run: int
     tallies: Mapping[Convention, Tally]
@@ -35,8 +35,8 @@ class Checked:
     notes: tuple[str, ...] = ()
 
     @property
-    def tokenizers(self) -> list[File]:
-        return self.folder.of(Kind.TOKENIZER)
+    def tokenizers(self) -> list[SubmissionFile]:
+        return self.folder.of(FileKind.TOKENIZER)
 
     @property
     def chosen(self) -> Tally:

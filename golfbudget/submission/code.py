@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from golfbudget.errors import GolfbudgetError, UsageError
 from golfbudget.rules import Rules
-from golfbudget.submission.folder import File, Folder, Kind, matches
+from golfbudget.submission.folder import FileKind, Folder, SubmissionFile, matches
 
 #: Longer sources are data in disguise; their imports are not looked for.
 _LONGEST = 1 << 24
@@ -28,7 +28,7 @@ _IMPORTERS = {"import_module", "__import__", "run_module"}
 class Counted:
     """A code file that counts as shipped: `how` is `entry`, `imported` or `named` (`by` whom), or `counted`."""
 
-    file: File
+    file: SubmissionFile
     how: str
     by: str | None = None
 
@@ -38,7 +38,7 @@ class Code:
     """The code of a submission.  `unparsed` files may import what nobody sees."""
 
     counted: tuple[Counted, ...] = ()
-    uncounted: tuple[File, ...] = ()
+    uncounted: tuple[SubmissionFile, ...] = ()
     unparsed: tuple[str, ...] = ()
     trees: tuple[ast.Module, ...] = ()
 
@@ -48,15 +48,15 @@ class Code:
         return sum(counted.file.size for counted in self.counted)
 
     @property
-    def files(self) -> tuple[File, ...]:
+    def files(self) -> tuple[SubmissionFile, ...]:
         return tuple(counted.file for counted in self.counted)
 
     @property
-    def entries(self) -> tuple[File, ...]:
+    def entries(self) -> tuple[SubmissionFile, ...]:
         return tuple(counted.file for counted in self.counted if counted.how == "entry")
 
     @property
-    def stub(self) -> File | None:
+    def stub(self) -> SubmissionFile | None:
         """The entry, if it is a stub that leaves the work to a file it names."""
         named = any(counted.how == "named" for counted in self.counted)
         return self.entries[0] if len(self.entries) == 1 and named and self.entries[0].size <= _STUB else None
@@ -77,8 +77,8 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
 
     Raises `UsageError` where the entry cannot be told.
     """
-    chosen = [folder.named(path, "--code", Kind.CODE) for path in given]
-    present = folder.of(Kind.CODE)
+    chosen = [folder.named(path, "--code", FileKind.CODE) for path in given]
+    present = folder.of(FileKind.CODE)
     if rules.count.code == "all" and not chosen:
         if not present:
             raise UsageError(_nothing(folder, rules))
@@ -100,8 +100,8 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
     )
 
 
-def _entry(folder: Folder, rules: Rules) -> File:
-    top = [file for file in folder.of(Kind.CODE) if "/" not in file.path]
+def _entry(folder: Folder, rules: Rules) -> SubmissionFile:
+    top = [file for file in folder.of(FileKind.CODE) if "/" not in file.path]
     for pattern in rules.files.entry:
         found = [file for file in top if matches(file.path, [pattern])]
         if len(found) == 1:
@@ -118,7 +118,7 @@ def _entry(folder: Folder, rules: Rules) -> File:
 
 
 def _nothing(folder: Folder, rules: Rules) -> str:
-    present = ", ".join(file.path for file in folder.of(Kind.CODE)[:6])
+    present = ", ".join(file.path for file in folder.of(FileKind.CODE)[:6])
     held = f"code of other names ({present})" if present else "no code at all"
     return (
         f"{folder.root}: expected the program under a name such as {', '.join(rules.files.entry[:3])}, found {held}; "
@@ -126,7 +126,7 @@ def _nothing(folder: Folder, rules: Rules) -> str:
     )
 
 
-def _reached(folder: Folder, entries: Sequence[File]) -> tuple[list[Counted], list[str], list[ast.Module]]:
+def _reached(folder: Folder, entries: Sequence[SubmissionFile]) -> tuple[list[Counted], list[str], list[ast.Module]]:
     """Files reached from the entries, those that could not be parsed, and all programs read."""
     seen = {file.path for file in entries}
     waiting = list(entries)
@@ -186,7 +186,7 @@ def _unpacked(data: bytes, path: Path) -> list[tuple[str, ast.Module]]:
     return [pair for leaf in opened.leaves for pair in _parsed(bytes(leaf.data))]
 
 
-def _references(tree: ast.Module, file: File, folder: Folder) -> Iterator[tuple[File, str]]:
+def _references(tree: ast.Module, file: SubmissionFile, folder: Folder) -> Iterator[tuple[SubmissionFile, str]]:
     """Files of the folder that a program imports, or whose name stands in it as a string of its own."""
     folders = dict.fromkeys([PurePosixPath(file.path).parent, PurePosixPath()])
     # A string that is a statement of its own is a comment.
@@ -218,8 +218,8 @@ def _modules(node: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _module_files(
-    module: str, level: int, file: File, folder: Folder, folders: Sequence[PurePosixPath]
-) -> Iterator[File]:
+    module: str, level: int, file: SubmissionFile, folder: Folder, folders: Sequence[PurePosixPath]
+) -> Iterator[SubmissionFile]:
     if level:
         here = PurePosixPath(file.path).parent
         for _ in range(min(level, len(here.parts) + 1) - 1):
@@ -231,16 +231,16 @@ def _module_files(
             stem = base.joinpath(*parts[:stop])
             for name in (f"{stem}.py", f"{stem}/__init__.py", f"{stem}.so"):
                 found = folder.get(name)
-                if found is not None and found.kind is Kind.CODE:
+                if found is not None and found.kind is FileKind.CODE:
                     yield found
 
 
-def _named(text: str, folder: Folder, folders: Sequence[PurePosixPath]) -> File | None:
+def _named(text: str, folder: Folder, folders: Sequence[PurePosixPath]) -> SubmissionFile | None:
     """The file of code, or of no known kind, that a string is the name of."""
     if not 3 <= len(text) <= 200 or "." not in text or "\n" in text or "\0" in text:
         return None
     for base in folders:
         found = folder.get(str(base / text.removeprefix("./").removeprefix("/")))
-        if found is not None and found.kind in (Kind.CODE, Kind.OTHER) and not found.side:
+        if found is not None and found.kind in (FileKind.CODE, FileKind.OTHER) and not found.side:
             return found
     return None

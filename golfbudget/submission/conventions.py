@@ -15,19 +15,19 @@ from golfbudget.errors import UsageError
 from golfbudget.rules import Convention, Rules
 from golfbudget.submission.claims import About, Claim
 from golfbudget.submission.code import Code
-from golfbudget.submission.folder import File, Folder, Kind
+from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
 from golfbudget.submission.logs import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class CountedModel:
     """The model of one run: bytes of `files`, or a number that `source` claims."""
 
     size: int
     source: str
     seed: int | None = None
     number: int = 1
-    files: tuple[File, ...] = ()
+    files: tuple[SubmissionFile, ...] = ()
 
     @property
     def claimed(self) -> bool:
@@ -35,7 +35,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class CountedRun:
     """One run under one convention; code and model are None where only their sum is known."""
 
     label: str
@@ -54,11 +54,11 @@ class Tally:
 
     convention: Convention
     cap: int
-    rows: tuple[Row, ...] = ()
+    rows: tuple[CountedRun, ...] = ()
     reason: str = ""
 
     @property
-    def largest(self) -> Row | None:
+    def largest(self) -> CountedRun | None:
         return max(self.rows, key=lambda row: row.total, default=None)
 
     @property
@@ -81,8 +81,8 @@ class Tally:
 
 
 def find_models(
-    folder: Folder, rules: Rules, given: Sequence[File], runs: Sequence[Run], claims: Sequence[Claim]
-) -> tuple[Model, ...]:
+    folder: Folder, rules: Rules, given: Sequence[SubmissionFile], runs: Sequence[Run], claims: Sequence[Claim]
+) -> tuple[CountedModel, ...]:
     """The model of each run: files if there are any, else what logs say, else what the JSON says.
 
     Raises `UsageError` for several files with nothing to choose by.
@@ -91,60 +91,64 @@ def find_models(
         seeds = {file.seed for file in given}
         return _of_files(folder, list(given), together=None in seeds or len(seeds) < len(given))
     together = rules.count.models == "sum"
-    files = folder.of(Kind.MODEL)
+    files = folder.of(FileKind.MODEL)
     if files:
         return _of_files(folder, files, together=together)
     logged = tuple(
-        Model(size=run.model.number, source=run.source, seed=run.seed, number=run.number) for run in runs if run.model
+        CountedModel(size=run.model.number, source=run.source, seed=run.seed, number=run.number)
+        for run in runs
+        if run.model
     )
     if logged:
         return logged
-    files = folder.of(Kind.CHECKPOINT)
+    files = folder.of(FileKind.CHECKPOINT)
     return _of_files(folder, files, together=together) if files else _of_claims(claims)
 
 
-def _of_files(folder: Folder, files: list[File], *, together: bool) -> tuple[Model, ...]:
+def _of_files(folder: Folder, files: list[SubmissionFile], *, together: bool) -> tuple[CountedModel, ...]:
     """One model of each seed where every name has its own, else all files together if that was asked for."""
     seeds = {file.seed for file in files}
     apart = None not in seeds and len(seeds) == len(files)
     if len(files) > 1 and together:
-        return (Model(size=sum(file.size for file in files), source=files[0].path, files=tuple(files)),)
+        return (CountedModel(size=sum(file.size for file in files), source=files[0].path, files=tuple(files)),)
     if len(files) > 1 and not apart:
         names = ", ".join(file.path for file in files[:6])
         raise UsageError(
             f"{folder.root}: {len(files)} model files ({names}) and no seed in each name to tell them apart; say which "
             "counts with --model FILE (several: parts of one artifact)"
         )
-    return tuple(Model(size=file.size, source=file.path, seed=file.seed, files=(file,)) for file in files)
+    return tuple(CountedModel(size=file.size, source=file.path, seed=file.seed, files=(file,)) for file in files)
 
 
-def _of_claims(claims: Sequence[Claim]) -> tuple[Model, ...]:
+def _of_claims(claims: Sequence[Claim]) -> tuple[CountedModel, ...]:
     """What a JSON says of its model: the figure itself, or total less code."""
     usable = [claim for claim in claims if not claim.mean]
     for claim in usable:
         if claim.about is About.MODEL:
-            return (Model(size=claim.number, source=f"{claim.source}: {claim.key}", seed=claim.seed),)
+            return (CountedModel(size=claim.number, source=f"{claim.source}: {claim.key}", seed=claim.seed),)
     codes = [claim for claim in usable if claim.about is About.CODE]
     totals = [claim for claim in usable if claim.about is About.TOTAL]
     if not codes:
         return ()
     return tuple(
-        Model(size=total.number - codes[0].number, source=f"{total.source}: {total.key} less code", seed=total.seed)
+        CountedModel(
+            size=total.number - codes[0].number, source=f"{total.source}: {total.key} less code", seed=total.seed
+        )
         for total in totals
         if total.number > codes[0].number
     )
 
 
 def tally_all(
-    *, folder: Folder, rules: Rules, code: Code, packed: int, models: Sequence[Model], runs: Sequence[Run]
+    *, folder: Folder, rules: Rules, code: Code, packed: int, models: Sequence[CountedModel], runs: Sequence[Run]
 ) -> dict[Convention, Tally]:
     """Every convention, in a fixed order."""
-    tokenizers = sum(file.size for file in folder.of(Kind.TOKENIZER))
+    tokenizers = sum(file.size for file in folder.of(FileKind.TOKENIZER))
     other = tokenizers if rules.count.tokenizer else 0
     inside = {file.path for model in models for file in model.files}
     rest = [file for file in folder.files if file.path not in inside and not _left_out(file)]
-    whole = sum(file.size for file in rest if file.kind is Kind.CODE)
-    beside = sum(file.size for file in rest if file.kind is not Kind.CODE)
+    whole = sum(file.size for file in rest if file.kind is FileKind.CODE)
+    beside = sum(file.size for file in rest if file.kind is not FileKind.CODE)
     missing = "no model bytes are known: there is no model file, and neither log nor JSON gives them"
 
     def made(convention: Convention, length: int, more: int) -> Tally:
@@ -165,14 +169,14 @@ def tally_all(
     }
 
 
-def _left_out(file: File) -> bool:
-    return file.side and file.kind not in (Kind.CODE, Kind.MODEL, Kind.CHECKPOINT, Kind.TOKENIZER)
+def _left_out(file: SubmissionFile) -> bool:
+    return file.side and file.kind not in (FileKind.CODE, FileKind.MODEL, FileKind.CHECKPOINT, FileKind.TOKENIZER)
 
 
-def _rows(models: Sequence[Model], code: int, other: int) -> list[Row]:
+def _rows(models: Sequence[CountedModel], code: int, other: int) -> list[CountedRun]:
     labels = _labels([(model.seed, model.source, model.number) for model in models])
     return [
-        Row(
+        CountedRun(
             label=label,
             source=model.source,
             seed=model.seed,
@@ -186,7 +190,7 @@ def _rows(models: Sequence[Model], code: int, other: int) -> list[Row]:
     ]
 
 
-def _logged(runs: Sequence[Run], other: int) -> Iterator[Row]:
+def _logged(runs: Sequence[Run], other: int) -> Iterator[CountedRun]:
     labels = _labels([(run.seed, run.source, run.number) for run in runs])
     for label, run in zip(labels, runs, strict=True):
         code = None if run.code is None else run.code.number
@@ -201,7 +205,7 @@ def _logged(runs: Sequence[Run], other: int) -> Iterator[Row]:
             model = total - code
         if code is None and model is not None and total >= model:
             code = total - model
-        yield Row(
+        yield CountedRun(
             label=label,
             source=run.source,
             seed=run.seed,

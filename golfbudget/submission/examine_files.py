@@ -9,7 +9,7 @@ from golfbudget.rules import Convention
 from golfbudget.submission.checked import Checked
 from golfbudget.submission.claims import About
 from golfbudget.submission.findings import Finding
-from golfbudget.submission.folder import File, Kind
+from golfbudget.submission.folder import FileKind, SubmissionFile
 from golfbudget.submission.megabytes import MEBI, MEGA, binary_caps
 from golfbudget.submission.models import look_at
 
@@ -30,7 +30,7 @@ def examine_files(checked: Checked) -> Iterator[Finding]:
     yield from _labels(checked)
 
 
-def lengths(files: list[File]) -> str:
+def lengths(files: list[SubmissionFile]) -> str:
     """Names with lengths, the first few."""
     more = f" and {len(files) - 6} more" if len(files) > 6 else ""
     return ", ".join(f"{file.path} ({file.size:,} bytes)" for file in files[:6]) + more
@@ -102,7 +102,7 @@ def _models(checked: Checked) -> Iterator[Finding]:
             continue
         for label, sources in labels.items():
             codec = codec_of(label)
-            if file.kind is Kind.MODEL and not seen.no_model and codec and codec != (seen.codec or "none"):
+            if file.kind is FileKind.MODEL and not seen.no_model and codec and codec != (seen.codec or "none"):
                 yield Finding(
                     code="GB401",
                     message=f"{', '.join(sources)} calls the model {label!r}, but the bytes of {file.path} are "
@@ -110,7 +110,7 @@ def _models(checked: Checked) -> Iterator[Finding]:
                 )
 
 
-def _without_path(message: str, checked: Checked, file: File) -> str:
+def _without_path(message: str, checked: Checked, file: SubmissionFile) -> str:
     return message.replace(f"{checked.folder.place(file)}: ", "").replace(str(checked.folder.place(file)), file.path)
 
 

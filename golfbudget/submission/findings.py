@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class FindingKind:
     """What a code stands for."""
 
     severity: Severity
@@ -33,8 +33,8 @@ class Kind:
 
 _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 #: Every code there is.
-TABLE: dict[str, Kind] = {
-    code: Kind(severity=severity, title=title)
+TABLE: dict[str, FindingKind] = {
+    code: FindingKind(severity=severity, title=title)
     for code, severity, title in (
         ("GB101", _E, "over the cap under the chosen convention"),
         ("GB102", _W, "over the cap under another convention"),

@@ -21,7 +21,7 @@ _SKIPPED = re.compile(r"\..*|__pycache__|.*\.egg-info|node_modules")
 _SEED = re.compile(r"(?:^|[^a-z])(?:seed[_\-=]?|s)(\d{1,10})(?!\d)", re.IGNORECASE)
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """What a file is; `other` is what no pattern knows."""
 
     CLAIMS = "claims"
@@ -35,12 +35,12 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class SubmissionFile:
     """One file: its path from the folder with forward slashes, its length, and whether the rules never count it."""
 
     path: str
     size: int
-    kind: Kind
+    kind: FileKind
     side: bool = False
 
     @property
@@ -55,20 +55,20 @@ class Folder:
     """A submission folder; `files` are sorted by path."""
 
     root: Path
-    files: tuple[File, ...]
-    by_path: Mapping[str, File]
+    files: tuple[SubmissionFile, ...]
+    by_path: Mapping[str, SubmissionFile]
 
-    def of(self, *kinds: Kind) -> list[File]:
+    def of(self, *kinds: FileKind) -> list[SubmissionFile]:
         return [file for file in self.files if file.kind in kinds]
 
-    def get(self, path: str) -> File | None:
+    def get(self, path: str) -> SubmissionFile | None:
         return self.by_path.get(path)
 
-    def place(self, file: File) -> Path:
+    def place(self, file: SubmissionFile) -> Path:
         """Where the file is on disk; a file named by an option may lie elsewhere."""
         return self.root / file.path
 
-    def named(self, given: Path, option: str, kind: Kind) -> File:
+    def named(self, given: Path, option: str, kind: FileKind) -> SubmissionFile:
         """A file that an option names: as the shell sees it, or else inside the folder.  `UsageError` otherwise."""
         for path in (given, self.root / given):
             try:
@@ -79,9 +79,11 @@ class Folder:
         held = ", ".join(file.path for file in self.files[:8])
         raise UsageError(f"{option} {given}: no such file, here or in {self.root} (which holds {held or 'no files'})")
 
-    def _as(self, path: Path, kind: Kind) -> File:
+    def _as(self, path: Path, kind: FileKind) -> SubmissionFile:
         resolved, root = path.resolve(), self.root.resolve()
-        return File(path=Path(os.path.relpath(resolved, root)).as_posix(), size=path.stat().st_size, kind=kind)
+        return SubmissionFile(
+            path=Path(os.path.relpath(resolved, root)).as_posix(), size=path.stat().st_size, kind=kind
+        )
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
@@ -99,7 +101,7 @@ def open_folder(root: Path, patterns: Files) -> Folder:
     if not root.is_dir():
         what = "a file" if root.exists() else "nothing"
         raise UsageError(f"{root}: expected a submission folder, found {what}")
-    files: list[File] = []
+    files: list[SubmissionFile] = []
     for place, folders, names in os.walk(root, onerror=_unlisted):
         folders[:] = sorted(name for name in folders if not _SKIPPED.fullmatch(name))
         for name in names:
@@ -116,15 +118,15 @@ def _unlisted(error: OSError) -> None:
     raise UsageError(f"{error.filename}: cannot be listed: {error.strerror}") from None
 
 
-def _file(path: str, size: int, patterns: Files) -> File:
+def _file(path: str, size: int, patterns: Files) -> SubmissionFile:
     order = (
-        (Kind.CLAIMS, patterns.claims),
-        (Kind.CODE, patterns.code),
-        (Kind.TOKENIZER, patterns.tokenizer),
-        (Kind.MODEL, patterns.model),
-        (Kind.CHECKPOINT, patterns.checkpoint),
-        (Kind.LOG, patterns.log),
-        (Kind.SIDE, patterns.side),
+        (FileKind.CLAIMS, patterns.claims),
+        (FileKind.CODE, patterns.code),
+        (FileKind.TOKENIZER, patterns.tokenizer),
+        (FileKind.MODEL, patterns.model),
+        (FileKind.CHECKPOINT, patterns.checkpoint),
+        (FileKind.LOG, patterns.log),
+        (FileKind.SIDE, patterns.side),
     )
-    kind = next((kind for kind, known in order if matches(path, known)), Kind.OTHER)
-    return File(path=path, size=size, kind=kind, side=matches(path, patterns.side))
+    kind = next((kind for kind, known in order if matches(path, known)), FileKind.OTHER)
+    return SubmissionFile(path=path, size=size, kind=kind, side=matches(path, patterns.side))

@@ -9,7 +9,7 @@ from enum import StrEnum
 from golfbudget.rules import Convention
 from golfbudget.submission.claims import About, Claim
 from golfbudget.submission.code import Code
-from golfbudget.submission.conventions import Model, Row, Tally
+from golfbudget.submission.conventions import CountedModel, CountedRun, Tally
 
 
 class Sort(StrEnum):
@@ -45,7 +45,7 @@ def match(
     tallies: Mapping[Convention, Tally],
     chosen: Convention,
     code: Code,
-    models: Sequence[Model],
+    models: Sequence[CountedModel],
     *,
     logged: bool = False,
 ) -> Matched:
@@ -67,12 +67,12 @@ def match(
 _Figures = Iterator[tuple[int, int, Agreement]]
 
 
-def _of_seed(claim: Claim, rows: Sequence[Row]) -> list[Row]:
+def _of_seed(claim: Claim, rows: Sequence[CountedRun]) -> list[CountedRun]:
     """Rows of the claim's seed; a row of no seed is of every one."""
     return [row for row in rows if claim.seed is None or row.seed in (claim.seed, None)]
 
 
-def _totals(claim: Claim, tallies: Sequence[Tally], models: Sequence[Model]) -> _Figures:
+def _totals(claim: Claim, tallies: Sequence[Tally], models: Sequence[CountedModel]) -> _Figures:
     for tally in tallies:
         name, largest = f"{tally.convention}.total_bytes", tally.largest
         if largest is not None and _of_seed(claim, [largest]):
@@ -91,7 +91,7 @@ def _totals(claim: Claim, tallies: Sequence[Tally], models: Sequence[Model]) -> 
         yield number, count, Agreement(name=agreement.name, sort=Sort.MODEL, mean=agreement.mean)
 
 
-def _models(claim: Claim, models: Sequence[Model], *, logged: bool) -> _Figures:
+def _models(claim: Claim, models: Sequence[CountedModel], *, logged: bool) -> _Figures:
     known = [model for model in models if not (logged and model.claimed)]
     for model in known:
         if claim.seed is None or model.seed in (claim.seed, None):

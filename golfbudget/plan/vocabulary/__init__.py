@@ -1,6 +1,6 @@
 """`plan --vocab`: vocabulary and head scheme together, in bytes and certificates; no model is run.
 
-results  the table as a value
+results  the table as a value, vocabulary_json the table as JSON
 figures  vocabularies: tokenizers measured on a text, or claimed figures
 model    the tensors with a vocabulary axis, at any vocabulary
 drawn    codebook heads as if trained in that form
@@ -9,6 +9,6 @@ run      the table, its certificates and what follows from it
 """
 
 from golfbudget.plan.vocabulary.results import VocabularyPlan
-from golfbudget.plan.vocabulary.run import Question, plan_vocabularies
+from golfbudget.plan.vocabulary.run import VocabularyRequest, plan_vocabularies
 
-__all__ = ["Question", "VocabularyPlan", "plan_vocabularies"]
+__all__ = ["VocabularyPlan", "VocabularyRequest", "plan_vocabularies"]

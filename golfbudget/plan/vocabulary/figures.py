@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golfbudget.errors import UsageError
-from golfbudget.plan.vocabulary.results import Figures, Known
+from golfbudget.evidence import Evidence
+from golfbudget.plan.vocabulary.results import Figures
 from golfbudget.quality.tokenizer import open_tokenizer, token_bytes
 
 _CLAIMED = re.compile(r"(\d{1,12})(?::(\d{1,6}(?:\.\d{1,9})?))?", re.ASCII)
@@ -21,7 +22,7 @@ _LARGEST = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class CountedVocabulary:
     """A vocabulary's figures, and the token counts [size] that its floors are about."""
 
     figures: Figures
@@ -45,13 +46,13 @@ def read_text(path: Path) -> str:
 
 def read_vocabularies(
     given: Sequence[str], text: str | None, *, where: str | None, counts: NDArray[np.int64] | None = None
-) -> list[Measured]:
+) -> list[CountedVocabulary]:
     """Every vocabulary asked for, by size; `where` names the text in messages.
 
     `counts` are token counts for those of as many tokens that no text was counted for.  `UsageError` says which
     `--vocab` is wrong and what was expected.
     """
-    found: list[Measured] = []
+    found: list[CountedVocabulary] = []
     for name in given:
         claimed = _CLAIMED.fullmatch(name.strip())
         if claimed is not None:
@@ -68,7 +69,7 @@ def read_vocabularies(
     return sorted(found, key=lambda one: (one.figures.size, one.figures.label))
 
 
-def _claimed(label: str, size: int, figure: str | None, counts: NDArray[np.int64] | None) -> Measured:
+def _claimed(label: str, size: int, figure: str | None, counts: NDArray[np.int64] | None) -> CountedVocabulary:
     _check_size(label, size)
     bytes_per_token = None if figure is None else float(figure)
     if bytes_per_token is not None and not (math.isfinite(bytes_per_token) and bytes_per_token > 0):
@@ -80,15 +81,15 @@ def _claimed(label: str, size: int, figure: str | None, counts: NDArray[np.int64
         size=size,
         tokenizer_bytes=None,
         bytes_per_token=bytes_per_token,
-        bytes_per_token_known=Known.UNKNOWN if figure is None else Known.CLAIMED,
+        bytes_per_token_known=Evidence.UNKNOWN if figure is None else Evidence.CLAIMED,
         tokens=None,
         used=None,
-        counts_known=Known.MEASURED if counted else Known.MODELLED,
+        counts_known=Evidence.MEASURED if counted else Evidence.MODELLED,
     )
-    return Measured(figures=figures, counts=weights)
+    return CountedVocabulary(figures=figures, counts=weights)
 
 
-def _measured(path: Path, text: str | None, where: str | None) -> Measured:
+def _measured(path: Path, text: str | None, where: str | None) -> CountedVocabulary:
     if not path.exists():
         raise UsageError(
             f"--vocab {path}: no such file; give a SentencePiece .model, a size V, or V:BYTES with the bytes of text "
@@ -115,12 +116,12 @@ def _measured(path: Path, text: str | None, where: str | None) -> Measured:
         size=processor.vocab_size(),
         tokenizer_bytes=path.stat().st_size,
         bytes_per_token=bytes_ / predicted,
-        bytes_per_token_known=Known.MEASURED,
+        bytes_per_token_known=Evidence.MEASURED,
         tokens=predicted,
         used=int(np.count_nonzero(counts)),
-        counts_known=Known.MEASURED,
+        counts_known=Evidence.MEASURED,
     )
-    return Measured(figures=figures, counts=counts)
+    return CountedVocabulary(figures=figures, counts=counts)
 
 
 def _check_size(label: str, size: int) -> None:
@@ -128,7 +129,7 @@ def _check_size(label: str, size: int) -> None:
         raise UsageError(f"--vocab {label}: a vocabulary has 2 to {_LARGEST:,} tokens, found {size:,}")
 
 
-def _check_alike(found: Sequence[Measured]) -> None:
+def _check_alike(found: Sequence[CountedVocabulary]) -> None:
     """Two of one size are told apart by their figures, so both must have some, and not the same."""
     seen: dict[int, list[Figures]] = {}
     for one in (measured.figures for measured in found):

@@ -17,10 +17,11 @@ from golfbudget.estimate.describe import describe
 from golfbudget.estimate.modelled import Formula
 from golfbudget.estimate.request import Request
 from golfbudget.estimate.settings import make_request
+from golfbudget.evidence import Evidence
 from golfbudget.ledger import Role
 from golfbudget.models import TensorSpec
-from golfbudget.plan.source import Source, open_source
-from golfbudget.plan.vocabulary.results import Known, Trunk
+from golfbudget.plan.source import PlanSource, marked_head, open_source
+from golfbudget.plan.vocabulary.results import Trunk
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.assignment import matching
@@ -96,7 +97,14 @@ def _from_config(path: str, recipe: str | None, roles: Roles) -> Subject:
     own = _grown(request, make_request(path, recipe, {variable: 2 * now}))
     if not own:
         raise UsageError(f"{model.path}: variables.{variable}: no tensor's shape changes with it")
-    head, tied = _head([spec.name for spec in own if len(spec.shape) == 2], roles, str(model.path))
+    names = [spec.name for spec in own if len(spec.shape) == 2]
+    marked = marked_head(names, roles, str(model.path))
+    if marked is None:
+        raise UsageError(
+            f"{model.path}: looked for an output head or token table, by the names in --roles, among the matrices with "
+            f"a vocabulary axis: {', '.join(names) or 'none'}"
+        )
+    head, tied = marked
     depends = dependence(request)
 
     def shapes(vocabulary: int) -> Shapes:
@@ -113,8 +121,8 @@ def _from_config(path: str, recipe: str | None, roles: Roles) -> Subject:
         try:
             found = formula.of(spec for spec in model.tensors if spec.name not in names)
         except ConfigError:
-            return Trunk(bytes=None, known=Known.UNKNOWN)
-        return Trunk(bytes=found.value - formula.of(()).value, known=Known.MODELLED)
+            return Trunk(bytes=None, known=Evidence.UNKNOWN)
+        return Trunk(bytes=found.value - formula.of(()).value, known=Evidence.MODELLED)
 
     notes = list(depends.reasons)
     if depends.reasons:
@@ -138,25 +146,6 @@ def _grown(small: Request, large: Request) -> list[TensorSpec]:
     return [spec for spec in small.model.tensors if shapes.get(spec.name) != spec.shape]
 
 
-def _head(names: list[str], roles: Roles, where: str) -> tuple[str, bool]:
-    """The output matrix among the vocabulary's, or else the input table, which is then tied."""
-    marked: dict[str, list[str]] = {"output": [], "input": []}
-    for name in names:
-        rule = roles.rule_of(name)
-        if rule is not None and rule.matrix is not None:
-            marked[rule.matrix].append(name)
-    for kind, tied in (("output", False), ("input", True)):
-        if len(marked[kind]) == 1:
-            return marked[kind][0], tied
-        if marked[kind]:
-            raise UsageError(f"{where}: several matrices could be the head: {', '.join(marked[kind])}; say in --roles")
-    found = ", ".join(names) or "none"
-    raise UsageError(
-        f"{where}: looked for an output head or token table, by the names in --roles, among the matrices with a "
-        f"vocabulary axis: {found}"
-    )
-
-
 def _from_file(path: Path, recipe: str | None, roles: Roles, limit: int) -> Subject:
     source = open_source(locate(path), recipe=recipe, roles=roles, limit=limit)
     vocabulary = int(source.reference[source.head].shape[0])
@@ -177,7 +166,7 @@ def _from_file(path: Path, recipe: str | None, roles: Roles, limit: int) -> Subj
         for name in own:
             export = export.without(name)
         left = len(artifact_bytes(export, source.recipe)) - empty_bytes(source.recipe)
-        return Trunk(bytes=left, known=Known.MEASURED)
+        return Trunk(bytes=left, known=Evidence.MEASURED)
 
     return Subject(
         source=str(path),
@@ -190,7 +179,7 @@ def _from_file(path: Path, recipe: str | None, roles: Roles, limit: int) -> Subj
     )
 
 
-def _follows(source: Source, name: str, vocabulary: int, roles: Roles) -> bool:
+def _follows(source: PlanSource, name: str, vocabulary: int, roles: Roles) -> bool:
     """Whether a tensor of a file has a vocabulary axis: by its role and its first axis, as no file says it."""
     shape, rule = source.reference[name].shape, roles.rule_of(name)
     if name == source.head:
@@ -200,7 +189,7 @@ def _follows(source: Source, name: str, vocabulary: int, roles: Roles) -> bool:
     return not _OTHER_ROWS.search(name)
 
 
-def _spec(source: Source, name: str) -> TensorSpec:
+def _spec(source: PlanSource, name: str) -> TensorSpec:
     """A tensor's shape and dtype, and its own mean and deviation."""
     tensor = source.reference[name]
     if not tensor.is_floating_point():

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Known(StrEnum):
-    """How a figure is known."""
-
-    MEASURED = "measured"
-    SYNTHETIC = "measured on synthetic weights"
-    CERTIFIED = "certified"
-    MODELLED = "modelled"
-    CLAIMED = "claimed"
-    UNKNOWN = "unknown"
+from golfbudget.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +20,10 @@ class Figures:
     size: int
     tokenizer_bytes: int | None
     bytes_per_token: float | None
-    bytes_per_token_known: Known
+    bytes_per_token_known: Evidence
     tokens: int | None
     used: int | None
-    counts_known: Known
+    counts_known: Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +39,12 @@ class Floor:
     biased: bool
     nats_per_token: float
     bits_per_byte: float | None
-    known: Known
+    known: Evidence
     loser_under: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class HeadRow:
     """One head scheme at one vocabulary; the control has `scheme` None.
 
     `head_bytes` are coded, `decoder_bytes` the scheme's decoder code.  `saved_bytes`: the control's bytes less both.
@@ -88,13 +78,13 @@ class Vocabulary:
     figures: Figures
     others_bytes: int
     control_low: int | None
-    rows: tuple[Row, ...]
+    rows: tuple[HeadRow, ...]
 
     @property
-    def control(self) -> Row:
+    def control(self) -> HeadRow:
         return self.rows[0]
 
-    def best(self, *, vq: bool) -> Row | None:
+    def best(self, *, vq: bool) -> HeadRow | None:
         """The row that saves most, of VQ-Logits and its variants or of the rest; None where there is none."""
         rows = [row for row in self.rows[1:] if row.is_vq is vq]
         return max(rows, key=lambda row: row.saved_bytes) if rows else None
@@ -105,7 +95,7 @@ class Trunk:
     """The model's own trunk and everything else without a vocabulary axis, coded; None where it is not known."""
 
     bytes: int | None
-    known: Known
+    known: Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +143,6 @@ class VocabularyPlan:
     closing: Closing
     notes: tuple[str, ...]
 
-    def headroom(self, row: Row) -> int | None:
+    def headroom(self, row: HeadRow) -> int | None:
         """What is left under the cap with the model's own trunk; None where that is not known."""
         return None if self.trunk.bytes is None else row.trunk_left - self.trunk.bytes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import torch
@@ -23,14 +23,17 @@ from golfbudget.certificates import (
 )
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import UsageError
-from golfbudget.plan.building import one_thread
-from golfbudget.plan.vocabulary.figures import Measured, read_text, read_vocabularies
+from golfbudget.evidence import Evidence
+from golfbudget.plan.vocabulary.figures import CountedVocabulary, read_text, read_vocabularies
 from golfbudget.plan.vocabulary.heads import Choice, Writer, choices, decoder_bytes, floor_codes
 from golfbudget.plan.vocabulary.model import Shapes, Subject, empty_bytes, open_subject
-from golfbudget.plan.vocabulary.results import Closing, Floor, Known, Row, Trunk, Vocabulary, VocabularyPlan
+from golfbudget.plan.vocabulary.results import Closing, Floor, HeadRow, Trunk, Vocabulary, VocabularyPlan
+from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.text import load_counts
+from golfbudget.quality.threads import one_thread
 from golfbudget.quality.tokens import read_tokens
 from golfbudget.roles import load_roles
+from golfbudget.workers import in_threads
 
 #: Bits per byte: about the contest's bar for a record, 0.005 nats per token at 3.7 bytes a token.
 RECORD_BAR = 0.002
@@ -39,12 +42,12 @@ LARGE_SHARE = 0.1
 #: Files written side by side at most: each takes some hundred megabytes.
 _MOST_AT_ONCE = 4
 
-#: Called with what is about to be done and how many steps there are in all.
-Progress = Callable[[str, int], None]
+#: What is compressed, and the bytes it comes to.
+_Task = tuple[str, Callable[[], int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class VocabularyRequest:
     """What a command was given; `price` in µbpb per kilobyte, None for the default."""
 
     path: str
@@ -62,56 +65,42 @@ class Question:
     limit: int = DECODED_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """Bytes of one vocabulary, being counted."""
-
-    measured: Measured
-    choices: list[Choice]
-    others: Future[int]
-    control: Future[int]
-    low: Future[int] | None
-    encoded: list[Future[int]]
-
-
-def plan_vocabularies(question: Question, progress: Progress) -> VocabularyPlan:
+def plan_vocabularies(request: VocabularyRequest, progress: Progress = unwatched) -> VocabularyPlan:
     """The whole table; raises a golfbudget error naming what is wrong before any long work starts."""
-    price = DEFAULT_PRICE if question.price is None else question.price
+    price = DEFAULT_PRICE if request.price is None else request.price
     allowance(0, price)
-    text = None if question.text is None else read_text(question.text)
-    counts = None if question.counts is None else _counts(question.counts)
-    where = None if question.text is None else str(question.text)
-    measured = read_vocabularies(question.vocabularies, text, where=where, counts=counts)
-    subject = open_subject(
-        question.path, recipe=question.recipe, roles=load_roles(question.roles), limit=question.limit
-    )
-    shapes = [subject.shapes(one.figures.size) for one in measured]
-    tried = [choices(question.schemes, *_matrix(shape, subject)) for shape in shapes]
+    text = None if request.text is None else read_text(request.text)
+    counts = None if request.counts is None else _counts(request.counts)
+    where = None if request.text is None else str(request.text)
+    counted = read_vocabularies(request.vocabularies, text, where=where, counts=counts)
+    subject = open_subject(request.path, recipe=request.recipe, roles=load_roles(request.roles), limit=request.limit)
+    tried = [_tried(one, subject, request.schemes) for one in counted]
     container = empty_bytes(subject.recipe)
-    writer = Writer(recipe=subject.recipe, container=container, seed=question.seed, ranged=subject.ranged)
+    writer = Writer(recipe=subject.recipe, container=container, seed=request.seed, ranged=subject.ranged)
     with one_thread():
-        trunk, begun = _write(subject, writer, list(zip(measured, shapes, tried, strict=True)), question.jobs, progress)
-    room = question.cap - (question.code_bytes or 0) - container
-    vocabularies = tuple(_vocabulary(one, room, price) for one in begun)
+        trunk, sizes = _write(subject, writer, tried, request.jobs, progress)
+    room = request.cap - (request.code_bytes or 0) - container
+    vocabularies = tuple(_vocabulary(one, own, room, price) for one, own in zip(tried, sizes, strict=True))
+    head = tried[0].shapes.head
     return VocabularyPlan(
         source=subject.source,
         recipe=subject.recipe.name,
         codec=subject.recipe.codec,
-        seed=question.seed,
-        cap=question.cap,
-        code_bytes=question.code_bytes,
+        seed=request.seed,
+        cap=request.cap,
+        code_bytes=request.code_bytes,
         price=price,
-        price_source=DEFAULT_PRICE_SOURCE if question.price is None else "--price",
+        price_source=DEFAULT_PRICE_SOURCE if request.price is None else "--price",
         text=where,
         text_bytes=None if text is None else len(text.encode()),
         tied=subject.tied,
-        head=shapes[0].head.name,
-        width=shapes[0].head.shape[1],
-        others=tuple(spec.name for spec in shapes[0].others),
+        head=head.name,
+        width=head.shape[1],
+        others=tuple(spec.name for spec in tried[0].shapes.others),
         container_bytes=container,
         trunk=trunk,
         vocabularies=vocabularies,
-        closing=closing(vocabularies, question.cap, price),
+        closing=closing(vocabularies, request.cap, price),
         notes=subject.notes,
     )
 
@@ -124,88 +113,71 @@ def _counts(path: Path) -> NDArray[np.int64]:
     return found
 
 
-def _matrix(shape: Shapes, subject: Subject) -> tuple[int, int]:
-    if len(shape.head.shape) != 2:
-        raise UsageError(f"{subject.source}: the head {shape.head.name} has shape {list(shape.head.shape)}, not two")
-    return shape.head.shape[0], shape.head.shape[1]
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """One vocabulary, its tensors, and the schemes that are tried on its head."""
+
+    counted: CountedVocabulary
+    shapes: Shapes
+    choices: list[Choice]
+
+    def tasks(self, writer: Writer, *, ranged: bool) -> list[_Task]:
+        """Everything that is compressed: the control, the other tables, each choice; the control's lower end."""
+        label, head, counts = self.counted.figures.label, self.shapes.head, torch.from_numpy(self.counted.counts)
+        tasks: list[_Task] = [
+            (f"{label}, control", lambda: writer.tables([head])),
+            (f"{label}, other tables", lambda: writer.tables(self.shapes.others)),
+            *((f"{label}, {choice.name}", partial(writer.encoded, head, choice, counts)) for choice in self.choices),
+        ]
+        return [*tasks, (f"{label}, control", lambda: writer.tables([head], "laplace"))] if ranged else tasks
+
+
+def _tried(counted: CountedVocabulary, subject: Subject, schemes: Sequence[str] | None) -> _Tried:
+    shapes = subject.shapes(counted.figures.size)
+    shape = shapes.head.shape
+    if len(shape) != 2:
+        raise UsageError(f"{subject.source}: the head {shapes.head.name} has shape {list(shape)}, not two")
+    return _Tried(counted, shapes, choices(schemes, shape[0], shape[1]))
 
 
 def _write(
-    subject: Subject,
-    writer: Writer,
-    asked: Sequence[tuple[Measured, Shapes, list[Choice]]],
-    jobs: int | None,
-    progress: Progress,
-) -> tuple[Trunk, list[_Begun]]:
-    """Everything that is compressed, side by side; the largest first, so that no thread is left alone with it."""
-    ranged = any(shapes.head.name in subject.ranged for _, shapes, _ in asked)
-    steps = 1 + sum(2 + ranged + len(tried) for _, _, tried in asked)
-    lock = Lock()
+    subject: Subject, writer: Writer, tried: Sequence[_Tried], jobs: int | None, progress: Progress
+) -> tuple[Trunk, list[list[int]]]:
+    """The trunk, and each vocabulary's bytes in the order of its tasks.
 
-    def told(what: str, count: Callable[[], int]) -> int:
-        with lock:
-            progress(what, steps)
-        return count()
+    Side by side; the largest first, so that no thread is left alone with it.
+    """
+    ranged = any(one.shapes.head.name in subject.ranged for one in tried)
+    trunks = list[Trunk]()
 
-    workers = jobs or min(os.cpu_count() or 1, _MOST_AT_ONCE)
-    with ThreadPoolExecutor(workers) as pool:
-        trunk = pool.submit(subject.rest)
-        begun = [_begin(pool, writer, one, told, ranged=ranged) for one in reversed(asked)]
-        found = trunk.result()
-        with lock:
-            progress("the rest", steps)
-        for one in begun:
-            for future in (one.control, one.others, *one.encoded):
-                future.result()
-    return found, begun[::-1]
+    def rest() -> int:
+        trunks.append(subject.rest())
+        return trunks[0].bytes or 0
+
+    groups = [one.tasks(writer, ranged=ranged) for one in reversed(tried)]
+    tasks: list[_Task] = [("the rest", rest), *chain.from_iterable(groups)]
+    sizes = [0] * len(tasks)
+    for number, size in in_threads(lambda task: task[1](), tasks, jobs or min(os.cpu_count() or 1, _MOST_AT_ONCE)):
+        progress(tasks[number][0], len(tasks))
+        sizes[number] = size
+    left = iter(sizes[1:])
+    return trunks[0], [list(islice(left, len(group))) for group in groups][::-1]
 
 
-def _begin(
-    pool: ThreadPoolExecutor,
-    writer: Writer,
-    asked: tuple[Measured, Shapes, list[Choice]],
-    told: Callable[[str, Callable[[], int]], int],
-    *,
-    ranged: bool,
-) -> _Begun:
-    measured, shapes, tried = asked
-    what, counts = measured.figures.label, torch.from_numpy(measured.counts)
-
-    def encoded(choice: Choice) -> Future[int]:
-        return pool.submit(told, f"{what}, {choice.name}", lambda: writer.encoded(shapes.head, choice, counts))
-
-    return _Begun(
-        measured=measured,
-        choices=tried,
-        control=pool.submit(told, f"{what}, control", lambda: writer.tables([shapes.head])),
-        low=pool.submit(told, f"{what}, control", lambda: writer.tables([shapes.head], "laplace")) if ranged else None,
-        others=pool.submit(told, f"{what}, other tables", lambda: writer.tables(shapes.others)),
-        encoded=[encoded(choice) for choice in tried],
-    )
-
-
-def _vocabulary(begun: _Begun, room: int, price: float) -> Vocabulary:
-    control, others = begun.control.result(), begun.others.result()
-    rows = [
-        Row(
-            name="control",
-            scheme=None,
-            options={},
-            head_bytes=control,
-            decoder_bytes=0,
-            saved_bytes=0,
-            trunk_left=room - others - control,
-            break_even=None,
-            floor=None,
-        )
-    ]
-    floors = _floors(begun)
-    for choice, future in zip(begun.choices, begun.encoded, strict=True):
-        head, decoder = future.result(), decoder_bytes(choice)
+def _vocabulary(tried: _Tried, sizes: Sequence[int], room: int, price: float) -> Vocabulary:
+    control, others, *heads = sizes
+    first = HeadRow(
+        name="control", scheme=None, options={}, head_bytes=control, decoder_bytes=0, saved_bytes=0,
+        trunk_left=room - others - control, break_even=None, floor=None,
+    )  # fmt: skip
+    floors = _floors(tried)
+    rows = []
+    for choice, head in zip(tried.choices, heads, strict=False):
+        decoder = decoder_bytes(choice)
         saved = control - head - decoder
         worth = allowance(saved, price)
         rows.append(
-            Row(
+            HeadRow(
                 name=choice.name,
                 scheme=choice.scheme,
                 options=choice.options,
@@ -214,22 +186,22 @@ def _vocabulary(begun: _Begun, room: int, price: float) -> Vocabulary:
                 saved_bytes=saved,
                 trunk_left=room - others - head - decoder,
                 break_even=worth,
-                floor=_floor(begun.measured, choice, floors, worth),
+                floor=_floor(tried.counted, choice, floors, worth),
             )
         )
-    low = None if begun.low is None else begun.low.result()
+    low = heads[-1] if len(heads) > len(rows) else control
     return Vocabulary(
-        figures=begun.measured.figures,
+        figures=tried.counted.figures,
         others_bytes=others,
-        control_low=None if low is None or low >= control else low,
-        rows=tuple(rows),
+        control_low=low if low < control else None,
+        rows=(first, *rows),
     )
 
 
-def _floors(begun: _Begun) -> dict[tuple[int, bool], float]:
+def _floors(tried: _Tried) -> dict[tuple[int, bool], float]:
     """Every floor that some row asks for, in nats per token."""
-    size, counts = begun.measured.figures.size, begun.measured.counts
-    asked = {found for choice in begun.choices if (found := floor_codes(choice, size)) is not None}
+    size, counts = tried.counted.figures.size, tried.counted.counts
+    asked = {found for choice in tried.choices if (found := floor_codes(choice, size)) is not None}
     plain = sorted(codes for codes, biased in asked if not biased)
     floors = {(codes, True): biased_bound(counts, codes) for codes, biased in asked if biased}
     for codes, partition in zip(plain, best_partitions(counts, plain) if plain else (), strict=True):
@@ -237,18 +209,20 @@ def _floors(begun: _Begun) -> dict[tuple[int, bool], float]:
     return floors
 
 
-def _floor(measured: Measured, choice: Choice, floors: dict[tuple[int, bool], float], worth: float) -> Floor | None:
-    which = floor_codes(choice, measured.figures.size)
+def _floor(
+    counted: CountedVocabulary, choice: Choice, floors: dict[tuple[int, bool], float], worth: float
+) -> Floor | None:
+    which = floor_codes(choice, counted.figures.size)
     if which is None:
         return None
-    nats, figures = floors[which], measured.figures
+    nats, figures = floors[which], counted.figures
     bits = None if figures.bytes_per_token is None else bits_per_byte(nats, figures.bytes_per_token)
     return Floor(
         codes=which[0],
         biased=which[1],
         nats_per_token=nats,
         bits_per_byte=bits,
-        known=Known.CERTIFIED if figures.counts_known is Known.MEASURED else Known.MODELLED,
+        known=Evidence.CERTIFIED if figures.counts_known is Evidence.MEASURED else Evidence.MODELLED,
         # To beat: the control's whole loss plus what the bytes are worth.  A floor above that marks a loser.
         loser_under=None if bits is None or bits <= worth else bits - worth,
     )

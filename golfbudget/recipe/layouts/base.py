@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import torch
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from golfbudget import schemes
 from golfbudget.artifact import Artifact
-from golfbudget.errors import CorruptError, UsageError
+from golfbudget.errors import CorruptError
 from golfbudget.ledger import Account
 from golfbudget.recipe.config import Label, LayoutName
 from golfbudget.recipe.export import Export
+from golfbudget.registry import Registry
 from golfbudget.schemes.base import Encoded, Table
 
 
@@ -45,31 +46,13 @@ class Layout(ABC):
         """The parts of an artifact of this layout; `CorruptError` when they do not fit together."""
 
 
-_LAYOUTS: dict[str, Layout] = {}
-
-
-def register(layout_class: Callable[[], Layout]) -> Callable[[], Layout]:
-    """Class decorator: add an instance to the registry; a name can be taken once."""
-    layout = layout_class()
-    if layout.name in _LAYOUTS:
-        raise UsageError(f"layout {layout.name!r} is registered twice")
-    _LAYOUTS[layout.name] = layout
-    return layout_class
-
-
-def registered() -> dict[str, Layout]:
-    """A copy of the registry."""
-    return dict(_LAYOUTS)
-
-
-def get(name: LayoutName) -> Layout:
-    """The layout of that name."""
-    return _LAYOUTS[name]
+_LAYOUTS: Registry[Layout] = Registry("layout")
+register, registered, get = _LAYOUTS.register, _LAYOUTS.registered, _LAYOUTS.get
 
 
 def recognise(artifact: Artifact) -> Layout | None:
     """The layout an artifact is of, None when it is none that is known."""
-    return next((layout for layout in _LAYOUTS.values() if layout.recognises(artifact)), None)
+    return next((layout for layout in registered().values() if layout.recognises(artifact)), None)
 
 
 def tensors_payload(tensors: Iterable[Tensor]) -> int:

@@ -149,7 +149,7 @@ def _interned(label: Label) -> Label:
 
 
 @register
-class WeightsAndMeta(_Flat):
+class WeightsAndMetaLayout(_Flat):
     """`{"w": …, "m": …}`: a label for every tensor."""
 
     name = "w-m"
@@ -179,7 +179,7 @@ class WeightsAndMeta(_Flat):
 
 
 @register
-class Safetensors(_Flat):
+class SafetensorsLayout(_Flat):
     """safetensors; a header's metadata holds words only, so encoded matrices are described in JSON."""
 
     name = "safetensors"
@@ -211,7 +211,7 @@ class Safetensors(_Flat):
 
 
 @register
-class StateDict(_Flat):
+class StateDictLayout(_Flat):
     """A state dict through torch.save; it has no place for labels, and so none for encoded matrices."""
 
     name = "state-dict"

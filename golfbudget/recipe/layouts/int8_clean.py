@@ -32,7 +32,7 @@ FORMAT: Literal["int8_clean_per_row_v1"] = "int8_clean_per_row_v1"
 
 
 @register
-class Int8Clean(Layout):
+class Int8CleanLayout(Layout):
     """Keys in the order of the public writer; `qmeta` and `passthrough_orig_dtypes` only where they hold anything."""
 
     name = FORMAT

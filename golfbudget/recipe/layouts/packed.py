@@ -25,7 +25,7 @@ _NAMES = {torch.float8_e4m3fn: "fp8", torch.float16: "fp16", torch.bfloat16: "bf
 
 
 @register
-class Packed(Layout):
+class PackedLayout(Layout):
     """`{name: {"type", …}}`: integers as `packed` bits with `scale`, encodings as their tables, the rest as `data`."""
 
     name = "packed"

@@ -1,0 +1,1 @@
+"""GGUF: its header of typed key-values and tensor records, and the block types of its tensors."""

@@ -1,0 +1,101 @@
+"""Inside numpy's .npy: a magic, a version, a header that is a Python dict literal, and the array's bytes.
+
+Specification: numpy's `numpy.lib.format` documentation (NEP 1), versions 1.0, 2.0 and 3.0.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import warnings
+
+from golfbudget.codecs.base import Buffer
+from golfbudget.errors import CorruptError, UnsupportedError
+from golfbudget.formats.base import BYTE_ORDER, Contents, Region, StoredTensor
+from golfbudget.formats.pickle.arrays import Dtype, dtype_of, strides_of
+from golfbudget.formats.pickle.values import MOST_DIMENSIONS, MOST_ELEMENTS
+from golfbudget.formats.signatures import NPY
+from golfbudget.ledger import Account, Span
+
+#: Version to (bytes of the header's length, encoding of the header).
+_VERSIONS = {(1, 0): (2, "latin-1"), (2, 0): (4, "latin-1"), (3, 0): (4, "utf-8")}
+#: numpy itself evaluates no header above 10,000 characters unless it is told to.
+_LONGEST_HEADER = 1 << 16
+
+
+def read_array(data: Buffer, name: str, *, where: str) -> Contents:
+    """Explain an .npy file whose array is called `name`."""
+    text, start = _header(data, name, where)
+    dtype, shape, fortran = _described(text, name, where)
+    stop = start + math.prod(shape) * dtype.width
+    if stop > len(data):
+        raise CorruptError(
+            f"{where}: array {name!r} {list(shape)} {dtype.name} needs {stop - start} bytes from byte {start} on, the "
+            f"file ends at byte {len(data)}; it is truncated"
+        )
+    regions = [
+        Region(span=Span(0, start), account=Account.CONTAINER, name=name, label="[npy header]"),
+        Region(span=Span(start, stop), account=Account.WEIGHTS, name=name, tensor=True),
+    ]
+    if stop < len(data):
+        regions.append(Region(span=Span(stop, len(data)), account=Account.UNMAPPED, label="[after the array]"))
+    strides = strides_of(shape, fortran=fortran)
+    tensor = StoredTensor(name=name, dtype=dtype.name, shape=shape, strides=strides, offset=start)
+    values: dict[str, object] = {BYTE_ORDER: "big"} if dtype.big else {}
+    return Contents(format="npy", regions=tuple(regions), tensors=(tensor,), values=values)
+
+
+def _header(data: Buffer, name: str, where: str) -> tuple[str, int]:
+    """The header's text, and where the elements start."""
+    if bytes(data[:6]) != NPY:
+        raise CorruptError(f"{where}: array {name!r} should start with {NPY!r}, found {bytes(data[:6])!r} at byte 0")
+    version = tuple(bytes(data[6:8]))
+    if len(version) < 2:
+        raise CorruptError(f"{where}: array {name!r} ends at byte {len(data)}, before its version; it is truncated")
+    known = _VERSIONS.get((version[0], version[1]))
+    if known is None:
+        raise UnsupportedError(f"{where}: array {name!r} has .npy version {version[0]}.{version[1]}, known: 1.0 to 3.0")
+    width, encoding = known
+    start = 8 + width
+    length = int.from_bytes(data[8:start], "little")
+    if start + length > len(data):
+        raise CorruptError(
+            f"{where}: the header of array {name!r} at byte {start} says {length} bytes, the file ends at byte "
+            f"{len(data)}; it is truncated"
+        )
+    if length > _LONGEST_HEADER:
+        raise UnsupportedError(
+            f"{where}: the header of array {name!r} has {length} bytes, at most {_LONGEST_HEADER} are read"
+        )
+    try:
+        return bytes(data[start : start + length]).decode(encoding), start + length
+    except UnicodeDecodeError as error:
+        raise CorruptError(f"{where}: the header of array {name!r} at byte {start} is no text: {error}") from None
+
+
+def _described(text: str, name: str, where: str) -> tuple[Dtype, tuple[int, ...], bool]:
+    """(dtype, shape, Fortran order) of a header; numbers of Python 2 may end in L."""
+    place = f"{where}: the header of array {name!r}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Odd escapes in a literal are the file's affair, not the user's.
+            header = ast.literal_eval(re.sub(r"(?<=\d)L(?=[,)])", "", text.strip()))
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError) as error:
+        raise CorruptError(f"{place} is no Python literal: {str(error)[:120]}") from None
+    if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
+        raise CorruptError(f"{place} must be a dict of descr, fortran_order and shape")
+    code, fortran, shape = header["descr"], header["fortran_order"], header["shape"]
+    sizes = isinstance(shape, tuple) and len(shape) <= MOST_DIMENSIONS
+    if not sizes or not all(type(n) is int and 0 <= n < MOST_ELEMENTS for n in shape) or not isinstance(fortran, bool):
+        raise CorruptError(f"{place} must give a shape of at most {MOST_DIMENSIONS} whole numbers and an order")
+    if math.prod(shape) >= MOST_ELEMENTS:
+        raise CorruptError(f"{place} claims more than {MOST_ELEMENTS - 1} elements")
+    dtype = dtype_of(code) if isinstance(code, str) else None
+    if dtype is None:
+        what = "a structured dtype" if isinstance(code, (list, tuple)) else f"dtype {str(code)[:40]!r}"
+        raise UnsupportedError(
+            f"{where}: array {name!r} has {what}, which holds no plain numbers that are read yet (--as opaque counts "
+            "the file as a whole)"
+        )
+    return dtype, shape, fortran

@@ -1,0 +1,1 @@
+"""`golfbudget-pack`, what `golfbudget repack` writes: its grammar and its reader."""

@@ -1,0 +1,293 @@
+"""Walk what a pickle holds: tensors, plain values, and whose bytes of the pickle are whose.
+
+One walk serves every container that is built around a pickle.  Objects of unknown classes are looked into for
+tensors but never made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from golfbudget.dtypes import STORAGE_DTYPES, element_bytes, has_whole_bytes
+from golfbudget.errors import CorruptError, LimitError, UnsupportedError
+from golfbudget.formats.base import Region
+from golfbudget.formats.naming import spelled, unique
+from golfbudget.formats.pickle import arrays
+from golfbudget.formats.pickle.reader import Pickle
+from golfbudget.formats.pickle.values import (
+    KNOWN_CALLS,
+    MOST_ELEMENTS,
+    OBJECTS,
+    ByteLiteral,
+    Call,
+    Global,
+    Mapped,
+    Node,
+    Persistent,
+    Sequenced,
+    whole_numbers,
+)
+from golfbudget.formats.storages import StorageView
+from golfbudget.ledger import Account, Span
+
+_MOST_NESTED = 64
+_MOST_ARGUMENTS = 16
+#: Characters of all names together, and what each item counts besides: 200,000 items, which take 200 MB.
+_MOST_NAMING, _ITEM = 1 << 24, 64
+
+_PLAIN = (type(None), bool, int, float, str, bytes)
+#: (key's name, first node, last node) of something inside a container; a list's items are first and last at once.
+_Child = tuple[str, Node, Node]
+
+
+@dataclass(slots=True)
+class PickleContents:
+    """What a walk over the pickle gives.  `payloads` says where the content of each array's storage lies."""
+
+    views: list[StorageView] = field(default_factory=list)
+    values: dict[str, object] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    #: (path, bytes of the pickle); outer items come before the items inside them.
+    claims: list[tuple[str, Span]] = field(default_factory=list)
+    payloads: dict[str, ByteLiteral | None] = field(default_factory=dict)
+    big_endian: bool = False
+
+
+def walk(pickle: Pickle, *, where: str, alone: str, arrays: bool = False) -> PickleContents:
+    """Everything of a pickle by its path; a value that was saved by itself is called `alone`.
+
+    With `arrays` numpy's arrays are tensors and its scalars values; without, both are only bytes of their item.
+    """
+    walker = _Walker(where=where, arrays=arrays)
+    walker.visit(pickle.top, alone, 0, Span(0, pickle.length))
+    return walker.found
+
+
+@dataclass(slots=True, kw_only=True)
+class _Walker:
+    where: str
+    arrays: bool
+    found: PickleContents = field(default_factory=PickleContents)
+    #: Containers that were entered; shared ones are entered once.
+    seen: set[int] = field(default_factory=set)
+    #: Byte arrays as bytes, copied once however often they are referred to.
+    copies: dict[int, bytes] = field(default_factory=dict)
+    naming: int = 0
+
+    def visit(self, node: Node, name: str, depth: int, bound: Span | None) -> None:
+        """`bound` is where the item stands: items reached through the memo stand elsewhere and claim nothing."""
+        value = node.value
+        if isinstance(value, _PLAIN):
+            self.found.values[name] = value
+        elif isinstance(value, bytearray):
+            if id(value) not in self.copies:
+                self.copies[id(value)] = bytes(value)
+            self.found.values[name] = self.copies[id(value)]
+        elif not self._tensor(value, name):
+            self._enter(value, name, depth, bound)
+
+    def _tensor(self, value: object, name: str) -> bool:
+        """Whether the value is a tensor, an array or a number, and was taken as one."""
+        view = torch_view(value, name, self.where)
+        if view is None and self.arrays and isinstance(value, Call):
+            array = arrays.array(value, name, self.where)
+            if array is None:
+                number = arrays.scalar(value)
+                if number is not None:
+                    self.found.values[name] = number
+                return number is not None
+            view = array.view
+            self.found.payloads[view.key] = array.payload
+            self.found.big_endian |= array.big
+        if view is not None:
+            self.found.views.append(view)
+        return view is not None
+
+    def _enter(self, value: object, name: str, depth: int, bound: Span | None) -> None:
+        if isinstance(value, Call) and str(value.function) == "torch Size" and value.arguments:
+            value = value.arguments[0].value
+        if isinstance(value, Call):
+            if str(value.function) in KNOWN_CALLS and str(value.function) not in OBJECTS:
+                return
+            self.found.values[name] = value.kind
+        elif not isinstance(value, (Mapped, Sequenced)):
+            return
+        if id(value) in self.seen:
+            return
+        if depth >= _MOST_NESTED:
+            raise CorruptError(f"{self.where}: the pickle nests more than {_MOST_NESTED} deep at {name[:80]!r}")
+        self.seen.add(id(value))
+        for key, first, last in self._children(value):
+            inner = unique(f"{name}/{key}" if depth else key, self.found.names)
+            self.naming += _ITEM + len(inner)
+            if self.naming > _MOST_NAMING:
+                raise LimitError(
+                    f"{self.where}: the pickle holds more than {len(self.found.names)} items, which is no list of "
+                    "tensors (--as opaque counts the file as a whole)"
+                )
+            start, stop = first.start, last.stop
+            own = Span(start, stop) if bound and bound.start <= start <= stop <= bound.stop else None
+            if own is not None:
+                self.found.claims.append((inner, own))
+            self.visit(last, inner, depth + 1, own)
+
+    def _children(self, value: Mapped | Sequenced | Call) -> Iterator[_Child]:
+        if isinstance(value, Mapped):
+            yield from _pairs(value)
+        elif isinstance(value, Sequenced):
+            yield from _numbered(value.items)
+        else:
+            yield from self._parts(value)
+
+    def _parts(self, call: Call) -> Iterator[_Child]:
+        """What an object of an unknown class holds: what it is made from, what is put in it, its attributes."""
+        if str(call.function) not in OBJECTS and id(call.arguments) not in self.seen:
+            self.seen.add(id(call.arguments))
+            yield from _numbered(call.arguments)
+        elif call.kind is not call.function and len(call.arguments) > 2:
+            yield from self._attributes(call.arguments[2])
+        for number, (key, value) in enumerate(call.added or []):
+            if key is None:
+                yield from self._attributes(value)
+            elif key is value:
+                yield str(number), value, value
+            else:
+                yield spelled(key.value), key, value
+
+    def _attributes(self, state: Node) -> Iterator[_Child]:
+        """A state is a dict of attributes, or a pair of that and the slots', or anything else."""
+        value = state.value
+        parts = value.items if isinstance(value, Sequenced) and len(value.items) == 2 else [state]
+        if not all(isinstance(part.value, Mapped) or part.value is None for part in parts):
+            yield "[state]", state, state
+            return
+        for part in parts:
+            if isinstance(part.value, Mapped) and id(part.value) not in self.seen:
+                self.seen.add(id(part.value))
+                yield from _pairs(part.value)
+
+
+def _pairs(value: Mapped) -> Iterator[_Child]:
+    for key, child in value.items:
+        yield spelled(key.value), key, child
+
+
+def _numbered(items: list[Node]) -> Iterator[_Child]:
+    for number, child in enumerate(items):
+        yield str(number), child, child
+
+
+# torch's tensors
+
+
+def storage_of(reference: Persistent) -> tuple[str, Global, int | None]:
+    """(key, storage class, offset in elements of the view torch once wrote) of a reference to a storage.
+
+    `TypeError` or `IndexError` when it is none.
+    """
+    kind, key = reference.arguments[1].value, reference.arguments[2].value
+    if not isinstance(kind, Global) or not isinstance(key, str):
+        raise TypeError("its storage has no type and name")
+    if len(reference.arguments) > 5 and isinstance(reference.arguments[5].value, Sequenced):
+        offset = reference.arguments[5].value.items[1].value
+        if not isinstance(offset, int) or not 0 <= offset < MOST_ELEMENTS:
+            raise TypeError("its storage is a view at no offset")
+        return key, kind, offset
+    return key, kind, None
+
+
+def storage_width(kind: Global) -> int | None:
+    """Bytes of an element of a storage class, None for unknown ones."""
+    dtype = STORAGE_DTYPES.get(kind.name)
+    return None if dtype is None else element_bytes(dtype)
+
+
+def torch_view(value: object, name: str, where: str) -> StorageView | None:
+    """The tensor that a call would rebuild, or None when the value is no tensor."""
+    try:
+        call = _unwrapped(value)
+        if call is None or not call.function.name.startswith("_rebuild_tensor"):
+            return None
+        function, arguments = call.function.name, [node.value for node in call.arguments[:_MOST_ARGUMENTS]]
+        storage, first, shape, strides = arguments[0], arguments[1], _sizes(arguments[2]), _sizes(arguments[3])
+        if not isinstance(storage, Persistent) or not isinstance(first, int) or not 0 <= first < MOST_ELEMENTS:
+            raise TypeError("its storage or offset is not one")
+        key, kind, base = storage_of(storage)
+        dtype = STORAGE_DTYPES.get(kind.name)
+        if function == "_rebuild_tensor_v3" and isinstance(arguments[6], Global):
+            dtype = arguments[6].name
+        if dtype is None or not has_whole_bytes(dtype):
+            raise UnsupportedError(f"{where}: tensor {name!r} has dtype {dtype or kind.name}, which is not read yet")
+        if len(shape) != len(strides):
+            raise TypeError("it has as many strides as dimensions")
+        if math.prod(shape) >= MOST_ELEMENTS:
+            raise TypeError(f"it has at most {MOST_ELEMENTS - 1} elements")
+        return StorageView(name=name, key=key, dtype=dtype, shape=shape, strides=strides, first=first + (base or 0))
+    except (IndexError, TypeError) as error:
+        raise CorruptError(f"{where}: tensor {name!r} is not described as torch describes tensors: {error}") from None
+
+
+def _unwrapped(value: object) -> Call | None:
+    """The call inside parameters and tensor subclasses; they can be wrapped in one another, and in themselves."""
+    for _ in range(_MOST_NESTED):
+        if not isinstance(value, Call) or str(value.function) not in KNOWN_CALLS:
+            return None
+        function, arguments = value.function.name, value.arguments
+        if function in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
+            value = arguments[0].value
+        elif function == "_rebuild_from_type_v2":
+            target, inner = arguments[0].value, arguments[2].value
+            if not isinstance(target, Global) or not isinstance(inner, Sequenced):
+                return None
+            value = Call(target, inner.items)
+        else:
+            return value
+    raise TypeError(f"it is wrapped more than {_MOST_NESTED} times")
+
+
+def _sizes(value: object) -> tuple[int, ...]:
+    if isinstance(value, Call) and value.function.name == "Size" and value.arguments:
+        value = value.arguments[0].value
+    return whole_numbers(value)
+
+
+# Whose bytes of the pickle are whose
+
+
+def pickle_regions(
+    data: Span, length: int, claims: list[tuple[str, Span]], label: str, contents: list[tuple[str, Span]] | None = None
+) -> list[Region]:
+    """Give each byte of the pickle to the innermost named item that holds it, the rest to the whole file.
+
+    `data` is where the pickle and what follows it lie, `length` how much is the pickle.  `contents` are the bytes
+    of the pickle that are elements of a tensor; a literal's content never straddles a claim's edge.
+    """
+    owner: list[tuple[str | None, bool]] = [(None, False)]
+    edges: list[tuple[int, int, int, str, bool]] = []
+    inner = [(path, span, False) for path, span in claims] + [(path, span, True) for path, span in contents or ()]
+    for depth, (path, span, tensor) in enumerate(inner):
+        if len(span):
+            edges.append((span.start, 1, depth, path, tensor))
+            edges.append((span.stop, 0, -depth, path, tensor))
+    regions: list[Region] = []
+    cursor = 0
+    for at, opens, _, path, tensor in sorted(edges):
+        if at > cursor:
+            regions.append(_region(Span(data.start + cursor, data.start + at), *owner[-1], label))
+            cursor = at
+        if opens:
+            owner.append((path, tensor))
+        else:
+            owner.pop()
+    for start, stop, account in ((cursor, length, Account.CONTAINER), (length, len(data), Account.UNMAPPED)):
+        if stop > start:
+            regions.append(Region(span=Span(data.start + start, data.start + stop), account=account, label=label))
+    return regions
+
+
+def _region(span: Span, name: str | None, tensor: bool, label: str) -> Region:  # noqa: FBT001  (a pair unpacked)
+    if tensor:
+        return Region(span=span, account=Account.WEIGHTS, name=name, tensor=True)
+    return Region(span=span, account=Account.CONTAINER, name=name, label=label)

@@ -1,0 +1,216 @@
+"""What a pickle's opcodes make, as data: values with their byte spans, and which calls are data at all.
+
+Nothing here is ever called.  The question about a call is only what may honestly be said of the file: that it
+holds values, or that loading it would run something.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ByteLiteral:
+    """Where a literal's content lies in the pickle, without its opcode and length: `[start, stop)`.
+
+    `raw` says that those bytes are the value; otherwise they spell it, as text spells the bytes of protocol 2.
+    """
+
+    start: int
+    stop: int
+    raw: bool
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and the half-open byte range `[start, stop)` of the opcodes that put it on the stack."""
+
+    value: object
+    start: int
+    stop: int
+    payload: ByteLiteral | None = None
+
+
+@dataclass(slots=True)
+class Mapped:
+    """A dict, as the pairs set on it, in order."""
+
+    items: list[tuple[Node, Node]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Sequenced:
+    """A list, set or tuple."""
+
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """A name that unpickling would import; here only its spelling."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module} {self.name}"
+
+    @property
+    def spelled(self) -> str:
+        """The dotted name, cut where it is longer than any name is."""
+        return f"{self.module[:200]}.{self.name[:200]}"
+
+
+@dataclass(slots=True)
+class Call:
+    """A call that unpickling would make, and what would then be set on its result, in order.
+
+    `added` holds (key, value) for a pair set on it, (item, item) for an item, (None, state) for a state.
+    """
+
+    function: Global
+    arguments: list[Node]
+    added: list[tuple[Node | None, Node]] | None = None
+
+    def add(self, more: list[tuple[Node | None, Node]]) -> None:
+        if self.added is None:
+            self.added = []
+        self.added += more
+
+    @property
+    def state(self) -> object:
+        """The state set on it last of all, None where the last thing done was another."""
+        return self.added[-1][1].value if self.added and self.added[-1][0] is None else None
+
+    @property
+    def kind(self) -> Global:
+        """The class of what is made: the function, or the class that it is asked to make."""
+        if self.function.name == "_reconstructor" and self.arguments:
+            made = self.arguments[0].value
+            return made if isinstance(made, Global) else self.function
+        return self.function
+
+
+@dataclass(slots=True)
+class Persistent:
+    """A reference to something outside the pickle; torch puts storages there."""
+
+    arguments: list[Node]
+
+
+#: Bounds that libraries themselves keep or no model comes near; without them a hostile file could cost hours.
+MOST_DIMENSIONS, MOST_ELEMENTS = 64, 1 << 63
+
+
+def whole_numbers(value: object) -> tuple[int, ...]:
+    """A shape or strides; `TypeError` when it is none."""
+    items = value.items if isinstance(value, Sequenced) else [Node(None, 0, 0)]
+    numbers = [node.value for node in items[: MOST_DIMENSIONS + 1]]
+    if len(numbers) > MOST_DIMENSIONS or not all(type(n) is int and 0 <= n < MOST_ELEMENTS for n in numbers):
+        raise TypeError(f"shape and strides are at most {MOST_DIMENSIONS} whole numbers")
+    return tuple(n for n in numbers if isinstance(n, int))
+
+
+_BUILTINS = ("builtins", "__builtin__")
+#: Callables whose calls are understood as data.  Modules moved over time; both spellings are listed.
+CONTAINERS = frozenset(
+    {"collections OrderedDict", "collections defaultdict", "collections Counter", *(f"{m} dict" for m in _BUILTINS)}
+)
+#: Calls that make bytes, from text or from bytes.
+BYTES = frozenset({"_codecs encode", *(f"{m} {name}" for m in _BUILTINS for name in ("bytes", "bytearray"))})
+_RECONSTRUCTORS = frozenset({"copyreg _reconstructor", "copy_reg _reconstructor"})
+#: Known calls that make an object whose attributes are worth looking at.
+OBJECTS = _RECONSTRUCTORS | {"argparse Namespace", "types SimpleNamespace", "collections deque"}
+_REBUILT_BY_TYPE = "torch._tensor _rebuild_from_type_v2"
+KNOWN_CALLS = (
+    CONTAINERS
+    | OBJECTS
+    | {
+        "_codecs encode",
+        "datetime date",
+        "datetime datetime",
+        "datetime time",
+        "datetime timedelta",
+        "datetime timezone",
+        "numpy dtype",
+        "numpy.core.numeric _frombuffer",
+        "numpy._core.numeric _frombuffer",
+        "pathlib PosixPath",
+        "pathlib WindowsPath",
+        "torch Size",
+        "torch device",
+        "torch dtype",
+        _REBUILT_BY_TYPE,
+        "torch._utils _rebuild_parameter",
+        "torch._utils _rebuild_parameter_with_state",
+        "torch._utils _rebuild_tensor",
+        "torch._utils _rebuild_tensor_v2",
+        "torch._utils _rebuild_tensor_v3",
+        *(
+            f"{module} {name}"
+            for module in _BUILTINS
+            for name in ("bytearray", "bytes", "complex", "frozenset", "list", "range", "set", "slice", "tuple")
+        ),
+        *(
+            f"{module} {name}"
+            for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+            for name in ("_reconstruct", "scalar")
+        ),
+    }
+)
+#: Builtin types that classes derive from; making one of them runs nothing.
+_BASES = frozenset({
+    "object", "dict", "list", "tuple", "set", "frozenset", "int", "float", "complex", "str", "unicode", "bytes",
+    "bytearray", "Exception",
+})  # fmt: skip
+#: Modules from which a pickle takes what runs code, reaches other code, or touches files and the network.
+_RUNNERS = frozenset({
+    "os", "posix", "nt", "posixpath", "ntpath", "subprocess", "_posixsubprocess", "sys", "builtins", "__builtin__",
+    "__builtins__", "__main__.__builtins__", "importlib", "_frozen_importlib", "imp", "zipimport", "pkgutil", "runpy",
+    "site", "socket", "_socket", "ssl", "shutil", "pty", "tty", "webbrowser", "antigravity", "pickle", "_pickle",
+    "cPickle", "pickletools", "marshal", "shelve", "dill", "cloudpickle", "joblib", "code", "codes", "codeop",
+    "_codecs", "codecs", "ctypes", "_ctypes", "cffi", "operator", "_operator", "functools", "_functools", "itertools",
+    "types", "copyreg", "copy_reg", "inspect", "gc", "atexit", "signal", "threading", "_thread", "multiprocessing",
+    "concurrent", "asyncio", "sched", "io", "_io", "tempfile", "fileinput", "glob", "pathlib", "urllib", "urllib2",
+    "urllib3", "requests", "http", "httplib", "ftplib", "smtplib", "poplib", "imaplib", "telnetlib", "xmlrpc",
+    "socketserver", "commands", "popen2", "platform", "pip", "ensurepip", "venv", "distutils", "setuptools",
+    "pkg_resources", "pydoc", "doctest", "unittest", "pdb", "bdb", "cProfile", "profile", "timeit", "trace",
+    "linecache", "logging", "nturl2path", "compileall", "py_compile", "ast", "dis", "tracemalloc", "faulthandler",
+    "mmap", "sqlite3", "dbm", "tarfile", "zipfile", "bz2", "gzip", "lzma", "tkinter", "idlelib", "turtle", "cgi",
+})  # fmt: skip
+
+
+def refusal(target: Global, arguments: list[Node], *, instance: bool) -> str | None:
+    """Why a call cannot be kept as data, as a phrase about the pickle; None when it can.
+
+    `instance` says that the opcode makes an instance of a class and calls no plain function.
+    """
+    spelling = str(target)
+    if spelling in _RECONSTRUCTORS:
+        return _reconstructed(arguments)
+    if spelling == _REBUILT_BY_TYPE:
+        inner = arguments[0].value if arguments else None
+        return refusal(inner, [], instance=False) if isinstance(inner, Global) else None
+    parts = target.name.split(".")
+    if spelling in KNOWN_CALLS:
+        reason = None
+    elif target.module.split(".")[0] in _RUNNERS or not _RUNNERS.isdisjoint(parts[:-1]):
+        reason = f"would run {target.spelled}"
+    elif instance or parts[-1].lstrip("_")[:1].isupper():
+        reason = None
+    else:
+        reason = f"calls {target.spelled}, which builds no tensor and is named like no class"
+    return reason
+
+
+def _reconstructed(arguments: list[Node]) -> str | None:
+    """The class and the base that `copyreg._reconstructor` is given: both can be made to run."""
+    for node in arguments[:2]:
+        made = node.value
+        if not isinstance(made, Global):
+            return "asks copyreg for an instance of what is no class"
+        if made.module in _BUILTINS and made.name in _BASES:
+            continue
+        if (reason := refusal(made, [], instance=True)) is not None:
+            return reason
+    return None

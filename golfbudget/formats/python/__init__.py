@@ -1,0 +1,1 @@
+"""Python source: the compressed literals that a program unpacks, found without running it."""

@@ -1,0 +1,210 @@
+"""From a request to what is planned with: files opened, hashes taken, contradictions refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from golfbudget import example
+from golfbudget.artifact import locate
+from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE
+from golfbudget.errors import UsageError
+from golfbudget.hashing import file_hash
+from golfbudget.plan.building import EncoderInputs
+from golfbudget.plan.model_source import NamedModelFile, model_source, named_model
+from golfbudget.plan.preview import parse_preview
+from golfbudget.plan.request import PlanRequest
+from golfbudget.plan.results import Inputs, RecordedFile
+from golfbudget.plan.source import PlanSource, open_source
+from golfbudget.quality.covariance import input_covariances
+from golfbudget.quality.evaluate import Evaluator
+from golfbudget.quality.recovery import Training
+from golfbudget.quality.text import Text, load_counts
+from golfbudget.quality.tokens import check_counts, open_text, read_tokens
+from golfbudget.quality.user_evaluate import UserEvaluator
+from golfbudget.quality.user_model import UserModel
+from golfbudget.roles import Roles, load_roles
+from golfbudget.rules import load_rules
+
+#: How names of built-in models begin, and all of them.
+BUILTIN = "builtin:"
+MODELS = ("builtin:baseline", example.MODEL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A request with everything that it names opened.
+
+    `inputs` are written into the plan; `encoders` what schemes may use; `evaluator` runs the model on the text, where
+    both are given; `spread` the bytes that two seeds of one artifact differ by.
+    """
+
+    request: PlanRequest
+    source: PlanSource
+    roles: Roles
+    inputs: Inputs
+    encoders: EncoderInputs
+    evaluator: Evaluator | None
+    spread: int
+
+    @property
+    def price(self) -> tuple[float, str]:
+        """µbpb per kilobyte, and where that is from."""
+        given = self.request.price
+        return (DEFAULT_PRICE, DEFAULT_PRICE_SOURCE) if given is None else (given, "--price")
+
+    @property
+    def built_in(self) -> bool:
+        """Whether the model, if there is one, is the package's own: a user's program may do anything."""
+        return (self.request.model or "").startswith(BUILTIN)
+
+    @property
+    def counts_are_of_the_text(self) -> bool:
+        """Whether encoders see the counts of the very text that they are measured on."""
+        return self.evaluator is not None and self.encoders.counts is self.evaluator.text.counts
+
+
+def prepare(request: PlanRequest) -> Prepared:
+    """Open everything; raises a golfbudget error naming what is wrong before any long work starts."""
+    model_file = named_model(request.path, request.settings)
+    path = locate(request.path) if model_file is None else model_file.file
+    if model_file is not None:
+        _refuse_measuring(request)
+    request = replace(request, tokens=_tokens(request))
+    model = None if request.model is None or request.model in MODELS else UserModel(request.model)
+    if request.price is not None and not request.price > 0:
+        raise UsageError(f"--price {request.price:g}: expected µbpb per kilobyte, a number over zero")
+    _check_recovery(request)
+    source, roles = opened_source(request, model_file)
+    encoders, text = encoder_inputs(request, source)
+    return Prepared(
+        request=request,
+        source=source,
+        roles=roles,
+        inputs=_recorded(request, source, model_file, path),
+        encoders=encoders,
+        evaluator=None if text is None or request.model is None else _evaluator(text, model, source),
+        spread=load_rules().seed_spread,
+    )
+
+
+def opened_source(request: PlanRequest, model_file: NamedModelFile | None) -> tuple[PlanSource, Roles]:
+    """The source: read from its file, or drawn for its model file; and the roles of its tensors."""
+    roles = load_roles(request.roles)
+    preview = None if request.preview is None else parse_preview(request.preview)
+    if model_file is not None:
+        drawn = model_source(model_file, recipe=request.recipe, seed=request.seed, roles=roles, preview=preview)
+        return drawn, roles
+    path = locate(request.path)
+    return open_source(path, recipe=request.recipe, roles=roles, limit=request.limit, preview=preview), roles
+
+
+def encoder_inputs(request: PlanRequest, source: PlanSource) -> tuple[EncoderInputs, Text | None]:
+    """What schemes may use besides matrices, and the evaluation text, whose counts it has unless others are given."""
+    text = None if request.tokens is None else _read_text(request, request.tokens, source.rows)
+    counts = None if text is None else text.counts
+    if request.counts is not None:
+        counts = _read_counts(request.counts, source.rows)
+    if request.calibration is None:
+        return EncoderInputs(seed=request.seed, counts=counts), text
+    calibration = _read_text(request, request.calibration, source.rows)
+    if request.recover is not None and text is not None and text.mostly_in(calibration):
+        raise UsageError(
+            f"--recover {request.recover}: --calibration {request.calibration} holds the text of --tokens "
+            f"{request.tokens}; training on the text that losses are measured on measures nothing: give another"
+        )
+    training = Training(text=calibration, seed=request.seed)
+    covariances = input_covariances(source.reference, calibration)
+    return EncoderInputs(seed=request.seed, counts=counts, covariances=covariances, training=training), text
+
+
+def _read_text(request: PlanRequest, path: Path, vocabulary: int) -> Text:
+    """A text of any form that `--tokens` takes, every token in the vocabulary; at most its first tokens."""
+    limit = request.token_limit
+    text = open_text(path, vocabulary=vocabulary, tokenizer=request.tokenizer, limit=limit)
+    most = int(text.windows.max())
+    if most >= vocabulary or len(text.counts) != vocabulary:
+        held = f"token {most}" if most >= vocabulary else f"a vocabulary of {len(text.counts)}"
+        raise UsageError(f"{path}: holds {held}, the head has {vocabulary} rows")
+    return text if limit is None else text.first(max(2, limit // text.window))
+
+
+def _read_counts(path: Path, vocabulary: int) -> Tensor:
+    """Token counts, int64 [vocabulary], of an .npy array or safetensors with `counts`."""
+    counts = read_tokens(path) if path.suffix == ".npy" else load_counts(path).numpy()
+    check_counts(counts, vocabulary, str(path))
+    return torch.from_numpy(counts.astype("int64"))
+
+
+def _recorded(request: PlanRequest, source: PlanSource, model_file: NamedModelFile | None, path: Path) -> Inputs:
+    """What of a request has to be known to write any of its plan's files again; `path` is the source's."""
+    return Inputs(
+        source_path=str(path if model_file is None else model_file.name),
+        source_bytes=path.stat().st_size if source.artifact is None else source.artifact.size,
+        source_sha256=file_hash(path),
+        recipe=source.recipe.name,
+        recipe_argument=request.recipe,
+        seed=request.seed,
+        counts=_file(request.counts or request.tokens),
+        roles=_file(request.roles),
+        calibration=_file(request.calibration),
+        tokenizer=_file(request.tokenizer),
+        token_limit=request.token_limit,
+        counts_of_tokens=request.counts is None and request.tokens is not None,
+        model_file=None if model_file is None else model_file.name,
+        settings=request.settings,
+        preview=source.preview,
+    )
+
+
+def _file(path: Path | None) -> RecordedFile | None:
+    return None if path is None else RecordedFile(path=str(path), sha256=file_hash(path))
+
+
+def _refuse_measuring(request: PlanRequest) -> None:
+    for option, given in (("--model", request.model), ("--tokens", request.tokens)):
+        if given is not None:
+            raise UsageError(
+                f"{option} {given}: {request.path} is a model file, whose weights are synthetic: there is nothing "
+                "trained to measure; plan from a checkpoint, or leave this out (--counts may be given)"
+            )
+
+
+def _tokens(request: PlanRequest) -> Path | None:
+    """The evaluation text: the one given, or the example's own."""
+    model = request.model
+    if model is not None and model not in MODELS and (model.startswith(BUILTIN) or ":" not in model):
+        raise UsageError(
+            f"--model {model}: known models are {' and '.join(MODELS)}; one of your own is named FILE:OBJECT"
+        )
+    if request.calibration is not None and model not in MODELS:
+        raise UsageError(f"--calibration {request.calibration} needs --model: the built-in model to run on that text")
+    if model == example.MODEL and request.tokens is None:
+        return example.EVALUATION
+    if model is not None and request.tokens is None:
+        raise UsageError(f"--model {model} needs --tokens FILE: the text to measure it on")
+    return request.tokens
+
+
+def _check_recovery(request: PlanRequest) -> None:
+    """`UsageError` where `--recover` has nothing to train, or nothing to train on."""
+    if request.recover is None:
+        return
+    flag = f"--recover {request.recover}"
+    if request.recover < 1:
+        raise UsageError(f"{flag}: expected steps of training, one or more")
+    if request.model not in MODELS:
+        raise UsageError(f"{flag} needs --model {' or '.join(MODELS)}: the model to train")
+    if request.calibration is None:
+        raise UsageError(f"{flag} needs --calibration FILE: a text to train on, other than the one of --tokens")
+
+
+def _evaluator(text: Text, model: UserModel | None, source: PlanSource) -> Evaluator:
+    if model is None:
+        return Evaluator(text)
+    # Only the head reads an untied head; a tied one is the input table, too.
+    head = frozenset[str]() if source.tied else frozenset({source.head})
+    return UserEvaluator(text, model, vocabulary=source.rows, head=head)

@@ -1,0 +1,203 @@
+"""Files and losses by content: what the same inputs gave before, under the same libraries and the same code.
+
+Nothing here changes a result: an entry's name is a digest of everything that its bytes depend on, and an entry that is
+not whole does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache as once
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from golfbudget import cache
+from golfbudget.plan.building import Built, EncoderInputs
+from golfbudget.plan.source import PlanSource
+from golfbudget.plan.trials import Candidate, TableSize
+from golfbudget.recipe.export import Export
+from golfbudget.version import __version__
+
+PREFIX = "plan-"
+_LIBRARIES = ("torch", "numpy", "scikit-learn", "scipy", "faiss-cpu", "zstandard", "brotli")
+_CODE = ("schemes", "recipe", "codecs", "plan", "quality")
+
+
+@once
+def _environment() -> dict[str, str]:
+    """Versions of libraries, and a digest of the modules that make and measure files."""
+    facts = {"python": platform.python_version(), "machine": platform.machine(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
+    for name in _LIBRARIES:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            facts[name] = "none"
+    code = hashlib.sha256()
+    for folder in _CODE:
+        for path in sorted((Path(__file__).parents[1] / folder).rglob("*.py")):
+            code.update(path.name.encode() + path.read_bytes())
+    return {**facts, "golfbudget": __version__, "code": code.hexdigest()}
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors: names, dtypes, shapes and bytes, in their order."""
+    sha256 = hashlib.sha256()
+    for name, tensor in tensors.items():
+        flat = tensor.detach().contiguous().flatten()
+        sha256.update(f"{len(name)}:{name}:{tensor.dtype}:{list(tensor.shape)}:".encode())
+        sha256.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return sha256.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLosses:
+    """Nats lost on each predicted token, float64 [windows, length]; mean KL from the baseline in some windows."""
+
+    nats: NDArray[np.float64]
+    divergence: NDArray[np.float64]
+
+
+class _LossFacts(msgspec.Struct, frozen=True):
+    shape: tuple[int, int]
+    divergence: list[float]
+
+
+class _FileFacts(msgspec.Struct, frozen=True):
+    tables: tuple[TableSize, ...]
+
+
+def export_digest(export: Export) -> str:
+    """SHA-256 of everything that an export serialises."""
+    facts = {
+        "quantized": digest(export.quantized),
+        "scales": digest(export.scales),
+        "dtypes": list(export.dtypes.items()),
+        "passthrough": digest(export.passthrough),
+        "kept_dtypes": list(export.kept_dtypes.items()),
+        "schemes": [
+            (name, encoded.scheme, encoded.shape, digest({table.name: table.tensor for table in encoded.tables}))
+            for name, encoded in export.schemes.items()
+        ],
+        "corrections": [(name, digest(tables)) for name, tables in export.corrections.items()],
+        "labels": [(name, label) for name, label in export.labels.items()],
+        "suffixes": list(export.suffixes.items()),
+        "order": export.order,
+    }
+    # The order of a dictionary decides a file's: labels are written down as they stand.
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultCache:
+    """The results of plans of one source: entries in `folder`; without a folder nothing is kept.
+
+    `own` names what the recipe's own file depends on, `base` what all candidates' files do.  Those of trained
+    candidates depend on `training`, too: the digest of their text.
+    """
+
+    folder: Path | None
+    own: str = ""
+    base: str = ""
+    training: str = ""
+
+    @classmethod
+    def of(cls, folder: Path | None, source: PlanSource, inputs: EncoderInputs) -> ResultCache:
+        """The cache for a source."""
+        if folder is None:
+            return cls(folder=None)
+        own = {
+            "environment": _environment(),
+            "export": export_digest(source.export),
+            "recipe": msgspec.json.encode(source.recipe).decode(),
+        }
+        base = {
+            **own,
+            "reference": digest(source.reference),
+            "head": [source.head, source.tied, source.head_owner],
+            "seed": inputs.seed,
+            "counts": None if inputs.counts is None else digest({"counts": inputs.counts}),
+            "covariances": digest(inputs.covariances),
+        }
+        training = "" if inputs.training is None else inputs.training.digest
+        return cls(folder=folder, own=cache.key({**own, "file": "baseline"}), base=cache.key(base), training=training)
+
+    def baseline(self, write: Callable[[], bytes]) -> bytes:
+        """The recipe's own file, written where it is not kept."""
+        known = self._read(self.own)
+        if known is not None:
+            return known[1]
+        data = write()
+        self._keep(self.own, {}, data)
+        return data
+
+    def file(self, candidate: Candidate, codec: tuple[str, int] | None = None) -> Built | None:
+        """A candidate's file, through another codec perhaps, where it was written before."""
+        known = self._read(self._file_key(candidate, codec))
+        try:
+            return known and Built(data=known[1], tables=msgspec.convert(known[0], type=_FileFacts).tables)
+        except msgspec.ValidationError:
+            return None
+
+    def keep_file(self, candidate: Candidate, built: Built, codec: tuple[str, int] | None = None) -> None:
+        self._keep(self._file_key(candidate, codec), {"tables": msgspec.to_builtins(built.tables)}, built.data)
+
+    def losses(self, text: str, data: bytes) -> FileLosses | None:
+        """What was measured on the text of that name, of the file with these bytes."""
+        known = self._read(_losses_key(text, data))
+        if known is None:
+            return None
+        try:
+            facts = msgspec.convert(known[0], type=_LossFacts)
+            nats = np.frombuffer(known[1], dtype="<f4").reshape(facts.shape).astype(np.float64)
+        except (msgspec.ValidationError, ValueError):
+            return None
+        return FileLosses(nats=nats, divergence=np.array(facts.divergence, dtype=np.float64))
+
+    def keep_losses(self, text: str, data: bytes, losses: FileLosses) -> None:
+        facts = {"shape": losses.nats.shape, "divergence": losses.divergence.tolist()}
+        # Losses come from float32 and go back to it whole.
+        self._keep(_losses_key(text, data), facts, losses.nats.astype("<f4").tobytes())
+
+    def prune(self) -> None:
+        """Leave the newest entries, within a bound."""
+        if self.folder is not None:
+            cache.prune(self.folder, PREFIX)
+
+    def _file_key(self, candidate: Candidate, codec: tuple[str, int] | None) -> str:
+        training = {"training": self.training} if candidate.steps else {}
+        return cache.key({"base": self.base, **_deciding(candidate), "codec": codec, **training})
+
+    def _read(self, key: str) -> tuple[dict[str, object], bytes] | None:
+        return None if self.folder is None else cache.read(self.folder, f"{PREFIX}{key}")
+
+    def _keep(self, key: str, facts: Mapping[str, object], data: bytes) -> None:
+        if self.folder is not None:
+            cache.write(self.folder, f"{PREFIX}{key}", facts, data)
+
+
+def _deciding(candidate: Candidate) -> dict[str, object]:
+    """Everything of a candidate that decides its bytes."""
+    return {
+        "side": str(candidate.side),
+        "scheme": candidate.scheme,
+        "options": dict(candidate.options),
+        "owners": list(candidate.owners),
+        "input": [candidate.input_side, dict(candidate.input_options)],
+        "parts": [_deciding(part) for part in candidate.parts],
+        "steps": candidate.steps,
+    }
+
+
+def _losses_key(text: str, data: bytes) -> str:
+    return cache.key({"environment": _environment(), "text": text, "file": hashlib.sha256(data).hexdigest()})

@@ -1,0 +1,178 @@
+"""Candidates to trials: each is written, examined, and run where a model is at hand and no certificate spares it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from golfbudget.certificates import marks_loser
+from golfbudget.plan.building import baseline_file
+from golfbudget.plan.certify import Counts, LossToBeat
+from golfbudget.plan.examine import Baseline, examined, loses, lost
+from golfbudget.plan.measuring import Measurer, Yardstick
+from golfbudget.plan.prepare import Prepared
+from golfbudget.plan.result_cache import FileLosses, ResultCache
+from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
+from golfbudget.plan.writing import Bench, WrittenFile, recoded_length, written
+from golfbudget.progress import Progress
+from golfbudget.workers import Processes
+
+#: What takes about as long as starting processes for it does: numbers written, and multiplications of a model run.
+_WORTH_WRITING, _WORTH_RUNNING = 50_000_000, 1_000_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """Everything that candidates are tried with.  `bench` is also what `processes` have, except a user's program.
+
+    `yardstick` is None where no model is run; `jobs` is how many processes work at a time.
+    """
+
+    prepared: Prepared
+    baseline: Baseline
+    bench: Bench
+    processes: Processes[Bench]
+    yardstick: Yardstick | None
+    jobs: int
+    progress: Progress
+
+    @property
+    def counts(self) -> Counts | None:
+        """Token counts [vocabulary] that floors are about: those predicted in the text, or those given."""
+        if self.yardstick is not None:
+            return self.yardstick.counts
+        given = self.prepared.encoders.counts
+        return None if given is None else given.numpy()
+
+    @property
+    def loss(self) -> LossToBeat | None:
+        """What floors are held against; a user's own program may do more than multiply by the head."""
+        if self.yardstick is None or not self.prepared.built_in:
+            return None
+        price, _ = self.prepared.price
+        return LossToBeat(
+            nats=self.yardstick.nats_per_token, bytes_per_token=self.yardstick.bytes_per_token, price=price
+        )  # fmt: skip
+
+    def tried(self, candidates: Sequence[Candidate], before: Trials | None = None) -> Trials:
+        """What came of candidates; `before` are those tried already, and come first."""
+        before = before or Trials(compare=self.yardstick.compare if self.yardstick else not_measured)
+        steps = len(before) + len(candidates) + 2
+        trials = before
+        for file in written(self.processes, self.bench, candidates, self.jobs):
+            self.progress(file.candidate.name, steps)
+            data = self.bench.data(file.sha256)
+            trials = trials.with_more(examined(self.prepared, self.baseline, file, data, self.counts))
+        return trials if self.yardstick is None else self._measured(trials, trials[len(before) :], self.yardstick)
+
+    def _measured(self, trials: Trials, new: Sequence[Trial], yardstick: Yardstick) -> Trials:
+        """All trials, the new ones with their measured change; what needs no measuring as it is."""
+        due = [trial for trial in new if trial.loser is None and trial.candidate.side is not Side.LOSSLESS]
+        run, waiting, judged = list[Trial](), list[Trial](), dict[str, Trial]()
+        for trial in due:
+            if not loses(trial, self.loss):
+                run.append(trial)
+            elif self.baseline.over and trial.fits:
+                # Over the cap it is rivals that fit whose loss counts; they are all known at the end.
+                waiting.append(trial)
+            else:
+                judged[trial.name] = lost(trial, self.loss)
+        for number, losses in self._losses(run):
+            self.progress(run[number].name, len(trials) + len(run) + 2)
+            judged[run[number].name] = yardstick.measured(run[number], losses)
+        trials = trials.replaced(judged)
+        for trial in sorted(waiting, key=lambda trial: trial.name):
+            rival = trials.fitting.measured.least_lossy()
+            if rival is not None and trial.floor is not None and marks_loser(trial.floor, yardstick.nats_of(rival)):
+                trials = trials.replaced({trial.name: lost(trial, self.loss)})
+            else:
+                ((_, losses),) = self._losses([trial])
+                trials = trials.replaced({trial.name: yardstick.measured(trial, losses)})
+        return trials
+
+    def _losses(self, trials: Sequence[Trial]) -> Iterator[tuple[int, FileLosses]]:
+        own = self.processes if self.prepared.built_in else None
+        return file_losses(self.bench, own, [trial.sha256 for trial in trials], self.jobs)
+
+    def recoded(self, trials: Trials, codec: tuple[str, int]) -> list[int]:
+        """How long each trial's file is through another codec at some level."""
+        tasks = [(WrittenFile(candidate=t.candidate, sha256=t.sha256, tables=t.tables), codec) for t in trials]
+        return [length for _, length in sorted(self.processes.results(recoded_length, tasks, self.jobs))]
+
+
+@contextmanager
+def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterator[Workshop]:
+    """The workshop for about so many candidates, its baseline written and measured."""
+    cache = ResultCache.of(prepared.request.cache, prepared.source, prepared.encoders)
+    baseline = Baseline.of(prepared, cache.baseline(lambda: baseline_file(prepared.source)))
+    # An opened file stays with the process that opened it; nothing that is encoded reads it.
+    source, model = replace(prepared.source, artifact=None), prepared.request.model or ""
+    measurer = None
+    if prepared.evaluator is not None:
+        kept = cache if prepared.built_in else ResultCache(folder=None)
+        measurer = Measurer.of(
+            prepared.evaluator, model, kept, source, file=baseline.data, state=baseline.decoded.state
+        )
+    with tempfile.TemporaryDirectory(prefix="golfbudget-") as folder:
+        bench = Bench(
+            source=source, encoders=prepared.encoders, cache=cache, folder=Path(folder), measurer=measurer
+        )  # fmt: skip
+        shared = bench if prepared.built_in else replace(bench, measurer=None)
+        jobs = _jobs(prepared, candidates)
+        with Processes(shared) as processes:
+            yardstick = None
+            if measurer is not None:
+                files = [bench.keep(baseline.data), None]
+                own = dict(file_losses(bench, processes if prepared.built_in else None, files, jobs))
+                yardstick = Yardstick.of(
+                    measurer, model, baseline=own[0], source=own[1], seed=prepared.request.seed
+                )  # fmt: skip
+            yield Workshop(
+                prepared=prepared, baseline=baseline, bench=bench, processes=processes, yardstick=yardstick, jobs=jobs,
+                progress=progress,
+            )  # fmt: skip
+    cache.prune()
+
+
+def _jobs(prepared: Prepared, candidates: int) -> int:
+    """Processes for so many candidates, each of which writes the whole model, and runs it on the text perhaps."""
+    if prepared.request.jobs is not None:
+        return prepared.request.jobs
+    writes = candidates * sum(tensor.numel() for tensor in prepared.source.reference.values())
+    runs = 0 if prepared.evaluator is None or not prepared.built_in else writes * prepared.evaluator.text.tokens
+    return (os.cpu_count() or 1) if writes >= _WORTH_WRITING or runs >= _WORTH_RUNNING else 1
+
+
+def file_losses(
+    bench: Bench, processes: Processes[Bench] | None, files: Sequence[str | None], jobs: int
+) -> Iterator[tuple[int, FileLosses]]:
+    """(number, losses) of the files of these hashes, None for the source: known ones first, others as they are done.
+
+    Without processes the model is run here.
+    """
+    if bench.measurer is None:
+        return
+    missing = []
+    for number, sha256 in enumerate(files):
+        losses = bench.measurer.known(None if sha256 is None else bench.data(sha256))
+        if losses is None:
+            missing.append(number)
+        else:
+            yield number, losses
+    tasks = [files[number] for number in missing]
+    if processes is None:
+        done: Iterator[tuple[int, FileLosses]] = ((at, _run(bench, sha256)) for at, sha256 in enumerate(tasks))
+    else:
+        done = processes.results(_run, tasks, jobs)
+    for at, losses in done:
+        yield missing[at], losses
+
+
+def _run(bench: Bench, sha256: str | None) -> FileLosses:
+    if bench.measurer is None:
+        raise RuntimeError("there is no model to run here")
+    return bench.measurer.losses(None if sha256 is None else bench.data(sha256))

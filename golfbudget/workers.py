@@ -1,0 +1,177 @@
+"""Run one function over many tasks side by side, and hand results over as they are done.
+
+Processes for arithmetic: libraries set their numbers of threads for a whole process, so that threads would disturb
+each other's.  Threads for codecs, which release the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
+
+from golfbudget.errors import GolfbudgetError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class WorkerDiedError(GolfbudgetError):
+    """A process ended before its task did, for want of memory perhaps."""
+
+
+def in_threads(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
+    """(number of the task, result) of every task, in the order in which they are done.
+
+    What a task raises is raised here.  The threads are daemons: an interrupt ends the program at once, and not when
+    the slowest task is done.
+    """
+    waiting: SimpleQueue[int] = SimpleQueue()
+    done: SimpleQueue[tuple[int, R | None, BaseException | None]] = SimpleQueue()
+    for number in range(len(tasks)):
+        waiting.put(number)
+
+    def work() -> None:
+        while True:
+            try:
+                number = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put((number, function(tasks[number]), None))
+            except BaseException as error:  # noqa: BLE001  (raised again where the results are handed over)
+                done.put((number, None, error))
+
+    for _ in range(min(jobs, len(tasks))):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in tasks:
+        number, result, raised = done.get()
+        if raised is not None:
+            raise raised
+        yield number, cast("R", result)
+
+
+def in_processes(function: Callable[[S, T], R], shared: S, tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
+    """(number of the task, result) of every task, in the order in which they are done; see `Processes.results`."""
+    with Processes(shared) as processes:
+        yield from processes.results(function, tasks, jobs)
+
+
+class Processes(Generic[S]):
+    """Processes that have `shared` sent to them once each, for one run of tasks after another.
+
+    They are started fresh (spawn) when there is first work for them, ignore the keyboard's interrupt, and end with the
+    `with` block, however that ends.
+    """
+
+    def __init__(self, shared: S) -> None:
+        self._shared = shared
+        self._running: dict[Connection, BaseProcess] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self._end()
+
+    def results(self, function: Callable[[S, T], R], tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
+        """(number of the task, result) of every task, in the order in which they are done.
+
+        With one job everything runs here, in order.  What a task raises is raised here; `WorkerDiedError` when a
+        process is gone.  A run that is not taken to its end ends the processes: they are at work on it still.
+        """
+        if jobs <= 1 or len(tasks) <= 1:
+            for number, task in enumerate(tasks):
+                yield number, function(self._shared, task)
+            return
+        self._start(min(jobs, len(tasks)))
+        finished = False
+        try:
+            yield from _hand_out(list(self._running)[:jobs], function, tasks)
+            finished = True
+        finally:
+            if not finished:
+                self._end()
+
+    def _start(self, jobs: int) -> None:
+        import multiprocessing
+
+        context = multiprocessing.get_context("spawn")
+        with _uninterrupted():
+            while len(self._running) < jobs:
+                ours, theirs = context.Pipe()
+                process: BaseProcess = context.Process(target=_work, args=(theirs, self._shared), daemon=True)
+                process.start()
+                theirs.close()
+                self._running[ours] = process
+
+    def _end(self) -> None:
+        for connection, process in self._running.items():
+            process.terminate()
+            process.join()
+            connection.close()
+        self._running.clear()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes started here ignore the keyboard's interrupt from the first: it is their parent that answers it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _hand_out(
+    connections: Sequence[Connection], function: Callable[[S, T], R], tasks: Sequence[T]
+) -> Iterator[tuple[int, R]]:
+    from multiprocessing.connection import wait
+
+    waiting = iter(enumerate(tasks))
+    busy: dict[Connection, int] = {}
+    for connection, (number, task) in zip(connections, waiting, strict=False):
+        connection.send((function, task))
+        busy[connection] = number
+    while busy:
+        for ready in wait(list(busy)):
+            connection = cast("Connection", ready)
+            try:
+                succeeded, result = connection.recv()
+            except (EOFError, OSError):
+                raise WorkerDiedError("a process of --jobs ended before its work was done; try fewer jobs") from None
+            if not succeeded:
+                raise result
+            number = busy.pop(connection)
+            following = next(waiting, None)
+            if following is not None:
+                # The next task first: the process works on it while this result is looked at.
+                busy[connection] = following[0]
+                connection.send((function, following[1]))
+            yield number, result
+
+
+def _work(connection: Connection, shared: S) -> None:
+    """The life of a process: a function and its task in, (whether it succeeded, result or exception) out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        try:
+            function, task = connection.recv()
+        except EOFError:
+            return  # The parent is gone.
+        try:
+            answer: tuple[bool, object] = True, function(shared, task)
+        except Exception as error:  # noqa: BLE001  (raised again where the results are handed over)
+            answer = False, error
+        connection.send(answer)
