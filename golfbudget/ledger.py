@@ -78,7 +78,7 @@ class Entry:
         return 0 if self.span is None else len(self.span)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Ledger:
     """The account of one file of `size` stored bytes whose innermost decoded streams have the lengths `leaves`.
 
@@ -106,6 +106,9 @@ class Ledger:
         stored = sum(entry.stored_bits for entry in self.entries)
         if stored != 8 * self.size:
             raise LedgerError(f"stored bits sum to {stored}, the file has {8 * self.size}")
+
+    def __repr__(self) -> str:
+        return f"<Ledger of {self.size:,} bytes in {len(self.entries):,} entries>"
 
     def stored_bytes(self) -> tuple[int, ...]:
         """Whole stored bytes per entry, in entry order, summing to the file exactly."""

@@ -16,9 +16,9 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from golfbudget import __version__
 from golfbudget.errors import GolfbudgetError
 from golfbudget.extras import explained
+from golfbudget.version import __version__
 
 INTERRUPTED = 130
 TROUBLE = 2

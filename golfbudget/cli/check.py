@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -68,31 +67,23 @@ def check(
       golfbudget check . --rules everything
       golfbudget check --list-findings
     """
+    from golfbudget.api.check import check as check_folders
     from golfbudget.cli.output import emit
     from golfbudget.errors import UsageError
-    from golfbudget.report.check import document
-    from golfbudget.rules import Convention, load_rules
-    from golfbudget.submission import check_submission
 
     del list_findings
-    if len(submissions) > 1 and (model or code or log):
-        raise UsageError("--model, --code and --log name files of one submission; give one, or leave them out")
-    try:
-        chosen = None if convention is None else Convention(convention)
-    except ValueError:
-        known = ", ".join(Convention)
-        raise UsageError(f"--convention {convention[:80] if convention else ''}: expected one of {known}") from None
-    loaded = load_rules(rules)
-    checks = [
-        check_submission(path, loaded, convention=chosen, model=model or (), code=code or (), log=log or ())
-        for path in submissions
-    ]
-    if quiet and output_format is not ReportFormat.JSON:
-        checks = [replace(checked, notes=()) for checked in checks]
-    emit(document(checks, strict=strict), output_format, output)
-    undecided = [checked for checked in checks if not checked.chosen.rows]
-    if undecided:
-        first = undecided[0]
-        raise UsageError(f"{first.folder.root}: {first.convention} cannot be counted: {first.chosen.reason}")
-    if not all(checked.passed(strict=strict) for checked in checks):
+    found = check_folders(
+        *submissions,
+        rules=rules,
+        convention=convention,
+        model=model or (),
+        code=code or (),
+        log=log or (),
+        strict=strict,
+    )
+    shown = found.without_notes() if quiet and output_format is not ReportFormat.JSON else found
+    emit(shown.document(), output_format, output)
+    if found.undecided is not None:
+        raise UsageError(found.undecided)
+    if not found.passed:
         raise typer.Exit(1)

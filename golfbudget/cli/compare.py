@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +20,7 @@ from golfbudget.cli.options import (
 from golfbudget.report.formats import ReportFormat
 
 if TYPE_CHECKING:
-    from golfbudget.compare import ComparedSide, Comparison
-    from golfbudget.gates import GateResult
+    from golfbudget.api.compare import CompareResult
 
 _SIDE = "An artifact, checkpoint or submission folder, or a report that `inspect --format json` saved."
 
@@ -74,84 +72,40 @@ def compare(
       golfbudget compare base.json new.ptz --fail-on 'head>+10kB' --fail-on 'trunk>+1%' --fail-on 'total>16MB'
       golfbudget compare base.json new.ptz --format markdown -o comment.md
     """
-    from golfbudget.baseline import Reading, load_side
-    from golfbudget.budget import parse_size
-    from golfbudget.compare import compare as compare_sides
-    from golfbudget.errors import UsageError
-    from golfbudget.gates import judge, parse_gate
-    from golfbudget.roles import load_roles
+    from golfbudget.api.compare import compare as compare_files
 
     del quiet
-    gates = [parse_gate(expression) for expression in fail_on or ()]
-    if layout is not None and as_format is not None:
-        raise UsageError("--layout and --as both say how to read the files; give one of them")
-    reading = Reading(roles=load_roles(roles), as_format=as_format, limit=parse_size(max_decoded))
-    if layout is not None:
-        from dataclasses import replace
-
-        from golfbudget.formats.custom import load_layout
-
-        reading = replace(reading, layout=load_layout(layout))
-    sides = [
-        _with_code(load_side(path, reading), code, option)
-        for path, code, option in ((base, base_code, "--base-code"), (new, new_code, "--new-code"))
-    ]
-    comparison = compare_sides(*_with_code_beside(sides, (base, new)))
-    results = [judge(gate, comparison) for gate in gates]
-    _report(comparison, results, output_format, output, every=every)
-    if not all(result.passed for result in results):
+    found = compare_files(
+        base,
+        new,
+        fail_on=fail_on or (),
+        base_code=base_code,
+        new_code=new_code,
+        roles=roles,
+        as_format=as_format,
+        layout=layout,
+        max_decoded=max_decoded,
+    )
+    _report(found, output_format, output, every=every)
+    if not found.passed:
         raise typer.Exit(1)
 
 
-def _with_code(side: ComparedSide, code: str | None, option: str) -> ComparedSide:
-    if code is None:
-        return side
-    from golfbudget.budget import code_size
-    from golfbudget.content import DIGITS
-    from golfbudget.hashing import file_hash
-
-    size = code_size(code, option=option)
-    path = Path(code)
-    return side.with_code(size, file_hash(path)[:DIGITS] if path.is_file() else None)
-
-
-def _with_code_beside(sides: list[ComparedSide], paths: Sequence[Path]) -> list[ComparedSide]:
-    """Count the code in submission folders, as shipped, where both sides then count theirs."""
-    if all(side.code_bytes is not None for side in sides):
-        return sides
-    from golfbudget.content import DIGITS
-    from golfbudget.rules import load_rules
-    from golfbudget.submission.beside import code_beside
-
-    made = []
-    for side, path in zip(sides, paths, strict=True):
-        code = code_beside(path, load_rules()) if side.code_bytes is None else None
-        made.append(side if code is None else side.with_code(code.length, code.sha256[:DIGITS]))
-    return made if all(side.code_bytes is not None for side in made) else sides
-
-
-def _report(
-    comparison: Comparison,
-    results: Sequence[GateResult],
-    output_format: ReportFormat,
-    output: Path | None,
-    *,
-    every: bool,
-) -> None:
+def _report(found: CompareResult, output_format: ReportFormat, output: Path | None, *, every: bool) -> None:
     from golfbudget.cli.output import emit, emit_text
-    from golfbudget.report.compare import comment, document
+    from golfbudget.report.compare import comment
 
     if output_format not in (ReportFormat.MARKDOWN, ReportFormat.GITHUB):
-        emit(document(comparison, results, every=every), output_format, output)
+        emit(found.document(every=every), output_format, output)
         return
-    page = comment(comparison, results, every=every)
+    page = comment(found.comparison, found.gates, every=every)
     if output_format is ReportFormat.MARKDOWN:
         emit(page, output_format, output)
         return
     from golfbudget.report.annotations import github_commands
     from golfbudget.report.render import rendered
 
-    emit_text(github_commands(comparison, results), None)
+    emit_text(github_commands(found.comparison, found.gates), None)
     if output is not None:
         emit(page, ReportFormat.MARKDOWN, output)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")

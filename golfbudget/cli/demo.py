@@ -15,7 +15,6 @@ from golfbudget.cli.options import (
     PageFormatOption,
     QuietOption,
     SeedOption,
-    cache_folder,
 )
 from golfbudget.report.formats import ReportFormat
 
@@ -47,9 +46,10 @@ def demo(
       golfbudget pack example/plan.json --candidate head-int6 -o head-int6.ptz
     """
     from golfbudget import example
+    from golfbudget.api.arguments import cache_folder
+    from golfbudget.api.progress import watched
     from golfbudget.budget import parse_size
     from golfbudget.cli.output import emit
-    from golfbudget.cli.progress import progress_bar
     from golfbudget.inspection import inspect_file
     from golfbudget.plan import make_plan
     from golfbudget.plan.request import PlanRequest
@@ -69,7 +69,7 @@ def demo(
         cap=limit,
         cache=cache_folder(None, off=no_cache),
     )
-    with progress_bar("demo", quiet=quiet) as progress:
+    with watched(not quiet, "demo") as progress:
         plan = make_plan(request, progress)
     saved = None if save is None else save / "plan.json"
     if saved is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,11 +16,6 @@ from golfbudget.cli.options import (
     RolesOption,
 )
 from golfbudget.report.formats import ReportFormat
-
-if TYPE_CHECKING:
-    from golfbudget.estimate.request import Request
-    from golfbudget.estimate.results import Estimate
-    from golfbudget.estimate.run import EstimateTerms
 
 
 def estimate(
@@ -75,52 +70,30 @@ def estimate(
       golfbudget estimate my-model.toml --recipe int8-zlib --set layers=10 --format json
       golfbudget estimate baseline --save synthetic.ptz
     """
-    from golfbudget.budget import code_size, parse_size
+    from golfbudget.api.estimate import EstimateResult
+    from golfbudget.api.estimate import estimate as estimate_config
     from golfbudget.cli.output import emit, note, write
     from golfbudget.errors import UsageError
-    from golfbudget.estimate.run import EstimateTerms, modelled_estimate
-    from golfbudget.estimate.settings import make_request, merged, parse_setting
-    from golfbudget.estimate.sweep import sweep as sweep_all
-    from golfbudget.report.estimate import document, sweep_document
-    from golfbudget.roles import load_roles
-    from golfbudget.rules import load_rules
+    from golfbudget.estimate.settings import parse_settings, parse_sweep
 
     if fast and (save is not None or repeat != 1):
         raise UsageError("--fast writes no artifact, so there is nothing to --save and no seed to --repeat")
     if sweep and save is not None:
         raise UsageError("--sweep makes many artifacts; leave out --save")
-    rules = load_rules()
-    terms = EstimateTerms(
-        cap=rules.cap if cap is None else parse_size(cap),
-        code_bytes=None if code is None else code_size(code),
-        spread=rules.seed_spread,
-        roles=load_roles(roles),
+    found = estimate_config(
+        config,
+        recipe=recipe,
+        seed=seed,
+        repeat=repeat,
+        fast=fast,
+        set=parse_settings(set_ or ()),
+        sweep=parse_sweep(sweep) if sweep else None,
+        cap=cap,
+        code=code,
+        roles=roles,
+        progress=not quiet,
     )
-    fixed = merged(parse_setting(text, "--set") for text in set_ or [])
-    if sweep:
-        points = sweep_all(
-            [parse_setting(text, "--sweep") for text in sweep],
-            lambda settings: make_request(config, recipe, {**fixed, **settings}),
-            lambda request: (
-                modelled_estimate(request, terms) if fast else _measured(request, terms, seed, repeat, quiet)[0]
-            ),
-        )
-        emit(sweep_document(points), output_format, output)
-        return
-    request = make_request(config, recipe, fixed)
-    if fast:
-        found = modelled_estimate(request, terms)
-    else:
-        found, artifact = _measured(request, terms, seed, repeat, quiet)
-        if save is not None:
-            write(save, artifact)
-            note(f"wrote {save}: {len(artifact):,} bytes", quiet=quiet)
-    emit(document(found), output_format, output)
-
-
-def _measured(request: Request, terms: EstimateTerms, seed: int, repeat: int, quiet: bool) -> tuple[Estimate, bytes]:
-    from golfbudget.cli.progress import progress_bar
-    from golfbudget.estimate.run import measured_estimate
-
-    with progress_bar(request.model.name, quiet=quiet) as progress:
-        return measured_estimate(request, terms, seed=seed, repeat=repeat, progress=progress)
+    if save is not None and isinstance(found, EstimateResult) and found.data is not None:
+        write(save, found.data)
+        note(f"wrote {save}: {len(found.data):,} bytes", quiet=quiet)
+    emit(found.document(), output_format, output)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,12 +20,6 @@ from golfbudget.cli.options import (
     ViewFormatOption,
 )
 from golfbudget.report.formats import ReportFormat
-
-if TYPE_CHECKING:
-    from golfbudget.formats import Format
-    from golfbudget.inspection import Inspection
-    from golfbudget.report.document import Document
-    from golfbudget.roles import Roles
 
 
 def inspect(
@@ -77,16 +70,10 @@ def inspect(
       golfbudget inspect model.bin --layout layout.toml
       golfbudget inspect final_model.int8.ptz --as-config -o model.toml
     """
-    from golfbudget.budget import code_size, parse_size
-    from golfbudget.cli.output import emit
+    from golfbudget.api.inspect import inspect as inspect_file
+    from golfbudget.cli.output import emit, emit_text
     from golfbudget.errors import UsageError
-    from golfbudget.inspection import inspect_file
-    from golfbudget.report.inspect import document
-    from golfbudget.roles import load_roles
-    from golfbudget.rules import load_rules
 
-    if layout is not None and as_format is not None:
-        raise UsageError("--layout and --as both say how to read the file; give one of them")
     if explain and entropy:
         raise UsageError("--explain prints no amounts, so there is nothing that --entropy could add")
     if explain and output_format is ReportFormat.CSV:
@@ -95,60 +82,22 @@ def inspect(
         raise UsageError(
             "--as-config writes a model file and nothing else; leave out --explain, --entropy, --cap, --format"
         )
-    rules = load_roles(roles)
-    inspection = inspect_file(
+    found = inspect_file(
         path,
-        cap=load_rules().cap if cap is None else parse_size(cap),
-        code=None if code is None else code_size(code),
-        roles=rules,
+        cap=cap,
+        code=code,
+        roles=roles,
         as_format=as_format,
-        layout=None if layout is None else _load(layout),
-        limit=parse_size(max_decoded),
+        layout=layout,
+        max_decoded=max_decoded,
+        entropy=entropy,
+        progress=not quiet,
     )
     if as_config:
-        _as_config(inspection, path, output)
+        emit_text(found.as_config(path.name.partition(".")[0] or None), output)
     elif explain:
-        emit(_explained(inspection, explain, rules), output_format, output)
+        emit(found.explain(*explain).document(), output_format, output)
     else:
-        emit(document(_measured(inspection, quiet=quiet) if entropy else inspection, by.value), output_format, output)
-    if cap is not None and not inspection.budget.fits:
+        emit(found.document(by.value), output_format, output)
+    if not found.passed:
         raise typer.Exit(1)
-
-
-def _as_config(inspection: Inspection, path: Path, output: Path | None) -> None:
-    from golfbudget.cli.output import emit_text
-    from golfbudget.estimate.describe import describe
-    from golfbudget.estimate.toml import model_toml
-
-    found = describe(inspection.artifact, name=path.name.partition(".")[0] or "model", tied=inspection.assignment.tied)
-    emit_text(model_toml(found), output)
-
-
-def _explained(inspection: Inspection, owners: list[str], rules: Roles) -> Document:
-    from golfbudget.report.inspect import explain_document
-    from golfbudget.roles import explain
-
-    return explain_document(
-        inspection, [explain(owner, inspection.artifact, inspection.assignment, rules) for owner in owners]
-    )
-
-
-def _measured(inspection: Inspection, *, quiet: bool) -> Inspection:
-    from rich.markup import escape
-
-    from golfbudget.cli.progress import progress_bar
-    from golfbudget.entropy import measure
-    from golfbudget.report.escaping import printable
-
-    with progress_bar("entropy", quiet=quiet) as progress:
-
-        def step(name: str, steps: int) -> None:
-            progress(escape(printable(name)), steps)
-
-        return replace(inspection, entropy=measure(inspection.artifact, inspection.assignment.ledger, step))
-
-
-def _load(layout: Path) -> Format:
-    from golfbudget.formats.custom import load_layout
-
-    return load_layout(layout)

@@ -98,13 +98,3 @@ CacheOption = Annotated[
     typer.Option("--cache", metavar="DIR", help="Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]"),
 ]
 NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Do everything anew, and keep nothing.")]
-
-
-def cache_folder(cache: Path | None, *, off: bool) -> Path | None:
-    """The folder that --cache and --no-cache choose; None for none."""
-    from golfbudget.cache import default_folder
-    from golfbudget.errors import UsageError
-
-    if off and cache is not None:
-        raise UsageError("--cache and --no-cache exclude each other; give one of them")
-    return None if off else cache or default_folder()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from golfbudget.errors import UsageError
@@ -33,6 +32,8 @@ def emit_text(text: str, output: Path | None) -> None:
 
 def write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: through a temporary neighbour, then a rename."""
+    import tempfile
+
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

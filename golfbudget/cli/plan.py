@@ -20,7 +20,6 @@ from golfbudget.cli.options import (
     QuietOption,
     RolesOption,
     SeedOption,
-    cache_folder,
 )
 from golfbudget.report.formats import ReportFormat
 
@@ -168,63 +167,44 @@ def plan(
       golfbudget plan model.safetensors --model model.py:Model --tokens val.bin --tokenizer sp.model
     """
     if vocab:
+        from golfbudget.api.plan import chosen_schemes
         from golfbudget.cli.plan_vocabulary import plan_vocabulary
 
         plan_vocabulary(
-            path, vocab, recipe=recipe, tokens=tokens, counts=counts, schemes=_schemes(schemes), roles=roles, cap=cap,
-            code=code, seed=seed, jobs=jobs, max_decoded=max_decoded, output_format=output_format, output=output,
-            quiet=quiet, price=price,
+            path, vocab, recipe=recipe, tokens=tokens, counts=counts, schemes=chosen_schemes(schemes), roles=roles,
+            cap=cap, code=code, seed=seed, jobs=jobs, max_decoded=max_decoded, output_format=output_format,
+            output=output, quiet=quiet, price=price,
             unused={
                 "--model": model, "--calibration": calibration, "--tokenizer": tokenizer, "--token-limit": token_limit,
             },
         )  # fmt: skip
         return
-    from golfbudget.budget import code_size, parse_size
+    from golfbudget.api.plan import plan as plan_file
     from golfbudget.cli.output import emit
-    from golfbudget.cli.progress import progress_bar
-    from golfbudget.estimate.settings import merged, parse_setting
-    from golfbudget.plan import make_plan
-    from golfbudget.plan.request import PlanRequest
-    from golfbudget.report.plan import document
-    from golfbudget.rules import load_rules
+    from golfbudget.estimate.settings import parse_settings
 
-    request = PlanRequest(
-        path=path,
-        settings=merged(parse_setting(text, "--set") for text in set_ or []),
-        preview=preview,
+    found = plan_file(
+        path,
+        set=parse_settings(set_ or ()),
         recipe=recipe,
+        preview=preview,
         model=model,
         tokens=tokens,
         tokenizer=tokenizer,
         token_limit=token_limit,
-        price=price,
         counts=counts,
-        roles=roles,
-        seed=seed,
-        cap=load_rules().cap if cap is None else parse_size(cap),
-        code_bytes=None if code is None else code_size(code),
-        schemes=_schemes(schemes),
+        schemes=schemes,
         calibration=calibration,
+        price=price,
         recover=recover,
         jobs=jobs,
-        cache=cache_folder(cache, off=no_cache),
-        limit=parse_size(max_decoded),
+        cache=cache,
+        no_cache=no_cache,
+        cap=cap,
+        code=code,
+        seed=seed,
+        roles=roles,
+        max_decoded=max_decoded,
+        progress=not quiet,
     )
-    with progress_bar("plan", quiet=quiet) as progress:
-        made = make_plan(request, progress)
-    emit(document(made, details=details), output_format, output)
-
-
-def _schemes(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    from golfbudget.errors import UsageError
-    from golfbudget.plan.candidates import ALL, DEFAULT, REPACK
-    from golfbudget.schemes import load_others, registered
-
-    load_others()
-    chosen, known = tuple(part.strip() for part in text.split(",")), (*registered(), REPACK, DEFAULT, ALL)
-    for name in chosen:
-        if name not in known:
-            raise UsageError(f"--schemes: no scheme is called {name!r}; known: {', '.join(known)}")
-    return chosen
+    emit(found.document(details=details), output_format, output)

@@ -28,9 +28,9 @@ def plan_vocabulary(
     unused: dict[str, object] | None = None,
 ) -> None:
     """Make and print the table; `unused` are options by name that run a model, which this does not."""
+    from golfbudget.api.progress import watched
     from golfbudget.budget import code_size, parse_size
     from golfbudget.cli.output import emit
-    from golfbudget.cli.progress import progress_bar
     from golfbudget.errors import UsageError
     from golfbudget.plan.vocabulary import VocabularyRequest, plan_vocabularies
     from golfbudget.report.vocabulary import document
@@ -56,6 +56,6 @@ def plan_vocabulary(
         jobs=jobs,
         limit=parse_size(max_decoded),
     )
-    with progress_bar("plan", quiet=quiet) as progress:
+    with watched(not quiet, "plan") as progress:
         made = plan_vocabularies(request, progress)
     emit(document(made), output_format, output)

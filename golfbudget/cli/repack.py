@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from golfbudget.cli.options import CacheOption, FormatOption, NoCacheOption, QuietOption, cache_folder
+from golfbudget.cli.options import CacheOption, FormatOption, NoCacheOption, QuietOption
 from golfbudget.report.formats import ReportFormat
-
-if TYPE_CHECKING:
-    from golfbudget.repacking.result import Lever
 
 _DEFAULT_JOBS = 2
 
@@ -60,19 +57,17 @@ def repack(
       golfbudget repack final_model.int8.ptz --same-container -o smaller.ptz
       golfbudget repack final_model.int8.ptz --levers codec,container,streams --format json
     """
+    from golfbudget.api.repack import chosen_levers
+    from golfbudget.api.repack import repack as repack_file
     from golfbudget.cli.output import emit, note, write
-    from golfbudget.cli.progress import progress_bar
     from golfbudget.errors import UsageError
-    from golfbudget.repacking import repack as search
-    from golfbudget.report.repack import document
 
-    chosen = _levers(levers, same_container=same_container)
-    kept = cache_folder(cache, off=no_cache)
+    chosen = chosen_levers(levers, same_container=same_container)
     if output is not None and decoder is not None and output.absolute() == decoder.absolute():
         raise UsageError(f"{output}: named as the artifact and as its decoder; give two files")
     _refuse_input(path, output, decoder)
-    with progress_bar("repack", quiet=quiet) as step:
-        packed = search(path, levers=chosen, jobs=jobs, cached=kept, progress=step)
+    found = repack_file(path, levers=chosen, jobs=jobs, cache=cache, no_cache=no_cache, progress=not quiet)
+    packed = found.repacked
     _refuse_input(Path(packed.path), output, decoder)  # The path may have been the folder that holds it.
     if packed.data is None and (output is not None or decoder is not None):
         note(f"{path}: nothing to gain, nothing is written", quiet=quiet)
@@ -81,28 +76,7 @@ def repack(
             if file is not None:
                 write(file, data)
                 note(f"wrote {file}: {len(data):,} bytes", quiet=quiet)
-    emit(document(packed), output_format, None)
-
-
-def _levers(text: str | None, *, same_container: bool) -> list[Lever]:
-    from golfbudget.errors import UsageError
-    from golfbudget.repacking.result import REBUILT, SAME_CONTAINER, Lever
-
-    known = [str(lever) for lever in Lever]
-    names = known if text is None else [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise UsageError(f"--levers: no lever is called {unknown[0]!r}; known: {', '.join(known)}")
-    chosen = [lever for lever in Lever if lever in names]
-    if same_container:
-        if text is not None and not set(chosen).isdisjoint(REBUILT):
-            raise UsageError(
-                "--same-container allows codec and filter only, and --levers names others; give one of them"
-            )
-        chosen = [lever for lever in chosen if lever in SAME_CONTAINER]
-    if not set(chosen).isdisjoint(REBUILT) and Lever.CONTAINER not in chosen:
-        raise UsageError("--levers: streams, shuffle, dtype, order and rows need container, which rebuilds the file")
-    return chosen
+    emit(found.document(), output_format, None)
 
 
 def _refuse_input(path: Path, *files: Path | None) -> None:

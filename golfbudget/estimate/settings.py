@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,26 +112,30 @@ def _value(text: str) -> Value:
     return text
 
 
-def points(sweeps: Sequence[tuple[str, list[Value]]]) -> Iterator[dict[str, Value]]:
+def points(sweeps: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
     """Every combination of the swept values, the last name fastest."""
-    names = [name for name, _ in sweeps]
+    combinations = math.prod(map(len, sweeps.values()))
+    if combinations > MOST_POINTS:
+        raise UsageError(f"the sweeps make {combinations:,} combinations; at most {MOST_POINTS} are estimated at once")
+    for chosen in itertools.product(*sweeps.values()):
+        yield dict(zip(sweeps, chosen, strict=True))
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, Value]:
+    """What `--set` gives, the last of a name; `UsageError` where one names several values."""
+    found: dict[str, Value] = {}
+    for name, values in (parse_setting(text, "--set") for text in texts):
+        if len(values) != 1:
+            raise UsageError(f"--set {name} takes one value; several are for --sweep")
+        found[name] = values[0]
+    return found
+
+
+def parse_sweep(texts: Iterable[str]) -> dict[str, list[Value]]:
+    """What `--sweep` gives; `UsageError` for a name that is given twice."""
+    pairs = [parse_setting(text, "--sweep") for text in texts]
+    names = [name for name, _ in pairs]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise UsageError(f"--sweep {min(twice)} is given twice; write its values in one, as {min(twice)}=A,B")
-    combinations = 1
-    for _, values in sweeps:
-        combinations *= len(values)
-    if combinations > MOST_POINTS:
-        raise UsageError(f"the sweeps make {combinations:,} combinations; at most {MOST_POINTS} are estimated at once")
-    for chosen in itertools.product(*(values for _, values in sweeps)):
-        yield dict(zip(names, chosen, strict=True))
-
-
-def merged(fixed: Iterable[tuple[str, list[Value]]]) -> dict[str, Value]:
-    """What `--set` gives; `UsageError` where one names several values."""
-    overridden: dict[str, Value] = {}
-    for name, values in fixed:
-        if len(values) != 1:
-            raise UsageError(f"--set {name} takes one value; several are for --sweep")
-        overridden[name] = values[0]
-    return overridden
+    return dict(pairs)

@@ -19,7 +19,7 @@ class Point:
 
 
 def sweep(
-    sweeps: Sequence[tuple[str, list[Value]]],
+    sweeps: Mapping[str, Sequence[Value]],
     request: Callable[[Mapping[str, Value]], Request],
     estimate: Callable[[Request], Estimate],
 ) -> list[Point]:

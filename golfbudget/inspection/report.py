@@ -18,7 +18,6 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from golfbudget import __version__
 from golfbudget.artifact import Artifact, Layer
 from golfbudget.content import DIGITS, contents
 from golfbudget.entropy import Coder, Entropy, Measure, ZstdBlock
@@ -28,6 +27,7 @@ from golfbudget.hashing import file_hashes
 from golfbudget.inspection import SCHEMA, Inspection
 from golfbudget.ledger import Account, Entry, Ledger, Role
 from golfbudget.rollup import roll_up, total
+from golfbudget.version import __version__
 
 _Amount = Annotated[int, msgspec.Meta(ge=0)]
 _Content = Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{{DIGITS}}}$")]

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from golfbudget import __version__
 from golfbudget.certificates import Certificate
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account, Ledger, Role
@@ -31,6 +30,7 @@ from golfbudget.plan.results import (
     VqAnswer,
 )
 from golfbudget.rollup import roll_up, total
+from golfbudget.version import __version__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

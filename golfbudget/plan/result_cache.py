@@ -22,12 +22,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import golfbudget
 from golfbudget import cache
 from golfbudget.plan.building import Built, EncoderInputs
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, TableSize
 from golfbudget.recipe.export import Export
+from golfbudget.version import __version__
 
 PREFIX = "plan-"
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "scipy", "faiss-cpu", "zstandard", "brotli")
@@ -45,9 +45,9 @@ def _environment() -> dict[str, str]:
             facts[name] = "none"
     code = hashlib.sha256()
     for folder in _CODE:
-        for path in sorted((Path(golfbudget.__file__).parent / folder).rglob("*.py")):
+        for path in sorted((Path(__file__).parents[1] / folder).rglob("*.py")):
             code.update(path.name.encode() + path.read_bytes())
-    return {**facts, "golfbudget": golfbudget.__version__, "code": code.hexdigest()}
+    return {**facts, "golfbudget": __version__, "code": code.hexdigest()}
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

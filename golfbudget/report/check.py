@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from golfbudget import __version__
 from golfbudget.report.document import (
     Cell,
     Details,
@@ -32,6 +31,7 @@ from golfbudget.report.document import (
 from golfbudget.report.numbers import count, human
 from golfbudget.submission import TABLE, Checked
 from golfbudget.submission.conventions import CountedRun, Tally
+from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/check/1"
 #: Files named in one line.

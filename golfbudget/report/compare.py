@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from golfbudget import __version__
 from golfbudget.compare import Change, ComparedSide, Comparison, Delta, Owned, Status
 from golfbudget.gates import AmountKind, GateResult
 from golfbudget.report.document import (
@@ -36,6 +35,7 @@ from golfbudget.report.document import (
 from golfbudget.report.formats import ReportFormat
 from golfbudget.report.numbers import count, percent, signed
 from golfbudget.report.render import rendered
+from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/compare/1"
 MARK = "golfbudget compare"

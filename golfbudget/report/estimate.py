@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from golfbudget import __version__
 from golfbudget.estimate.results import SCHEMA, Bytes, Estimate
 from golfbudget.estimate.sweep import Point
 from golfbudget.inspection.report import role_reports
@@ -31,6 +30,7 @@ from golfbudget.report.document import (
 )
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.views import grid
+from golfbudget.version import __version__
 
 _CODERS = {
     "none": "stored as it is",

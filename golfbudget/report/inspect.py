@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from golfbudget import __version__
 from golfbudget.artifact import Artifact, Layer
 from golfbudget.entropy import Entropy
 from golfbudget.inspection import Inspection
@@ -20,6 +19,7 @@ from golfbudget.report.document import Document, Facts, Part
 from golfbudget.report.numbers import count, human, percent
 from golfbudget.report.views import grid
 from golfbudget.roles import Explanation
+from golfbudget.version import __version__
 
 EXPLAIN_SCHEMA = "golfbudget/explain/1"
 

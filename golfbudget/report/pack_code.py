@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from golfbudget import __version__
 from golfbudget.code_packing import PackedProgram, PackingStep
 from golfbudget.report.document import Cell, Document, Facts, Grid, GridRow, amount, line, name, number
 from golfbudget.report.numbers import bytes_text, count, percent
+from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/pack-code/1"
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 
-from golfbudget import __version__
 from golfbudget.repacking import Repacked
 from golfbudget.report.document import Cell, Document, Facts, Grid, amount, change, line, name, number
 from golfbudget.report.numbers import bytes_text, count, percent, signed
+from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/repack/1"
 

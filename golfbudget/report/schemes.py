@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from golfbudget import __version__
 from golfbudget.errors import UsageError
 from golfbudget.report.document import (
     Cell,
@@ -24,6 +23,7 @@ from golfbudget.report.document import (
 )
 from golfbudget.report.numbers import count
 from golfbudget.schemes import Options, Parameter, Scheme
+from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/schemes/1"
 

@@ -59,7 +59,7 @@ class View:
 
 def view(inspection: Inspection, by: str) -> View:
     """The rows of `--by role`, `account`, `owner`, `block` or `dtype`."""
-    return _VIEWS[by](inspection)
+    return VIEWS[by](inspection)
 
 
 def whole(inspection: Inspection) -> ViewRow:
@@ -228,7 +228,7 @@ def _natural(text: str) -> list[tuple[int, int, str]]:
     return [(1, int(part), "") if number % 2 else (0, 0, part) for number, part in enumerate(parts)]
 
 
-_VIEWS: dict[str, Callable[[Inspection], View]] = {
+VIEWS: dict[str, Callable[[Inspection], View]] = {
     "role": _by_role,
     "account": _by_account,
     "owner": _by_owner,

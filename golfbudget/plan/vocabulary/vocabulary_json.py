@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from golfbudget import __version__
 from golfbudget.evidence import Evidence
 from golfbudget.plan.vocabulary.results import Floor, HeadRow, Vocabulary, VocabularyPlan
+from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/vocabulary/1"
 

@@ -1,0 +1,125 @@
+"""`golfbudget.compare`: what changed between two artifacts, and gates on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from golfbudget.api.arguments import Code, Size, StrPath, code_bytes, own_format, path_or_none, size
+from golfbudget.api.base import Result
+from golfbudget.baseline import Reading, load_side
+from golfbudget.compare import Change, ComparedSide, Comparison, Delta
+from golfbudget.compare import compare as compare_sides
+from golfbudget.content import DIGITS
+from golfbudget.gates import GateResult, judge, parse_gate
+from golfbudget.hashing import file_hash
+from golfbudget.ledger import Role
+from golfbudget.roles import load_roles
+
+if TYPE_CHECKING:
+    from golfbudget.report.document import Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CompareResult(Result):
+    """Both sides, owner by owner, and what the gates found."""
+
+    comparison: Comparison
+    gates: tuple[GateResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gate fired; the command exits with 1 when one did."""
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def total(self) -> Delta:
+        """All bytes of both sides; `delta_bytes` is new minus base."""
+        return self.comparison.total
+
+    @property
+    def roles(self) -> dict[Role, Delta]:
+        """The bytes of each role that either side has."""
+        return dict(self.comparison.roles)
+
+    @property
+    def moved(self) -> tuple[Change, ...]:
+        """Owners that are not the same, the largest movers first."""
+        return self.comparison.moved
+
+    def document(self, *, every: bool = False) -> Document:
+        from golfbudget.report.compare import document
+
+        return document(self.comparison, self.gates, every=every)
+
+    def summary(self) -> str:
+        from golfbudget.report.escaping import printable
+        from golfbudget.report.numbers import count, signed
+
+        base, new, found = self.comparison.base, self.comparison.new, self.total
+        failed = [gate.gate.expression for gate in self.gates if not gate.passed]
+        told = f"; failed: {', '.join(failed)}" if failed else "; passed" if self.gates else ""
+        return (
+            f"{printable(base.path)} to {printable(new.path)}: {count(found.base_bytes)} to {count(found.new_bytes)} "
+            f"bytes ({signed(found.delta_bytes)}), {len(self.moved)} owners moved{told}"
+        )
+
+
+def compare(
+    base: StrPath,
+    new: StrPath,
+    *,
+    fail_on: str | Sequence[str] = (),
+    base_code: Code | None = None,
+    new_code: Code | None = None,
+    roles: StrPath | None = None,
+    as_format: str | None = None,
+    layout: StrPath | None = None,
+    max_decoded: Size = "1GiB",
+) -> CompareResult:
+    """Show what changed from `base` to `new`, by role and by owner; `fail_on` are gates such as `total>+0`.
+
+    A side is an artifact, a checkpoint, a submission folder, or a report that was saved as JSON.  Raises a
+    `GolfbudgetError` for a side that cannot be read and a gate that says nothing.
+
+    >>> import golfbudget as gb
+    >>> from golfbudget import example
+    >>> changed = gb.compare(example.ARTIFACT, example.CHECKPOINT, fail_on="total>+10%")
+    >>> changed.total.delta_bytes, changed.passed
+    (3295820, False)
+    """
+    gates = [parse_gate(expression) for expression in ([fail_on] if isinstance(fail_on, str) else fail_on)]
+    reading = Reading(
+        roles=load_roles(path_or_none(roles)),
+        as_format=as_format,
+        layout=own_format(layout, as_format, "files"),
+        limit=size(max_decoded),
+    )
+    given = ((Path(base), base_code, "--base-code"), (Path(new), new_code, "--new-code"))
+    sides = [_with_code(load_side(path, reading), code, option) for path, code, option in given]
+    comparison = compare_sides(*_with_code_beside(sides, (Path(base), Path(new))))
+    return CompareResult(comparison=comparison, gates=tuple(judge(gate, comparison) for gate in gates))
+
+
+def _with_code(side: ComparedSide, code: Code | None, option: str) -> ComparedSide:
+    if code is None:
+        return side
+    counted = code_bytes(code, option=option)
+    path = None if isinstance(code, int) else Path(code)
+    return side.with_code(counted, file_hash(path)[:DIGITS] if path is not None and path.is_file() else None)
+
+
+def _with_code_beside(sides: list[ComparedSide], paths: Sequence[Path]) -> list[ComparedSide]:
+    """Count the code in submission folders, as shipped, where both sides then count theirs."""
+    if all(side.code_bytes is not None for side in sides):
+        return sides
+    from golfbudget.rules import load_rules
+    from golfbudget.submission.beside import code_beside
+
+    made = []
+    for side, path in zip(sides, paths, strict=True):
+        code = code_beside(path, load_rules()) if side.code_bytes is None else None
+        made.append(side if code is None else side.with_code(code.length, code.sha256[:DIGITS]))
+    return made if all(side.code_bytes is not None for side in made) else sides

@@ -1,0 +1,180 @@
+"""`golfbudget.inspect`: where the bytes of one artifact are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from golfbudget.api.arguments import Code, Size, StrPath, cap_size, code_bytes, own_format, path_or_none, size
+from golfbudget.api.base import Result
+from golfbudget.inspection import Inspection, inspect_file
+from golfbudget.ledger import Ledger
+from golfbudget.roles import Roles, load_roles
+
+if TYPE_CHECKING:
+    from golfbudget.api.progress import Watch
+    from golfbudget.report.document import Document
+    from golfbudget.rollup import Totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class InspectResult(Result):
+    """An opened artifact and its ledger; `cap_given` says whether a cap was asked for, or is the rules' own."""
+
+    inspection: Inspection
+    rules: Roles
+    cap_given: bool
+
+    @property
+    def path(self) -> str:
+        return self.inspection.artifact.path
+
+    @property
+    def stored_bytes(self) -> int:
+        """Stored bytes of the file."""
+        return self.inspection.artifact.size
+
+    @property
+    def ledger(self) -> Ledger:
+        """Every byte of the file, owned once: its `entries` are plain values to roll up as you like."""
+        return self.inspection.assignment.ledger
+
+    @property
+    def parameters(self) -> int:
+        """Weights of the model, each counted once."""
+        return sum(entry.parameters for entry in self.ledger.entries)
+
+    @property
+    def tied(self) -> bool | None:
+        """Whether one matrix is input table and output head; None where that is not known."""
+        return self.inspection.assignment.tied
+
+    @property
+    def headroom(self) -> int:
+        """Bytes left under the cap, code counted where it was given; negative when over it."""
+        return self.inspection.budget.headroom
+
+    @property
+    def passed(self) -> bool:
+        """False when the file is over a cap that was given: where the command exits with 1."""
+        return self.inspection.budget.fits or not self.cap_given
+
+    def by(self, key: str = "role") -> dict[str, Totals]:
+        """Totals by `role`, `account`, `owner`, `block` or `dtype`, as `--by` groups them; they sum to the file."""
+        from golfbudget.errors import UsageError
+        from golfbudget.report.views import VIEWS, view
+        from golfbudget.rollup import Totals
+
+        if key not in VIEWS:
+            raise UsageError(f"nothing is grouped by {key!r}; known: {', '.join(VIEWS)}")
+        made: dict[str, Totals] = {}
+        for row in view(self.inspection, key).rows:
+            if not row.part:
+                label = str(row.labels[0])
+                made[label] = made.get(label, Totals()) + row.totals
+        return made
+
+    def document(self, by: str = "role") -> Document:
+        from golfbudget.report.inspect import document
+
+        return document(self.inspection, by)
+
+    def explain(self, *owners: str) -> ExplainResult:
+        """Why these owners have their roles and accounts; `UsageError` names near ones for one that owns nothing."""
+        return ExplainResult(inspected=self, owners=owners)
+
+    def as_config(self, name: str | None = None) -> str:
+        """A model file (TOML) for `estimate`; the model is called as the file is, unless `name` says otherwise."""
+        from golfbudget.estimate.describe import describe
+        from golfbudget.estimate.toml import model_toml
+
+        called = name or Path(self.path).name.partition(".")[0] or "model"
+        return model_toml(describe(self.inspection.artifact, name=called, tied=self.tied))
+
+    def summary(self) -> str:
+        from golfbudget.report.escaping import printable
+        from golfbudget.report.numbers import count, percent
+
+        found = sorted(self.by("role").items(), key=lambda item: -item[1].stored_bytes)
+        shares = ", ".join(f"{role} {percent(totals.stored_bytes, self.stored_bytes)}" for role, totals in found)
+        left = f"{count(self.headroom)} left" if self.headroom >= 0 else f"over by {count(-self.headroom)}"
+        return f"{printable(self.path)}: {count(self.stored_bytes)} bytes ({shares}); {left}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ExplainResult(Result):
+    """Why owners are called what they are called."""
+
+    inspected: InspectResult
+    owners: tuple[str, ...]
+
+    def document(self) -> Document:
+        from golfbudget.report.inspect import explain_document
+        from golfbudget.roles.explain import explain
+
+        inspection = self.inspected.inspection
+        return explain_document(
+            inspection,
+            [explain(owner, inspection.artifact, inspection.assignment, self.inspected.rules) for owner in self.owners],
+        )
+
+    def summary(self) -> str:
+        from golfbudget.report.escaping import printable
+
+        return ", ".join(map(printable, self.owners))
+
+
+def inspect(
+    path: StrPath,
+    *,
+    cap: Size | None = None,
+    code: Code | None = None,
+    roles: StrPath | None = None,
+    as_format: str | None = None,
+    layout: StrPath | None = None,
+    max_decoded: Size = "1GiB",
+    entropy: bool = False,
+    progress: Watch = False,
+) -> InspectResult:
+    """Show where every byte of a file is: output head against trunk, and what is left under the cap.
+
+    Sizes are bytes or texts such as `16MB`; `code` is a file too.  Pickles are read as data and never executed.
+    Raises a `GolfbudgetError` for what cannot be read.
+
+    >>> import golfbudget as gb
+    >>> from golfbudget import example
+    >>> found = gb.inspect(example.ARTIFACT, cap="16MB")
+    >>> found.stored_bytes, found.passed
+    (962340, True)
+    >>> found.by("role")["head"].stored_bytes
+    144178
+    """
+    rules = load_roles(path_or_none(roles))
+    found = inspect_file(
+        Path(path),
+        cap=cap_size(cap),
+        code=code_bytes(code),
+        roles=rules,
+        as_format=as_format,
+        layout=own_format(layout, as_format),
+        limit=size(max_decoded),
+    )
+    if entropy:
+        found = _measured(found, progress)
+    return InspectResult(inspection=found, rules=rules, cap_given=cap is not None)
+
+
+def _measured(inspection: Inspection, progress: Watch) -> Inspection:
+    from rich.markup import escape
+
+    from golfbudget.api.progress import watched
+    from golfbudget.entropy import measure
+    from golfbudget.report.escaping import printable
+
+    with watched(progress, "entropy") as told:
+
+        def step(name: str, steps: int) -> None:
+            told(escape(printable(name)), steps)
+
+        return replace(inspection, entropy=measure(inspection.artifact, inspection.assignment.ledger, step))
