@@ -21,7 +21,7 @@ from golfbudget.report.plan_details import (
 from golfbudget.report.plan_json import plan_json
 
 #: Candidates that are shown where not all are asked for: with them an answer fits on a screen of 40 lines.
-_MOST = 12
+_MOST = 11
 
 
 def document(plan: Plan, *, details: bool = False, saved: str | None = None) -> Document:
@@ -84,7 +84,8 @@ def _vq(plan: Plan) -> Iterator[str]:
     even = plan.verdict.break_even
     if even is not None:
         under = f"if it cost under {even.loss:.4f} bits per byte" if even.loss > 0 else "if it lowered the loss"
-        yield f"at {even.price:.1f} µbpb per kB {even.candidate} would win {under}"
+        name = "it" if plan.vq.reason.startswith(even.candidate) else even.candidate
+        yield f"at {even.price:.1f} µbpb per kB {name} would win {under}"
 
 
 def _next(plan: Plan, saved: str | None) -> Iterator[Line]:
