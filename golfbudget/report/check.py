@@ -7,27 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from golfbudget.report.document import (
-    Cell,
-    Details,
-    Document,
-    Facts,
-    Grid,
-    GridRow,
-    Medium,
-    Part,
-    Prose,
-    Section,
-    Span,
-    amount,
-    bold,
-    bullet,
-    change,
-    line,
-    name,
-    number,
-    prose,
-)
+from golfbudget.report import document as doc
 from golfbudget.report.numbers import count, human
 from golfbudget.submission import TABLE, Checked
 from golfbudget.submission.conventions import CountedRun, Tally
@@ -39,34 +19,34 @@ _MOST_NAMES = 6
 _SEVERITIES = ("error", "warning", "note")
 
 
-def document(checks: Sequence[Checked], *, strict: bool = False) -> Document:
+def document(checks: Sequence[Checked], *, strict: bool = False) -> doc.Document:
     """All submissions, one after the other."""
-    return Document(
+    return doc.Document(
         parts=tuple(_submission(checked, strict=strict) for checked in checks),
         data=lambda: _data(checks, strict=strict),
         csv=lambda: _tallies(checks),
     )
 
 
-def finding_document() -> Document:
+def finding_document() -> doc.Document:
     """Every finding there can be."""
-    columns = (name("code"), name("severity"), name("what was found"))
-    found = Grid(
-        columns=columns, rows=tuple(line(code, str(kind.severity), kind.title) for code, kind in TABLE.items())
+    columns = (doc.name("code"), doc.name("severity"), doc.name("what was found"))
+    found = doc.Grid(
+        columns=columns, rows=tuple(doc.line(code, str(kind.severity), kind.title) for code, kind in TABLE.items())
     )
-    return Document(parts=(found,))
+    return doc.Document(parts=(found,))
 
 
-def _submission(checked: Checked, *, strict: bool) -> Section:
-    parts: list[Part] = [Facts(rows=_heading(checked), order=2), _conventions(checked)]
+def _submission(checked: Checked, *, strict: bool) -> doc.Section:
+    parts: list[doc.Part] = [doc.Facts(rows=_heading(checked), order=2), _conventions(checked)]
     runs, claims = _runs(checked), _claims(checked)
     if runs is not None:
         parts.append(runs)
     if claims is not None:
-        parts.append(Details(summary="claims", parts=(claims,), order=1))
+        parts.append(doc.Details(summary="claims", parts=(claims,), order=1))
     parts += _findings(checked)
-    parts.append(prose(bold(_result(checked, strict=strict)), order=-1))
-    return Section(title=checked.folder.root.resolve().name, parts=tuple(parts), titled=False)
+    parts.append(doc.prose(doc.bold(_result(checked, strict=strict)), order=-1))
+    return doc.Section(title=checked.folder.root.resolve().name, parts=tuple(parts), titled=False)
 
 
 def _heading(checked: Checked) -> tuple[tuple[str, str], ...]:
@@ -113,7 +93,7 @@ def _model(checked: Checked) -> str:
     return _listed(files) + " bytes"
 
 
-def _conventions(checked: Checked) -> Grid:
+def _conventions(checked: Checked) -> doc.Grid:
     """Every convention, by its largest run; the chosen one is marked."""
     others = any(tally.largest is not None and tally.largest.other for tally in checked.tallies.values())
     rows = []
@@ -121,44 +101,51 @@ def _conventions(checked: Checked) -> Grid:
         chosen = convention is checked.convention
         code, model, other, total = _amounts(tally.largest)
         cells = (code, model, other, total) if others else (code, model, total)
-        headroom = change(tally.headroom)
+        headroom = doc.change(tally.headroom)
         rows.append(
-            line(f"{convention} *" if chosen else str(convention), *cells, headroom, _verdict(tally), bold=chosen)
+            doc.line(f"{convention} *" if chosen else str(convention), *cells, headroom, _verdict(tally), bold=chosen)
         )
     names = ("code", "model", *(("other files",) if others else ()), "total", "headroom", "")
-    return Grid(columns=(name("convention"), *map(number, names)), rows=tuple(rows))
+    return doc.Grid(columns=(doc.name("convention"), *map(doc.number, names)), rows=tuple(rows))
 
 
-def _tallies(checks: Sequence[Checked]) -> Grid:
+def _tallies(checks: Sequence[Checked]) -> doc.Grid:
     """Every convention of every submission, for programs."""
     columns = (
-        name(None, "path"),
-        name(None, "convention"),
-        *(number(None, key) for key in ("code_bytes", "model_bytes", "other_bytes", "total_bytes", "headroom", "fits")),
+        doc.name(None, "path"),
+        doc.name(None, "convention"),
+        *(
+            doc.number(None, key)
+            for key in ("code_bytes", "model_bytes", "other_bytes", "total_bytes", "headroom", "fits")
+        ),
     )
     rows = (
-        line(
-            str(checked.folder.root), str(convention), *_amounts(tally.largest), change(tally.headroom), _verdict(tally)
+        doc.line(
+            str(checked.folder.root),
+            str(convention),
+            *_amounts(tally.largest),
+            doc.change(tally.headroom),
+            _verdict(tally),
         )
         for checked in checks
         for convention, tally in checked.tallies.items()
     )
-    return Grid(columns=columns, rows=tuple(rows))
+    return doc.Grid(columns=columns, rows=tuple(rows))
 
 
-def _amounts(row: CountedRun | None) -> tuple[Cell, Cell, Cell, Cell]:
+def _amounts(row: CountedRun | None) -> tuple[doc.Cell, doc.Cell, doc.Cell, doc.Cell]:
     if row is None:
-        return (amount(None),) * 4
-    return amount(row.code), amount(row.model), amount(row.other), amount(row.total)
+        return (doc.amount(None),) * 4
+    return doc.amount(row.code), doc.amount(row.model), doc.amount(row.other), doc.amount(row.total)
 
 
-def _verdict(tally: Tally) -> Cell:
+def _verdict(tally: Tally) -> doc.Cell:
     """Three ways it can be."""
     text = {True: "fits", False: "OVER", None: "not known"}[tally.fits]
-    return Cell(text=text, value=tally.fits)
+    return doc.Cell(text=text, value=tally.fits)
 
 
-def _runs(checked: Checked) -> Grid | None:
+def _runs(checked: Checked) -> doc.Grid | None:
     """Each run by every convention; None where there is only one."""
     labels = dict.fromkeys(row.label for tally in checked.tallies.values() for row in tally.rows)
     if len(labels) < 2:
@@ -169,36 +156,37 @@ def _runs(checked: Checked) -> Grid | None:
     rows = []
     for label in labels:
         total = totals.get((checked.convention, label))
-        cells = (amount(totals.get((tally.convention, label))) for tally in shown)
-        rows.append(line(label, *cells, change(None if total is None else cap - total)))
-    largest = (amount(tally.largest.total if tally.largest else None) for tally in shown)
-    rows.append(line("largest", *largest, change(checked.chosen.headroom), bold=True))
+        cells = (doc.amount(totals.get((tally.convention, label))) for tally in shown)
+        rows.append(doc.line(label, *cells, doc.change(None if total is None else cap - total)))
+    largest = (doc.amount(tally.largest.total if tally.largest else None) for tally in shown)
+    rows.append(doc.line("largest", *largest, doc.change(checked.chosen.headroom), bold=True))
     if any(tally.spread is not None for tally in shown):
-        rows.append(line("spread of seeds", *(amount(tally.spread) for tally in shown), ""))
-    columns = (*(number(str(tally.convention)) for tally in shown), number(f"headroom as {checked.convention}"))
-    return Grid(columns=(name("run"), *columns), rows=tuple(rows))
+        rows.append(doc.line("spread of seeds", *(doc.amount(tally.spread) for tally in shown), ""))
+    columns = (*(doc.number(str(tally.convention)) for tally in shown), doc.number(f"headroom as {checked.convention}"))
+    return doc.Grid(columns=(doc.name("run"), *columns), rows=tuple(rows))
 
 
-def _claims(checked: Checked) -> Grid | None:
+def _claims(checked: Checked) -> doc.Grid | None:
     """Every claim and what it agrees with."""
-    rows: list[GridRow] = [
-        line(m.claim.source, m.claim.key, m.agrees.name if m.agrees else "–", amount(m.claim.number))
+    rows: list[doc.GridRow] = [
+        doc.line(m.claim.source, m.claim.key, m.agrees.name if m.agrees else "–", doc.amount(m.claim.number))
         for m in checked.matched
     ]
-    columns = (name("claimed in"), name("as"), name("agrees with"), number("bytes"))
-    return Grid(columns=columns, rows=tuple(rows)) if rows else None
+    columns = (doc.name("claimed in"), doc.name("as"), doc.name("agrees with"), doc.number("bytes"))
+    return doc.Grid(columns=columns, rows=tuple(rows)) if rows else None
 
 
-def _findings(checked: Checked) -> list[Facts | Prose]:
+def _findings(checked: Checked) -> list[doc.Facts | doc.Prose]:
     """Severity, code and message, the worst first."""
     found = sorted(checked.findings, key=lambda finding: (_SEVERITIES.index(finding.severity), finding.code))
     if not found:
         return []
     lines = (
-        bullet((Span(text=str(one.severity), bold=True), Span(text=f" {one.code}: {one.message}"))) for one in found
+        doc.bullet((doc.Span(text=str(one.severity), bold=True), doc.Span(text=f" {one.code}: {one.message}")))
+        for one in found
     )
     rows = tuple((str(one.severity), f"{one.code}  {one.message}") for one in found)
-    return [Facts(rows=rows, only=Medium.SCREEN), prose(*lines, only=Medium.PAGE)]
+    return [doc.Facts(rows=rows, only=doc.Medium.SCREEN), doc.prose(*lines, only=doc.Medium.PAGE)]
 
 
 def _result(checked: Checked, *, strict: bool) -> str:

@@ -11,27 +11,7 @@ from fractions import Fraction
 
 from golfbudget.compare import Change, ComparedSide, Comparison, Delta, Owned, Status
 from golfbudget.gates import AmountKind, GateResult
-from golfbudget.report.document import (
-    Cell,
-    Details,
-    Document,
-    Facts,
-    Grid,
-    GridRow,
-    Inline,
-    Line,
-    Medium,
-    Part,
-    Span,
-    amount,
-    bullet,
-    change,
-    line,
-    name,
-    number,
-    prose,
-    sum_line,
-)
+from golfbudget.report import document as doc
 from golfbudget.report.formats import ReportFormat
 from golfbudget.report.numbers import count, percent, signed
 from golfbudget.report.render import rendered
@@ -47,19 +27,19 @@ _LONGEST = 60_000
 _NAME_WIDTH = 32
 _SHOWN = (Status.CHANGED, Status.ADDED, Status.REMOVED, Status.RENAMED, Status.SAME)
 _AMOUNTS = (
-    number("base", "base_bytes", rank=1),
-    number("new", "new_bytes"),
-    number("delta", "delta_bytes"),
-    number("change", rank=2),
+    doc.number("base", "base_bytes", rank=1),
+    doc.number("new", "new_bytes"),
+    doc.number("delta", "delta_bytes"),
+    doc.number("change", rank=2),
 )
 
 
-def document(comparison: Comparison, results: Sequence[GateResult], *, every: bool = False) -> Document:
+def document(comparison: Comparison, results: Sequence[GateResult], *, every: bool = False) -> doc.Document:
     """The whole comparison; `every` shows all owners that moved."""
     return _document(comparison, results, len(comparison.moved) if every else _MOST_OWNERS)
 
 
-def comment(comparison: Comparison, results: Sequence[GateResult], *, every: bool = False) -> Document:
+def comment(comparison: Comparison, results: Sequence[GateResult], *, every: bool = False) -> doc.Document:
     """The same for a comment on GitHub, which takes only so much: with `every`, as many owners as it holds."""
     most = len(comparison.moved) if every else _MOST_OWNERS
     made = _document(comparison, results, most)
@@ -69,10 +49,10 @@ def comment(comparison: Comparison, results: Sequence[GateResult], *, every: boo
     return made
 
 
-def _document(comparison: Comparison, results: Sequence[GateResult], most: int) -> Document:
-    parts: list[Part] = [
-        prose(summary(comparison), only=Medium.SCREEN),
-        prose(_headline(comparison, results), only=Medium.PAGE),
+def _document(comparison: Comparison, results: Sequence[GateResult], most: int) -> doc.Document:
+    parts: list[doc.Part] = [
+        doc.prose(summary(comparison), only=doc.Medium.SCREEN),
+        doc.prose(_headline(comparison, results), only=doc.Medium.PAGE),
         *_sides(comparison),
     ]
     if comparison.moved:
@@ -80,33 +60,36 @@ def _document(comparison: Comparison, results: Sequence[GateResult], most: int) 
     if results:
         rows = tuple(("passed" if r.passed else "FAILED", f"{r.gate.expression}: {gate_text(r)}") for r in results)
         parts += [
-            Facts(rows=rows, only=Medium.SCREEN),
-            prose("Gates:", *map(_gate_line, results), only=Medium.PAGE),
+            doc.Facts(rows=rows, only=doc.Medium.SCREEN),
+            doc.prose("Gates:", *map(_gate_line, results), only=doc.Medium.PAGE),
         ]
-    return Document(
+    return doc.Document(
         parts=tuple(parts), data=lambda: _data(comparison, results), csv=lambda: _changes(comparison), mark=MARK
     )
 
 
-def _headline(comparison: Comparison, results: Sequence[GateResult]) -> Line:
+def _headline(comparison: Comparison, results: Sequence[GateResult]) -> doc.Line:
     failed = sum(not result.passed for result in results)
     verdict = f"{count(failed)} of {count(len(results))} gates failed." if failed else ""
-    spans = [Span(text="golfbudget", bold=True), Span(text=f": {summary(comparison)}.{' ' if failed else ''}")]
-    return Line(text=(*spans, *([Span(text=verdict, bold=True)] if failed else [])))
+    spans = [doc.Span(text="golfbudget", bold=True), doc.Span(text=f": {summary(comparison)}.{' ' if failed else ''}")]
+    return doc.Line(text=(*spans, *([doc.Span(text=verdict, bold=True)] if failed else [])))
 
 
-def _sides(comparison: Comparison) -> list[Facts]:
-    screen: list[tuple[str, Inline]] = []
-    page: list[tuple[str, Inline]] = []
+def _sides(comparison: Comparison) -> list[doc.Facts]:
+    screen: list[tuple[str, doc.Inline]] = []
+    page: list[tuple[str, doc.Inline]] = []
     for label, side in (("base", comparison.base), ("new", comparison.new)):
         screen.append((label, f"{_path(side)}  {_bytes(side)}"))
         page.append(
-            (label, (Span(text=f"{_path(side)}, {_bytes(side)}, sha256 "), Span(text=side.sha256[:12], code=True)))
+            (
+                label,
+                (doc.Span(text=f"{_path(side)}, {_bytes(side)}, sha256 "), doc.Span(text=side.sha256[:12], code=True)),
+            )
         )
     notes = [("note", note) for note in comparison.notes]
     return [
-        Facts(rows=(*screen, *notes), only=Medium.SCREEN, tight=True),
-        Facts(rows=(*page, *notes), only=Medium.PAGE),
+        doc.Facts(rows=(*screen, *notes), only=doc.Medium.SCREEN, tight=True),
+        doc.Facts(rows=(*page, *notes), only=doc.Medium.PAGE),
     ]
 
 
@@ -120,47 +103,53 @@ def _bytes(side: ComparedSide) -> str:
     return f"{count(side.bytes)} bytes{code}"
 
 
-def _roles(comparison: Comparison) -> Grid:
+def _roles(comparison: Comparison) -> doc.Grid:
     rows = [_row(found, str(role)) for role, found in comparison.roles.items()]
-    total = sum_line("total", *_cells(comparison.total))
-    return Grid(columns=(name("role", "role"), *_AMOUNTS), rows=(*rows, total), name_width=_NAME_WIDTH)
+    total = doc.sum_line("total", *_cells(comparison.total))
+    return doc.Grid(columns=(doc.name("role", "role"), *_AMOUNTS), rows=(*rows, total), name_width=_NAME_WIDTH)
 
 
-def _owners(comparison: Comparison, most: int) -> Details:
+def _owners(comparison: Comparison, most: int) -> doc.Details:
     """Owners that moved, at most `most`, then all others in two lines: together they sum to the total."""
     moved, same = comparison.moved, [one for one in comparison.changes if one.status is Status.SAME]
     rows = [_row(one.amount, _name(one), _role(one), _status(one)) for one in moved[:most]]
     for others, what in ((moved[most:], "more"), (same, "the same")):
         if others:
             rows.append(_row(_sum(others), f"[{count(len(others))} {what}]", "", ""))
-    columns = (name("owner", "owner"), name("role", "role"), name("status", "status"), *_AMOUNTS)
-    total = sum_line("total", "", "", *_cells(comparison.total))
-    owners = Grid(columns=columns, rows=(*rows, total), name_width=_NAME_WIDTH)
+    columns = (doc.name("owner", "owner"), doc.name("role", "role"), doc.name("status", "status"), *_AMOUNTS)
+    total = doc.sum_line("total", "", "", *_cells(comparison.total))
+    owners = doc.Grid(columns=columns, rows=(*rows, total), name_width=_NAME_WIDTH)
     summary = f"Owners: {count(len(moved))} of {count(len(comparison.changes))} differ"
-    return Details(summary=summary, parts=(owners,))
+    return doc.Details(summary=summary, parts=(owners,))
 
 
-def _changes(comparison: Comparison) -> Grid:
+def _changes(comparison: Comparison) -> doc.Grid:
     """Every owner of either side, for programs."""
-    columns = (name(None, "owner"), name(None, "from"), name(None, "role"), name(None, "status"), *_AMOUNTS)
+    columns = (
+        doc.name(None, "owner"),
+        doc.name(None, "from"),
+        doc.name(None, "role"),
+        doc.name(None, "status"),
+        *_AMOUNTS,
+    )
     rows = (
         _row(one.amount, one.row.owner, one.was or "", str(one.row.role), str(one.status)) for one in comparison.changes
     )
-    return Grid(columns=columns, rows=tuple(rows))
+    return doc.Grid(columns=columns, rows=tuple(rows))
 
 
-def _row(found: Delta, *labels: str) -> GridRow:
-    return line(*labels, *_cells(found))
+def _row(found: Delta, *labels: str) -> doc.GridRow:
+    return doc.line(*labels, *_cells(found))
 
 
-def _cells(found: Delta) -> tuple[str | Cell, ...]:
-    return amount(found.base_bytes), amount(found.new_bytes), change(found.delta_bytes), relative(found)
+def _cells(found: Delta) -> tuple[str | doc.Cell, ...]:
+    return doc.amount(found.base_bytes), doc.amount(found.new_bytes), doc.change(found.delta_bytes), relative(found)
 
 
-def _gate_line(result: GateResult) -> Line:
-    passed = Span(text="passed") if result.passed else Span(text="failed", bold=True)
-    gate = Span(text=result.gate.expression, code=True)
-    return bullet((passed, Span(text=" "), gate, Span(text=f": {gate_text(result)}")))
+def _gate_line(result: GateResult) -> doc.Line:
+    passed = doc.Span(text="passed") if result.passed else doc.Span(text="failed", bold=True)
+    gate = doc.Span(text=result.gate.expression, code=True)
+    return doc.bullet((passed, doc.Span(text=" "), gate, doc.Span(text=f": {gate_text(result)}")))
 
 
 def summary(comparison: Comparison) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from golfbudget.inspection import Inspection
 from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
@@ -33,16 +35,11 @@ def document(inspection: Inspection, plan: Plan, *, details: bool = False, saved
 def _roles(inspection: Inspection) -> Facts:
     """The file, and each role that a model has."""
     size = inspection.artifact.size
-    rows = [("file", f"{inspection.artifact.path}  {bytes_text(size)}")]
+    rows = [("file", f"{Path(inspection.artifact.path).name}: {bytes_text(size)}")]
     found = roll_up(inspection.assignment.ledger, lambda entry: entry.role)
     for role in (Role.HEAD, Role.EMBEDDING, Role.TRUNK):
         if role in found:
-            tied = (
-                "; input table and output head are one matrix"
-                if role is Role.HEAD and inspection.assignment.tied
-                else ""
-            )
+            tied = " (tied)" if role is Role.HEAD and inspection.assignment.tied else ""
             stored = found[role].stored_bytes
             rows.append((str(role), f"{count(stored)} bytes, {percent(stored, size)} of the file{tied}"))
-    rows.append(("headroom", inspect.cap_text(inspection)))
     return Facts(rows=tuple(rows))

@@ -14,20 +14,7 @@ import msgspec
 from golfbudget.estimate.results import SCHEMA, Bytes, Estimate
 from golfbudget.estimate.sweep import Point
 from golfbudget.inspection.report import role_reports
-from golfbudget.report.document import (
-    Cell,
-    Document,
-    Facts,
-    Grid,
-    GridRow,
-    Medium,
-    Part,
-    amount,
-    change,
-    line,
-    name,
-    number,
-)
+from golfbudget.report import document as doc
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.views import grid
 from golfbudget.version import __version__
@@ -45,21 +32,21 @@ _CODERS = {
 _Rows = list[tuple[str, str]]
 
 
-def document(estimate: Estimate) -> Document:
+def document(estimate: Estimate) -> doc.Document:
     """One estimate; the roles are those of the first seed's artifact."""
-    parts: list[Part] = [Facts(rows=(*_heading(estimate), *_sizes(estimate)), order=-1)]
+    parts: list[doc.Part] = [doc.Facts(rows=(*_heading(estimate), *_sizes(estimate)), order=-1)]
     if estimate.inspection is not None:
         which = "first seed's artifact" if estimate.artifact.value is not None else "artifact of the upper end"
         parts.append(grid(estimate.inspection, "role", last=which))
-    parts.append(Facts(rows=tuple(_fit(estimate)), order=-1))
+    parts.append(doc.Facts(rows=tuple(_fit(estimate)), order=-1))
 
     def data() -> object:
         return {"schema": SCHEMA, "golfbudget": __version__, **_data(estimate)}
 
-    return Document(parts=tuple(parts), data=data, csv=lambda: _points([Point(settings={}, estimate=estimate)]))
+    return doc.Document(parts=tuple(parts), data=data, csv=lambda: _points([Point(settings={}, estimate=estimate)]))
 
 
-def sweep_document(points: Sequence[Point]) -> Document:
+def sweep_document(points: Sequence[Point]) -> doc.Document:
     """A sweep, one line per combination."""
     first = points[0].estimate
     code = "code not counted" if first.code_bytes is None else f"{count(first.code_bytes)} bytes of code counted"
@@ -75,7 +62,7 @@ def sweep_document(points: Sequence[Point]) -> Document:
         listed = [{"settings": dict(point.settings), **_data(point.estimate)} for point in points]
         return {"schema": SCHEMA, "golfbudget": __version__, "points": listed}
 
-    return Document(parts=(Facts(rows=rows, only=Medium.SCREEN), found), data=data, csv=lambda: found)
+    return doc.Document(parts=(doc.Facts(rows=rows, only=doc.Medium.SCREEN), found), data=data, csv=lambda: found)
 
 
 def _heading(estimate: Estimate) -> _Rows:
@@ -176,31 +163,33 @@ def percentage(chance: float) -> str:
     return "<1 %" if chance < 0.01 else f"{100 * chance:.0f} %"
 
 
-def _points(points: Sequence[Point]) -> Grid:
+def _points(points: Sequence[Point]) -> doc.Grid:
     """Swept settings, then amounts; where any depends on training, the artifact has two ends."""
     ranged = any(point.estimate.artifact.value is None for point in points)
-    ends = [number("artifact, low", "artifact_low"), number("artifact, high", "artifact_high")]
+    ends = [doc.number("artifact, low", "artifact_low"), doc.number("artifact, high", "artifact_high")]
     columns = (
-        *(name(setting, setting) for setting in points[0].settings),
-        number("parameters", "parameters"),
-        number("payload", "payload_bytes"),
-        *(ends if ranged else [number("artifact", "artifact_bytes")]),
-        number("headroom", "headroom"),
-        number("fits", "chance_to_fit"),
+        *(doc.name(setting, setting) for setting in points[0].settings),
+        doc.number("parameters", "parameters"),
+        doc.number("payload", "payload_bytes"),
+        *(ends if ranged else [doc.number("artifact", "artifact_bytes")]),
+        doc.number("headroom", "headroom"),
+        doc.number("fits", "chance_to_fit"),
     )
-    return Grid(columns=columns, rows=tuple(_point(point, ranged=ranged) for point in points))
+    return doc.Grid(columns=columns, rows=tuple(_point(point, ranged=ranged) for point in points))
 
 
-def _point(point: Point, *, ranged: bool) -> GridRow:
+def _point(point: Point, *, ranged: bool) -> doc.GridRow:
     estimate, chance = point.estimate, point.estimate.chance
     ends = (estimate.artifact.low, estimate.artifact.high) if ranged else (estimate.expected,)
-    return line(
+    return doc.line(
         *map(str, point.settings.values()),
-        amount(estimate.request.parameters),
-        amount(estimate.payload_bytes),
-        *map(amount, ends),
-        change(estimate.headroom),
-        Cell(text="–" if chance is None else percentage(chance), value=None if chance is None else round(chance, 4)),
+        doc.amount(estimate.request.parameters),
+        doc.amount(estimate.payload_bytes),
+        *map(doc.amount, ends),
+        doc.change(estimate.headroom),
+        doc.Cell(
+            text="–" if chance is None else percentage(chance), value=None if chance is None else round(chance, 4)
+        ),
     )
 
 

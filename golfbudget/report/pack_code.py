@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from golfbudget.code_packing import PackedProgram, PackingStep
-from golfbudget.report.document import Cell, Document, Facts, Grid, GridRow, amount, line, name, number
+from golfbudget.report import document as doc
 from golfbudget.report.numbers import bytes_text, count, percent
 from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/pack-code/1"
 
 
-def document(packed: PackedProgram) -> Document:
+def document(packed: PackedProgram) -> doc.Document:
     """Facts, and every program tried."""
     rows = [("source", f"{packed.name}  {bytes_text(packed.original_bytes)}")]
     if packed.minified_bytes is not None:
@@ -26,15 +26,19 @@ def document(packed: PackedProgram) -> Document:
         ("", "the length depends on these and their versions"),
         *(("note", note) for note in packed.notes),
     ]
-    columns = (name("program (* smallest)", "program"), name("settings", "settings"), number("bytes", "bytes"))
-    steps = Grid(columns=columns, rows=tuple(_row(packed, step) for step in packed.steps))
-    return Document(parts=(Facts(rows=tuple(rows)), steps), data=lambda: _data(packed), csv=lambda: steps)
+    columns = (
+        doc.name("program (* smallest)", "program"),
+        doc.name("settings", "settings"),
+        doc.number("bytes", "bytes"),
+    )
+    steps = doc.Grid(columns=columns, rows=tuple(_row(packed, step) for step in packed.steps))
+    return doc.Document(parts=(doc.Facts(rows=tuple(rows)), steps), data=lambda: _data(packed), csv=lambda: steps)
 
 
-def _row(packed: PackedProgram, step: PackingStep) -> GridRow:
+def _row(packed: PackedProgram, step: PackingStep) -> doc.GridRow:
     what = _what(step)
-    marked = Cell(text=f"{'*' if step is packed.chosen else ' '} {what}", value=what)
-    return line(marked, step.settings, amount(step.length))
+    marked = doc.Cell(text=f"{'*' if step is packed.chosen else ' '} {what}", value=what)
+    return doc.line(marked, step.settings, doc.amount(step.length))
 
 
 def _saved(packed: PackedProgram) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.results import Plan, Side, Trial, Winner
-from golfbudget.report.document import Document, Facts, Line, Part, Span, bullet, prose
+from golfbudget.report import document as doc
 from golfbudget.report.inspect import cap_text
 from golfbudget.report.numbers import count
 from golfbudget.report.plan_details import (
@@ -20,24 +20,24 @@ from golfbudget.report.plan_details import (
 )
 
 #: Candidates that are shown where not all are asked for: with them an answer fits on a screen of 40 lines.
-_MOST = 12
+_MOST = 11
 
 
-def document(plan: Plan, *, details: bool = False, saved: str | None = None) -> Document:
+def document(plan: Plan, *, details: bool = False, saved: str | None = None) -> doc.Document:
     """The answer or, with `details`, all there is to say; `saved` is the file that the plan was saved in."""
     parts = detailed(plan) if details else answer(plan, saved=saved)
-    return Document(parts=parts, data=lambda: plan_json(plan), csv=lambda: candidates(plan, plan.trials))
+    return doc.Document(parts=parts, data=lambda: plan_json(plan), csv=lambda: candidates(plan, plan.trials))
 
 
-def answer(plan: Plan, *, saved: str | None = None) -> tuple[Part, ...]:
+def answer(plan: Plan, *, saved: str | None = None) -> tuple[doc.Part, ...]:
     """Baseline, candidates that matter, verdict, VQ answer and the next step."""
     shown = shortlist(plan, _MOST)
     return (
-        Facts(rows=tuple(_heading(plan)), order=-1),
+        doc.Facts(rows=tuple(_heading(plan)), order=-1),
         brief_candidates(plan, shown),
-        prose(verdict_line(plan), *map(bullet, (*situation(plan.verdict), *plan.verdict.reasons))),
-        prose(vq_line(plan), *map(bullet, _vq(plan)), tight=True),
-        prose(*_next(plan, saved), f"more: {_left_out(plan, shown)} (--details)", tight=True),
+        doc.prose(verdict_line(plan), *map(doc.bullet, (*situation(plan.verdict), *plan.verdict.reasons))),
+        doc.prose(vq_line(plan), *map(doc.bullet, _vq(plan)), tight=True),
+        doc.prose(*_next(plan, saved), f"more: {_left_out(plan, shown)} (--details)", tight=True),
     )
 
 
@@ -83,14 +83,15 @@ def _vq(plan: Plan) -> Iterator[str]:
     even = plan.verdict.break_even
     if even is not None:
         under = f"if it cost under {even.loss:.4f} bits per byte" if even.loss > 0 else "if it lowered the loss"
-        yield f"at {even.price:.1f} µbpb per kB {even.candidate} would win {under}"
+        name = "it" if plan.vq.reason.startswith(even.candidate) else even.candidate
+        yield f"at {even.price:.1f} µbpb per kB {name} would win {under}"
 
 
-def _next(plan: Plan, saved: str | None) -> Iterator[Line]:
+def _next(plan: Plan, saved: str | None) -> Iterator[doc.Line]:
     """What to do: the command to type, where there is one."""
     verdict = plan.verdict
     if verdict.settle is not None:
-        yield Line(text=f"what would settle it: {verdict.settle}")
+        yield doc.Line(text=f"what would settle it: {verdict.settle}")
     lossless = max(
         (trial for trial in plan.trials if trial.candidate.side is Side.LOSSLESS and trial.saved_bytes > 0),
         key=lambda trial: trial.saved_bytes,
@@ -99,14 +100,14 @@ def _next(plan: Plan, saved: str | None) -> Iterator[Line]:
     best = {Winner.HEAD: verdict.best_head, Winner.TRUNK: verdict.best_trunk}.get(verdict.winner)
     chosen = best or (None if lossless is None else lossless.candidate.name)
     if plan.inputs.preview is not None:
-        yield Line(text="next: plan again without --preview, whose bytes are not the recipe's own")
+        yield doc.Line(text="next: plan again without --preview, whose bytes are not the recipe's own")
     elif plan.inputs.model_file is not None:
-        yield Line(text="next: train the model, then plan its checkpoint; these weights are synthetic")
+        yield doc.Line(text="next: train the model, then plan its checkpoint; these weights are synthetic")
     elif chosen is not None:
         command = f"golfbudget pack {saved or 'plan.json'} --candidate {chosen} -o FILE"
-        yield Line(text=(Span(text="next: "), Span(text=command, code=True)))
+        yield doc.Line(text=(doc.Span(text="next: "), doc.Span(text=command, code=True)))
         if saved is None:
-            yield Line(text="plan.json is this plan: the same command with --format json -o plan.json")
+            yield doc.Line(text="plan.json is this plan: the same command with --format json -o plan.json")
 
 
 def _left_out(plan: Plan, shown: tuple[Trial, ...]) -> str:

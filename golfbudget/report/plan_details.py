@@ -19,24 +19,7 @@ from golfbudget.plan.results import (
 )
 from golfbudget.plan.trials import TOLERANCE
 from golfbudget.plan.verdict import describe
-from golfbudget.report.document import (
-    DASH,
-    Cell,
-    Facts,
-    Grid,
-    Line,
-    Part,
-    Prose,
-    amount,
-    bold,
-    bullet,
-    change,
-    line,
-    name,
-    number,
-    prose,
-    sum_line,
-)
+from golfbudget.report import document as doc
 from golfbudget.report.inspect import cap_facts
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.views import grid
@@ -51,14 +34,14 @@ _WHOLE = ("bytes",)
 _FLOORS = ("best-tie-floor", "best-tie-floor-bias")
 
 
-def detailed(plan: Plan) -> tuple[Part, ...]:
+def detailed(plan: Plan) -> tuple[doc.Part, ...]:
     """Everything, top to bottom."""
     return (
-        Facts(rows=tuple(_heading(plan)), order=-1),
+        doc.Facts(rows=tuple(_heading(plan)), order=-1),
         grid(plan.baseline, "role", last="baseline"),
         cap_facts(plan.baseline, order=-1),
         candidates(plan, plan.trials),
-        prose(*_legend(plan)),
+        doc.prose(*_legend(plan)),
         *_joint(plan),
         *_quality(plan),
         *_certificates(plan),
@@ -72,49 +55,49 @@ def baseline_text(plan: Plan) -> str:
     return f"recipe {plan.inputs.recipe}: {count(size)} bytes ({human(size)}) as written and counted"
 
 
-def candidates(plan: Plan, trials: Iterable[Trial]) -> Grid:
+def candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
     """A line per trial, marked where nothing beats it or a certificate rules it out."""
     columns = (
-        name("candidate\n(* frontier)", "candidate"),
-        name(None, "side"),
-        name(None, "scheme"),
-        number("counted\nbytes", "counted_bytes"),
-        number("saved\nbytes", "saved_bytes"),
-        number("bits/byte vs\nbaseline" if plan.evaluation else "squared error\nover recipe's", "delta"),
-        number("95 % interval"),
-        number(None, "low"),
-        number(None, "high"),
-        number(None, "error_ratio"),
-        number("evidence", "evidence", rank=2),
-        number("µbpb\nper kB", "price", rank=1),
+        doc.name("candidate\n(* frontier)", "candidate"),
+        doc.name(None, "side"),
+        doc.name(None, "scheme"),
+        doc.number("counted\nbytes", "counted_bytes"),
+        doc.number("saved\nbytes", "saved_bytes"),
+        doc.number("bits/byte vs\nbaseline" if plan.evaluation else "squared error\nover recipe's", "delta"),
+        doc.number("95 % interval"),
+        doc.number(None, "low"),
+        doc.number(None, "high"),
+        doc.number(None, "error_ratio"),
+        doc.number("evidence", "evidence", rank=2),
+        doc.number("µbpb\nper kB", "price", rank=1),
     )
-    return Grid(columns=columns, rows=tuple(line(*_cells(trial)) for trial in trials))
+    return doc.Grid(columns=columns, rows=tuple(doc.line(*_cells(trial)) for trial in trials))
 
 
-def brief_candidates(plan: Plan, trials: Iterable[Trial]) -> Grid:
+def brief_candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
     """The same with the columns that an answer needs."""
     whole, kept = candidates(plan, trials), (0, 3, 4, 5, 10)
     columns = tuple(whole.columns[number] for number in kept)
-    rows = tuple(line(*(row.cells[number] for number in kept)) for row in whole.rows)
-    return Grid(columns=columns, rows=rows, name_width=36)
+    rows = tuple(doc.line(*(row.cells[number] for number in kept)) for row in whole.rows)
+    return doc.Grid(columns=columns, rows=rows, name_width=36)
 
 
-def _cells(trial: Trial) -> tuple[str | Cell, ...]:
+def _cells(trial: Trial) -> tuple[str | doc.Cell, ...]:
     candidate, quality = trial.candidate, trial.quality
     mark = " *" if trial.pareto else " †" if trial.loser else ""
     return (
-        Cell(text=f"{candidate.name}{mark}", value=candidate.name),
+        doc.Cell(text=f"{candidate.name}{mark}", value=candidate.name),
         str(candidate.side),
         candidate.scheme,
-        amount(trial.counted_bytes),
-        change(trial.saved_bytes),
-        Cell(text=_loss(trial), value=quality.delta),
+        doc.amount(trial.counted_bytes),
+        doc.change(trial.saved_bytes),
+        doc.Cell(text=_loss(trial), value=quality.delta),
         _interval(quality),
-        Cell(text="", value=quality.low),
-        Cell(text="", value=quality.high),
-        Cell(text="", value=quality.error_ratio),
+        doc.Cell(text="", value=quality.low),
+        doc.Cell(text="", value=quality.high),
+        doc.Cell(text="", value=quality.error_ratio),
         str(quality.evidence) if trial.loser is None else trial.loser.partition(":")[0],
-        Cell(text=DASH if trial.price is None else f"{trial.price:.1f}", value=trial.price),
+        doc.Cell(text=doc.DASH if trial.price is None else f"{trial.price:.1f}", value=trial.price),
     )
 
 
@@ -198,7 +181,7 @@ def _worst(plan: Plan) -> str | None:
     return f"worst row that passed: {place}, error {row.relative_error:.2g} of its energy"
 
 
-def _joint(plan: Plan) -> Iterator[Part]:
+def _joint(plan: Plan) -> Iterator[doc.Part]:
     """What each group takes, the sum of it, and the one file that was written; nothing without a joint choice."""
     joint = plan.joint
     trial = None if joint is None else plan.trial(joint.candidate)
@@ -208,23 +191,25 @@ def _joint(plan: Plan) -> Iterator[Part]:
     for group, chosen in joint.chosen.items():
         taken = plan.trial(chosen)
         if taken is None:
-            rows.append(line(group, "as it is", "0", "0"))
+            rows.append(doc.line(group, "as it is", "0", "0"))
         else:
-            rows.append(line(group, taken.candidate.name, change(taken.saved_bytes), f"{taken.loss:+.4f}"))
+            rows.append(doc.line(group, taken.candidate.name, doc.change(taken.saved_bytes), f"{taken.loss:+.4f}"))
     saved = plan.baseline.artifact.size - joint.expected_bytes
-    rows.append(sum_line("sum", "", change(saved), f"{joint.expected_loss:+.4f}", bold=False))
+    rows.append(doc.sum_line("sum", "", doc.change(saved), f"{joint.expected_loss:+.4f}", bold=False))
     loss = f"{trial.loss:+.4f}" if trial.known else "not known"
-    rows.append(line("one file", "", change(trial.saved_bytes), loss))
-    first = name(f"least loss within\n{count(joint.target)} bytes")
-    yield Grid(columns=(first, number("takes"), number("saved\nbytes"), number("bits/byte")), rows=tuple(rows))
-    yield prose(
+    rows.append(doc.line("one file", "", doc.change(trial.saved_bytes), loss))
+    first = doc.name(f"least loss within\n{count(joint.target)} bytes")
+    yield doc.Grid(
+        columns=(first, doc.number("takes"), doc.number("saved\nbytes"), doc.number("bits/byte")), rows=tuple(rows)
+    )
+    yield doc.prose(
         f"written as one file: {count(joint.rebuilt_bytes)} bytes, {signed(joint.difference)} against the sum "
         f"(compressed bytes do not add up); {describe(trial)}",
         tight=True,
     )
 
 
-def _quality(plan: Plan) -> Iterator[Part]:
+def _quality(plan: Plan) -> Iterator[doc.Part]:
     """Where the candidates that the answers name hurt; nothing where nothing was measured."""
     shown = [trial for trial in _named(plan) if trial.quality.bands]
     if not shown:
@@ -235,10 +220,10 @@ def _quality(plan: Plan) -> Iterator[Part]:
         bands = {band.label: band for band in trial.quality.bands}
         kl = trial.quality.divergence
         cells = (_band(bands.get(label)) for label in labels)
-        rows.append(line(trial.candidate.name, DASH if kl is None else f"{kl.value:.4f}", *cells))
-    columns = (number("KL"), *(number(label.replace(" ", "\n", 1)) for label in labels))
-    yield Grid(columns=(name("change in nats\nby token frequency"), *columns), rows=tuple(rows))
-    yield prose(*_band_legend(shown), tight=True)
+        rows.append(doc.line(trial.candidate.name, doc.DASH if kl is None else f"{kl.value:.4f}", *cells))
+    columns = (doc.number("KL"), *(doc.number(label.replace(" ", "\n", 1)) for label in labels))
+    yield doc.Grid(columns=(doc.name("change in nats\nby token frequency"), *columns), rows=tuple(rows))
+    yield doc.prose(*_band_legend(shown), tight=True)
 
 
 def _named(plan: Plan) -> list[Trial]:
@@ -276,7 +261,7 @@ def _kl(kl: Divergence) -> str:
     )
 
 
-def _certificates(plan: Plan) -> Iterator[Part]:
+def _certificates(plan: Plan) -> Iterator[doc.Part]:
     """The least loss that any map onto so many codes leaves, where counts are known, and what else is certain."""
     if not plan.certificates:
         return
@@ -286,18 +271,18 @@ def _certificates(plan: Plan) -> Iterator[Part]:
         rows = []
         for code in codes:
             values = (floors.get(f"{one}:{code}") for one in _FLOORS)
-            rows.append(line(count(code), *(DASH if value is None else f"{value:.3f}" for value in values)))
+            rows.append(doc.line(count(code), *(doc.DASH if value is None else f"{value:.3f}" for value in values)))
         columns = (
-            name("tied codes"),
-            number("floor of any map,\nnats a token"),
-            number("with a bias a token,\na bound"),
+            doc.name("tied codes"),
+            doc.number("floor of any map,\nnats a token"),
+            doc.number("with a bias a token,\na bound"),
         )
-        yield Grid(columns=columns, rows=tuple(rows))
-        yield prose(
+        yield doc.Grid(columns=columns, rows=tuple(rows))
+        yield doc.prose(
             "certified: no trunk and no training takes a head of tied rows below its floor on these tokens", tight=True
         )
     others = (c for c in plan.certificates if not c.name.startswith(_FLOORS))
-    yield prose("known without training:", *(bullet(_certificate(one)) for one in others))
+    yield doc.prose("known without training:", *(doc.bullet(_certificate(one)) for one in others))
 
 
 def _certificate(certificate: Certificate) -> str:
@@ -306,27 +291,27 @@ def _certificate(certificate: Certificate) -> str:
     return f"{certificate.statement}: {value} {certificate.unit} ({certificate.evidence}: {certificate.source})"
 
 
-def _answers(plan: Plan) -> Iterator[Prose]:
+def _answers(plan: Plan) -> Iterator[doc.Prose]:
     """The verdict, then the VQ answer, each with its reasons."""
     verdict = plan.verdict
-    yield prose(verdict_line(plan), *map(bullet, (*situation(verdict), *verdict.reasons, *_follows(plan))))
-    yield prose(vq_line(plan), *map(bullet, (plan.vq.reason, *break_even(verdict))), tight=True)
+    yield doc.prose(verdict_line(plan), *map(doc.bullet, (*situation(verdict), *verdict.reasons, *_follows(plan))))
+    yield doc.prose(vq_line(plan), *map(doc.bullet, (plan.vq.reason, *break_even(verdict))), tight=True)
     if verdict.settle is not None:
-        yield prose(f"what would settle it: {verdict.settle}", tight=True)
+        yield doc.prose(f"what would settle it: {verdict.settle}", tight=True)
 
 
-def verdict_line(plan: Plan) -> Line:
+def verdict_line(plan: Plan) -> doc.Line:
     """Who wins, by how much, and how it is known."""
     verdict = plan.verdict
     margin = "" if verdict.margin_bytes is None else f" by {count(verdict.margin_bytes)} bytes"
     evidence = "" if verdict.evidence is None else f" ({verdict.evidence})"
-    return bold(f"verdict: {verdict.winner}{margin}{evidence}")
+    return doc.bold(f"verdict: {verdict.winner}{margin}{evidence}")
 
 
-def vq_line(plan: Plan) -> Line:
+def vq_line(plan: Plan) -> doc.Line:
     """The answer to the question in the project's name."""
     margin = "" if plan.vq.margin_bytes is None else f" (margin {signed(plan.vq.margin_bytes)} bytes)"
-    return bold(f"does a VQ-Logits head win? {plan.vq.answer}{margin}")
+    return doc.bold(f"does a VQ-Logits head win? {plan.vq.answer}{margin}")
 
 
 def situation(verdict: Verdict) -> Iterator[str]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 
 from golfbudget.repacking import Repacked
-from golfbudget.report.document import Cell, Document, Facts, Grid, amount, change, line, name, number
+from golfbudget.report import document as doc
 from golfbudget.report.numbers import bytes_text, count, percent, signed
 from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/repack/1"
 
 
-def document(packed: Repacked) -> Document:
+def document(packed: Repacked) -> doc.Document:
     """Facts, then every lever; what counts for the written file is marked."""
     rows = [("source", f"{packed.path}  {bytes_text(packed.original_bytes)}"), ("repacked", _repacked(packed))]
     if packed.data is not None:
@@ -29,29 +29,29 @@ def document(packed: Repacked) -> Document:
     rows += [("note", note) for note in packed.notes]
     rows.append(("tools", ", ".join(f"{name} {version}" for name, version in packed.tools)))
     columns = (
-        name("lever (* counted)", "lever"),
-        name("choice", "choice"),
-        name("kind", "kind"),
-        number("file bytes", "bytes"),
-        number("saved", "saved_bytes"),
-        name(None, "taken"),
+        doc.name("lever (* counted)", "lever"),
+        doc.name("choice", "choice"),
+        doc.name("kind", "kind"),
+        doc.number("file bytes", "bytes"),
+        doc.number("saved", "saved_bytes"),
+        doc.name(None, "taken"),
     )
-    steps = Grid(
+    steps = doc.Grid(
         columns=columns,
         rows=tuple(
-            line(
-                Cell(text=f"{'*' if step.taken else ' '} {step.lever}", value=str(step.lever)),
+            doc.line(
+                doc.Cell(text=f"{'*' if step.taken else ' '} {step.lever}", value=str(step.lever)),
                 step.choice,
                 step.kind,
-                amount(step.bytes),
-                change(step.saved),
-                Cell(text="", value=step.taken),
+                doc.amount(step.bytes),
+                doc.change(step.saved),
+                doc.Cell(text="", value=step.taken),
             )
             for step in packed.steps
         ),
     )
-    return Document(
-        parts=(Facts(rows=tuple(rows)), *((steps,) if packed.steps else ())),
+    return doc.Document(
+        parts=(doc.Facts(rows=tuple(rows)), *((steps,) if packed.steps else ())),
         data=lambda: _data(packed),
         csv=lambda: steps,
     )

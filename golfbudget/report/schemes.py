@@ -9,18 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from golfbudget.errors import UsageError
-from golfbudget.report.document import (
-    Cell,
-    Document,
-    Grid,
-    Medium,
-    Prose,
-    amount,
-    line,
-    name,
-    number,
-    prose,
-)
+from golfbudget.report import document as doc
 from golfbudget.report.numbers import count
 from golfbudget.schemes import Options, Parameter, Scheme
 from golfbudget.version import __version__
@@ -47,6 +36,13 @@ class SchemeSize:
     def decoder_bytes(self) -> int:
         """Bytes of the decoder source, as a submission would ship it."""
         return len(self.scheme.decoder_source.encode())
+
+    @property
+    def amount(self) -> str:
+        """The raw bytes, or why there are none, for people."""
+        if self.raw_bytes is None:
+            return self.reason
+        return ("at most " if self.scheme.sized_by_values else "") + count(self.raw_bytes)
 
 
 def scheme_sizes(
@@ -105,7 +101,7 @@ def _range(parameter: Parameter) -> str:
     return " " + "..".join("" if end is None else f"{end:g}" for end in (parameter.lowest, parameter.highest))
 
 
-def document(sizes: Sequence[SchemeSize], shape: tuple[int, int] | None) -> Document:
+def document(sizes: Sequence[SchemeSize], shape: tuple[int, int] | None) -> doc.Document:
     """One line per scheme for a shape; without one, a block per scheme on a screen and a table on a page."""
 
     def data() -> object:
@@ -118,60 +114,52 @@ def document(sizes: Sequence[SchemeSize], shape: tuple[int, int] | None) -> Docu
 
     if shape is not None:
         rows = _of_shape(sizes, shape)
-        return Document(parts=(rows,), data=data, csv=lambda: rows)
+        return doc.Document(parts=(rows,), data=data, csv=lambda: rows)
     listed = _listed(sizes)
     blocks = (_block(size.scheme) for size in sizes)
-    return Document(parts=(*blocks, listed, prose(_LETTERS)), data=data, csv=lambda: listed)
+    return doc.Document(parts=(*blocks, listed, doc.prose(_LETTERS)), data=data, csv=lambda: listed)
 
 
-def _of_shape(sizes: Sequence[SchemeSize], shape: tuple[int, int]) -> Grid:
+def _of_shape(sizes: Sequence[SchemeSize], shape: tuple[int, int]) -> doc.Grid:
     columns = (
-        name("scheme", "name"),
-        name("options", "options"),
-        number(f"raw bytes of {shape[0]}x{shape[1]}", "raw_bytes"),
-        number("decoder bytes", "decoder_bytes"),
-        name(None, "reason"),
+        doc.name("scheme", "name"),
+        doc.name("options", "options"),
+        doc.number(f"raw bytes of {shape[0]}x{shape[1]}", "raw_bytes"),
+        doc.number("decoder bytes", "decoder_bytes"),
+        doc.name(None, "reason"),
     )
     rows = (
-        line(
+        doc.line(
             size.scheme.name,
             "" if size.options is None else ", ".join(f"{name}={value}" for name, value in size.options.items()),
-            _raw(size),
-            amount(size.decoder_bytes),
+            doc.Cell(text=size.amount, value=size.raw_bytes),
+            doc.amount(size.decoder_bytes),
             size.reason,
         )
         for size in sizes
     )
-    return Grid(columns=columns, rows=tuple(rows))
+    return doc.Grid(columns=columns, rows=tuple(rows))
 
 
-def _raw(size: SchemeSize) -> Cell:
-    """The raw bytes, or why there are none."""
-    if size.raw_bytes is None:
-        return Cell(text=size.reason, value=None)
-    most = "at most " if size.scheme.sized_by_values else ""
-    return Cell(text=f"{most}{count(size.raw_bytes)}", value=size.raw_bytes)
-
-
-def _listed(sizes: Sequence[SchemeSize]) -> Grid:
+def _listed(sizes: Sequence[SchemeSize]) -> doc.Grid:
     columns = (
-        name("scheme", "name"),
-        name("what it stores", "summary"),
-        name("raw bytes", "formula"),
-        name("options", "options"),
+        doc.name("scheme", "name"),
+        doc.name("what it stores", "summary"),
+        doc.name("raw bytes", "formula"),
+        doc.name("options", "options"),
     )
     rows = (
-        line(s.name, s.summary, s.formula, ", ".join(map(parameter_text, s.parameters)) or "none")
+        doc.line(s.name, s.summary, s.formula, ", ".join(map(parameter_text, s.parameters)) or "none")
         for s in (size.scheme for size in sizes)
     )
-    return Grid(columns=columns, rows=tuple(rows), only=Medium.PAGE)
+    return doc.Grid(columns=columns, rows=tuple(rows), only=doc.Medium.PAGE)
 
 
-def _block(scheme: Scheme) -> Prose:
+def _block(scheme: Scheme) -> doc.Prose:
     lines = [scheme.name, f"  {scheme.summary}", f"  raw bytes  {scheme.formula}"]
     lines += [f"  needs      {_NEEDS.get(need, need)}" for need in scheme.needs]
     lines += [f"  option     {parameter_text(p)}: {p.summary}" for p in scheme.parameters]
-    return prose(*lines, only=Medium.SCREEN)
+    return doc.prose(*lines, only=doc.Medium.SCREEN)
 
 
 def _scheme(size: SchemeSize, shape: tuple[int, int] | None) -> dict[str, object]:

@@ -15,7 +15,7 @@ from golfbudget.entropy import total as total_measure
 from golfbudget.inspection import Inspection
 from golfbudget.inspection.report import bits_number
 from golfbudget.ledger import Account, Entry, Role
-from golfbudget.report.document import Cell, Column, Grid, GridRow, amount, name, number
+from golfbudget.report import document as doc
 from golfbudget.report.numbers import percent, ratio
 from golfbudget.roles import ModelTensor
 from golfbudget.rollup import Totals, roll_up, total
@@ -68,16 +68,19 @@ def whole(inspection: Inspection) -> ViewRow:
     return row
 
 
-def grid(inspection: Inspection, by: str, *, last: str) -> Grid:
+def grid(inspection: Inspection, by: str, *, last: str) -> doc.Grid:
     """The rows of a view and their sum, which `last` names."""
     found = view(inspection, by)
-    columns = (*(name(heading, heading) for heading in found.headings), *_columns(inspection, found))
+    columns = (*(doc.name(heading, heading) for heading in found.headings), *_columns(inspection, found))
     labels = len(found.headings)
     rows = []
     for at, row in enumerate(found.rows):
-        own: list[str | Cell] = [Cell(text=f"{row.labels[0]}{row.remark}", value=row.labels[0]), *row.labels[1:]]
+        own: list[str | doc.Cell] = [
+            doc.Cell(text=f"{row.labels[0]}{row.remark}", value=row.labels[0]),
+            *row.labels[1:],
+        ]
         rows.append(
-            GridRow(
+            doc.GridRow(
                 cells=(*own, *[""] * (labels - len(own)), *_cells(inspection, found, row)),
                 bold=found.nested and not row.part,
                 part=row.part,
@@ -85,48 +88,51 @@ def grid(inspection: Inspection, by: str, *, last: str) -> Grid:
             )
         )
     cells = (last, *[""] * (labels - 1), *_cells(inspection, found, whole(inspection)))
-    rows.append(GridRow(cells=cells, bold=True, sums=True, apart=True))
-    return Grid(columns=columns, rows=tuple(rows), nested=found.nested)
+    rows.append(doc.GridRow(cells=cells, bold=True, sums=True, apart=True))
+    return doc.Grid(columns=columns, rows=tuple(rows), nested=found.nested)
 
 
-def _columns(inspection: Inspection, found: View) -> list[Column]:
+def _columns(inspection: Inspection, found: View) -> list[doc.Column]:
     columns = [
-        number("parameters", "parameters", rank=3),
-        number("decoded\nbytes", "decoded_bytes", rank=6),
-        number(None, "stored_bits"),
-        number("stored\nbytes", "stored_bytes"),
-        number("bits per\nparameter"),
+        doc.number("parameters", "parameters", rank=3),
+        doc.number("decoded\nbytes", "decoded_bytes", rank=6),
+        doc.number(None, "stored_bits"),
+        doc.number("stored\nbytes", "stored_bytes"),
+        doc.number("bits per\nparameter"),
     ]
     if found.models:
-        columns += [number("nominal\nbits", "nominal_bits", rank=1), number("packed\nbits", "packed_bits", rank=2)]
+        columns += [
+            doc.number("nominal\nbits", "nominal_bits", rank=1),
+            doc.number("packed\nbits", "packed_bits", rank=2),
+        ]
     if inspection.entropy is not None:
         columns += [
-            number("entropy\nfloor", "entropy_floor_bytes"),
-            number("slack", "slack_bytes"),
-            number("alone", "alone_bytes"),
+            doc.number("entropy\nfloor", "entropy_floor_bytes"),
+            doc.number("slack", "slack_bytes"),
+            doc.number("alone", "alone_bytes"),
         ]
-    return [*columns, number("share\nof file", rank=4), number("share\nof cap", rank=7)]
+    return [*columns, doc.number("share\nof file", rank=4), doc.number("share\nof cap", rank=7)]
 
 
-def _cells(inspection: Inspection, found: View, row: ViewRow) -> list[str | Cell]:
+def _cells(inspection: Inspection, found: View, row: ViewRow) -> list[str | doc.Cell]:
     totals, model, measure = row.totals, row.model, row.measure
-    cells: list[str | Cell] = [
-        amount(totals.parameters if totals.complete or totals.parameters else None),
-        amount(totals.decoded_bytes),
-        amount(totals.stored_bits),
-        amount(totals.stored_bytes),
+    cells: list[str | doc.Cell] = [
+        doc.amount(totals.parameters if totals.complete or totals.parameters else None),
+        doc.amount(totals.decoded_bytes),
+        doc.amount(totals.stored_bits),
+        doc.amount(totals.stored_bytes),
         ratio(totals.bits_per_parameter),
     ]
     if found.models:
         cells += map(_bits, (None, None) if model is None else (model.nominal_bits, model.packed_bits))
     if inspection.entropy is not None:
-        cells += map(amount, (None,) * 3 if measure is None else (measure.floor, measure.slack, measure.alone))
+        cells += map(doc.amount, (None,) * 3 if measure is None else (measure.floor, measure.slack, measure.alone))
     size, cap = inspection.artifact.size, inspection.budget.cap
     return [*cells, percent(totals.stored_bytes, size), percent(totals.stored_bytes, cap)]
 
 
-def _bits(bits: float | None) -> Cell:
-    return Cell(text=ratio(bits), value=bits_number(bits))
+def _bits(bits: float | None) -> doc.Cell:
+    return doc.Cell(text=ratio(bits), value=bits_number(bits))
 
 
 def block_of(owner: str) -> tuple[str, str] | None:

@@ -5,36 +5,21 @@ from __future__ import annotations
 from golfbudget.evidence import Evidence
 from golfbudget.plan.vocabulary.results import Figures, Floor, HeadRow, Vocabulary, VocabularyPlan
 from golfbudget.plan.vocabulary.vocabulary_json import vocabulary_json
-from golfbudget.report.document import (
-    DASH,
-    Cell,
-    Document,
-    Facts,
-    Grid,
-    GridRow,
-    amount,
-    bold,
-    bullet,
-    change,
-    line,
-    name,
-    number,
-    prose,
-)
+from golfbudget.report import document as doc
 from golfbudget.report.numbers import count, optional, percent
 
 
-def document(plan: VocabularyPlan) -> Document:
+def document(plan: VocabularyPlan) -> doc.Document:
     """Figures of the vocabularies, every head scheme at each, and what follows."""
     rows = _heads(plan)
     answers = (*(answer(plan, vocabulary) for vocabulary in plan.vocabularies), *conclusion(plan))
-    return Document(
+    return doc.Document(
         parts=(
-            Facts(rows=tuple(heading(plan)), order=-1),
+            doc.Facts(rows=tuple(heading(plan)), order=-1),
             _figures(plan),
             rows,
-            prose(*_legend(plan)),
-            prose(bold("where restructuring starts to pay"), *map(bullet, answers)),
+            doc.prose(*_legend(plan)),
+            doc.prose(doc.bold("where restructuring starts to pay"), *map(doc.bullet, answers)),
         ),
         data=lambda: vocabulary_json(plan),
         csv=lambda: rows,
@@ -96,66 +81,66 @@ def _text(plan: VocabularyPlan) -> str:
     return f"{plan.text}, {optional(plan.text_bytes)} bytes: bytes per token and counts are measured on it"
 
 
-def _figures(plan: VocabularyPlan) -> Grid:
+def _figures(plan: VocabularyPlan) -> doc.Grid:
     headings = (
         "V", "tokenizer\nbytes", "bytes per\ntoken", "predicted\ntokens", "other\ntables", "control\nof cap",
     )  # fmt: skip
     rows = []
     for vocabulary in plan.vocabularies:
         own = vocabulary.figures
-        bytes_per_token = DASH if own.bytes_per_token is None else f"{own.bytes_per_token:.4f}"
+        bytes_per_token = doc.DASH if own.bytes_per_token is None else f"{own.bytes_per_token:.4f}"
         known = "" if own.bytes_per_token_known is not Evidence.CLAIMED else " claimed"
         rows.append(
-            line(
+            doc.line(
                 own.label,
-                amount(own.size),
-                amount(own.tokenizer_bytes),
+                doc.amount(own.size),
+                doc.amount(own.tokenizer_bytes),
                 bytes_per_token + known,
-                amount(own.tokens),
-                amount(vocabulary.others_bytes),
+                doc.amount(own.tokens),
+                doc.amount(vocabulary.others_bytes),
                 percent(vocabulary.control.head_bytes, plan.cap),
             )
         )
-    return Grid(columns=(name("vocabulary"), *map(number, headings)), rows=tuple(rows))
+    return doc.Grid(columns=(doc.name("vocabulary"), *map(doc.number, headings)), rows=tuple(rows))
 
 
-def _heads(plan: VocabularyPlan) -> Grid:
+def _heads(plan: VocabularyPlan) -> doc.Grid:
     columns = (
-        name("vocabulary", "vocabulary"),
-        name("head scheme", "name"),
-        number("head\nbytes", "head_bytes"),
-        number("saved\nbytes", "saved_bytes"),
-        number("trunk bytes\nleft", "trunk_bytes_left"),
-        number("headroom", "headroom"),
-        number("codes", "codes"),
-        number("floor\nnats/token", "floor_nats_per_token"),
-        number("floor\nbits/byte", "floor_bits_per_byte"),
-        number("pays under\nbits/byte", "break_even_bits_per_byte"),
+        doc.name("vocabulary", "vocabulary"),
+        doc.name("head scheme", "name"),
+        doc.number("head\nbytes", "head_bytes"),
+        doc.number("saved\nbytes", "saved_bytes"),
+        doc.number("trunk bytes\nleft", "trunk_bytes_left"),
+        doc.number("headroom", "headroom"),
+        doc.number("codes", "codes"),
+        doc.number("floor\nnats/token", "floor_nats_per_token"),
+        doc.number("floor\nbits/byte", "floor_bits_per_byte"),
+        doc.number("pays under\nbits/byte", "break_even_bits_per_byte"),
     )
     rows = [
-        GridRow(cells=_cells(plan, vocabulary, row), apart=bool(at) and not place)
+        doc.GridRow(cells=_cells(plan, vocabulary, row), apart=bool(at) and not place)
         for at, vocabulary in enumerate(plan.vocabularies)
         for place, row in enumerate(vocabulary.rows)
     ]
-    return Grid(columns=columns, rows=tuple(rows))
+    return doc.Grid(columns=columns, rows=tuple(rows))
 
 
-def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> tuple[str | Cell, ...]:
+def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> tuple[str | doc.Cell, ...]:
     """One line of vocabulary x head scheme."""
     floor = row.floor
-    codes = nats = bits = Cell(text=DASH, value=None)
+    codes = nats = bits = doc.Cell(text=doc.DASH, value=None)
     if floor is not None:
         mark = "" if floor.known is Evidence.CERTIFIED else " m"
-        codes = Cell(text=count(floor.codes) + ("+bias" if floor.biased else ""), value=floor.codes)
+        codes = doc.Cell(text=count(floor.codes) + ("+bias" if floor.biased else ""), value=floor.codes)
         nats = _figure(floor.nats_per_token, ".4f", mark)
         bits = _figure(floor.bits_per_byte, ".4f")
     return (
         vocabulary.figures.label,
         row.name,
-        amount(row.head_bytes),
-        change(None if row.scheme is None else row.saved_bytes),
-        amount(row.trunk_left),
-        change(plan.headroom(row)),
+        doc.amount(row.head_bytes),
+        doc.change(None if row.scheme is None else row.saved_bytes),
+        doc.amount(row.trunk_left),
+        doc.change(plan.headroom(row)),
         codes,
         nats,
         bits,
@@ -163,9 +148,9 @@ def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> tuple[
     )
 
 
-def _figure(value: float | None, form: str, mark: str = "") -> Cell:
-    return Cell(
-        text=DASH if value is None else f"{value:{form}}{mark}", value=None if value is None else round(value, 9)
+def _figure(value: float | None, form: str, mark: str = "") -> doc.Cell:
+    return doc.Cell(
+        text=doc.DASH if value is None else f"{value:{form}}{mark}", value=None if value is None else round(value, 9)
     )
 
 
