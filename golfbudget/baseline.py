@@ -142,9 +142,9 @@ def side_of_report(value: object, *, where: str) -> ComparedSide:
     """A side from a report's plain values; `where` names it in messages."""
     schema = value.get("schema") if isinstance(value, dict) else None
     if schema != SCHEMA:
-        found = f"schema {schema[:60]!r}" if isinstance(schema, str) else "no schema"
+        stated = f"schema {schema[:60]!r}" if isinstance(schema, str) else "no schema"
         message = (
-            f"{where}: JSON with {found}, expected a report with schema {SCHEMA!r} as "
+            f"{where}: JSON with {stated}, expected a report with schema {SCHEMA!r} as "
             "`golfbudget inspect PATH --format json -o FILE` saves it"
         )
         if isinstance(schema, str) and schema.startswith(SCHEMA.rpartition("/")[0] + "/"):
@@ -206,9 +206,9 @@ def _check_sums(report: _Report, where: str) -> None:
     sums += [
         (f"owners of role {row.role}", by_role.get(row.role, 0), "its row", row.stored_bytes) for row in report.roles
     ]
-    for what, found, expected, amount in sums:
-        if found != amount:
-            raise CorruptError(f"{where}: not a sound report: {what} sum to {found}, {expected} is {amount}")
+    for what, given, expected, amount in sums:
+        if given != amount:
+            raise CorruptError(f"{where}: not a sound report: {what} sum to {given}, {expected} is {amount}")
 
 
 def _forms_of(ledger: Ledger) -> dict[tuple[str, Role], tuple[str, ...]]:
@@ -219,12 +219,12 @@ def _forms(
     entries: Iterable[tuple[str, Role, str | None, str | None, tuple[int, ...] | None]],
 ) -> dict[tuple[str, Role], tuple[str, ...]]:
     """Dtypes and shapes of every owner's stored tensors, sorted."""
-    found: dict[tuple[str, Role], dict[str, str]] = {}
+    by_owner: dict[tuple[str, Role], dict[str, str]] = {}
     for owner, role, tensor, dtype, shape in entries:
         if tensor is not None:
             form = f"{dtype}" if shape is None else f"{dtype} {list(shape)}"
-            found.setdefault((owner, role), {}).setdefault(tensor, form)
-    return {key: tuple(sorted(forms.values())) for key, forms in found.items()}
+            by_owner.setdefault((owner, role), {}).setdefault(tensor, form)
+    return {key: tuple(sorted(forms.values())) for key, forms in by_owner.items()}
 
 
 def _report(path: Path) -> object | None:
@@ -261,10 +261,10 @@ def _read(path: Path) -> bytes:
 
 def _parsed(path: Path, data: bytes) -> object:
     try:
-        found: object = json.loads(data.removeprefix(b"\xef\xbb\xbf"))
+        value: object = json.loads(data.removeprefix(b"\xef\xbb\xbf"))
     except (ValueError, RecursionError) as error:
         raise CorruptError(
             f"{path}: expected a report as `golfbudget inspect PATH --format json -o FILE` saves it, found what is no "
             f"JSON: {error}"
         ) from None
-    return found
+    return value
