@@ -14,6 +14,7 @@ from models import HIDDEN, WIDTH, noisy, random_matrix, repeated_head, save, sta
 from test_advice import trial
 from torch import Generator
 
+from golfbudget.cache import default_folder
 from golfbudget.plan.joint import best_choice, joint_candidate, make_joint
 from golfbudget.plan.results import Candidate, Evidence, Plan, Side, Trial
 from golfbudget.plan.run import make_plan
@@ -110,7 +111,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planned(path: Path, cap: int) -> Plan:
-    choices = Choices(path=path, cap=cap, schemes=("scalar", "vq-logits", "ternary-packed"))
+    schemes = ("scalar", "vq-logits", "ternary-packed")
+    choices = Choices(path=path, cap=cap, schemes=schemes, cache=default_folder())
     return make_plan(*prepare(choices), lambda _what, _steps: None)
 
 

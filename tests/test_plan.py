@@ -11,6 +11,7 @@ from command_line import Run
 from models import repeated_rows_model, save, ternary_trunk_model
 
 from golfbudget import example
+from golfbudget.cache import default_folder
 from golfbudget.errors import GolfbudgetError, UsageError
 from golfbudget.plan.quality import EQUAL_ERROR
 from golfbudget.plan.results import Answer, Evidence, Plan, Side, Winner
@@ -24,7 +25,9 @@ from golfbudget.report.plan_json import plan_json
 
 
 def planned(path: Path, **changes: object) -> Plan:
-    source, settings = prepare(Choices(path=path, **{"cap": 16_000_000, **changes}))  # type: ignore[arg-type]
+    """A plan whose files are taken from the tests' cache where another test had the same ones written."""
+    choices = {"cap": 16_000_000, "cache": default_folder(), **changes}
+    source, settings = prepare(Choices(path=path, **choices))  # type: ignore[arg-type]
     return make_plan(source, settings, lambda _what, _steps: None)
 
 

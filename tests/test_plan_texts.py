@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from golfbudget import example
+from golfbudget.cache import default_folder
 from golfbudget.certificates import tie_floor_nats, tied_rows
 from golfbudget.errors import GolfbudgetError
 from golfbudget.plan.results import Evidence, Plan
@@ -48,6 +49,7 @@ def planned(**more: object) -> Plan:
         "cap": 16_000_000,
         "schemes": ("vq-logits", "tiers"),
         "token_limit": LIMIT,
+        "cache": default_folder(),
     }
     return make_plan(*prepare(Choices(**choices | more)), lambda _what, _steps: None)  # type: ignore[arg-type]
 
