@@ -24,6 +24,8 @@ from golfbudget.plan.verdict import loss_of
 from golfbudget.recipe.artifacts import decode_bytes
 from golfbudget.report.plan_json import plan_json
 
+pytestmark = pytest.mark.usefixtures("kept_codebooks")
+
 ATTENTION, MLP = ("a", "b"), ("m",)
 OWNERS = {"head": ("tok",), "trunk": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP}
 

@@ -23,6 +23,8 @@ from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import quantise
 from golfbudget.report.plan_json import plan_json
 
+pytestmark = pytest.mark.usefixtures("kept_codebooks")
+
 
 def planned(path: Path, **changes: object) -> Plan:
     """A plan whose files are taken from the tests' cache where another test had the same ones written."""

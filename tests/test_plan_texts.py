@@ -20,6 +20,8 @@ from golfbudget.plan.setup import Choices, prepare
 from golfbudget.recipe.artifacts import decode_bytes
 from golfbudget.report.plan_json import plan_json
 
+pytestmark = pytest.mark.usefixtures("kept_codebooks")
+
 TOKENIZER = example.FOLDER / "tokenizer.model"
 LIMIT = 6_000
 OWN = """

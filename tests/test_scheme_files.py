@@ -36,6 +36,8 @@ from golfbudget.recipe.artifacts import read_export
 from golfbudget.report.plan_json import plan_json
 from golfbudget.roles import assign, load_roles
 
+pytestmark = pytest.mark.usefixtures("kept_codebooks")
+
 VOCABULARY, WIDTH = 96, 32
 
 
