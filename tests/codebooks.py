@@ -23,7 +23,7 @@ def fitted_once(fit: Fit) -> Fit:
         given = [np.ascontiguousarray(array) for array in (rows, sample_weight) if array is not None]
         facts = {
             "settings": model.get_params(),
-            "arrays": [(str(array.dtype), array.shape, hashlib.sha256(array).hexdigest()) for array in given],
+            "arrays": [(str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).hexdigest()) for array in given],
         }
         folder, name = cache.default_folder(), f"kmeans-{cache.key(facts)}"
         found = cache.read(folder, name)

@@ -13,20 +13,22 @@ from torch import Tensor
 from golfbudget import schemes
 from golfbudget.schemes import Context
 
+PLAIN = Context()
 
-def codebook(rows: Tensor, codes: int = 16, **context: object) -> Tensor:
-    return schemes.get("vq-logits").encode(rows, {"codes": codes}, Context(**context)).tensor("codebook")  # type: ignore[arg-type]
+
+def codebook(rows: Tensor, context: Context = PLAIN, codes: int = 16) -> Tensor:
+    return schemes.get("vq-logits").encode(rows, {"codes": codes}, context).tensor("codebook")
 
 
 def test_a_kept_codebook_is_the_one_that_is_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = torch.randn(300, 16, generator=torch.Generator().manual_seed(0))
     counts = torch.arange(300)
-    given: list[dict[str, object]] = [{}, {"seed": 1}, {"counts": counts}, {"counts": counts.flip(0)}]
-    plain = [codebook(rows, **context) for context in given]
+    given = [PLAIN, Context(seed=1), Context(counts=counts), Context(counts=counts.flip(0))]
+    plain = [codebook(rows, context) for context in given]
     monkeypatch.setenv("GOLFBUDGET_CACHE", str(tmp_path))
     monkeypatch.setattr(KMeans, "fit", fitted_once(KMeans.fit))
     for kept in (1, 2):
-        found = [codebook(rows, **context) for context in given]
+        found = [codebook(rows, context) for context in given]
         assert all(torch.equal(one, other) for one, other in zip(plain, found, strict=True)), kept
         assert len(list(tmp_path.iterdir())) == len(given)
     codebook(rows, codes=8)
