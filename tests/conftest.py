@@ -8,11 +8,12 @@ import pickle
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from codebooks import fitted_once
 from command_line import Run, run_here, run_process
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
@@ -61,6 +62,16 @@ def runs() -> Path:
     if not folder:
         pytest.skip("GOLFBUDGET_RUNS is not set: the folder of public runs is not at hand")
     return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def kept_codebooks() -> Iterator[None]:
+    """Plans of this module fit no codebook that was fitted before; see `codebooks`."""
+    from sklearn.cluster import KMeans
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KMeans, "fit", fitted_once(KMeans.fit))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from models import HIDDEN, WIDTH, noisy, random_matrix, repeated_head, save, sta
 from test_advice import trial
 from torch import Generator
 
+from golfbudget.cache import default_folder
 from golfbudget.plan.joint import best_choice, joint_candidate, make_joint
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
@@ -21,6 +22,8 @@ from golfbudget.plan.results import Candidate, Evidence, Plan, Side, Trial, Tria
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
 from golfbudget.recipe.artifacts import decode_bytes
+
+pytestmark = pytest.mark.usefixtures("kept_codebooks")
 
 ATTENTION, MLP = ("a", "b"), ("m",)
 OWNERS = {"head": ("tok",), "trunk": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP}
@@ -109,8 +112,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planned(path: Path, cap: int) -> Plan:
-    choices = PlanRequest(path=path, cap=cap, schemes=("scalar", "vq-logits", "ternary-packed"))
-    return make_plan(choices)
+    schemes = ("scalar", "vq-logits", "ternary-packed")
+    return make_plan(PlanRequest(path=path, cap=cap, schemes=schemes, cache=default_folder()))
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from command_line import Run
 from models import repeated_rows_model, save, ternary_trunk_model
 
 from golfbudget import example
+from golfbudget.cache import default_folder
 from golfbudget.errors import GolfbudgetError, UsageError
 from golfbudget.plan.distortion import EQUAL_ERROR
 from golfbudget.plan.plan_json import candidate_of, load_plan, plan_json
@@ -24,9 +25,13 @@ from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes
 from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import quantise
 
+pytestmark = pytest.mark.usefixtures("kept_codebooks")
+
 
 def planned(path: Path, **changes: object) -> Plan:
-    return make_plan(PlanRequest(path=path, **{"cap": 16_000_000, **changes}))  # type: ignore[arg-type]
+    """A plan whose files are taken from the tests' cache where another test had the same ones written."""
+    choices = {"cap": 16_000_000, "cache": default_folder(), **changes}
+    return make_plan(PlanRequest(path=path, **choices))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

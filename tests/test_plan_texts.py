@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from golfbudget import example
+from golfbudget.cache import default_folder
 from golfbudget.certificates import tie_floor_nats, tied_rows
 from golfbudget.errors import GolfbudgetError
 from golfbudget.plan.plan_json import plan_json
@@ -18,6 +19,8 @@ from golfbudget.plan.results import Evidence, Plan
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
 from golfbudget.recipe.artifacts import decode_bytes
+
+pytestmark = pytest.mark.usefixtures("kept_codebooks")
 
 TOKENIZER = example.FOLDER / "tokenizer.model"
 LIMIT = 6_000
@@ -48,6 +51,7 @@ def planned(**more: object) -> Plan:
         "cap": 16_000_000,
         "schemes": ("vq-logits", "tiers"),
         "token_limit": LIMIT,
+        "cache": default_folder(),
     }
     return make_plan(PlanRequest(**choices | more))  # type: ignore[arg-type]
 
