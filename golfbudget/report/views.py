@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from golfbudget.inspection import Inspection
 from golfbudget.ledger import Account, Entry, Role
@@ -32,8 +33,7 @@ NO_TENSOR = "[no tensor]"
 _Labels = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewRow:
+class ViewRow(Struct, frozen=True, kw_only=True):
     """A group of entries; `part` says that the row above it that is none already holds its bytes.
 
     `remark` is for people and no part of the label.
@@ -47,8 +47,7 @@ class ViewRow:
     model: ModelTensor | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(Struct, frozen=True, kw_only=True):
     """Rows under the headings of their labels.  `nested`: groups (one label) are followed by their parts (two)."""
 
     headings: _Labels
