@@ -7,8 +7,9 @@ unless they account for everything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from golfbudget.errors import LedgerError
 
@@ -39,8 +40,7 @@ class Account(StrEnum):
     UNMAPPED = "unmapped"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(Struct, frozen=True, order=True):
     """A half-open range `[start, stop)` of bytes, with `0 <= start <= stop`."""
 
     start: int
@@ -54,8 +54,7 @@ class Span:
         return self.stop - self.start
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One line of a ledger: the bytes of `span` in decoded leaf number `leaf`, and the bits they cost on disk.
 
     Codec framing has no decoded bytes: its `leaf` and `span` are None.  `owner` is the model's name for the
@@ -78,8 +77,7 @@ class Entry:
         return 0 if self.span is None else len(self.span)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Ledger:
+class Ledger(Struct, frozen=True, kw_only=True):
     """The account of one file of `size` stored bytes whose innermost decoded streams have the lengths `leaves`.
 
     Invariant, checked whenever a ledger is made: within each leaf the entries' spans tile `[0, length)` with

@@ -39,7 +39,8 @@ from golfbudget.report.formats import ReportFormat
 from golfbudget.report.inspect import document, explain_document
 from golfbudget.report.plan import document as plan_document
 from golfbudget.report.render import html_fragment, rendered
-from golfbudget.roles import assign, explain, load_roles
+from golfbudget.roles import assign, load_roles
+from golfbudget.roles.explain import explain
 
 FOLDER = Path(__file__).parent / "golden"
 

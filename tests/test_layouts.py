@@ -11,7 +11,8 @@ from blobs import opened
 
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account, Role
-from golfbudget.roles import Assignment, assign, explain, load_roles
+from golfbudget.roles import Assignment, assign, load_roles
+from golfbudget.roles.explain import explain
 from golfbudget.rollup import roll_up
 
 INT8 = torch.int8

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from golfbudget.errors import LedgerError
 from golfbudget.ledger import Account, Entry, Ledger, Role, Span, apportion, check_tiling

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import mmap
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
 
 from golfbudget.codecs import Buffer
 from golfbudget.errors import CorruptError, UsageError
@@ -18,8 +19,7 @@ _CONFIG = "config.json"
 _JSON_LIMIT = 1 << 27
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
+class Location(Struct, frozen=True, kw_only=True):
     """Where an artifact lies: its files in order, the index that lists them, the configuration beside them."""
 
     path: Path

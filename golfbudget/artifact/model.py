@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from msgspec import Struct
+
 from golfbudget.codecs import Buffer, Method, Stream
 from golfbudget.formats import Contents, StoredTensor
 from golfbudget.ledger import Account, Span
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class Layer(Struct, frozen=True, kw_only=True):
     """One step of the nesting, outermost first; `member` names the stream inside a container that it belongs to.
 
     `kind` is `codec`, `filter` or `container`; `stored_bytes` and `attribution` are a codec's only.
@@ -27,8 +28,7 @@ class Layer:
     member: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leaf:
+class Leaf(Struct, frozen=True, kw_only=True):
     """A stream at the end of the layer tree, decoded, and what a reader made of it; `streams` are the codecs around it.
 
     `name` is the member it was found in, "" for the file itself.
@@ -40,8 +40,7 @@ class Leaf:
     streams: tuple[Stream, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """Bytes that belong together, and the bits they cost on disk.
 
     `name` is the stored name they serve (None: the whole file), `label` says what shared bytes are.  Bytes of a
@@ -58,8 +57,7 @@ class Part:
     code: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedFile:
+class OpenedFile(Struct, frozen=True, kw_only=True):
     """One file that was opened, and its length."""
 
     path: Path

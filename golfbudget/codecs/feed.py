@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from golfbudget.codecs.base import Buffer, Decoder
 from golfbudget.codecs.schedule import Schedule
@@ -13,8 +14,7 @@ from golfbudget.codecs.schedule import Schedule
 _BYTES = [bytes((value,)) for value in range(256)]
 
 
-@dataclass(frozen=True, slots=True)
-class Growth:
+class Growth(Struct, frozen=True):
     """How output grew with input: the feed that ended at stored byte fed[i] brought it to made[i] decoded bytes.
 
     It was of one byte, unless `since` tells where it began.  Feeds that brought nothing are not listed; entry 0

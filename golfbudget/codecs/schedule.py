@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from golfbudget.codecs.base import Buffer
 
@@ -31,8 +32,7 @@ _COST_OF_ASKING = 8
 _FREE = 1 << 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Foresight:
+class Foresight(Struct, frozen=True, kw_only=True):
     """Where boundaries will be in the decoded bytes, as far as what has come out so far tells.
 
     `dense` are closed ranges (first, last) of decoded offsets that may all be boundaries; first == last is one

@@ -10,9 +10,10 @@ from __future__ import annotations
 import lzma
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
+
+from msgspec import Struct
 
 from golfbudget.codecs.base import Buffer, Codec, Decoder, Exact, Method, Sniff
 from golfbudget.codecs.feed import Feeder, Growth
@@ -35,8 +36,7 @@ _MOST_MEMBERS = 1 << 16
 DECODED_LIMIT = 1 << 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(Struct, frozen=True, kw_only=True):
     """One member of a stream: where it lies, what it decodes to, and how output grew with input."""
 
     stored: Span
@@ -45,8 +45,7 @@ class Member:
     growth: Growth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class Stream(Struct, frozen=True, kw_only=True):
     """A decoded stream.  Members, padding between them and `trailing` bytes tile the stored bytes."""
 
     codec: Codec
@@ -57,8 +56,7 @@ class Stream:
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
+class Costs(Struct, frozen=True, kw_only=True):
     """Stored bits of each range between consecutive boundaries, of framing, and of bytes after the stream."""
 
     ranges: tuple[int, ...]

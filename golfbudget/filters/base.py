@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from golfbudget.codecs import Buffer
 from golfbudget.ledger import Span
 from golfbudget.registry import Registry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filtered:
+class Filtered(Struct, frozen=True, kw_only=True):
     """A filter undone: stored byte `header + i` is byte `place(i)` of `decoded`.
 
     `planes(start, stop)` gives the stored spans (header included in the offsets) that hold decoded bytes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol, cast
+
+from msgspec import Struct, field
 
 from golfbudget.codecs.base import Buffer, Sniff
 from golfbudget.dtypes import DTYPE_BITS
@@ -16,8 +17,7 @@ from golfbudget.registry import Registry
 BYTE_ORDER = "[byteorder]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inner:
+class Inner(Struct, frozen=True, kw_only=True):
     """A stream that a region holds: a zip member, a stream of a group, a literal of a program.
 
     `codec` names how it is encoded ("none": as it is); None means that its content is sniffed like a file's.
@@ -34,8 +34,7 @@ class Inner:
     text: tuple[str, bytes] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class Region(Struct, frozen=True, kw_only=True):
     """Bytes of a container, explained: `name` is the stored name they serve, None when they serve the whole file.
 
     `label` says what shared bytes are.  `account` is WEIGHTS for a tensor's own data: roles refine it by name.
@@ -51,8 +50,7 @@ class Region:
     inner: Inner | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTensor:
+class StoredTensor(Struct, frozen=True, kw_only=True):
     """A tensor as the file names it.
 
     `offset` is its first element's byte in the container, None when its bytes are compressed inside it;
@@ -102,8 +100,7 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(strides)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class Contents(Struct, frozen=True, kw_only=True):
     """What a reader found: regions that tile the container, its tensors in file order, and plain values by name.
 
     `roles` holds what the container itself says that a stored name is for; it goes before any rule.  `unpacked` is

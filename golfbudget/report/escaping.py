@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 
 #: What could begin a span: code, emphasis, a link, a struck text, mathematics, or end a cell.
@@ -21,6 +20,8 @@ def escaped(text: str) -> str:
     >>> escaped("a|b`c`"), escaped("<b>&"), escaped("tok_emb.__q_"), escaped("[header]\n")
     ('a\\|b\\`c\\`', '&lt;b&gt;&amp;', 'tok_emb.\\_\\_q\\_', '\\[header\\]\\\\n')
     """
+    import html
+
     return html.escape(_SPECIAL.sub(r"\\\g<0>", printable(text)), quote=False)
 
 

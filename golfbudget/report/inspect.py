@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from golfbudget.artifact import Artifact, Layer
-from golfbudget.entropy import Entropy
 from golfbudget.inspection import Inspection
-from golfbudget.inspection.report import InspectReport, SourceReport
 from golfbudget.ledger import Role
 from golfbudget.report.document import Document, Facts, Part
 from golfbudget.report.numbers import count, human, percent
 from golfbudget.report.views import grid
-from golfbudget.roles import Explanation
 from golfbudget.version import __version__
+
+if TYPE_CHECKING:
+    from golfbudget.entropy import Entropy
+    from golfbudget.roles.explain import Explanation
 
 EXPLAIN_SCHEMA = "golfbudget/explain/1"
 
@@ -33,7 +33,7 @@ def document(inspection: Inspection, by: str = "role") -> Document:
     parts: list[Part] = [Facts(rows=_heading(inspection), order=-1), rows, cap_facts(inspection, order=-1)]
     if inspection.entropy is not None:
         parts.append(Facts(rows=_entropy(inspection.entropy)))
-    return Document(parts=tuple(parts), data=lambda: InspectReport.of(inspection).plain(), csv=lambda: rows)
+    return Document(parts=tuple(parts), data=lambda: _data(inspection), csv=lambda: rows)
 
 
 def explain_document(inspection: Inspection, explanations: Sequence[Explanation]) -> Document:
@@ -64,7 +64,17 @@ def cap_text(inspection: Inspection) -> str:
     return f"{left} of {count(budget.cap)}, {code}"
 
 
+def _data(inspection: Inspection) -> object:
+    from golfbudget.inspection.report import InspectReport
+
+    return InspectReport.of(inspection).plain()
+
+
 def _explained(inspection: Inspection, explanations: Sequence[Explanation]) -> object:
+    import msgspec
+
+    from golfbudget.inspection.report import SourceReport
+
     return {
         "schema": EXPLAIN_SCHEMA,
         "golfbudget": __version__,

@@ -6,19 +6,20 @@ Rows that are no part of another sum to the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from golfbudget.entropy import Measure
-from golfbudget.entropy import roll_up as roll_up_measures
-from golfbudget.entropy import total as total_measure
+from msgspec import Struct
+
 from golfbudget.inspection import Inspection
-from golfbudget.inspection.report import bits_number
 from golfbudget.ledger import Account, Entry, Role
 from golfbudget.report import document as doc
 from golfbudget.report.numbers import percent, ratio
 from golfbudget.roles import ModelTensor
 from golfbudget.rollup import Totals, roll_up, total
+
+if TYPE_CHECKING:
+    from golfbudget.entropy import Measure
 
 #: A component that numbers the blocks of a model; the words are those of torch, transformers and GGUF.
 _BLOCK = re.compile(
@@ -32,8 +33,7 @@ NO_TENSOR = "[no tensor]"
 _Labels = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewRow:
+class ViewRow(Struct, frozen=True, kw_only=True):
     """A group of entries; `part` says that the row above it that is none already holds its bytes.
 
     `remark` is for people and no part of the label.
@@ -47,8 +47,7 @@ class ViewRow:
     model: ModelTensor | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(Struct, frozen=True, kw_only=True):
     """Rows under the headings of their labels.  `nested`: groups (one label) are followed by their parts (two)."""
 
     headings: _Labels
@@ -132,6 +131,8 @@ def _cells(inspection: Inspection, found: View, row: ViewRow) -> list[str | doc.
 
 
 def _bits(bits: float | None) -> doc.Cell:
+    from golfbudget.inspection.report import bits_number
+
     return doc.Cell(text=ratio(bits), value=bits_number(bits))
 
 
@@ -156,7 +157,11 @@ def block_of(owner: str) -> tuple[str, str] | None:
 
 def _rows(inspection: Inspection, key: Callable[[Entry], _Labels], *, models: bool = False) -> list[ViewRow]:
     ledger, entropy = inspection.assignment.ledger, inspection.entropy
-    measures = {} if entropy is None else roll_up_measures(ledger, entropy, key)
+    measures: Mapping[_Labels, Measure] = {}
+    if entropy is not None:
+        from golfbudget.entropy import roll_up as roll_up_measures
+
+        measures = roll_up_measures(ledger, entropy, key)
     of = inspection.assignment.models
     return [
         ViewRow(labels=at, totals=totals, measure=measures.get(at), model=of.get(at[0]) if models else None)
@@ -171,12 +176,13 @@ def _largest_first(rows: Iterable[ViewRow]) -> list[ViewRow]:
 def _group(label: str, parts: list[ViewRow], remark: str = "") -> list[ViewRow]:
     """A group's row, then its parts."""
     measures = [part.measure for part in parts if part.measure is not None]
-    group = ViewRow(
-        labels=(label,),
-        totals=total(part.totals for part in parts),
-        measure=total_measure(measures) if measures else None,
-        remark=remark,
-    )
+    measure = None
+    if measures:
+        from golfbudget.entropy import total as total_measure
+
+        measure = total_measure(measures)
+    totals = total(part.totals for part in parts)
+    group = ViewRow(labels=(label,), totals=totals, measure=measure, remark=remark)
     made = [ViewRow(labels=part.labels, totals=part.totals, measure=part.measure, part=True) for part in parts]
     return [group, *made]
 

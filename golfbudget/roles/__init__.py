@@ -8,8 +8,7 @@ explain        why an owner has its role
 """
 
 from golfbudget.roles.assign import Assignment, assign
-from golfbudget.roles.explain import Explanation, explain
 from golfbudget.roles.model_tensors import ModelTensor
 from golfbudget.roles.rules import Roles, load_roles
 
-__all__ = ["Assignment", "Explanation", "ModelTensor", "Roles", "assign", "explain", "load_roles"]
+__all__ = ["Assignment", "ModelTensor", "Roles", "assign", "load_roles"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from golfbudget.artifact import Artifact, Leaf
 from golfbudget.formats import BYTE_ORDER, StoredTensor
@@ -34,8 +35,7 @@ _MOST_VALUES = 1 << 24
 _MOST_BOOKS = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tied:
+class Tied(Struct, frozen=True, kw_only=True):
     """Whether one matrix serves as input table and output head (None: no input table), and how that is known."""
 
     tied: bool | None

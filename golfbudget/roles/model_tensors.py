@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from golfbudget.artifact import Artifact
 from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.formats import StoredTensor
@@ -30,8 +32,7 @@ _WORDS = ((r"ternary", math.log2(3)), (r"binary|bitplane", 1.0), (r"\bfp8|float8
 _MOST_DIMENSIONS = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorPlace:
+class TensorPlace(Struct, frozen=True, kw_only=True):
     """What a stored name says: the owner it belongs to, its account, and whether its elements are parameters."""
 
     owner: str
@@ -53,8 +54,7 @@ class ModelTensor:
     packed_bits: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorGrouping:
+class TensorGrouping(Struct, frozen=True, kw_only=True):
     """The places of all stored tensors and packed byte strings, and the parameters that each counts for."""
 
     places: Mapping[str, TensorPlace]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError
@@ -33,8 +34,7 @@ class BlockKind(StrEnum):
 _KINDS = (BlockKind.RAW, BlockKind.RLE, BlockKind.COMPRESSED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameHeader:
+class FrameHeader(Struct, frozen=True, kw_only=True):
     """What a frame says of itself; `length` counts its bytes, magic included.  `dictionary` 0 means none."""
 
     length: int
@@ -42,8 +42,7 @@ class FrameHeader:
     checksum: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameBlock:
+class FrameBlock(Struct, frozen=True, kw_only=True):
     """One block: `offset` is its header's first byte, `size` the bytes after the header.
 
     `regenerated` is the decoded length that a raw or RLE header states; a compressed block does not say.
@@ -59,8 +58,7 @@ class FrameBlock:
         return Span(self.offset, self.offset + BLOCK_HEADER + self.size)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class Frame(Struct, frozen=True, kw_only=True):
     """A frame whose header, blocks and checksum tile `stored`."""
 
     stored: Span
