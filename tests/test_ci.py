@@ -86,7 +86,7 @@ def test_the_action_passes_an_artifact_that_did_not_grow(temporary: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("::notice title=golfbudget compare::no change: 962,340 bytes")
     comment = (tmp_path / "golfbudget-comment.md").read_text(encoding="utf-8")
-    assert comment.startswith(MARK)
+    assert comment.startswith(f"<!-- {MARK} -->\n")
     for gate in ("total>+0", "head>+1%", "total>16MB"):
         assert f"- passed `{gate}`" in comment
     assert (tmp_path / "summary").read_text(encoding="utf-8") == comment

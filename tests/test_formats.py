@@ -31,12 +31,13 @@ from golfbudget.report.document import (
     GridRow,
     Medium,
     Section,
-    Span,
     bullet,
+    code,
     line,
     name,
     number,
     prose,
+    strong,
 )
 from golfbudget.report.formats import ReportFormat
 from golfbudget.report.plan import document
@@ -135,9 +136,9 @@ COMMANDS: dict[str, Callable[[Path], list[object]]] = {
 def test_every_command_in_every_format(
     command: str, output_format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = run([*map(str, COMMANDS[command](tmp_path)), "--format", output_format, "--quiet"])
+    returned = run([*map(str, COMMANDS[command](tmp_path)), "--format", output_format, "--quiet"])
     printed = capsys.readouterr()
-    assert code in (0, 1), printed.err
+    assert returned in (0, 1), printed.err
     check_text(output_format, printed.out)
 
 
@@ -180,7 +181,7 @@ def test_the_demo_is_a_page_of_two_reports(inspection: Inspection, plan: Plan, d
 def hostile_document() -> Document:
     rows = tuple(GridRow(cells=(text, Cell(text=text, value=n), text), bold=n == 1) for n, text in enumerate(HOSTILE))
     grid = Grid(columns=(name("name", "name"), number("a\nb", "n"), name(None, "again")), rows=rows)
-    spans = tuple(bullet((Span(text=text, code=True), Span(text=text, bold=True), Span(text=text))) for text in HOSTILE)
+    spans = tuple(bullet((code(text), strong(text), text)) for text in HOSTILE)
     parts: tuple[Any, ...] = (
         Facts(rows=tuple(("label", text) for text in HOSTILE)),
         grid,
@@ -209,7 +210,7 @@ def test_no_name_breaks_a_fragment() -> None:
 
 
 def test_markdown_spans_cannot_be_left() -> None:
-    page = rendered(Document(parts=(prose(bullet((Span(text="a`b|<i>", code=True),))),)), ReportFormat.MARKDOWN)
+    page = rendered(Document(parts=(prose(bullet((code("a`b|<i>"),))),)), ReportFormat.MARKDOWN)
     assert page == "- `a'b|<i>`\n"
     assert "<img" not in re.sub(r"`[^`\n]*`", "", rendered(hostile_document(), ReportFormat.MARKDOWN))
 

@@ -36,7 +36,7 @@ _Bits = int | float | None | UnsetType
 _Measured = int | None | UnsetType
 
 
-class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+class SourceFileReport(msgspec.Struct, frozen=True, kw_only=True):
     """One file of several."""
 
     path: str
@@ -50,14 +50,14 @@ class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     bytes: _Amount
     sha256: _Sha256
-    files: tuple[SourceFile, ...] | UnsetType = UNSET
+    files: tuple[SourceFileReport, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, artifact: Artifact) -> SourceReport:
         """Of an artifact, whose files are read for it."""
         together, each = file_hashes([file.path for file in artifact.files] or [Path(artifact.path)])
         files = tuple(
-            SourceFile(path=str(file.path), bytes=file.size, sha256=sha256)
+            SourceFileReport(path=str(file.path), bytes=file.size, sha256=sha256)
             for file, sha256 in zip(artifact.files, each, strict=False)
         )
         listed = files if len(files) > 1 else UNSET

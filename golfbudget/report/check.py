@@ -181,10 +181,7 @@ def _findings(checked: Checked) -> list[doc.Facts | doc.Prose]:
     found = sorted(checked.findings, key=lambda finding: (_SEVERITIES.index(finding.severity), finding.code))
     if not found:
         return []
-    lines = (
-        doc.bullet((doc.Span(text=str(one.severity), bold=True), doc.Span(text=f" {one.code}: {one.message}")))
-        for one in found
-    )
+    lines = (doc.bullet((doc.strong(str(one.severity)), f" {one.code}: {one.message}")) for one in found)
     rows = tuple((str(one.severity), f"{one.code}  {one.message}") for one in found)
     return [doc.Facts(rows=rows, only=doc.Medium.SCREEN), doc.prose(*lines, only=doc.Medium.PAGE)]
 

@@ -70,23 +70,16 @@ def _document(comparison: Comparison, results: Sequence[GateResult], most: int) 
 
 def _headline(comparison: Comparison, results: Sequence[GateResult]) -> doc.Line:
     failed = sum(not result.passed for result in results)
-    verdict = f"{count(failed)} of {count(len(results))} gates failed." if failed else ""
-    spans = [doc.Span(text="golfbudget", bold=True), doc.Span(text=f": {summary(comparison)}.{' ' if failed else ''}")]
-    return doc.Line(text=(*spans, *([doc.Span(text=verdict, bold=True)] if failed else [])))
+    text: tuple[str | doc.Styled, ...] = (doc.strong("golfbudget"), f": {summary(comparison)}.")
+    if failed:
+        text = (*text, " ", doc.strong(f"{count(failed)} of {count(len(results))} gates failed."))
+    return doc.Line(text=text)
 
 
 def _sides(comparison: Comparison) -> list[doc.Facts]:
-    screen: list[tuple[str, doc.Inline]] = []
-    page: list[tuple[str, doc.Inline]] = []
-    for label, side in (("base", comparison.base), ("new", comparison.new)):
-        screen.append((label, f"{_path(side)}  {_bytes(side)}"))
-        page.append(
-            (
-                label,
-                (doc.Span(text=f"{_path(side)}, {_bytes(side)}, sha256 "), doc.Span(text=side.sha256[:12], code=True)),
-            )
-        )
-    notes = [("note", note) for note in comparison.notes]
+    sides, notes = (("base", comparison.base), ("new", comparison.new)), [("note", note) for note in comparison.notes]
+    screen = ((label, f"{_path(side)}  {_bytes(side)}") for label, side in sides)
+    page = ((label, (f"{_path(side)}, {_bytes(side)}, sha256 ", doc.code(side.sha256[:12]))) for label, side in sides)
     return [
         doc.Facts(rows=(*screen, *notes), only=doc.Medium.SCREEN, tight=True),
         doc.Facts(rows=(*page, *notes), only=doc.Medium.PAGE),
@@ -147,9 +140,8 @@ def _cells(found: Delta) -> tuple[str | doc.Cell, ...]:
 
 
 def _gate_line(result: GateResult) -> doc.Line:
-    passed = doc.Span(text="passed") if result.passed else doc.Span(text="failed", bold=True)
-    gate = doc.Span(text=result.gate.expression, code=True)
-    return doc.bullet((passed, doc.Span(text=" "), gate, doc.Span(text=f": {gate_text(result)}")))
+    passed = "passed" if result.passed else doc.strong("failed")
+    return doc.bullet((passed, " ", doc.code(result.gate.expression), f": {gate_text(result)}"))
 
 
 def summary(comparison: Comparison) -> str:

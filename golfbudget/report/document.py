@@ -25,8 +25,8 @@ class Medium(StrEnum):
     PAGE = "page"
 
 
-class Span(Struct, frozen=True, kw_only=True):
-    """A piece of a text that stands out; without a style it is plain."""
+class Styled(Struct, frozen=True, kw_only=True):
+    """A piece of a text that stands out on a page."""
 
     text: str
     bold: bool = False
@@ -34,12 +34,12 @@ class Span(Struct, frozen=True, kw_only=True):
 
 
 #: One line of text, the pieces of which may stand out on a page.
-Inline = str | tuple[Span, ...]
+Inline = str | tuple[str | Styled, ...]
 
 
 def plain(text: Inline) -> str:
     """A line without its styles."""
-    return text if isinstance(text, str) else "".join(span.text for span in text)
+    return text if isinstance(text, str) else "".join(piece if isinstance(piece, str) else piece.text for piece in text)
 
 
 class _Part(Struct, frozen=True, kw_only=True):
@@ -184,6 +184,16 @@ def prose(*lines: str | Line, tight: bool = False, only: Medium | None = None, o
     """Lines of text, as they stand."""
     made = tuple(Line(text=one) if isinstance(one, str) else one for one in lines)
     return Prose(lines=made, tight=tight, only=only, order=order)
+
+
+def strong(text: str) -> Styled:
+    """A piece in bold."""
+    return Styled(text=text, bold=True)
+
+
+def code(text: str) -> Styled:
+    """A piece of something typed."""
+    return Styled(text=text, code=True)
 
 
 def bullet(text: Inline) -> Line:

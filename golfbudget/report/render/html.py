@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Span
+from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Styled
 from golfbudget.report.escaping import printable
 from golfbudget.report.render.pages import page_parts, paragraphs
 
@@ -62,13 +62,14 @@ def _table(rows: str) -> str:
 
 
 def _inline(text: Inline) -> str:
-    return _text(text) if isinstance(text, str) else "".join(map(_span, text))
+    return _text(text) if isinstance(text, str) else "".join(map(_piece, text))
 
 
-def _span(span: Span) -> str:
-    text = _text(span.text)
-    text = f"<code>{text}</code>" if span.code else text
-    return f"<strong>{text}</strong>" if span.bold else text
+def _piece(piece: str | Styled) -> str:
+    if isinstance(piece, str):
+        return _text(piece)
+    text = f"<code>{_text(piece.text)}</code>" if piece.code else _text(piece.text)
+    return f"<strong>{text}</strong>" if piece.bold else text
 
 
 def _text(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Span
+from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Styled
 from golfbudget.report.escaping import escaped, printable
 from golfbudget.report.render.pages import page_parts, paragraphs
 
@@ -42,13 +42,14 @@ def _line(line: Line) -> str:
 
 
 def _inline(text: Inline) -> str:
-    return escaped(text) if isinstance(text, str) else "".join(map(_span, text))
+    return escaped(text) if isinstance(text, str) else "".join(map(_piece, text))
 
 
-def _span(span: Span) -> str:
-    if span.code:
-        return f"`{printable(span.text).replace('`', chr(39))}`"
-    return f"**{escaped(span.text)}**" if span.bold else escaped(span.text)
+def _piece(piece: str | Styled) -> str:
+    if isinstance(piece, str):
+        return escaped(piece)
+    text = f"`{printable(piece.text).replace('`', chr(39))}`" if piece.code else escaped(piece.text)
+    return f"**{text}**" if piece.bold else text
 
 
 def _grid(grid: Grid) -> str:
