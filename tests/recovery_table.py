@@ -43,7 +43,7 @@ def planned(folder: Path, steps: int) -> dict[str, Any]:
     options = ["--recipe", example.RECIPE, "--model", example.MODEL, "--schemes", "scalar,vq-logits"]
     texts = ["--tokens", measure, "--calibration", train, "--recover", steps, "--format", "json"]
     command = [sys.executable, "-m", "golfbudget", "plan", example.CHECKPOINT, *options, *texts, "--quiet"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
 
 

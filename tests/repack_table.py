@@ -14,12 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+#: The exit code where a file cannot be read; why is on stderr.
+REFUSED = 2
+
 
 def asked(command: str, path: Path) -> dict[str, Any] | None:
     """What a command says of a file, None where it refuses it."""
     arguments = [sys.executable, "-m", "golfbudget", command, str(path), "--format", "json", "--quiet"]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    return None if done.returncode else dict(json.loads(done.stdout))
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode == REFUSED:
+        return None
+    done.check_returncode()
+    return dict(json.loads(done.stdout))
 
 
 def archives(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -35,7 +41,7 @@ def row(path: Path, codecs: str) -> str:
     """A markdown row: bytes before and after, and the decoder's, which count against the saving."""
     report = asked("repack", path)
     if report is None:
-        raise SystemExit(f"{path}: cannot be repacked")
+        raise SystemExit(REFUSED)
     before, packed = report["source"]["bytes"], report["packed"] or report["source"]
     rebuilt = packed.get("container") == "golfbudget-pack"
     figures = [before, packed["bytes"], report["saved_bytes"]]
