@@ -59,7 +59,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
+class OpenedFile:
     """One file that was opened, and its length."""
 
     path: Path
@@ -80,7 +80,7 @@ class Artifact:
     layers: tuple[Layer, ...]
     leaves: tuple[Leaf, ...]
     parts: tuple[Part, ...]
-    files: tuple[SourceFile, ...] = ()
+    files: tuple[OpenedFile, ...] = ()
     tied: bool | None = None
     notes: tuple[str, ...] = ()
     bundle: tuple[Contents, ...] = field(default=())

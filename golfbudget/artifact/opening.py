@@ -9,7 +9,7 @@ from pathlib import Path
 from golfbudget import formats
 from golfbudget.artifact.attribution import attribute_through, methods
 from golfbudget.artifact.locating import Location, locate_all, read_file, tie_word_embeddings, weight_map
-from golfbudget.artifact.model import Artifact, Layer, Leaf, Part, SourceFile
+from golfbudget.artifact.model import Artifact, Layer, Leaf, OpenedFile, Part
 from golfbudget.artifact.peel import Allowance, PeeledStep, TextEncoded, innermost, peel
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
 from golfbudget.errors import CorruptError, LimitError
@@ -78,14 +78,14 @@ class _Opening:
             path=name,
             size=len(data),
             outermost=contents.format,
-            files=() if place is None else (SourceFile(path=place.files[0], size=len(data)),),
+            files=() if place is None else (OpenedFile(path=place.files[0], size=len(data)),),
             tied=None if place is None else tie_word_embeddings(place.config),
         )
 
     def shards(self, place: Location, index: Path, forced: Format | None) -> Artifact:
         """Open a checkpoint in shards: the index and every file it lists are one artifact."""
         listed = weight_map(index)
-        files = [SourceFile(path=index, size=index.stat().st_size)]
+        files = [OpenedFile(path=index, size=index.stat().st_size)]
         self.layers.append(Layer(kind="container", name="index", decoded_bytes=files[0].size, member=index.name))
         self.parts.append(Part(account=Account.CONTAINER, label=f"[{index.name}]", stored_bits=8 * files[0].size))
         outermost = OPAQUE
@@ -105,7 +105,7 @@ class _Opening:
                 raise CorruptError(
                     f"{file}: {index.name} lists {missing[0][:80]!r} there ({len(missing)} such), and it is not"
                 )
-            files.append(SourceFile(path=file, size=len(data)))
+            files.append(OpenedFile(path=file, size=len(data)))
         return self._made(
             path=str(place.path),
             size=sum(file.size for file in files),
@@ -115,7 +115,7 @@ class _Opening:
         )
 
     def _made(
-        self, *, path: str, size: int, outermost: str, files: tuple[SourceFile, ...], tied: bool | None
+        self, *, path: str, size: int, outermost: str, files: tuple[OpenedFile, ...], tied: bool | None
     ) -> Artifact:
         seen: set[str] = set()
         for leaf in self.leaves:

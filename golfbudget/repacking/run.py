@@ -17,13 +17,12 @@ from golfbudget.errors import CorruptError, UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.progress import Progress, unwatched
 from golfbudget.repacking import cache
-from golfbudget.repacking.compressors import tools
+from golfbudget.repacking.compressors import Compressor, tools
 from golfbudget.repacking.decoders import chain_source, pack_source
 from golfbudget.repacking.proof import prove_rebuilt, prove_same_container
 from golfbudget.repacking.result import REBUILT, Lever, LeverStep, Repacked
 from golfbudget.repacking.saved_object import NotCarriedError, SavedObject, saved_object
 from golfbudget.repacking.search import LeverFile, Rebuild, allowed, same_container
-from golfbudget.repacking.workers import Workers
 from golfbudget.roles import assign, load_roles
 
 _HEAD = 32
@@ -62,7 +61,7 @@ def repack(
     kept = None if cached is None else cache.read(cached, name)
     if kept is not None and (cached_result := _from_cache(given, sha256, *kept)) is not None:
         return cached_result
-    made = _searched(given, sha256, frozenset(levers), Workers(jobs=jobs, progress=progress))
+    made = _searched(given, sha256, frozenset(levers), Compressor(jobs=jobs, progress=progress))
     if cached is not None:
         cache.write(cached, name, _facts(made), made.data or b"")
     return made
@@ -98,10 +97,10 @@ def _read(path: Path, levers: frozenset[Lever], limit: int) -> _Input:
     )
 
 
-def _searched(given: _Input, sha256: str, levers: frozenset[Lever], workers: Workers) -> Repacked:
+def _searched(given: _Input, sha256: str, levers: frozenset[Lever], compressor: Compressor) -> Repacked:
     current = next((name for name in reversed(given.chain) if name in registered()), "none")
     codecs = allowed(levers, current)
-    same = same_container(given.container, workers, levers, codecs=codecs, known=given.known)
+    same = same_container(given.container, compressor, levers, codecs=codecs, known=given.known)
     rebuilt: list[LeverFile] = []
     if given.held is not None:
         ledger = assign(given.artifact, load_roles()).ledger
@@ -109,7 +108,9 @@ def _searched(given: _Input, sha256: str, levers: frozenset[Lever], workers: Wor
         best = same[0].codecs[0] if len(codecs) > 1 else None
         if given.artifact.bundle or best == "none":
             best = None  # Its members are compressed already, so that its codec says nothing about tensors.
-        search = Rebuild(held=given.held, workers=workers, codecs=codecs, roles=roles, levers=levers, long_codec=best)
+        search = Rebuild(
+            held=given.held, compressor=compressor, codecs=codecs, roles=roles, levers=levers, long_codec=best
+        )
         rebuilt = search.run()
     size = given.artifact.size
     keep = _smaller(same, size)

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from golfbudget.codecs import Buffer
 from golfbudget.filters.byte_shuffle import shuffle
-from golfbudget.repacking.compressors import COMPRESSORS, quick
+from golfbudget.repacking.compressors import COMPRESSORS, Compressor, quick
 from golfbudget.repacking.result import Lever
 from golfbudget.repacking.saved_object import SavedObject
 from golfbudget.repacking.transforms import narrowed, orders, sorted_rows
-from golfbudget.repacking.workers import Workers
 from golfbudget.repacking.writing import Arrangement, Stored, assemble, raw_streams, width
 
 _STRIDES = (2, 4)
@@ -42,7 +41,7 @@ class LeverFile:
 
 
 def same_container(
-    container: Buffer, workers: Workers, levers: Iterable[Lever], *, codecs: Sequence[str], known: bool
+    container: Buffer, compressor: Compressor, levers: Iterable[Lever], *, codecs: Sequence[str], known: bool
 ) -> list[LeverFile]:
     """The best file of each lever that keeps the container, in the order of levers; never an empty list.
 
@@ -51,7 +50,7 @@ def same_container(
     """
     raw = bytes(container)
     may = [codec for codec in codecs if codec != "brotli" or known]
-    made = workers.encode([(codec, raw) for codec in may], "codec")
+    made = compressor.encode([(codec, raw) for codec in may], "codec")
     best = min(zip(made, may, strict=True), key=lambda pair: len(pair[0]))
     candidates = [LeverFile(data=best[0], choice=best[1], lever=Lever.CODEC, codecs=(best[1],))]
     if Lever.FILTER not in levers or not known:
@@ -68,7 +67,7 @@ def same_container(
     tasks = [(codec, shuffled[stride]) for stride in strides for codec in may if codec != "none"]
     labels = [(codec, stride) for stride in strides for codec in may if codec != "none"]
     if tasks:
-        files = workers.encode(tasks, "filter")
+        files = compressor.encode(tasks, "filter")
         data, (codec, stride) = min(zip(files, labels, strict=True), key=lambda pair: len(pair[0]))
         choice = f"byte shuffle by {stride}, {codec}"
         candidates.append(LeverFile(data=data, choice=choice, lever=Lever.FILTER, codecs=(codec,), shuffled=True))
@@ -83,7 +82,7 @@ class Rebuild:
     """
 
     held: SavedObject
-    workers: Workers
+    compressor: Compressor
     codecs: Sequence[str]
     roles: Mapping[str, str]
     levers: frozenset[Lever]
@@ -120,15 +119,17 @@ class Rebuild:
             self.best_of_levers.append(smallest)
 
     def _encode(self, arrangements: Sequence[Arrangement], label: str) -> None:
-        """Compress every stream of all arrangements side by side; the workers remember the results."""
+        """Compress every stream of all arrangements side by side; the compressor remembers the results."""
         streams = [data for arrangement in arrangements for data in raw_streams(self.held, arrangement)]
-        self.workers.encode([(codec, data) for data in streams for codec in self._may(data) if codec != "none"], label)
+        self.compressor.encode(
+            [(codec, data) for data in streams for codec in self._may(data) if codec != "none"], label
+        )
 
     def _build(self, lever: Lever, choice: str, arrangement: Arrangement) -> LeverFile:
         chosen: list[tuple[str, bytes]] = []
         for number, data in enumerate(raw_streams(self.held, arrangement)):
             may = [codec for codec in self._may(data) if codec != "none" or number not in arrangement.shuffled]
-            files = self.workers.encode([(codec, data) for codec in may], str(lever))
+            files = self.compressor.encode([(codec, data) for codec in may], str(lever))
             chosen.append(min(zip(may, files, strict=True), key=lambda pair: len(pair[1])))
         return LeverFile(
             data=assemble(chosen, arrangement.shuffled),
@@ -190,10 +191,12 @@ class Rebuild:
         plain = raw_streams(self.held, replace(arrangement, shuffled=frozenset()))
         shuffled = raw_streams(self.held, replace(arrangement, shuffled=frozenset(wide)))
         both = [data for number in wide for data in (plain[number], shuffled[number])]
-        self.workers.encode([(codec, data) for data in both for codec in self._may(data) if codec != "none"], "shuffle")
+        self.compressor.encode(
+            [(codec, data) for data in both for codec in self._may(data) if codec != "none"], "shuffle"
+        )
         for number in wide:
             sizes = [
-                min(map(len, self.workers.encode([(c, data) for c in self._may(data) if c != "none"], "shuffle")))
+                min(map(len, self.compressor.encode([(c, data) for c in self._may(data) if c != "none"], "shuffle")))
                 for data in (plain[number], shuffled[number])
             ]
             good += [number] if sizes[1] < sizes[0] else []
