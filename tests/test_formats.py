@@ -31,7 +31,7 @@ from golfbudget.report.document import (
     GridRow,
     Medium,
     Section,
-    Span,
+    Styled,
     bullet,
     line,
     name,
@@ -180,7 +180,9 @@ def test_the_demo_is_a_page_of_two_reports(inspection: Inspection, plan: Plan, d
 def hostile_document() -> Document:
     rows = tuple(GridRow(cells=(text, Cell(text=text, value=n), text), bold=n == 1) for n, text in enumerate(HOSTILE))
     grid = Grid(columns=(name("name", "name"), number("a\nb", "n"), name(None, "again")), rows=rows)
-    spans = tuple(bullet((Span(text=text, code=True), Span(text=text, bold=True), Span(text=text))) for text in HOSTILE)
+    spans = tuple(
+        bullet((Styled(text=text, code=True), Styled(text=text, bold=True), Styled(text=text))) for text in HOSTILE
+    )
     parts: tuple[Any, ...] = (
         Facts(rows=tuple(("label", text) for text in HOSTILE)),
         grid,
@@ -209,7 +211,7 @@ def test_no_name_breaks_a_fragment() -> None:
 
 
 def test_markdown_spans_cannot_be_left() -> None:
-    page = rendered(Document(parts=(prose(bullet((Span(text="a`b|<i>", code=True),))),)), ReportFormat.MARKDOWN)
+    page = rendered(Document(parts=(prose(bullet((Styled(text="a`b|<i>", code=True),))),)), ReportFormat.MARKDOWN)
     assert page == "- `a'b|<i>`\n"
     assert "<img" not in re.sub(r"`[^`\n]*`", "", rendered(hostile_document(), ReportFormat.MARKDOWN))
 

@@ -182,7 +182,7 @@ def _findings(checked: Checked) -> list[doc.Facts | doc.Prose]:
     if not found:
         return []
     lines = (
-        doc.bullet((doc.Span(text=str(one.severity), bold=True), doc.Span(text=f" {one.code}: {one.message}")))
+        doc.bullet((doc.Styled(text=str(one.severity), bold=True), doc.Styled(text=f" {one.code}: {one.message}")))
         for one in found
     )
     rows = tuple((str(one.severity), f"{one.code}  {one.message}") for one in found)

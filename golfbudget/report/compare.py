@@ -71,8 +71,11 @@ def _document(comparison: Comparison, results: Sequence[GateResult], most: int) 
 def _headline(comparison: Comparison, results: Sequence[GateResult]) -> doc.Line:
     failed = sum(not result.passed for result in results)
     verdict = f"{count(failed)} of {count(len(results))} gates failed." if failed else ""
-    spans = [doc.Span(text="golfbudget", bold=True), doc.Span(text=f": {summary(comparison)}.{' ' if failed else ''}")]
-    return doc.Line(text=(*spans, *([doc.Span(text=verdict, bold=True)] if failed else [])))
+    spans = [
+        doc.Styled(text="golfbudget", bold=True),
+        doc.Styled(text=f": {summary(comparison)}.{' ' if failed else ''}"),
+    ]
+    return doc.Line(text=(*spans, *([doc.Styled(text=verdict, bold=True)] if failed else [])))
 
 
 def _sides(comparison: Comparison) -> list[doc.Facts]:
@@ -83,7 +86,10 @@ def _sides(comparison: Comparison) -> list[doc.Facts]:
         page.append(
             (
                 label,
-                (doc.Span(text=f"{_path(side)}, {_bytes(side)}, sha256 "), doc.Span(text=side.sha256[:12], code=True)),
+                (
+                    doc.Styled(text=f"{_path(side)}, {_bytes(side)}, sha256 "),
+                    doc.Styled(text=side.sha256[:12], code=True),
+                ),
             )
         )
     notes = [("note", note) for note in comparison.notes]
@@ -147,9 +153,9 @@ def _cells(found: Delta) -> tuple[str | doc.Cell, ...]:
 
 
 def _gate_line(result: GateResult) -> doc.Line:
-    passed = doc.Span(text="passed") if result.passed else doc.Span(text="failed", bold=True)
-    gate = doc.Span(text=result.gate.expression, code=True)
-    return doc.bullet((passed, doc.Span(text=" "), gate, doc.Span(text=f": {gate_text(result)}")))
+    passed = doc.Styled(text="passed") if result.passed else doc.Styled(text="failed", bold=True)
+    gate = doc.Styled(text=result.gate.expression, code=True)
+    return doc.bullet((passed, doc.Styled(text=" "), gate, doc.Styled(text=f": {gate_text(result)}")))
 
 
 def summary(comparison: Comparison) -> str:

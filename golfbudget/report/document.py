@@ -23,7 +23,7 @@ class Medium(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Styled:
     """A piece of a text that stands out; without a style it is plain."""
 
     text: str
@@ -32,7 +32,7 @@ class Span:
 
 
 #: One line of text, the pieces of which may stand out on a page.
-Inline = str | tuple[Span, ...]
+Inline = str | tuple[Styled, ...]
 
 
 def plain(text: Inline) -> str:

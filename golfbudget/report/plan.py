@@ -105,7 +105,7 @@ def _next(plan: Plan, saved: str | None) -> Iterator[doc.Line]:
         yield doc.Line(text="next: train the model, then plan its checkpoint; these weights are synthetic")
     elif chosen is not None:
         command = f"golfbudget pack {saved or 'plan.json'} --candidate {chosen} -o FILE"
-        yield doc.Line(text=(doc.Span(text="next: "), doc.Span(text=command, code=True)))
+        yield doc.Line(text=(doc.Styled(text="next: "), doc.Styled(text=command, code=True)))
         if saved is None:
             yield doc.Line(text="plan.json is this plan: the same command with --format json -o plan.json")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Span
+from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Styled
 from golfbudget.report.escaping import printable
 from golfbudget.report.render.pages import page_parts, paragraphs
 
@@ -65,7 +65,7 @@ def _inline(text: Inline) -> str:
     return _text(text) if isinstance(text, str) else "".join(map(_span, text))
 
 
-def _span(span: Span) -> str:
+def _span(span: Styled) -> str:
     text = _text(span.text)
     text = f"<code>{text}</code>" if span.code else text
     return f"<strong>{text}</strong>" if span.bold else text

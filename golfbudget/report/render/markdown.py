@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Span
+from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Styled
 from golfbudget.report.escaping import escaped, printable
 from golfbudget.report.render.pages import page_parts, paragraphs
 
@@ -45,7 +45,7 @@ def _inline(text: Inline) -> str:
     return escaped(text) if isinstance(text, str) else "".join(map(_span, text))
 
 
-def _span(span: Span) -> str:
+def _span(span: Styled) -> str:
     if span.code:
         return f"`{printable(span.text).replace('`', chr(39))}`"
     return f"**{escaped(span.text)}**" if span.bold else escaped(span.text)
