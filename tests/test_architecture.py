@@ -92,6 +92,15 @@ def test_the_page_shows_every_room_once() -> None:
     assert sorted(rooms) == sorted(tops - {"__init__", "__main__", "__pycache__"})
 
 
+def test_no_public_class_is_defined_twice() -> None:
+    places: dict[str, list[Path]] = {}
+    for path, tree in TREES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path)
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
 def test_reading_commands_do_not_reach_torch() -> None:
     """Only the rooms that the page marks import torch and its kind, or numpy before they need it."""
     never = {"torch", "sklearn", "faiss", "scipy"}
