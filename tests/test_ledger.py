@@ -17,7 +17,7 @@ from golfbudget.rollup import roll_up, total
 
 def entry(start: int, stop: int, bits: int, **changes: object) -> Entry:
     made = Entry(owner="t", role=Role.TRUNK, account=Account.WEIGHTS, stored_bits=bits, leaf=0, span=Span(start, stop))
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 @st.composite
