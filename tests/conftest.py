@@ -24,6 +24,8 @@ settings.load_profile("golfbudget")
 
 #: Test processes stand side by side, each with one thread: threads of several would wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
+#: Processes that tests start keep their byte code, as users' do: compiling the package takes longer than most commands.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if "PYTEST_XDIST_WORKER" not in os.environ:
     # What is tested keeps its results here, and never where the user's are; test processes inherit the folder.
     os.environ["GOLFBUDGET_CACHE"] = tempfile.mkdtemp(prefix="golfbudget-tests-")

@@ -211,6 +211,7 @@ def test_foresight_feeds_a_small_part_byte_by_byte() -> None:
         ("gzip", gzip.compress(b"a" * 3000 + b"bc" * 50) + bytes(7) + gzip.compress(b"x" * 500) + gzip.compress(b"")),
         ("xz", lzma.compress(b"a" * 3000 + b"bc" * 50) + bytes(8) + lzma.compress(b"x" * 500)),
     ],
+    ids=("gzip", "xz"),
 )
 def test_members_with_padding_between_them(name: str, stored: bytes) -> None:
     codec = codecs.get(name)
