@@ -44,3 +44,7 @@ class ModelError(GolfbudgetError):
 
 class MissingExtraError(GolfbudgetError):
     """What was asked takes packages that the plain install leaves out."""
+
+
+#: The way out that every refusal of a file names.
+AS_OPAQUE = "--as opaque counts the file as a whole"

@@ -29,7 +29,7 @@ from golfbudget.artifact import open_bytes
 from golfbudget.codecs import Foresee, Foresight, Method, Stream
 from golfbudget.errors import CorruptError, LimitError
 from golfbudget.formats.foresight.foreseer import Foreseer
-from golfbudget.formats.foresight.pickles import PickleScan
+from golfbudget.formats.foresight.scans import PickleScan
 
 BYTE_EXACT = [name for name, codec in codecs.registered().items() if codec.method is Method.BYTE_EXACT]
 BYTE_EXACT.remove("none")

@@ -21,13 +21,12 @@ from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes, read_expor
 from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import decode, quantise
 from golfbudget.schemes import Context, Encoded, Options, collisions
-from golfbudget.schemes.clusters import assign, fit_centres
-from golfbudget.schemes.grouped import balanced
+from golfbudget.schemes.calibration import divide, most_frequent, parts_of, read_parts
+from golfbudget.schemes.grouped_codes import balanced
 from golfbudget.schemes.packing import bits_for
-from golfbudget.schemes.product_codes import column_groups
 from golfbudget.schemes.seeded import hashed_entries
-from golfbudget.schemes.token_counts import divide, most_frequent, parts_of, read_parts
-from golfbudget.schemes.values import matrix_bytes, matrix_tables, read_map, read_matrix
+from golfbudget.schemes.values import column_groups, matrix_bytes, matrix_tables, read_map, read_matrix
+from golfbudget.schemes.vq_logits import assign, fit_centres
 
 ROWS, COLUMNS = 96, 24
 

@@ -25,7 +25,7 @@ from golfbudget.artifact import open_bytes
 from golfbudget.errors import CorruptError, GolfbudgetError, LimitError, UnsupportedError
 from golfbudget.formats.pickle import reader as pickle_reader
 from golfbudget.formats.pickle.reader import read_pickle
-from golfbudget.formats.pickle.values import Global, Mapped, Node, Sequenced
+from golfbudget.formats.pickle.symbols import Global, Mapped, Node, Sequenced
 from golfbudget.ledger import Account
 
 # Literal rows, and pickle as the judge

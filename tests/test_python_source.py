@@ -31,8 +31,7 @@ from golfbudget.artifact import open_bytes
 from golfbudget.codecs import Sniff
 from golfbudget.errors import CorruptError, GolfbudgetError, LedgerError, UnsupportedError
 from golfbudget.formats import Contents
-from golfbudget.formats.base import Inner
-from golfbudget.formats.signatures import LONGEST_SOURCE
+from golfbudget.formats.base import LONGEST_SOURCE, Inner
 from golfbudget.ledger import Account, check_tiling
 
 READER = formats.get("python-source")

@@ -17,7 +17,7 @@ from torch import Tensor
 from golfbudget import codecs, configs
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import ConfigError, UnsupportedError, UsageError
-from golfbudget.filters.byte_shuffle import shuffle
+from golfbudget.filters import shuffle
 from golfbudget.ledger import Account, Role
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes, read_export

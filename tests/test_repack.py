@@ -31,17 +31,17 @@ from golfbudget import codecs, filters
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.baseline import load_side
 from golfbudget.errors import CorruptError, GolfbudgetError, UsageError
-from golfbudget.filters.byte_shuffle import shuffle
-from golfbudget.formats.pack.grammar import Piece
+from golfbudget.filters import shuffle
+from golfbudget.formats.pack import Piece
 from golfbudget.ledger import Account
 from golfbudget.repacking import Lever, Repacked, repack
 from golfbudget.repacking.compressors import COMPRESSORS
 from golfbudget.repacking.decoders import chain_source, pack_source
 from golfbudget.repacking.proof import prove_rebuilt, prove_same_container
 from golfbudget.repacking.result import REBUILT, SAME_CONTAINER
-from golfbudget.repacking.saved_object import Item, NotCarriedError, SavedObject, saved_object
-from golfbudget.repacking.transforms import narrowed, sorted_rows
-from golfbudget.repacking.writing import Arrangement, assemble, raw_streams
+from golfbudget.repacking.saved_object import Item, SavedObject, saved_object
+from golfbudget.repacking.unpickle import NotCarriedError
+from golfbudget.repacking.writing import Arrangement, assemble, narrowed, raw_streams, sorted_rows
 from golfbudget.roles import assign, load_roles
 
 #: Without a filter around the container only a new one can shuffle floats, so that small files are rebuilt too.

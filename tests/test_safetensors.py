@@ -21,7 +21,7 @@ from golfbudget.codecs import Sniff
 from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import CorruptError
 from golfbudget.formats import Contents, Region
-from golfbudget.formats.signatures import SAFETENSORS_HEADER_LIMIT as HEADER_LIMIT
+from golfbudget.formats.base import SAFETENSORS_HEADER_LIMIT as HEADER_LIMIT
 from golfbudget.ledger import Account, Entry, Role, check_tiling
 from golfbudget.roles import assign, load_roles
 

@@ -15,7 +15,7 @@ from golfbudget import schemes
 from golfbudget.errors import UsageError
 from golfbudget.schemes import Context, Encoded, Options
 from golfbudget.schemes.clipped import clip_scales, feedback_rounded
-from golfbudget.schemes.groups import cut, joined, spread, widths
+from golfbudget.schemes.grouped_scalar import cut, joined, spread, widths
 
 Numbers = NDArray[np.float64]
 

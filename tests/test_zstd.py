@@ -21,9 +21,8 @@ from golfbudget import codecs
 from golfbudget.artifact import open_bytes
 from golfbudget.codecs import Sniff, attribute, decode
 from golfbudget.codecs.zstd import costs as zstd_costs
-from golfbudget.codecs.zstd.blocks import own_bits
 from golfbudget.codecs.zstd.codec import WINDOW_LIMIT, Zstd
-from golfbudget.codecs.zstd.costs import block_statistics, frame_costs
+from golfbudget.codecs.zstd.costs import block_statistics, frame_costs, own_bits
 from golfbudget.codecs.zstd.frames import MAGIC, BlockKind, read_frame
 from golfbudget.codecs.zstd.sections import Reader
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError

@@ -1,9 +1,8 @@
 """Open a file: peel codecs and filters, let formats explain what is inside, attribute stored bits to every part.
 
     locating     which file or files a path means
-    peel         one stream: codecs and filters off, from the outside in
+    peel         one stream: codecs and filters off, from the outside in, and stored bits through all of them
     opening      the layer tree: peel, read, and again for every stream inside a container
-    attribution  stored bits of every part, through all layers
     model        what comes out: layers, leaves and parts
 
 It knows no tensor names: `roles` turns what is found here into a ledger.

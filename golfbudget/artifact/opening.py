@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from golfbudget import formats
-from golfbudget.artifact.attribution import attribute_through, methods
+from golfbudget.artifact import peel as peeling
 from golfbudget.artifact.locating import Location, locate_all, read_file, tie_word_embeddings, weight_map
 from golfbudget.artifact.model import Artifact, Layer, Leaf, OpenedFile, Part
-from golfbudget.artifact.peel import Allowance, PeeledStep, TextEncoded, innermost, peel
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
-from golfbudget.errors import CorruptError, LimitError
+from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError
 from golfbudget.formats import Contents, Format, Inner, Region
 from golfbudget.ledger import Account, apportion
 
@@ -27,11 +26,7 @@ _MOST_PARTS = 1 << 20
 
 
 def open_artifact(
-    path: Path,
-    *,
-    as_format: str | None = None,
-    layout: Format | None = None,
-    limit: int = DECODED_LIMIT,
+    path: Path, *, as_format: str | None = None, layout: Format | None = None, limit: int = DECODED_LIMIT
 ) -> Artifact:
     """Open a file of any kind, or a folder of shards.  What is understood is explained; the rest is never dropped.
 
@@ -40,7 +35,7 @@ def open_artifact(
     `UsageError` for a bad path.
     """
     place = locate_all(path)
-    opening = _Opening(Allowance(limit))
+    opening = _Opening(peeling.Allowance(limit))
     forced = layout if as_format is None else formats.get(as_format)
     if place.index is None:
         (file,) = place.files
@@ -56,14 +51,25 @@ def open_bytes(
     Without `priced` the artifact has no parts: for reading what is inside, which takes a small share of the time.
     """
     forced = None if as_format is None else formats.get(as_format)
-    return _Opening(Allowance(limit), priced=priced).artifact(data, name=name, forced=forced)
+    return _Opening(peeling.Allowance(limit), priced=priced).artifact(data, name=name, forced=forced)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a stream stands: how messages call it, the member it is, and the streams around it."""
+
+    where: str
+    member: str | None = None
+    inner: Inner | None = None
+    depth: int = 0
+    around: tuple[Stream, ...] = ()
 
 
 @dataclass(slots=True)
 class _Opening:
     """One run over a layer tree, collecting what it finds in file order."""
 
-    allowance: Allowance
+    allowance: peeling.Allowance
     priced: bool = True
     layers: list[Layer] = field(default_factory=list)
     leaves: list[Leaf] = field(default_factory=list)
@@ -73,14 +79,9 @@ class _Opening:
 
     def artifact(self, data: Buffer, *, name: str, forced: Format | None, place: Location | None = None) -> Artifact:
         """Open one file."""
-        contents = self._open(data, where=name, bits=8 * len(data), forced=forced, claim=name)
-        return self._made(
-            path=name,
-            size=len(data),
-            outermost=contents.format,
-            files=() if place is None else (OpenedFile(path=place.files[0], size=len(data)),),
-            tied=None if place is None else tie_word_embeddings(place.config),
-        )
+        contents = self._open(data, 8 * len(data), _Place(name), forced, claim=name)
+        files = () if place is None else (OpenedFile(path=place.files[0], size=len(data)),)
+        return self._made(name, len(data), contents.format, files, place)
 
     def shards(self, place: Location, index: Path, forced: Format | None) -> Artifact:
         """Open a checkpoint in shards: the index and every file it lists are one artifact."""
@@ -95,27 +96,18 @@ class _Opening:
         for file in place.files:
             data = read_file(file)
             before = len(self.leaves)
-            contents = self._open(
-                data, where=str(file), bits=8 * len(data), forced=forced, claim=file.name, member=file.name
-            )
-            outermost = contents.format
+            name = file.name
+            outermost = self._open(data, 8 * len(data), _Place(str(file), member=name), forced, claim=name).format
             held = {tensor.name for leaf in self.leaves[before:] for tensor in leaf.contents.tensors}
-            missing = [name for name in expected.get(file.name, ()) if name not in held]
+            missing = [tensor for tensor in expected.get(name, ()) if tensor not in held]
             if missing:
-                raise CorruptError(
-                    f"{file}: {index.name} lists {missing[0][:80]!r} there ({len(missing)} such), and it is not"
-                )
+                shown = f"{missing[0][:80]!r} there ({len(missing)} such)"
+                raise CorruptError(f"{file}: {index.name} lists {shown}, and it is not")
             files.append(OpenedFile(path=file, size=len(data)))
-        return self._made(
-            path=str(place.path),
-            size=sum(file.size for file in files),
-            outermost=outermost,
-            files=tuple(files),
-            tied=tie_word_embeddings(place.config),
-        )
+        return self._made(str(place.path), sum(file.size for file in files), outermost, tuple(files), place)
 
     def _made(
-        self, *, path: str, size: int, outermost: str, files: tuple[OpenedFile, ...], tied: bool | None
+        self, path: str, size: int, outermost: str, files: tuple[OpenedFile, ...], place: Location | None
     ) -> Artifact:
         seen: set[str] = set()
         for leaf in self.leaves:
@@ -131,124 +123,92 @@ class _Opening:
             leaves=tuple(self.leaves),
             parts=tuple(self.parts) if self.priced else (),
             files=files,
-            tied=tied,
+            tied=None if place is None else tie_word_embeddings(place.config),
             bundle=tuple(self.bundles),
         )
 
-    def _open(
-        self,
-        data: Buffer,
-        *,
-        where: str,
-        bits: int,
-        forced: Format | None = None,
-        claim: str | None = None,
-        member: str | None = None,
-        inner: Inner | None = None,
-        depth: int = 0,
-        around: tuple[Stream, ...] = (),
-    ) -> Contents:
+    def _open(self, data: Buffer, bits: int, at: _Place, forced: Format | None = None, claim: str = "") -> Contents:
         """Open one stream that costs `bits` on disk: a file (with the name that may claim a format) or an inner one."""
         self.streams += 1
-        if depth > _DEEPEST or self.streams > _MOST_STREAMS:
+        if at.depth > _DEEPEST or self.streams > _MOST_STREAMS:
             raise LimitError(
-                f"{where}: more than {_MOST_STREAMS} streams, or containers nested more than {_DEEPEST} deep "
-                "(--as opaque counts the file as a whole)"
+                f"{at.where}: more than {_MOST_STREAMS} streams, or containers nested more than {_DEEPEST} deep "
+                f"({AS_OPAQUE})"
             )
-        steps, what = self._steps(data, where, inner, forced)
-        rest = innermost(data, steps)
-        contents = _read(rest, what, forced=forced, claim=None if steps else claim, inner=inner)
-        self.allowance.spend(contents.unpacked, where)
-        self._add_layers(steps, contents, len(rest), member)
-        order = sorted(range(len(contents.regions)), key=lambda i: contents.regions[i].span)
-        regions = [contents.regions[i] for i in order]
+        steps, what = self._steps(data, at, forced)
+        rest = peeling.innermost(data, steps)
+        contents = _read(rest, what, forced=forced, claim="" if steps else claim, inner=at.inner)
+        self.allowance.spend(contents.unpacked, at.where)
+        self._add_layers(steps, contents, len(rest), at.member)
+        regions = sorted(contents.regions, key=lambda region: region.span)
         split: Sequence[int] = [0] * (len(regions) + 2)
         if self.priced:
-            costs = attribute_through(steps, [0, *(region.span.stop for region in regions)] if regions else [0], where)
+            cuts = [0, *(region.span.stop for region in regions)]
+            costs = peeling.attribute_through(steps, cuts, at.where)
             split = apportion(bits, [*costs.ranges, costs.framing, costs.trailing])
-        self._add_regions(contents, rest, regions, split[:-2], member, what, steps, depth, around)
-        self._add_framing(steps, split[-2], split[-1], contents, inner)
+        streams = (*at.around, *(step for step in steps if isinstance(step, Stream)))
+        self._add_regions(
+            contents, rest, zip(regions, split[:-2], strict=True), replace(at, where=what, around=streams)
+        )
+        self._add_framing(steps, split[-2], split[-1], contents, at.inner)
         return contents
 
     def _add_framing(
-        self, steps: Sequence[PeeledStep], framing: int, trailing: int, contents: Contents, inner: Inner | None
+        self, steps: Sequence[peeling.PeeledStep], framing: int, trailing: int, contents: Contents, inner: Inner | None
     ) -> None:
         """Bits that decode to nothing: headers, tables and checksums, and what lies after a stream."""
-        names = [step.codec.name if isinstance(step, Stream) else step.name for step in steps]
-        if names:
-            part = Part(
-                account=Account.CODEC,
-                stored_bits=framing,
-                label=f"[{' + '.join(names)} framing]",
-                name=None if inner is None else inner.name,
-                code=contents.format == PYTHON,
-            )
-            self.parts.append(part)
+        if steps:
+            label = f"[{' + '.join(map(peeling.step_name, steps))} framing]"
+            name, code = None if inner is None else inner.name, contents.format == PYTHON
+            self.parts.append(Part(account=Account.CODEC, stored_bits=framing, label=label, name=name, code=code))
         if trailing:
-            label = f"[after the {next(n for n, s in zip(names, steps, strict=True) if isinstance(s, Stream))} stream]"
+            label = f"[after the {next(step.codec.name for step in steps if isinstance(step, Stream))} stream]"
             self.parts.append(Part(account=Account.UNMAPPED, stored_bits=trailing, label=label))
 
-    def _steps(
-        self, data: Buffer, where: str, inner: Inner | None, forced: Format | None
-    ) -> tuple[list[PeeledStep], str]:
+    def _steps(self, data: Buffer, at: _Place, forced: Format | None) -> tuple[list[peeling.PeeledStep], str]:
+        where, inner = at.where, at.inner
         if forced is not None and forced.name == OPAQUE:
             return [], where
         if inner is None:
-            named = getattr(forced, "codec", None)
-            return peel(data, where=where, allowance=self.allowance, codec=named)
-        steps: list[PeeledStep] = []
+            return peeling.peel(data, where=where, allowance=self.allowance, codec=getattr(forced, "codec", None))
+        steps: list[peeling.PeeledStep] = []
         if inner.text is not None:
             spelling, decoded = inner.text
-            steps.append(TextEncoded(name=spelling, data=data, decoded=decoded))
+            steps.append(peeling.TextEncoded(name=spelling, data=data, decoded=decoded))
             data = decoded
         if inner.codec == "none":
             return steps, where
         most = {} if inner.read is None else {"most": inner.steps}
-        more, where = peel(data, where=where, allowance=self.allowance, codec=inner.codec, **most)
+        more, where = peeling.peel(data, where=where, allowance=self.allowance, codec=inner.codec, **most)
         return [*steps, *more], where
 
-    def _add_layers(self, steps: Sequence[PeeledStep], contents: Contents, length: int, member: str | None) -> None:
-        for step, method in zip(steps, methods(steps), strict=True):
+    def _add_layers(
+        self, steps: Sequence[peeling.PeeledStep], contents: Contents, length: int, member: str | None
+    ) -> None:
+        for step, method in zip(steps, peeling.methods(steps), strict=True):
             coded = isinstance(step, Stream)
-            self.layers.append(
-                Layer(
-                    kind="codec" if coded else "filter",
-                    name=step.codec.name if isinstance(step, Stream) else step.name,
-                    stored_bytes=len(step.data) if coded else None,
-                    decoded_bytes=len(step.decoded),
-                    attribution=method,
-                    member=member,
-                )
+            layer = Layer(
+                kind="codec" if coded else "filter",
+                name=peeling.step_name(step),
+                stored_bytes=len(step.data) if coded else None,
+                decoded_bytes=len(step.decoded),
+                attribution=method,
+                member=member,
             )
+            self.layers.append(layer)
         self.layers.append(Layer(kind="container", name=contents.format, decoded_bytes=length, member=member))
 
-    def _add_regions(
-        self,
-        contents: Contents,
-        data: Buffer,
-        regions: Sequence[Region],
-        bits: Sequence[int],
-        member: str | None,
-        where: str,
-        steps: Sequence[PeeledStep],
-        depth: int,
-        around: tuple[Stream, ...],
-    ) -> None:
+    def _add_regions(self, contents: Contents, data: Buffer, priced: Iterable[tuple[Region, int]], at: _Place) -> None:
         """Post the regions of a leaf, or go into the streams of a bundle."""
-        bundled = any(region.inner is not None for region in regions)
-        streams = (*around, *(step for step in steps if isinstance(step, Stream)))
+        bundled = any(region.inner is not None for region in contents.regions)
         number = None if bundled else len(self.leaves)
         if bundled:
             self.bundles.append(contents)
         else:
-            self.leaves.append(Leaf(name=member or "", data=data, contents=contents, streams=streams))
-        code = contents.format == PYTHON
-        if len(self.parts) + len(regions) > _MOST_PARTS:
-            raise LimitError(
-                f"{where}: more than {_MOST_PARTS} parts in all streams together (--as opaque counts the file as a "
-                "whole)"
-            )
-        for region, cost in zip(regions, bits, strict=True):
+            self.leaves.append(Leaf(name=at.member or "", data=data, contents=contents, streams=at.around))
+        if len(self.parts) + len(contents.regions) > _MOST_PARTS:
+            raise LimitError(f"{at.where}: more than {_MOST_PARTS} parts in all streams together ({AS_OPAQUE})")
+        for region, cost in priced:
             if region.inner is None:
                 part = Part(
                     account=region.account,
@@ -258,24 +218,18 @@ class _Opening:
                     tensor=region.tensor,
                     leaf=number,
                     span=None if bundled else region.span,
-                    code=code,
+                    code=contents.format == PYTHON,
                 )
                 self.parts.append(part)
                 continue
-            name = f"{member}/{region.inner.name}" if member else region.inner.name
-            self._open(
-                memoryview(data)[region.span.start : region.span.stop],
-                where=f"{where}: {region.inner.name}",
-                bits=cost,
-                member=name,
-                inner=region.inner,
-                depth=depth + 1,
-                around=streams,
-            )
+            where, name = f"{at.where}: {region.inner.name}", region.inner.name
+            member = f"{at.member}/{name}" if at.member else name
+            stream = memoryview(data)[region.span.start : region.span.stop]
+            self._open(stream, cost, _Place(where, member, region.inner, at.depth + 1, at.around))
 
 
-def _read(data: Buffer, where: str, *, forced: Format | None, claim: str | None, inner: Inner | None) -> Contents:
-    """What a format makes of the innermost bytes; `opaque` when none does."""
+def _read(data: Buffer, where: str, *, forced: Format | None, claim: str, inner: Inner | None) -> Contents:
+    """What a format makes of the peeling.innermost bytes; `opaque` when none does."""
     if inner is not None and inner.read is not None:
         return inner.read(data, where)
     for known in _readers(data, forced, claim, inner):
@@ -285,7 +239,7 @@ def _read(data: Buffer, where: str, *, forced: Format | None, claim: str | None,
     raise CorruptError(f"{where}: no reader could make anything of it")
 
 
-def _readers(data: Buffer, forced: Format | None, claim: str | None, inner: Inner | None) -> Iterator[Format]:
+def _readers(data: Buffer, forced: Format | None, claim: str, inner: Inner | None) -> Iterator[Format]:
     """The formats to try, in order; asking other packages' readers comes last, since it costs time."""
     opaque = formats.get(OPAQUE)
     if forced is not None:

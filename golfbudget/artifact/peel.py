@@ -1,15 +1,23 @@
-"""Take one stream apart from the outside in: codecs and filters, recognised by content, until a container is left."""
+"""Take one stream apart from the outside in, and price what is inside: codecs and filters, until a container is left.
+
+They are recognised by content.  Stored bits go through all layers: what each range of a container costs where its bytes
+are kept.  One codec alone is as exact as the codec; filters keep that.  A codec inside another is priced by its own
+bits, scaled to what the outer one charges for it: an estimate, and labelled so.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from golfbudget import codecs, filters, formats
-from golfbudget.codecs import Buffer, Sniff, Stream
-from golfbudget.errors import CorruptError, LimitError
+from golfbudget.codecs import Buffer, Costs, Method, Sniff, Stream
+from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError
 from golfbudget.filters import Filtered
 from golfbudget.formats.foresight.foreseer import Foreseer
+from golfbudget.ledger import apportion
 
 #: Codecs and filters around one container; public files have at most three.
 _DEEPEST = 6
@@ -51,6 +59,11 @@ class Allowance:
         return self.limit - self.made
 
 
+def step_name(step: PeeledStep) -> str:
+    """The codec's name, the filter's or the spelling's."""
+    return step.codec.name if isinstance(step, Stream) else step.name
+
+
 def peel(
     data: Buffer, *, where: str, allowance: Allowance, codec: str | None = None, most: int = _DEEPEST
 ) -> tuple[list[PeeledStep], str]:
@@ -73,8 +86,7 @@ def peel(
         allowance.spend(len(step.decoded), where)
         steps.append(step)
         named = step.codec if isinstance(step, Filtered) else None
-        name = step.codec.name if isinstance(step, Stream) else step.name
-        data, where = step.decoded, f"{where} (inside {name})"
+        data, where = step.decoded, f"{where} (inside {step_name(step)})"
     return steps, where
 
 
@@ -83,17 +95,14 @@ def innermost(data: Buffer, steps: Sequence[PeeledStep]) -> Buffer:
     return steps[-1].decoded if steps else data
 
 
-def _known(head: bytes) -> bool:
+def known(head: bytes) -> bool:
     """Whether decoded bytes begin like a container or a filter's header."""
-    return formats.begins(head) or any(known.begins(head) for known in filters.registered().values())
+    return formats.begins(head) or any(one.begins(head) for one in filters.registered().values())
 
 
 def _undo(data: Buffer) -> Filtered | None:
-    for known in filters.registered().values():
-        undone = known.undo(data, _known)
-        if undone is not None:
-            return undone
-    return None
+    undone = (one.undo(data, known) for one in filters.registered().values())
+    return next((filtered for filtered in undone if filtered is not None), None)
 
 
 def _decode(data: Buffer, *, where: str, limit: int) -> Stream | None:
@@ -109,6 +118,50 @@ def _decode(data: Buffer, *, where: str, limit: int) -> Stream | None:
             if error.progress >= _CONVINCING:
                 raise
     for codec in (codec for codec, sniff in claims.items() if sniff is Sniff.UNSIGNED):
-        if _known(codecs.beginning(codec, data, _HEAD)):
+        if known(codecs.beginning(codec, data, _HEAD)):
             return codecs.decode(codec, data, where=where, limit=limit, foresee=Foreseer())
     return None
+
+
+#: Spans that a filter may scatter the parts of a container over; a thousand tensors in four planes take 12,000.
+_MOST_SPANS = 1 << 20
+
+
+def attribute_through(steps: Sequence[PeeledStep], cuts: Sequence[int], where: str) -> Costs:
+    """Bits of the ranges between consecutive cuts (decoded offsets, from 0 to the end), in the outermost stream."""
+    if not steps:
+        return Costs(ranges=tuple(8 * (b - a) for a, b in pairwise(cuts)), framing=0, trailing=0)
+    *outer, step = steps
+    if isinstance(step, Filtered):
+        return _through_filter(outer, step, cuts, where)
+    if isinstance(step, TextEncoded):
+        split = apportion(8 * len(step.data), [b - a for a, b in pairwise(cuts)])
+        return Costs(ranges=split, framing=0, trailing=0)
+    inner = codecs.attribute(step, cuts)
+    around = attribute_through(outer, [0, len(step.data)], where)
+    split = apportion(around.ranges[0], [*inner.ranges, inner.framing, inner.trailing])
+    return Costs(ranges=split[:-2], framing=split[-2] + around.framing, trailing=split[-1] + around.trailing)
+
+
+def methods(steps: Sequence[PeeledStep]) -> list[Method | None]:
+    """How each step's bits are known; None for what is no codec."""
+    nested = sum(isinstance(step, Stream) for step in steps) > 1
+    stated = (step.codec.method if isinstance(step, Stream) else None for step in steps)
+    return [Method.ESTIMATE if nested and method is not None else method for method in stated]
+
+
+def _through_filter(outer: Sequence[PeeledStep], step: Filtered, cuts: Sequence[int], where: str) -> Costs:
+    """Price the spans where a filter put each range; they tile what is behind its header."""
+    if len(step.planes(0, 0)) * len(cuts) > _MOST_SPANS:
+        raise LimitError(
+            f"{where}: {step.name} scatters {len(cuts) - 1} parts over more than {_MOST_SPANS} places; {AS_OPAQUE}"
+        )
+    spans = [(span, n) for n, part in enumerate(pairwise(cuts)) for span in step.planes(*part) if len(span)]
+    edges = {edge for span, _ in spans for edge in (span.start, span.stop)}
+    outer_cuts = sorted({0, step.header, len(step.data), *edges})
+    costs = attribute_through(outer, outer_cuts, where)
+    bits = [0] * (len(cuts) - 1)
+    for span, number in spans:
+        bits[number] += sum(costs.ranges[bisect_left(outer_cuts, span.start) : bisect_left(outer_cuts, span.stop)])
+    header = sum(costs.ranges[: bisect_left(outer_cuts, step.header)])
+    return Costs(ranges=tuple(bits), framing=costs.framing + header, trailing=costs.trailing)

@@ -4,26 +4,12 @@ Importing this package fills the registry, in the order in which content is snif
 and brotli, which have none, are tried last and in this order, as only brotli is an import.
 """
 
-from golfbudget.codecs import deflate, standard  # noqa: F401, I001  (registry order)
-from golfbudget.codecs.zstd import codec as zstd_codec  # noqa: F401
-from golfbudget.codecs import brotli_, none  # noqa: F401
+from golfbudget.codecs import standard  # noqa: F401, I001  (registry order)
+from golfbudget.codecs.zstd import codec  # noqa: F401
+from golfbudget.codecs import unsigned  # noqa: F401
 from golfbudget.codecs.base import Buffer, Codec, Method, Sniff, get, registered
-from golfbudget.codecs.schedule import Foresee, Foresight
+from golfbudget.codecs.feeding import Foresee, Foresight
 from golfbudget.codecs.stream import DECODED_LIMIT, Costs, Stream, attribute, beginning, decode
 
-__all__ = [
-    "DECODED_LIMIT",
-    "Buffer",
-    "Codec",
-    "Costs",
-    "Foresee",
-    "Foresight",
-    "Method",
-    "Sniff",
-    "Stream",
-    "attribute",
-    "beginning",
-    "decode",
-    "get",
-    "registered",
-]
+__all__ = ["DECODED_LIMIT", "Buffer", "Codec", "Costs", "Foresee", "Foresight", "Method", "Sniff", "Stream"]
+__all__ += ["attribute", "beginning", "decode", "get", "registered"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
+from golfbudget.errors import CorruptError
 from golfbudget.ledger import Span
 from golfbudget.registry import Registry
 
@@ -55,39 +57,33 @@ class Decoder(Protocol):
         """How many fed bytes lie after the member's end."""
 
 
-class Codec(Protocol):
-    """A registered codec.  `encode` is real compression at the library's own framing defaults."""
+class Codec(ABC):
+    """A registered codec.  `encode` is real compression at the library's own framing defaults.
 
-    @property
-    def name(self) -> str: ...
+    With `many_members` members may follow one another in one file; `default_level` is the level when a recipe names
+    none; `failures` are what the decoder raises on bad input.
+    """
 
-    @property
-    def method(self) -> Method: ...
-
-    @property
-    def many_members(self) -> bool:
-        """Whether members may follow one another in one file."""
-
-    @property
-    def default_level(self) -> int:
-        """Level used by `encode` when a recipe names none."""
-
-    @property
-    def levels(self) -> range: ...
-
-    @property
-    def failures(self) -> tuple[type[Exception], ...]:
-        """Exceptions its decoder raises on bad input."""
+    name: ClassVar[str]
+    method: ClassVar[Method] = Method.BYTE_EXACT
+    many_members: ClassVar[bool] = False
+    default_level: ClassVar[int] = 9
+    levels: ClassVar[range] = range(10)
+    failures: ClassVar[tuple[type[Exception], ...]] = (CorruptError,)
 
     def sniff(self, head: bytes) -> Sniff:
         """Judge the first bytes (at least 32 where the stream has them)."""
+        return Sniff.NO
 
     def header_length(self, data: Buffer, start: int) -> int:
         """Framing bytes before the first compressed byte of the member at `start`; 0 where it cannot be told."""
+        return 0
 
+    @abstractmethod
     def decoder(self) -> Decoder:
         """A fresh decoder for one member."""
 
+    @abstractmethod
     def encode(self, data: Buffer, level: int) -> bytes:
         """Compress into one member."""
 

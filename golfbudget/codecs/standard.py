@@ -1,14 +1,110 @@
-"""xz (the .xz format 1.2.1), lzma (the older .lzma, "alone"), LZMA2 without any container, and bzip2.
+"""Codecs of the standard library: deflate (RFC 1951) and its framings, the streams of LZMA, and bzip2.
 
-All are decoded by the standard library, whose decompressors have one shape.
+deflate has two framings, zlib (RFC 1950) and gzip (RFC 1952).  LZMA comes as xz (the .xz format 1.2.1), lzma (the older
+.lzma, "alone") and LZMA2 without any container.
 """
 
 from __future__ import annotations
 
 import bz2
 import lzma
+import zlib
+from typing import ClassVar
 
-from golfbudget.codecs.base import PIECE, Buffer, Decoder, Method, Sniff, register
+from golfbudget.codecs.base import PIECE, Buffer, Codec, Decoder, Method, Sniff, register
+
+_FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
+
+
+class _InflateDecoder:
+    """Its state is plain attributes, kept by `feed`: feeds are many and of single bytes."""
+
+    def __init__(self, wbits: int) -> None:
+        self._inflate = zlib.decompressobj(wbits)
+        self.finished, self.drained = False, True
+
+    def feed(self, data: bytes) -> bytes:
+        inflate = self._inflate
+        tail = inflate.unconsumed_tail
+        out = inflate.decompress(tail + data if tail else data, PIECE)
+        self.finished = inflate.eof
+        self.drained = self.finished or not (len(out) == PIECE or inflate.unconsumed_tail)
+        return out
+
+    @property
+    def unused(self) -> int:
+        return len(self._inflate.unused_data)
+
+
+class _DeflateFamily(Codec):
+    """What the framings of deflate have in common; `wbits` is zlib's number for the window and the framing."""
+
+    wbits: ClassVar[int]
+    failures = (zlib.error,)
+
+    def decoder(self) -> Decoder:
+        return _InflateDecoder(self.wbits)
+
+    def encode(self, data: Buffer, level: int) -> bytes:
+        return zlib.compress(data, level, self.wbits)
+
+
+@register
+class Zlib(_DeflateFamily):
+    """A two-byte header, deflate, and a four-byte Adler checksum."""
+
+    name = "zlib"
+    wbits = zlib.MAX_WBITS
+
+    def sniff(self, head: bytes) -> Sniff:
+        if len(head) < 2 or head[0] & 0x0F != 8 or head[0] >> 4 > 7 or head[1] & 0x20:
+            return Sniff.NO
+        if (head[0] * 256 + head[1]) % 31:
+            return Sniff.NO
+        # 0x785E is also how text starting with "x^" begins; the other levels of the usual window are not text.
+        return Sniff.SURE if head[0] == 0x78 and head[1] != 0x5E else Sniff.MAYBE
+
+    def header_length(self, data: Buffer, start: int) -> int:
+        return 2
+
+
+@register
+class Gzip(_DeflateFamily):
+    """A header with optional name, deflate, and an eight-byte trailer; members may follow one another."""
+
+    name = "gzip"
+    wbits = zlib.MAX_WBITS + 16
+    many_members = True
+
+    def sniff(self, head: bytes) -> Sniff:
+        return Sniff.SURE if head[:3] == b"\x1f\x8b\x08" else Sniff.NO
+
+    def header_length(self, data: Buffer, start: int) -> int:
+        flags, at = data[start + 3], start + 10
+        if flags & _FEXTRA:
+            at += 2 + int.from_bytes(data[at : at + 2], "little")
+        for flag in (_FNAME, _FCOMMENT):
+            if flags & flag:
+                while data[at]:
+                    at += 1
+                at += 1
+        return at + (2 if flags & _FHCRC else 0) - start
+
+
+@register
+class Deflate(_DeflateFamily):
+    """Blocks of bits without header or checksum, as zip members hold them.  A file of it is known by its content."""
+
+    name = "deflate"
+    wbits = -zlib.MAX_WBITS
+
+    def sniff(self, head: bytes) -> Sniff:
+        kind = head[0] >> 1 & 3 if head else 3
+        # Of the four kinds of block one is not defined, and one, stored, gives its length twice.
+        if kind == 3 or (kind == 0 and any(a ^ b != 0xFF for a, b in zip(head[1:3], head[3:5], strict=False))):
+            return Sniff.NO
+        return Sniff.UNSIGNED
+
 
 #: Largest dictionary memory a stream may ask for; preset 9 needs 65 MiB.
 MEMORY_LIMIT = 1 << 30
@@ -22,8 +118,7 @@ class StandardDecoder:
 
     def __init__(self, decompressor: lzma.LZMADecompressor | bz2.BZ2Decompressor) -> None:
         self._inner = decompressor
-        self.finished = False
-        self.drained = True
+        self.finished, self.drained = False, True
 
     def feed(self, data: bytes) -> bytes:
         inner = self._inner
@@ -37,22 +132,13 @@ class StandardDecoder:
         return len(self._inner.unused_data)
 
 
-class _XzFamily:
-    """What the three containers of LZMA have in common."""
-
-    many_members = False
-    method = Method.BYTE_EXACT
-    default_level = 9
-    levels = range(10)
-    failures = (lzma.LZMAError,)
-
-
 @register
-class Xz(_XzFamily):
+class Xz(Codec):
     """Stream header, blocks, index, footer; streams may follow one another."""
 
     name = "xz"
     many_members = True
+    failures = (lzma.LZMAError,)
 
     def sniff(self, head: bytes) -> Sniff:
         return Sniff.SURE if head[:6] == b"\xfd7zXZ\x00" else Sniff.NO
@@ -70,10 +156,11 @@ class Xz(_XzFamily):
 
 
 @register
-class Lzma(_XzFamily):
+class Lzma(Codec):
     """A 13-byte header (properties, dictionary size, decoded length) and one range-coded stream."""
 
     name = "lzma"
+    failures = (lzma.LZMAError,)
 
     def sniff(self, head: bytes) -> Sniff:
         if len(head) < 13 or head[0] >= 225:
@@ -96,7 +183,7 @@ class Lzma(_XzFamily):
 
 
 @register
-class Lzma2Raw(_XzFamily):
+class Lzma2Raw(Codec):
     """One LZMA2 stream, ended by its zero byte.  Each chunk states its own lengths and properties.
 
     Programs that unpack themselves carry it.  Nothing in the bytes says what they are, so content never claims this
@@ -104,12 +191,7 @@ class Lzma2Raw(_XzFamily):
     """
 
     name = "lzma2-raw"
-
-    def sniff(self, head: bytes) -> Sniff:
-        return Sniff.NO
-
-    def header_length(self, data: Buffer, start: int) -> int:
-        return 0
+    failures = (lzma.LZMAError,)
 
     def decoder(self) -> Decoder:
         filters = [{"id": lzma.FILTER_LZMA2, "dict_size": DICTIONARY}]
@@ -120,7 +202,7 @@ class Lzma2Raw(_XzFamily):
 
 
 @register
-class Bz2:
+class Bz2(Codec):
     """`BZh` and a digit, then blocks of 900 kB that each start with the digits of pi.
 
     Bits inside a block cannot be told apart: an estimate.
@@ -129,13 +211,11 @@ class Bz2:
     name = "bz2"
     many_members = True
     method = Method.ESTIMATE
-    default_level = 9
     levels = range(1, 10)
     failures = (OSError,)
 
     def sniff(self, head: bytes) -> Sniff:
-        starts = head[:3] == b"BZh" and head[3:4] in b"123456789" and len(head) > 3
-        if not starts:
+        if head[:3] != b"BZh" or len(head) < 4 or head[3:4] not in b"123456789":
             return Sniff.NO
         block, empty = b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"
         return Sniff.SURE if head[4:10] in (block, empty) else Sniff.MAYBE

@@ -16,9 +16,8 @@ from math import isqrt
 from msgspec import Struct
 
 from golfbudget.codecs.base import Buffer, Codec, Decoder, Exact, Method, Sniff
-from golfbudget.codecs.feed import Feeder, Growth
-from golfbudget.codecs.schedule import Aimed, Even, Foresee, Foresight, Schedule, Strict
-from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError
+from golfbudget.codecs.feeding import Aimed, Even, Feeder, Foresee, Foresight, Growth, Schedule, Strict
+from golfbudget.errors import AS_OPAQUE, CorruptError, LedgerError, LimitError, UnsupportedError
 from golfbudget.ledger import Span
 
 #: Codecs whose bits are estimated are fed in equal pieces of sqrt(stored bytes / this), the estimate's resolution.
@@ -75,7 +74,7 @@ def decode(
     Raises `CorruptError` (with the stored byte near which decoding failed) for bad or truncated streams and
     `LimitError` as soon as more than `limit` bytes come out.
     """
-    decoded = bytearray()
+    decoded, place = bytearray(), f"{where}: the {codec.name} stream"
     schedule: Schedule = Even(max(_SHORTEST_FEED, isqrt(len(data) // _BALANCE)))
     if codec.method is Method.BYTE_EXACT:
         schedule = Aimed(stop=len(data), foresee=foresee, decoded=decoded)
@@ -93,16 +92,11 @@ def decode(
         members.append(member)
         at = member.stored.stop
         if len(members) > _MOST_MEMBERS:
-            raise LimitError(
-                f"{where}: the {codec.name} stream has more than {_MOST_MEMBERS} members by byte {at} of {len(data)}; "
-                "--as opaque counts the file as a whole"
-            )
+            raise LimitError(f"{place} has more than {_MOST_MEMBERS} members by byte {at} of {len(data)}; {AS_OPAQUE}")
     if not members:
         raise CorruptError(f"{where}: an empty file is no {codec.name} stream")
     if at < len(data) and not decoded and codec.sniff(bytes(data[:32])) is Sniff.MAYBE:
-        raise CorruptError(
-            f"{where}: the {codec.name} stream decodes to nothing, and what is at byte {at} is no part of it"
-        )
+        raise CorruptError(f"{place} decodes to nothing, and what is at byte {at} is no part of it")
     return Stream(
         codec=codec, data=data, decoded=decoded, members=tuple(members), trailing=Span(at, len(data)), where=where
     )
@@ -128,15 +122,15 @@ def _another_member(codec: Codec, data: Buffer, at: int) -> Sniff:
 def _decode_member(
     codec: Codec, data: Buffer, start: int, decoded: bytearray, schedule: Schedule, *, where: str, limit: int
 ) -> Member:
-    base = len(decoded)
+    base, place = len(decoded), f"{where}: the {codec.name} stream"
     feeder = Feeder(codec.decoder(), data, start, base=base)
 
     def keep(piece: Buffer) -> None:
         decoded.extend(piece)
         if len(decoded) > limit:
             raise LimitError(
-                f"{where}: the {codec.name} stream decodes to more than {limit} bytes (seen by stored byte "
-                f"{start + feeder.at} of {len(data)}); if that is right, raise --max-decoded"
+                f"{place} decodes to more than {limit} bytes (seen by stored byte {start + feeder.at} of {len(data)}); "
+                "if that is right, raise --max-decoded"
             )
 
     retried = False
@@ -145,25 +139,19 @@ def _decode_member(
             if feeder.feed(schedule, keep):
                 continue
         except UnsupportedError as error:
-            raise UnsupportedError(f"{where}: the {codec.name} stream that starts at byte {start}: {error}") from None
+            raise UnsupportedError(f"{place} that starts at byte {start}: {error}") from None
         except codec.failures as error:
             if isinstance(error, lzma.LZMAError) and "emory" in str(error):
-                raise LimitError(f"{where}: the {codec.name} stream asks for too large a dictionary: {error}") from None
+                raise LimitError(f"{place} asks for too large a dictionary: {error}") from None
             if codec.method is Method.BYTE_EXACT and not retried and feeder.at - feeder.since > 1:
                 retried = True
                 del decoded[base + feeder.growth.made[-1] :]
                 feeder, schedule = _again(codec, data, start, feeder)
                 continue
-            raise CorruptError(
-                f"{where}: the {codec.name} stream is corrupt near byte {start + feeder.since} (after "
-                f"{len(decoded) - base} decoded bytes): {error}",
-                progress=len(decoded),
-            ) from None
-        raise CorruptError(
-            f"{where}: the {codec.name} stream that starts at byte {start} is cut short: the data ends at byte "
-            f"{len(data)} after {len(decoded) - base} decoded bytes; fetch the file again",
-            progress=len(decoded),
-        )
+            near = f"near byte {start + feeder.since} (after {len(decoded) - base} decoded bytes)"
+            raise CorruptError(f"{place} is corrupt {near}: {error}", progress=len(decoded)) from None
+        end = f"the data ends at byte {len(data)} after {len(decoded) - base} decoded bytes; fetch the file again"
+        raise CorruptError(f"{place} that starts at byte {start} is cut short: {end}", progress=len(decoded))
     length = feeder.at - feeder.decoder.unused
     try:
         header = codec.header_length(data, start)
@@ -171,12 +159,8 @@ def _decode_member(
         header = 0
     growth = feeder.growth
     growth.fed[-1] = min(growth.fed[-1], length)  # The last piece may reach past the stream's end.
-    return Member(
-        stored=Span(start, start + length),
-        header=min(header, length),
-        decoded=Span(base, len(decoded)),
-        growth=growth,
-    )
+    stored, made = Span(start, start + length), Span(base, len(decoded))
+    return Member(stored=stored, header=min(header, length), decoded=made, growth=growth)
 
 
 def _again(codec: Codec, data: Buffer, start: int, failed: Feeder) -> tuple[Feeder, Schedule]:
@@ -255,8 +239,7 @@ def _exactly(stream: Stream, codec: Exact, cuts: Sequence[int]) -> Costs:
 
 def _by_feeding(stream: Stream, cuts: Sequence[int]) -> Costs:
     ranges = [0] * (len(cuts) - 1)
-    framing = 0
-    stored = 0
+    framing = stored = 0
     for member in stream.members:
         padding = member.stored.start - stored
         stored = member.stored.stop
@@ -275,12 +258,12 @@ def _by_feeding(stream: Stream, cuts: Sequence[int]) -> Costs:
 
 def _positions(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
     """C at each offset of the member's output, in stored bits from the member's start; never before its header."""
-    find = _interpolate if stream.codec.method is Method.ESTIMATE else _feed_to
-    return [max(bits, 8 * member.header) for bits in find(stream, member, offsets)]
+    estimated = stream.codec.method is Method.ESTIMATE
+    found = _interpolate(member, offsets) if estimated else _feed_to(stream, member, offsets)
+    return [max(bits, 8 * member.header) for bits in found]
 
 
-def _interpolate(stream: Stream, member: Member, offsets: Sequence[int]) -> list[int]:
-    del stream
+def _interpolate(member: Member, offsets: Sequence[int]) -> list[int]:
     fed, made = member.growth.fed, member.growth.made
     bits = []
     for offset in offsets:

@@ -16,17 +16,5 @@ from golfbudget.formats.base import (
     registered,
 )
 
-__all__ = [
-    "BYTE_ORDER",
-    "Contents",
-    "Format",
-    "Inner",
-    "Region",
-    "StoredTensor",
-    "begins",
-    "candidates",
-    "claimed_by",
-    "get",
-    "others",
-    "registered",
-]
+__all__ = ["BYTE_ORDER", "Contents", "Format", "Inner", "Region", "StoredTensor"]
+__all__ += ["begins", "candidates", "claimed_by", "get", "others", "registered"]

@@ -1,7 +1,8 @@
-"""What a format is: a file grammar whose reader explains every byte, and names the tensors it holds."""
+"""What a format is: a file grammar whose reader explains every byte and names its tensors; what files begin with."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Protocol, cast
@@ -12,6 +13,49 @@ from golfbudget.codecs.base import Buffer, Sniff
 from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.ledger import Account, Role, Span
 from golfbudget.registry import Registry
+
+ZIP, EMPTY_ZIP = b"PK\x03\x04", b"PK\x05\x06"
+NPY = b"\x93NUMPY"
+GGUF = b"GGUF"
+PACK = b"GBPK"
+PGRP = b"PGRP"
+#: Protocols of pickles that are read; protocols 0 and 1 have no signature.
+PICKLE_PROTOCOLS = range(2, 6)
+PICKLES = tuple(bytes((0x80, protocol)) for protocol in PICKLE_PROTOCOLS)
+#: The number that torch's layout before 1.6 begins with, as a pickle.
+TORCH_LEGACY = 0x1950A86A20F9469CFC6C
+#: Bytes of the length that a safetensors file begins with, and the reference implementation's limit on its header.
+SAFETENSORS_LENGTH, SAFETENSORS_HEADER_LIMIT = 8, 100_000_000
+#: Longer Python source is not parsed.
+LONGEST_SOURCE = 64_000_000
+
+
+#: No tensor of a model has a longer name; a hostile file's could cost hours.
+LONGEST_NAME = 512
+_LARGEST_NUMBER = 1 << 63
+_PLAIN = (type(None), bool, int, float, str, bytes)
+
+
+def spelled(key: object) -> str:
+    """A dict's key as part of a name: always printable as UTF-8, and "?" for what has no short spelling."""
+    if isinstance(key, (str, bytes)):
+        key = key[: LONGEST_NAME + 1]
+    elif not isinstance(key, _PLAIN) or (isinstance(key, int) and abs(key) >= _LARGEST_NUMBER):
+        return "?"
+    return str(key).encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
+def unique(name: str, taken: dict[str, int]) -> str:
+    """The name, cut if no tensor's is as long, numbered if taken (keys 1 and "1"): no tensor hides another."""
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}…"
+    made = name
+    while made in taken:
+        taken[name] += 1
+        made = f"{name}#{taken[name]}"
+    taken[made] = 1
+    return made
+
 
 #: Key of `Contents.values` for the byte order a container states, which no tensor name can be.
 BYTE_ORDER = "[byteorder]"
@@ -50,6 +94,11 @@ class Region(Struct, frozen=True, kw_only=True):
     inner: Inner | None = None
 
 
+def unmapped(start: int, stop: int, label: str) -> list[Region]:
+    """A region of the bytes `[start, stop)` that nothing explains; none where there are none."""
+    return [Region(span=Span(start, stop), account=Account.UNMAPPED, label=label)] if stop > start else []
+
+
 class StoredTensor(Struct, frozen=True, kw_only=True):
     """A tensor as the file names it.
 
@@ -66,12 +115,17 @@ class StoredTensor(Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     block: tuple[int, int] | None = None
 
+    @classmethod
+    def in_rows(
+        cls, name: str, dtype: str, shape: tuple[int, ...], start: int, aliases: tuple[str, ...] = ()
+    ) -> StoredTensor:
+        """A tensor whose elements stand one after another, row by row."""
+        strides = row_major(shape)
+        return cls(name=name, dtype=dtype, shape=shape, strides=strides, offset=start, aliases=aliases)
+
     @property
     def elements(self) -> int:
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
+        return math.prod(self.shape)
 
     @property
     def stored_bytes(self) -> int:

@@ -21,9 +21,10 @@ Bytes that nothing describes are `unmapped`; overlaps and ranges past the end ar
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -31,9 +32,10 @@ from golfbudget import codecs, configs
 from golfbudget.codecs import Buffer, Sniff
 from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import ConfigError, CorruptError
-from golfbudget.formats.base import Contents, Region, StoredTensor, row_major
+from golfbudget.formats.base import Contents, Region, StoredTensor, unmapped
 from golfbudget.ledger import Account, Role, Span
 
+_UNKNOWN = "[not in the layout]"
 Natural = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
 
 
@@ -65,6 +67,9 @@ class CustomFormatFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     codec: str | None = None
 
 
+_Line = TypeVar("_Line", TensorLine, PartLine)
+
+
 @dataclass(frozen=True, slots=True)
 class CustomFormat:
     """A format made from a layout file; never registered, since it fits the one binary it was written for."""
@@ -86,7 +91,16 @@ class CustomFormat:
         return False
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
-        placed = [*self._tensors(), *self._parts()]
+        stored = _placed(self.layout.tensors, [_line_bytes(line) for line in self.layout.tensors])
+        parts = _placed(self.layout.parts, [line.length for line in self.layout.parts])
+        placed = [
+            (f"tensor {line.name!r}", Region(span=span, account=Account.WEIGHTS, name=line.name, tensor=True))
+            for line, span in stored
+        ]
+        placed += [
+            (f"part {line.label!r}", Region(span=span, account=line.account, label=f"[{line.label}]"))
+            for line, span in parts
+        ]
         regions: list[Region] = []
         cursor, before = 0, "the start"
         for what, region in sorted(placed, key=lambda pair: pair[1].span):
@@ -98,48 +112,27 @@ class CustomFormat:
                 )
             if span.start < cursor and len(span):
                 raise ConfigError(f"{self.path}: {what}, from byte {span.start}, overlaps {before}, to byte {cursor}")
-            if span.start > cursor:
-                regions.append(_undescribed(cursor, span.start))
-            regions.append(region)
+            regions += [*unmapped(cursor, span.start, _UNKNOWN), region]
             cursor, before = max(cursor, span.stop), what
-        if cursor < len(data):
-            regions.append(_undescribed(cursor, len(data)))
-        return Contents(
-            format=self.name,
-            regions=tuple(regions),
-            tensors=tuple(tensor for tensor, _ in self._stored()),
-            roles={line.name: line.role for line in self.layout.tensors if line.role is not None},
-        )
+        regions += unmapped(cursor, len(data), _UNKNOWN)
+        roles = {line.name: line.role for line in self.layout.tensors if line.role is not None}
+        tensors = tuple(StoredTensor.in_rows(line.name, line.dtype, line.shape, span.start) for line, span in stored)
+        return Contents(format=self.name, regions=tuple(regions), tensors=tensors, roles=roles)
 
-    def _stored(self) -> list[tuple[StoredTensor, Span]]:
-        stored = []
-        cursor = 0
-        for line in self.layout.tensors:
-            start = cursor if line.offset is None else line.offset
-            bits = math.prod(line.shape) * DTYPE_BITS[line.dtype]
-            stop = start + (bits + 7) // 8
-            tensor = StoredTensor(
-                name=line.name, dtype=line.dtype, shape=line.shape, strides=row_major(line.shape), offset=start
-            )
-            stored.append((tensor, Span(start, stop)))
-            cursor = stop
-        return stored
 
-    def _tensors(self) -> list[tuple[str, Region]]:
-        return [
-            (f"tensor {t.name!r}", Region(span=span, account=Account.WEIGHTS, name=t.name, tensor=True))
-            for t, span in self._stored()
-        ]
+def _line_bytes(line: TensorLine) -> int:
+    return (math.prod(line.shape) * DTYPE_BITS[line.dtype] + 7) // 8
 
-    def _parts(self) -> list[tuple[str, Region]]:
-        regions = []
-        cursor = 0
-        for line in self.layout.parts:
-            start = cursor if line.offset is None else line.offset
-            span = Span(start, start + line.length)
-            regions.append((f"part {line.label!r}", Region(span=span, account=line.account, label=f"[{line.label}]")))
-            cursor = span.stop
-        return regions
+
+def _placed(lines: Sequence[_Line], lengths: Sequence[int]) -> list[tuple[_Line, Span]]:
+    """Where each line's bytes lie: after those of the line before it where it gives no offset."""
+    placed: list[tuple[_Line, Span]] = []
+    cursor = 0
+    for line, length in zip(lines, lengths, strict=True):
+        start = cursor if line.offset is None else line.offset
+        cursor = start + length
+        placed.append((line, Span(start, cursor)))
+    return placed
 
 
 def load_layout(path: Path) -> CustomFormat:
@@ -153,7 +146,7 @@ def load_layout(path: Path) -> CustomFormat:
         if line.name in seen:
             raise ConfigError(f"{at}.name: the name stands twice")
         seen.add(line.name)
-        length = (math.prod(line.shape) * DTYPE_BITS[line.dtype] + 7) // 8
+        length = _line_bytes(line)
         if line.length is not None and line.length != length:
             raise ConfigError(
                 f"{at}.length: {line.dtype} of shape {list(line.shape)} takes {length} bytes, found {line.length}"
@@ -161,7 +154,3 @@ def load_layout(path: Path) -> CustomFormat:
     if layout.codec is not None and layout.codec not in codecs.registered():
         raise ConfigError(f"{path}: codec: unknown codec {layout.codec!r}; known: {', '.join(codecs.registered())}")
     return CustomFormat(path=path, layout=layout)
-
-
-def _undescribed(start: int, stop: int) -> Region:
-    return Region(span=Span(start, stop), account=Account.UNMAPPED, label="[not in the layout]")

@@ -11,8 +11,7 @@ import struct
 
 from golfbudget.codecs import Buffer
 from golfbudget.errors import CorruptError
-from golfbudget.formats.base import Contents, Inner, Region
-from golfbudget.formats.signatures import PGRP
+from golfbudget.formats.base import PGRP, Contents, Inner, Region, unmapped
 from golfbudget.ledger import Account, Span
 
 _COUNT = struct.Struct("<4sI")
@@ -32,11 +31,9 @@ def read_groups(data: Buffer, *, where: str) -> Contents:
     regions = [Region(span=Span(0, header), account=Account.CONTAINER, label="[pgrp header]")]
     at = header
     for name, length in zip(names, lengths, strict=True):
-        span = Span(at, at + length)
-        regions.append(_stream(data, name, span))
-        at = span.stop
-    if at < len(data):
-        regions.append(Region(span=Span(at, len(data)), account=Account.UNMAPPED, label="[after the streams]"))
+        regions.append(_stream(data, name, Span(at, at + length)))
+        at += length
+    regions += unmapped(at, len(data), "[after the streams]")
     return Contents(format="pgrp", regions=tuple(regions))
 
 
@@ -70,8 +67,6 @@ def _stream(data: Buffer, name: str, span: Span) -> Region:
         inner = Inner(name=name, codec="none", read=whole)
     elif name == PERMUTATIONS:
         inner = Inner(name=name, codec="brotli", read=whole)
-    elif name == REMAINDER:
-        inner = Inner(name=name, codec="brotli")
     else:
-        inner = Inner(name=name)
+        inner = Inner(name=name, codec="brotli" if name == REMAINDER else None)
     return Region(span=span, account=Account.CONTAINER, name=name, label=f"[{name}]", inner=inner)

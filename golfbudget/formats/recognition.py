@@ -10,16 +10,21 @@ import codecs
 from typing import ClassVar
 
 from golfbudget.codecs.base import Buffer, Sniff
-from golfbudget.errors import CorruptError
-from golfbudget.formats import signatures
+from golfbudget.errors import AS_OPAQUE, CorruptError
+from golfbudget.formats import base
 from golfbudget.formats.base import Contents, Region, register
 from golfbudget.ledger import Account, Span
+
+
+def _unexpected(data: Buffer, where: str, expected: str) -> CorruptError:
+    return CorruptError(f"{where}: expected {expected}, found {bytes(data[:4])!r} at byte 0; {AS_OPAQUE}")
 
 
 class _Signed:
     """A format whose files begin with its signature."""
 
     signature: ClassVar[bytes]
+    suffixes: tuple[str, ...] = ()
 
     def sniff(self, data: Buffer) -> Sniff:
         return Sniff.SURE if self.begins(bytes(data[: len(self.signature)])) else Sniff.NO
@@ -36,14 +41,14 @@ class Safetensors:
     suffixes = (".safetensors",)
 
     def sniff(self, data: Buffer) -> Sniff:
-        length = signatures.SAFETENSORS_LENGTH
+        length = base.SAFETENSORS_LENGTH
         whole = 2 <= int.from_bytes(data[:length], "little") <= len(data) - length
         return Sniff.SURE if whole and self.begins(bytes(data[: length + 1])) else Sniff.NO
 
     def begins(self, head: bytes) -> bool:
-        length = signatures.SAFETENSORS_LENGTH
+        length = base.SAFETENSORS_LENGTH
         header = int.from_bytes(head[:length], "little")
-        return head[length : length + 1] == b"{" and header <= signatures.SAFETENSORS_HEADER_LIMIT
+        return head[length : length + 1] == b"{" and header <= base.SAFETENSORS_HEADER_LIMIT
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
         from golfbudget.formats.safetensors import read_safetensors
@@ -57,22 +62,18 @@ class TorchZip(_Signed):
 
     name = "torch-zip"
     suffixes = (".pt", ".pth")
-    signature = signatures.ZIP
+    signature = base.ZIP
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
         """A zip archive of arrays is read as such, and so is a pickle: their files share suffix or signature."""
-        if bytes(data[:2]) in signatures.PICKLES:
+        if bytes(data[:2]) in base.PICKLES:
             legacy = TorchLegacy()
-            if legacy.sniff(data) is Sniff.SURE:
-                return legacy.read(data, where=where)
-            return BarePickle().read(data, where=where)
-        if bytes(data[:4]) != signatures.ZIP:
-            raise CorruptError(
-                f"{where}: expected a zip archive or a pickle as torch.save writes them, found {bytes(data[:4])!r} at "
-                "byte 0; --as opaque counts the file as a whole"
-            )
-        from golfbudget.formats.numpy.npz import read_arrays
-        from golfbudget.formats.torch.archive import read_archive
+            known = legacy if legacy.sniff(data) is Sniff.SURE else BarePickle()
+            return known.read(data, where=where)
+        if bytes(data[:4]) != base.ZIP:
+            raise _unexpected(data, where, "a zip archive or a pickle as torch.save writes them")
+        from golfbudget.formats.numpy_files import read_arrays
+        from golfbudget.formats.torch_files import read_archive
 
         return read_archive(data, where=where) or read_arrays(data, where=where)
 
@@ -83,15 +84,12 @@ class Npz(_Signed):
 
     name = "npz"
     suffixes = (".npz",)
-    signature = signatures.ZIP
+    signature = base.ZIP
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
-        if bytes(data[:4]) not in (signatures.ZIP, signatures.EMPTY_ZIP):
-            raise CorruptError(
-                f"{where}: expected a zip archive as numpy.savez writes it, found {bytes(data[:4])!r} at byte 0; --as "
-                "opaque counts the file as a whole"
-            )
-        from golfbudget.formats.numpy.npz import read_arrays
+        if bytes(data[:4]) not in (base.ZIP, base.EMPTY_ZIP):
+            raise _unexpected(data, where, "a zip archive as numpy.savez writes it")
+        from golfbudget.formats.numpy_files import read_arrays
 
         return read_arrays(data, where=where)
 
@@ -102,17 +100,17 @@ class Npy(_Signed):
 
     name = "npy"
     suffixes = (".npy",)
-    signature = signatures.NPY
+    signature = base.NPY
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
-        from golfbudget.formats.numpy.npy import read_array
+        from golfbudget.formats.numpy_files import read_array
 
         return read_array(data, "[array]", where=where)
 
 
 #: LONG1 and the magic's ten bytes; from protocol 4 on, a frame of 13 or 14 bytes (with a memo) comes before it.
-_LONG = b"\x8a\x0a" + signatures.TORCH_LEGACY.to_bytes(10, "little")
-_LEGACY_STARTS = tuple(start + _LONG for start in signatures.PICKLES) + tuple(
+_LONG = b"\x8a\x0a" + base.TORCH_LEGACY.to_bytes(10, "little")
+_LEGACY_STARTS = tuple(start + _LONG for start in base.PICKLES) + tuple(
     bytes((0x80, protocol, 0x95, length)) + bytes(7) + _LONG for protocol in (4, 5) for length in (13, 14)
 )
 
@@ -136,11 +134,8 @@ class TorchLegacy:
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
         if self.sniff(data) is not Sniff.SURE:
-            raise CorruptError(
-                f"{where}: expected a pickle of torch's magic number, found {bytes(data[:4])!r} at byte 0; --as opaque "
-                "counts the file as a whole"
-            )
-        from golfbudget.formats.torch.legacy import read_pickles
+            raise _unexpected(data, where, "a pickle of torch's magic number")
+        from golfbudget.formats.torch_files import read_pickles
 
         return read_pickles(data, where=where)
 
@@ -163,11 +158,11 @@ class BarePickle:
         head = bytes(data[:128])
         if self.begins(head):
             return Sniff.SURE
-        return Sniff.MAYBE if len(head) > 2 and head.startswith(signatures.PICKLES) else Sniff.NO
+        return Sniff.MAYBE if len(head) > 2 and head.startswith(base.PICKLES) else Sniff.NO
 
     def begins(self, head: bytes) -> bool:
         """A protocol, and opcodes with which a pickle of data starts: a frame, an empty container, or a name."""
-        if len(head) < 4 or not head.startswith(signatures.PICKLES):
+        if len(head) < 4 or not head.startswith(base.PICKLES):
             return False
         if head[2] == _FRAME:
             return head[1] >= 4 and len(head) > 11 and int.from_bytes(head[3:11], "little") < _LONGEST_FRAME
@@ -177,7 +172,7 @@ class BarePickle:
         return head[2:3] == b"c" and all(part.isidentifier() for part in module.removesuffix(".").split("."))
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
-        from golfbudget.formats.pickle.bare import read_bare
+        from golfbudget.formats.pickle.tensors import read_bare
 
         return read_bare(data, where=where)
 
@@ -188,10 +183,10 @@ class Gguf(_Signed):
 
     name = "gguf"
     suffixes = (".gguf",)
-    signature = signatures.GGUF
+    signature = base.GGUF
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
-        from golfbudget.formats.gguf.reader import read_gguf
+        from golfbudget.formats.gguf import read_gguf
 
         return read_gguf(data, where=where)
 
@@ -201,8 +196,7 @@ class Pgrp(_Signed):
     """Weights in groups of tensors of one kind, each group its own compressed stream, a leaf of its own."""
 
     name = "pgrp"
-    suffixes: tuple[str, ...] = ()
-    signature = signatures.PGRP
+    signature = base.PGRP
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
         from golfbudget.formats.pgrp import read_groups
@@ -216,10 +210,10 @@ class GolfbudgetPack(_Signed):
 
     name = "golfbudget-pack"
     suffixes = (".gbpk",)
-    signature = signatures.PACK
+    signature = base.PACK
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
-        from golfbudget.formats.pack.reader import read_pack
+        from golfbudget.formats.pack import read_pack
 
         return read_pack(data, where=where)
 
@@ -236,7 +230,7 @@ class PythonSource:
 
     def sniff(self, data: Buffer) -> Sniff:
         """Sure of a program that unpacks and executes itself; other source has nothing to tell it from text."""
-        if not 0 < len(data) <= signatures.LONGEST_SOURCE or not _is_text(bytes(data[:_SOURCE_HEAD])):
+        if not 0 < len(data) <= base.LONGEST_SOURCE or not _is_text(bytes(data[:_SOURCE_HEAD])):
             return Sniff.NO
         raw = bytes(data)
         if b"exec" not in raw or b"decompress" not in raw:

@@ -13,9 +13,15 @@ from dataclasses import dataclass
 
 from golfbudget.codecs.base import Buffer
 from golfbudget.dtypes import DTYPE_BITS
-from golfbudget.errors import CorruptError, LimitError
-from golfbudget.formats.base import Contents, Region, StoredTensor, row_major
-from golfbudget.formats.signatures import SAFETENSORS_HEADER_LIMIT, SAFETENSORS_LENGTH
+from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError
+from golfbudget.formats.base import (
+    SAFETENSORS_HEADER_LIMIT,
+    SAFETENSORS_LENGTH,
+    Contents,
+    Region,
+    StoredTensor,
+    unmapped,
+)
 from golfbudget.ledger import Account, Span
 
 #: More than any tensor library allows; keeps a hostile shape from costing time.
@@ -58,12 +64,8 @@ def read_safetensors(data: Buffer, *, where: str) -> Contents:
     records = _records(bytes(data[SAFETENSORS_LENGTH:start]), where)
     tensors = [_tensor(r, start, where) for r in records if r.name != "__metadata__"]
     gaps = _gaps(tensors, start, len(data), where)
-    return Contents(
-        format="safetensors",
-        regions=(*_regions(records, tensors, start), *gaps),
-        tensors=tuple(tensor for tensor, _ in tensors),
-        values=_metadata(records, where),
-    )
+    regions, stored = (*_regions(records, tensors, start), *gaps), tuple(tensor for tensor, _ in tensors)
+    return Contents(format="safetensors", regions=regions, tensors=stored, values=_metadata(records, where))
 
 
 def _records(header: bytes, where: str) -> list[_HeaderRecord]:
@@ -101,16 +103,15 @@ def _records(header: bytes, where: str) -> list[_HeaderRecord]:
             records.append(_HeaderRecord(name, value, Span(byte_of(start), byte_of(at))))
             if len(records) > _MOST_RECORDS:
                 raise LimitError(
-                    f"{where}: the safetensors header holds more than {_MOST_RECORDS} records; --as opaque counts the "
-                    "file as a whole"
+                    f"{where}: the safetensors header holds more than {_MOST_RECORDS} records; {AS_OPAQUE}"
                 )
         if text[at + 1 :].strip(" \t\r\n"):
             raise ValueError("there is text after the closing brace")
     except (ValueError, IndexError, RecursionError) as error:
         reason = "it ends early" if isinstance(error, IndexError) else str(error)
         raise CorruptError(
-            f"{where}: the safetensors header (from byte {SAFETENSORS_LENGTH}) is not the JSON object it must be, "
-            f"near character {at}: {reason}"
+            f"{where}: the safetensors header (from byte {SAFETENSORS_LENGTH}) is not the JSON object it must be, near "
+            f"character {at}: {reason}"
         ) from None
     return records
 
@@ -150,19 +151,10 @@ def _tensor(record: _HeaderRecord, start: int, where: str) -> tuple[StoredTensor
     if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         shown = reprlib.repr(offsets)
         raise CorruptError(f"{place}: data_offsets must be [begin, end] with begin <= end, found {shown}")
-    tensor = StoredTensor(
-        name=name,
-        dtype=_DTYPES[dtype],
-        shape=tuple(shape),
-        strides=row_major(tuple(shape)),
-        offset=start + offsets[0],
-    )
-    bits = tensor.elements * DTYPE_BITS[tensor.dtype]
-    if bits != 8 * (offsets[1] - offsets[0]):
-        raise CorruptError(
-            f"{place}: {dtype} of shape {shape} takes {bits} bits, data_offsets {offsets} hold "
-            f"{8 * (offsets[1] - offsets[0])}"
-        )
+    tensor = StoredTensor.in_rows(name, _DTYPES[dtype], tuple(shape), start + offsets[0])
+    bits, held = tensor.elements * DTYPE_BITS[tensor.dtype], 8 * (offsets[1] - offsets[0])
+    if bits != held:
+        raise CorruptError(f"{place}: {dtype} of shape {shape} takes {bits} bits, data_offsets {offsets} hold {held}")
     return tensor, Span(start + offsets[0], start + offsets[1])
 
 
@@ -182,14 +174,11 @@ def _gaps(tensors: list[tuple[StoredTensor, Span]], start: int, stop: int, where
         if span.start < cursor:
             raise CorruptError(
                 f"{where}: bytes [{span.start}, {cursor}) before tensor {tensor.name!r} are claimed twice, also by "
-                f"{before}; the format forbids it (--as opaque counts the file as a whole)"
+                f"{before}; the format forbids it ({AS_OPAQUE})"
             )
-        if span.start > cursor:
-            gaps.append(Region(span=Span(cursor, span.start), account=Account.UNMAPPED, label="[gap]"))
+        gaps += unmapped(cursor, span.start, "[gap]")
         cursor, before = span.stop, repr(tensor.name)
-    if cursor < stop:
-        gaps.append(Region(span=Span(cursor, stop), account=Account.UNMAPPED, label="[after the last tensor]"))
-    return gaps
+    return gaps + unmapped(cursor, stop, "[after the last tensor]")
 
 
 def _regions(records: list[_HeaderRecord], tensors: list[tuple[StoredTensor, Span]], start: int) -> list[Region]:

@@ -80,11 +80,6 @@ def stored_tensors(views: list[StorageView], starts: Mapping[str, int | None]) -
         groups.setdefault((view.key, view.dtype, view.shape, view.strides, view.first, own), []).append(view)
     for first, *others in groups.values():
         start = starts[first.key]
-        yield StoredTensor(
-            name=first.name,
-            dtype=first.dtype,
-            shape=first.shape,
-            strides=first.strides,
-            offset=None if start is None else start + first.first * element_bytes(first.dtype),
-            aliases=tuple(view.name for view in others),
-        )
+        (name, dtype, shape), aliases = (first.name, first.dtype, first.shape), tuple(view.name for view in others)
+        offset = None if start is None else start + first.first * element_bytes(dtype)
+        yield StoredTensor(name=name, dtype=dtype, shape=shape, strides=first.strides, offset=offset, aliases=aliases)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import KW_ONLY, dataclass, replace
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.errors import CorruptError, LimitError, UnsupportedError
-from golfbudget.formats.base import Region
+from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError, UnsupportedError
+from golfbudget.formats.base import Contents, Inner, Region, unmapped
 from golfbudget.ledger import Account, Span
 
 LOCAL, CENTRAL, DESCRIPTOR = b"PK\x03\x04", b"PK\x01\x02", b"PK\x07\x08"
@@ -37,7 +37,7 @@ _MEMBER_LIMIT = 1 << 28
 _MOST_MEMBERS = 1 << 17
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ZipMember:
     """One member: its local header (with alignment padding), its data as stored, an optional data descriptor."""
 
@@ -45,6 +45,7 @@ class ZipMember:
     method: int
     crc: int
     decoded_length: int
+    _: KW_ONLY
     header: Span
     data: Span
     descriptor: Span
@@ -62,8 +63,9 @@ class ZipDirectory:
 def read_directory(data: Buffer, where: str) -> ZipDirectory:
     """Parse the whole directory; `CorruptError` when any offset, size or name contradicts another."""
     end_at = _find_end(data, where)
-    entries, size, start = _end_record(data, end_at, where)
-    tail = _tail_start(data, end_at)
+    locator = _locator(data, end_at)
+    entries, size, start = _end_record(data, end_at, locator, where)
+    tail = end_at if locator is None else locator
     if start + size != tail:
         raise CorruptError(
             f"{where}: the zip directory is said to be [{start}, {start + size}), but the record after it starts at "
@@ -96,15 +98,14 @@ def _find_end(data: Buffer, where: str) -> int:
                 return window + at
         at = tail.rfind(END, 0, at)
     raise CorruptError(
-        f"{where}: it starts like a zip archive but no end-of-directory record is found before byte {len(data)}; "
-        "the file is truncated"
+        f"{where}: it starts like a zip archive but no end-of-directory record is found before byte {len(data)}; the "
+        "file is truncated"
     )
 
 
-def _end_record(data: Buffer, at: int, where: str) -> tuple[int, int, int]:
+def _end_record(data: Buffer, at: int, locator: int | None, where: str) -> tuple[int, int, int]:
     """(number of entries, directory length, directory offset), from the zip64 record where there is one."""
     _, disk, _, _, entries, size, start, _ = _END_FIELDS.unpack_from(data, at)
-    locator = _locator(data, at)
     if locator is not None:
         if locator + _END64_FIELDS.size > at or bytes(data[locator : locator + 4]) != END64:
             raise CorruptError(f"{where}: the zip64 locator points to byte {locator}, where no zip64 record stands")
@@ -116,14 +117,8 @@ def _end_record(data: Buffer, at: int, where: str) -> tuple[int, int, int]:
 
 def _locator(data: Buffer, end_at: int) -> int | None:
     at = end_at - _LOCATOR64_FIELDS.size
-    if at < 0 or bytes(data[at : at + 4]) != LOCATOR64:
-        return None
-    offset: int = _LOCATOR64_FIELDS.unpack_from(data, at)[2]
-    return offset
-
-
-def _tail_start(data: Buffer, end_at: int) -> int:
-    return end_at if (locator := _locator(data, end_at)) is None else locator
+    located = at >= 0 and bytes(data[at : at + 4]) == LOCATOR64
+    return int(_LOCATOR64_FIELDS.unpack_from(data, at)[2]) if located else None
 
 
 def _members(data: Buffer, start: int, stop: int, where: str) -> Iterator[ZipMember]:
@@ -132,8 +127,7 @@ def _members(data: Buffer, start: int, stop: int, where: str) -> Iterator[ZipMem
         count += 1
         if count > _MOST_MEMBERS:
             raise LimitError(
-                f"{where}: the zip directory has more than {_MOST_MEMBERS} records by byte {at}; --as opaque counts "
-                "the file as a whole"
+                f"{where}: the zip directory has more than {_MOST_MEMBERS} records by byte {at}; {AS_OPAQUE}"
             )
         if at + _CENTRAL_FIELDS.size > stop or bytes(data[at : at + 4]) != CENTRAL:
             raise CorruptError(f"{where}: expected a zip directory record at byte {at}")
@@ -157,16 +151,9 @@ def _members(data: Buffer, start: int, stop: int, where: str) -> Iterator[ZipMem
                 f"bytes stored and {decoded} decoded"
             )
         header = _local_header(data, offset, raw_name, (stored, flags), start, where)
-        yield ZipMember(
-            name=name,
-            method=method,
-            crc=crc,
-            decoded_length=decoded,
-            header=header,
-            data=Span(header.stop, header.stop + stored),
-            descriptor=Span(header.stop + stored, header.stop + stored),
-            record=Span(at, record_stop),
-        )
+        span, none = Span(header.stop, header.stop + stored), Span(header.stop + stored, header.stop + stored)
+        record = Span(at, record_stop)
+        yield ZipMember(name, method, crc, decoded, header=header, data=span, descriptor=none, record=record)
         at = record_stop
 
 
@@ -195,20 +182,16 @@ def _local_header(data: Buffer, at: int, name: bytes, central: tuple[int, int], 
         raise CorruptError(f"{where}: zip member {shown!r} should start at byte {at}, where no local header stands")
     fields = _LOCAL_FIELDS.unpack_from(data, at)
     local_stored, name_length, extra_length = fields[7], fields[9], fields[10]
-    name_at = at + _LOCAL_FIELDS.size
+    name_at, place = at + _LOCAL_FIELDS.size, f"{where}: zip member {shown!r}"
     stop = name_at + name_length + extra_length
     if stop + stored > limit:
         raise CorruptError(
-            f"{where}: zip member {shown!r} at byte {at} claims {stored} bytes, more than the {max(0, limit - stop)} "
-            "before the directory"
+            f"{place} at byte {at} claims {stored} bytes, more than the {max(0, limit - stop)} before the directory"
         )
     if bytes(data[name_at : name_at + name_length]) != name:
         raise CorruptError(f"{where}: the local header at byte {at} names another member than {shown!r}")
     if local_stored not in (stored, _FULL32) and not (flags & _STREAMED and local_stored == 0):
-        raise CorruptError(
-            f"{where}: zip member {shown!r} has {stored} bytes by the directory and {local_stored} by its header at "
-            f"byte {at}"
-        )
+        raise CorruptError(f"{place} has {stored} bytes by the directory and {local_stored} by its header at byte {at}")
     return Span(at, stop)
 
 
@@ -227,10 +210,10 @@ def _with_descriptor(data: Buffer, member: ZipMember, stop: int) -> ZipMember:
 
 def member_bytes(data: Buffer, member: ZipMember, where: str) -> Buffer:
     """A whole member, stored (then nothing is copied) or deflated, checked against its directory record."""
+    place = f"{where}: {member.name!r} at byte {member.data.start}"
     if member.decoded_length > _MEMBER_LIMIT and member.method != STORED:
         raise LimitError(
-            f"{where}: {member.name!r} at byte {member.data.start} claims {member.decoded_length} bytes, at most "
-            f"{_MEMBER_LIMIT} are decoded at once (--as opaque counts the file as a whole)"
+            f"{place} claims {member.decoded_length} bytes, at most {_MEMBER_LIMIT} are decoded at once ({AS_OPAQUE})"
         )
     raw: Buffer = memoryview(data)[member.data.start : member.data.stop]
     if member.method == DEFLATED:
@@ -238,9 +221,7 @@ def member_bytes(data: Buffer, member: ZipMember, where: str) -> Buffer:
         try:
             raw = inflate.decompress(raw, member.decoded_length + 1)
         except zlib.error as error:
-            raise CorruptError(
-                f"{where}: {member.name!r} at byte {member.data.start} does not inflate: {error}"
-            ) from None
+            raise CorruptError(f"{place} does not inflate: {error}") from None
     elif member.method != STORED:
         raise UnsupportedError(f"{where}: zip member {member.name!r} is compressed by method {member.method}")
     check_member(raw, member, where)
@@ -249,13 +230,21 @@ def member_bytes(data: Buffer, member: ZipMember, where: str) -> Buffer:
 
 def check_member(decoded: Buffer, member: ZipMember, where: str) -> None:
     """`CorruptError` unless a member's decoded bytes have the length and checksum of its directory record."""
-    if len(decoded) != member.decoded_length:
-        raise CorruptError(
-            f"{where}: {member.name!r} at byte {member.data.start} holds {len(decoded)} bytes, its directory record "
-            f"says {member.decoded_length}"
-        )
+    place, expected = f"{where}: {member.name!r} at byte {member.data.start}", member.decoded_length
+    if len(decoded) != expected:
+        raise CorruptError(f"{place} holds {len(decoded)} bytes, its directory record says {expected}")
     if zlib.crc32(decoded) != member.crc:
-        raise CorruptError(f"{where}: {member.name!r} at byte {member.data.start} does not match its checksum")
+        raise CorruptError(f"{place} does not match its checksum")
+
+
+def member_stream(member: ZipMember, explain: Callable[[Buffer, str], Contents], name: str | None = None) -> Inner:
+    """A member as a stream of its own; what it decodes to is checked before `explain` is asked about it."""
+
+    def read(data: Buffer, where: str) -> Contents:
+        check_member(data, member, where)
+        return explain(data, where)
+
+    return Inner(name=name or member.name, codec=METHOD_CODECS[member.method], read=read)
 
 
 def member_overhead(member: ZipMember, name: str | None, label: str) -> list[Region]:
@@ -268,9 +257,7 @@ def with_gaps(regions: list[Region], length: int) -> Iterator[Region]:
     """The regions in file order; bytes that no zip record explains become unmapped, never dropped."""
     cursor = 0
     for region in sorted(regions, key=lambda r: r.span):
-        if region.span.start > cursor:
-            yield Region(span=Span(cursor, region.span.start), account=Account.UNMAPPED, label="[zip gap]")
+        yield from unmapped(cursor, region.span.start, "[zip gap]")
         yield region
         cursor = max(cursor, region.span.stop)
-    if cursor < length:
-        yield Region(span=Span(cursor, length), account=Account.UNMAPPED, label="[zip gap]")
+    yield from unmapped(cursor, length, "[zip gap]")

@@ -7,7 +7,7 @@ from torch import Tensor
 from golfbudget import codecs
 from golfbudget.artifact import Artifact, open_bytes
 from golfbudget.errors import UnsupportedError
-from golfbudget.filters.byte_shuffle import shuffle
+from golfbudget.filters import shuffle
 from golfbudget.recipe import layouts
 from golfbudget.recipe.config import Recipe
 from golfbudget.recipe.export import Export, decode

@@ -10,8 +10,7 @@ from golfbudget.artifact.peel import Allowance, innermost, peel
 from golfbudget.codecs import DECODED_LIMIT, Buffer
 from golfbudget.errors import CorruptError
 from golfbudget.formats import BYTE_ORDER, StoredTensor
-from golfbudget.formats.pack.grammar import Header, PieceRef, named
-from golfbudget.formats.pack.reader import WIDE, read_header, stream_table
+from golfbudget.formats.pack import WIDE, Header, PieceRef, named, read_header, stream_table
 from golfbudget.repacking.saved_object import SavedObject, same_values
 
 

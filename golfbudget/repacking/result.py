@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 
 class Lever(StrEnum):
     """What can be turned without changing a tensor; the first two leave the container's bytes as they are."""
@@ -23,8 +25,7 @@ SAME_CONTAINER = (Lever.CODEC, Lever.FILTER)
 REBUILT = tuple(lever for lever in Lever if lever not in SAME_CONTAINER)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeverStep:
+class LeverStep(Struct, frozen=True, kw_only=True, array_like=True):
     """One lever: the file's bytes with it and all levers before it; `saved` is its own gain, negative for a cost.
 
     `taken` says whether its gain counts: a rebuilt file goes on from the best of the same container, whose levers then

@@ -8,25 +8,28 @@ from pathlib import Path
 
 import msgspec
 
-from golfbudget import filters, formats
+from golfbudget import cache
 from golfbudget.artifact import Artifact, open_artifact
-from golfbudget.artifact.peel import Allowance, innermost, peel
+from golfbudget.artifact.peel import Allowance, innermost, known, peel, step_name
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream, registered
 from golfbudget.entropy import floor_bytes, symbol_bytes
 from golfbudget.errors import CorruptError, UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.progress import Progress, unwatched
-from golfbudget.repacking import cache
 from golfbudget.repacking.compressors import Compressor, tools
 from golfbudget.repacking.decoders import chain_source, pack_source
 from golfbudget.repacking.proof import prove_rebuilt, prove_same_container
 from golfbudget.repacking.result import REBUILT, Lever, LeverStep, Repacked
-from golfbudget.repacking.saved_object import NotCarriedError, SavedObject, saved_object
+from golfbudget.repacking.saved_object import SavedObject, saved_object
 from golfbudget.repacking.search import LeverFile, Rebuild, allowed, same_container
+from golfbudget.repacking.unpickle import NotCarriedError
 from golfbudget.roles import assign, load_roles
 
 _HEAD = 32
 SAME, PACK = "same", "golfbudget-pack"
+#: Raised with every change of the search that can change its result.
+SEARCH_VERSION = 1
+CACHE_PREFIX = "repack-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +60,15 @@ def repack(
     """
     given = _read(path, frozenset(levers), limit)
     sha256 = file_hash(Path(given.artifact.path))
-    name = cache.key(sha256, {"levers": sorted(levers), "tools": dict(tools())})
+    options = {"search": SEARCH_VERSION, "sha256": sha256, "levers": sorted(levers), "tools": dict(tools())}
+    name = CACHE_PREFIX + cache.key(options)[:32]
     kept = None if cached is None else cache.read(cached, name)
     if kept is not None and (cached_result := _from_cache(given, sha256, *kept)) is not None:
         return cached_result
     made = _searched(given, sha256, frozenset(levers), Compressor(jobs=jobs, progress=progress))
     if cached is not None:
         cache.write(cached, name, _facts(made), made.data or b"")
+        cache.prune(cached, CACHE_PREFIX)
     return made
 
 
@@ -79,19 +84,16 @@ def _read(path: Path, levers: frozenset[Lever], limit: int) -> _Input:
     head = bytes(container[:_HEAD])
     if any(isinstance(step, Stream) and len(step.trailing) for step in steps):
         raise UsageError(f"{path}: bytes follow its compressed stream and would be lost; cut them off first")
-    held, reason = None, None
-    if levers.isdisjoint(REBUILT):
-        reason = "not asked for"
-    else:
-        try:
-            held = saved_object(artifact, container)
-        except NotCarriedError as error:
-            reason = f"it holds {error}"
+    held, reason = None, "not asked for" if levers.isdisjoint(REBUILT) else None
+    try:
+        held = None if reason else saved_object(artifact, container)
+    except NotCarriedError as error:
+        reason = f"it holds {error}"
     return _Input(
         artifact=artifact,
         container=container,
-        chain=tuple(step.codec.name if isinstance(step, Stream) else step.name for step in steps),
-        known=formats.begins(head) or any(known.begins(head) for known in filters.registered().values()),
+        chain=tuple(map(step_name, steps)),
+        known=known(head),
         held=held,
         not_rebuilt=reason,
     )
@@ -108,9 +110,7 @@ def _searched(given: _Input, sha256: str, levers: frozenset[Lever], compressor: 
         best = same[0].codecs[0] if len(codecs) > 1 else None
         if given.artifact.bundle or best == "none":
             best = None  # Its members are compressed already, so that its codec says nothing about tensors.
-        search = Rebuild(
-            held=given.held, compressor=compressor, codecs=codecs, roles=roles, levers=levers, long_codec=best
-        )
+        search = Rebuild(given.held, compressor, codecs, roles, levers, long_codec=best)
         rebuilt = search.run()
     size = given.artifact.size
     keep = _smaller(same, size)
@@ -123,14 +123,16 @@ def _searched(given: _Input, sha256: str, levers: frozenset[Lever], compressor: 
         cost = len(file.data) + len(text.encode()) - base
         if cost < best_cost and len(file.data) < size:
             chosen, source, best_cost = file, text, cost
-    _prove(given, chosen)
+    container = SAME if chosen is None or chosen.arrangement is None else PACK
+    if chosen is not None:
+        _prove(given, chosen.data, container)
     floor, symbols = _floor(given)
     return Repacked(
         path=given.artifact.path,
         original_bytes=size,
         sha256=sha256,
         data=None if chosen is None else chosen.data,
-        container=SAME if chosen is None or chosen.arrangement is None else PACK,
+        container=container,
         steps=_steps(size, keep, rebuilt, chosen),
         decoder_source=source,
         decoder_extra=len(source.encode()) - base if chosen is not None else 0,
@@ -169,22 +171,21 @@ def _steps(
     taken = chosen is not None
     for found in (*same, *rebuilt):
         length = len(found.data)
-        steps.append(
-            LeverStep(lever=found.lever, choice=found.choice, bytes=length, saved=before - length, taken=taken)
-        )
+        saved = before - length
+        steps.append(LeverStep(lever=found.lever, choice=found.choice, bytes=length, saved=saved, taken=taken))
         before = length
         taken = taken and found is not chosen
     return tuple(steps)
 
 
-def _prove(given: _Input, chosen: LeverFile | None) -> None:
-    if chosen is None:
-        return
+def _prove(given: _Input, data: bytes, container: str) -> bool:
+    """Raises `CorruptError` where a file does not hold what the input holds; False where that cannot be told."""
     where = given.artifact.path
-    if chosen.arrangement is None:
-        prove_same_container(chosen.data, given.container, where=where)
+    if container == SAME:
+        prove_same_container(data, given.container, where=where)
     elif given.held is not None:
-        prove_rebuilt(chosen.data, given.artifact, given.held, where=where)
+        prove_rebuilt(data, given.artifact, given.held, where=where)
+    return container == SAME or given.held is not None
 
 
 def _notes(given: _Input, chosen: LeverFile | None) -> list[str]:
@@ -214,15 +215,15 @@ def _floor(given: _Input) -> tuple[int | None, int | None]:
     return floor, symbols
 
 
-# The cache
+# The cache: the same artifact under the same search and libraries is searched once.
 
 
 class _CachedFacts(msgspec.Struct, frozen=True):
-    """What the cache says beside the file itself."""
+    """What the cache says beside the file itself: fields of `Repacked`, and whether there is a file."""
 
     empty: bool
     container: str
-    steps: list[tuple[str, str, int, int, bool]]
+    steps: tuple[LeverStep, ...]
     decoder_source: str
     decoder_extra: int
     not_rebuilt: str | None
@@ -231,33 +232,20 @@ class _CachedFacts(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
+_SAME_FIELDS = _CachedFacts.__struct_fields__[1:]
+
+
 def _facts(made: Repacked) -> dict[str, object]:
-    return {
-        "empty": made.data is None,
-        "container": made.container,
-        "steps": [[s.lever, s.choice, s.bytes, s.saved, s.taken] for s in made.steps],
-        "decoder_source": made.decoder_source,
-        "decoder_extra": made.decoder_extra,
-        "not_rebuilt": made.not_rebuilt,
-        "floor": made.floor,
-        "symbols": made.symbols,
-        "notes": made.notes,
-    }
+    return {"empty": made.data is None} | {n: msgspec.to_builtins(getattr(made, n)) for n in _SAME_FIELDS}
 
 
 def _from_cache(given: _Input, sha256: str, facts: dict[str, object], data: bytes) -> Repacked | None:
-    """A cached result, proved again; None where it does not hold for this artifact."""
+    """A cached result, proved like a fresh one; None where it does not hold for this artifact."""
     try:
         kept = msgspec.convert(facts, type=_CachedFacts)
-        if kept.empty != (not data) or len(data) >= given.artifact.size:
+        whole = kept.empty == (not data) and len(data) < given.artifact.size
+        if not whole or (data and not _prove(given, data, kept.container)):
             return None
-        if data and kept.container == SAME:
-            prove_same_container(data, given.container, where=given.artifact.path)
-        elif data and given.held is not None:
-            prove_rebuilt(data, given.artifact, given.held, where=given.artifact.path)
-        elif data:
-            return None
-        steps = [LeverStep(lever=Lever(v), choice=c, bytes=b, saved=s, taken=t) for v, c, b, s, t in kept.steps]
     except (msgspec.ValidationError, CorruptError, ValueError):
         return None
     return Repacked(
@@ -265,14 +253,7 @@ def _from_cache(given: _Input, sha256: str, facts: dict[str, object], data: byte
         original_bytes=given.artifact.size,
         sha256=sha256,
         data=None if kept.empty else data,
-        container=kept.container,
-        steps=tuple(steps),
-        decoder_source=kept.decoder_source,
-        decoder_extra=kept.decoder_extra,
-        not_rebuilt=kept.not_rebuilt,
-        floor=kept.floor,
-        symbols=kept.symbols,
-        notes=kept.notes,
         tools=tuple(tools()),
         cached=True,
+        **{name: getattr(kept, name) for name in _SAME_FIELDS},
     )

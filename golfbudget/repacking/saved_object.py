@@ -17,20 +17,16 @@ from golfbudget.codecs import Buffer
 from golfbudget.dtypes import STORAGE_DTYPES, element_bytes, has_whole_bytes
 from golfbudget.formats import BYTE_ORDER
 from golfbudget.formats.base import row_major
-from golfbudget.formats.pack.grammar import Piece, PieceRef, named
+from golfbudget.formats.pack import Piece, PieceRef, named
 from golfbudget.formats.zip_directory import ZipMember, member_bytes, read_directory
 from golfbudget.ledger import Account
-from golfbudget.repacking.unpickle import NotCarriedError, PickledArray, Size, Storage, Window, unpickle
+from golfbudget.repacking.unpickle import NotCarriedError, PickledArray, Size, Window, unpickle
 
 #: Frameworks whose decoder makes tensors of the pieces.
 TORCH, NUMPY = "torch", "numpy"
 _KEYS = (str, int, float, bool, type(None))
 #: Complex numbers and storages without a type of their own are not rebuilt.
-_STORAGES = {
-    kind: dtype
-    for kind, dtype in STORAGE_DTYPES.items()
-    if kind != "UntypedStorage" and not dtype.startswith("complex")
-}
+_STORAGES = {k: d for k, d in STORAGE_DTYPES.items() if k != "UntypedStorage" and not d.startswith("complex")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,20 +74,13 @@ def _check(made: SavedObject, artifact: Artifact) -> None:
     except ValueError as error:
         raise NotCarriedError(str(error)) from None
     values = {name: item for name, item in leaves if not isinstance(item, PieceRef)}
-    values |= {
-        name: made.items[item.piece].data
-        for name, item in leaves
-        if isinstance(item, PieceRef) and not made.items[item.piece].piece.dtype
-    }
+    pieces = {name: made.items[item.piece] for name, item in leaves if isinstance(item, PieceRef)}
+    values |= {name: item.data for name, item in pieces.items() if not item.piece.dtype}
     expected = {name: value for name, value in artifact.values.items() if name != BYTE_ORDER}
     if not same_values(values, expected):
         raise NotCarriedError("values that are not plain ones")
-    tensors = {
-        name: made.items[item.piece]
-        for name, item in leaves
-        if isinstance(item, PieceRef) and made.items[item.piece].piece.dtype
-    }
-    if set(tensors) != {name for tensor in artifact.tensors for name in (tensor.name, *tensor.aliases)}:
+    tensors = {name for name, item in pieces.items() if item.piece.dtype}
+    if tensors != {name for tensor in artifact.tensors for name in (tensor.name, *tensor.aliases)}:
         raise NotCarriedError("tensors where only its reader finds them")
 
 
@@ -220,11 +209,8 @@ def _window(value: Window, member: ZipMember, dtype: str, container: Buffer, whe
 def _overlaps(artifact: Artifact) -> None:
     """Tensors that share some bytes, but not all, would lose that; the same window twice is an alias and is kept."""
     for leaf in artifact.leaves:
-        spans = sorted(
-            (tensor.offset, tensor.offset + tensor.stored_bytes)
-            for tensor in leaf.contents.tensors
-            if tensor.offset is not None and tensor.stored_bytes
-        )
+        tensors = (tensor for tensor in leaf.contents.tensors if tensor.stored_bytes)
+        spans = sorted((t.offset, t.offset + t.stored_bytes) for t in tensors if t.offset is not None)
         if any(before[1] > after[0] for before, after in pairwise(spans)):
             raise NotCarriedError("tensors that share part of their bytes")
 
@@ -273,4 +259,3 @@ _TAKERS: Mapping[str, Callable[[Artifact, Buffer], SavedObject]] = {
     "safetensors": _by_name,
     "npz": _by_name,
 }
-__all__ = ["NUMPY", "TORCH", "Item", "NotCarriedError", "SavedObject", "Storage", "same_values", "saved_object"]

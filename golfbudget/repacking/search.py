@@ -9,12 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from golfbudget.codecs import Buffer
-from golfbudget.filters.byte_shuffle import shuffle
+from golfbudget.filters import shuffle
 from golfbudget.repacking.compressors import COMPRESSORS, Compressor, quick
 from golfbudget.repacking.result import Lever
 from golfbudget.repacking.saved_object import SavedObject
-from golfbudget.repacking.transforms import narrowed, orders, sorted_rows
-from golfbudget.repacking.writing import Arrangement, Stored, assemble, raw_streams, width
+from golfbudget.repacking.writing import (
+    Arrangement,
+    Stored,
+    assemble,
+    narrowed,
+    orders,
+    raw_streams,
+    sorted_rows,
+    width,
+)
 
 _STRIDES = (2, 4)
 #: A stream of its own costs five bytes and a codec's start; smaller tensors stay together.
@@ -25,10 +33,11 @@ _MOST_STREAMS = 255
 #: A guess this much worse than another, in hundredths, is not tried for real.
 _HOPELESS = 101
 
+_OF_PACKS = (Lever.STREAMS, Lever.SHUFFLE, Lever.DTYPE, Lever.ORDER, Lever.ROWS)
 _Option = tuple[str, Arrangement]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LeverFile:
     """A file, and the codecs and filters that it is made with; `arrangement` where its container is a new one."""
 
@@ -74,7 +83,7 @@ def same_container(
     return candidates
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Rebuild:
     """The greedy search over packs: `best` is the smallest so far, `best_of_levers` that of each lever, in order.
 
@@ -98,15 +107,10 @@ class Rebuild:
             # Compressed beside the first lever's file, so that no thread waits.
             self._encode([arrangement for _, arrangement in first + self._streams(everything)], "container")
         self._try(Lever.CONTAINER, first)
-        for lever, options in (
-            (Lever.STREAMS, self._streams),
-            (Lever.SHUFFLE, self._shuffles),
-            (Lever.DTYPE, self._dtypes),
-            (Lever.ORDER, self._orders),
-            (Lever.ROWS, self._rows),
-        ):
+        options = (self._streams, self._shuffles, self._dtypes, self._orders, self._rows)
+        for lever, of_lever in zip(_OF_PACKS, options, strict=True):
             if lever in self.levers:
-                self._try(lever, options(self._arrangement))
+                self._try(lever, of_lever(self._arrangement))
         return self.best_of_levers
 
     def _try(self, lever: Lever, options: Sequence[_Option]) -> None:
@@ -121,9 +125,13 @@ class Rebuild:
     def _encode(self, arrangements: Sequence[Arrangement], label: str) -> None:
         """Compress every stream of all arrangements side by side; the compressor remembers the results."""
         streams = [data for arrangement in arrangements for data in raw_streams(self.held, arrangement)]
-        self.compressor.encode(
-            [(codec, data) for data in streams for codec in self._may(data) if codec != "none"], label
-        )
+        self._compress(streams, label)
+
+    def _compress(self, streams: Sequence[bytes], label: str) -> list[int]:
+        """The least length of each stream under the codecs that may be tried, side by side."""
+        tried = [[(codec, data) for codec in self._may(data) if codec != "none"] for data in streams]
+        made = iter(self.compressor.encode([task for tasks in tried for task in tasks], label))
+        return [min((len(next(made)) for _ in tasks), default=0) for tasks in tried]
 
     def _build(self, lever: Lever, choice: str, arrangement: Arrangement) -> LeverFile:
         chosen: list[tuple[str, bytes]] = []
@@ -131,14 +139,8 @@ class Rebuild:
             may = [codec for codec in self._may(data) if codec != "none" or number not in arrangement.shuffled]
             files = self.compressor.encode([(codec, data) for codec in may], str(lever))
             chosen.append(min(zip(may, files, strict=True), key=lambda pair: len(pair[1])))
-        return LeverFile(
-            data=assemble(chosen, arrangement.shuffled),
-            choice=choice,
-            lever=lever,
-            codecs=tuple(codec for codec, _ in chosen),
-            shuffled=bool(arrangement.shuffled),
-            arrangement=arrangement,
-        )
+        data, codecs = assemble(chosen, arrangement.shuffled), tuple(codec for codec, _ in chosen)
+        return LeverFile(data, choice, lever, codecs, bool(arrangement.shuffled), arrangement)
 
     def _may(self, data: bytes) -> Sequence[str]:
         return (self.long_codec,) if self.long_codec and len(data) > _LONG else self.codecs
@@ -187,33 +189,21 @@ class Rebuild:
             pieces = [stored[n].piece if n in stored else self.held.items[n].piece for n in stream]
             if number and len({width(piece) for piece in pieces}) == 1 and width(pieces[0]) > 1:
                 wide.append(number)
-        good = []
         plain = raw_streams(self.held, replace(arrangement, shuffled=frozenset()))
         shuffled = raw_streams(self.held, replace(arrangement, shuffled=frozenset(wide)))
-        both = [data for number in wide for data in (plain[number], shuffled[number])]
-        self.compressor.encode(
-            [(codec, data) for data in both for codec in self._may(data) if codec != "none"], "shuffle"
-        )
-        for number in wide:
-            sizes = [
-                min(map(len, self.compressor.encode([(c, data) for c in self._may(data) if c != "none"], "shuffle")))
-                for data in (plain[number], shuffled[number])
-            ]
-            good += [number] if sizes[1] < sizes[0] else []
+        sizes = self._compress([made[number] for made in (plain, shuffled) for number in wide], "shuffle")
+        good = [n for n, before, after in zip(wide, sizes, sizes[len(wide) :], strict=False) if after < before]
         choice = f"byte shuffle of {len(good)} streams" if len(good) != 1 else "byte shuffle of one stream"
         return [(choice, replace(arrangement, shuffled=frozenset(good)))] if good else []
 
     def _dtypes(self, before: Arrangement) -> list[_Option]:
         """All tensors that a narrower dtype holds exactly, in it; regrouped where streams follow dtypes."""
-        stored = {
-            n: form
-            for n, item in enumerate(self.held.items)
-            if (form := narrowed(item, framework=self.held.framework)) is not None
-        }
+        forms = enumerate(narrowed(item, framework=self.held.framework) for item in self.held.items)
+        stored = {number: form for number, form in forms if form is not None}
         if not stored:
             return []
         choice = f"{len(stored)} tensors in a narrower dtype that holds them exactly"
-        narrow = tuple(sorted(stored.items(), key=lambda pair: pair[0]))
+        narrow = tuple(stored.items())
         if len(before.streams) == 1:
             return [(choice, replace(before, stored=narrow))]
         own = len(before.streams) > len(self._grouped(before, own=False))
@@ -236,7 +226,7 @@ class Rebuild:
             name = min(keys, key=lambda n: quick(ordered[n][number])) if len(stream) > 1 else "as stored"
             chosen.append(keys[name])
             names.append(name)
-        told = ", ".join(dict.fromkeys(f"{name}" for name in names if name != "as stored"))
+        told = ", ".join(dict.fromkeys(name for name in names if name != "as stored"))
         return [(f"tensors {told}", self._ordered(arrangement, chosen))] if told else []
 
     def _ordered(self, arrangement: Arrangement, keys: Sequence[object]) -> Arrangement:

@@ -100,13 +100,8 @@ class _Dtype:
 
     def build(self, state: object) -> None:
         """The state of a plain dtype: a version, its byte order, and nothing of fields, sizes or flags."""
-        plain = (None, None, None, -1, -1, 0)
-        if (
-            not isinstance(state, tuple)
-            or len(state) != 8
-            or state[2:] != plain
-            or state[1] not in ("<", ">", "|", "=")
-        ):
+        known, plain = ("<", ">", "|", "="), (None, None, None, -1, -1, 0)
+        if not isinstance(state, tuple) or len(state) != 8 or state[2:] != plain or state[1] not in known:
             raise NotCarriedError("a dtype that is no plain number's")
         self.order = ">" if state[1] == ">" else "<"
 
@@ -212,6 +207,5 @@ def unpickle(data: Buffer) -> object:
         raise
     except Exception as error:  # noqa: BLE001  (a pickle of stand-ins can raise anything)
         # Whatever a pickle makes of the stand-ins is its own doing: it is then not carried over.
-        raise NotCarriedError(
-            f"a pickle that does not load as plain values ({type(error).__name__}: {error})"
-        ) from None
+        reason = f"{type(error).__name__}: {error}"
+        raise NotCarriedError(f"a pickle that does not load as plain values ({reason})") from None

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from golfbudget.artifact import Artifact, Part
-from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Account, Entry, Ledger, Role
 from golfbudget.roles.detect import Tied, find_maps, find_tied
 from golfbudget.roles.model_tensors import ModelTensor, TensorGrouping, group_tensors
@@ -17,6 +16,8 @@ from golfbudget.roles.rules import RoleRule, Roles
 
 #: How far above a path the item that it serves is looked for; quantisers nest their parts three deep.
 _MOST_ABOVE = 8
+#: An entry's tensor, dtype, shape and parameters.
+_Kind = tuple[str | None, str | None, tuple[int, ...] | None, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,60 +81,36 @@ class _Assigner:
 
     def entry(self, part: Part) -> Entry:
         """The ledger's line for a part."""
-        tensor = self.tensors.get(part.name or "") if part.tensor else None
-        if tensor is not None:
-            return self._tensor(part, tensor)
-        if (
-            part.name is not None
-            and part.name in self.grouping.places
-            and isinstance(self.values.get(part.name), bytes)
-        ):
-            return self._packed(part, part.name)
-        owner = self._served(part.name)
+        name = part.name
+        place = None if name is None else self.grouping.places.get(name)
+        tensor = self.tensors.get(name or "") if part.tensor else None
+        if place is not None and tensor is not None:
+            account, _ = self.detected.get(tensor.name, (place.account, ""))
+            counted = 0 if account is Account.MAPPING else self._count(tensor.name)
+            kind: _Kind = (tensor.name, tensor.dtype, tensor.shape, counted)
+            return self._line(part, place.owner, self.role_of[place.owner], account, kind)
+        if name is not None and place is not None and isinstance(self.values.get(name), bytes):
+            # A byte string inside a pickle that holds packed weights.
+            first = name not in self.counted
+            account = place.account if first else Account.CONTAINER
+            kind = (name if first else None, "bytes" if first else None, None, self._count(name))
+            return self._line(part, place.owner, self.role_of[place.owner], account, kind)
+        owner = self._served(name)
         if owner is not None:
-            return self._line(part, owner=owner, role=self.role_of[owner], account=part.account)
+            return self._line(part, owner, self.role_of[owner])
         return self._shared(part)
-
-    def _tensor(self, part: Part, tensor: StoredTensor) -> Entry:
-        place = self.grouping.places[tensor.name]
-        account, _ = self.detected.get(tensor.name, (place.account, ""))
-        mapping = account is Account.MAPPING
-        return self._line(
-            part,
-            owner=place.owner,
-            role=self.role_of[place.owner],
-            account=account,
-            tensor=tensor.name,
-            dtype=tensor.dtype,
-            shape=tensor.shape,
-            parameters=0 if mapping else self._count(tensor.name),
-        )
-
-    def _packed(self, part: Part, name: str) -> Entry:
-        """A byte string inside a pickle that holds packed weights."""
-        place = self.grouping.places[name]
-        first = name not in self.counted
-        return self._line(
-            part,
-            owner=place.owner,
-            role=self.role_of[place.owner],
-            account=place.account if first else Account.CONTAINER,
-            tensor=name if first else None,
-            dtype="bytes" if first else None,
-            parameters=self._count(name),
-        )
 
     def _shared(self, part: Part) -> Entry:
         """Bytes that serve the whole file, or nothing that is known."""
         if part.code:
-            return self._line(part, owner=part.label, role=Role.CODE, account=part.account)
+            return self._line(part, part.label, Role.CODE)
         if part.account is not Account.UNMAPPED:
-            return self._line(part, owner=part.label or f"[{part.name}]", role=Role.SHARED, account=part.account)
+            return self._line(part, part.label or f"[{part.name}]", Role.SHARED)
         if part.name is None:
-            return self._line(part, owner=part.label, role=Role.UNASSIGNED, account=part.account)
+            return self._line(part, part.label, Role.UNASSIGNED)
         owner, _ = self.roles.name_rule(part.name, self.tensors)
         role = self.stated.get(part.name) or role_by(self.roles.rule_of(owner), tied=self.tied.tied)
-        return self._line(part, owner=owner, role=role, account=part.account)
+        return self._line(part, owner, role)
 
     def _count(self, name: str) -> int:
         if name in self.counted:
@@ -157,20 +134,13 @@ class _Assigner:
 
     @staticmethod
     def _line(
-        part: Part,
-        *,
-        owner: str,
-        role: Role,
-        account: Account,
-        tensor: str | None = None,
-        dtype: str | None = None,
-        shape: tuple[int, ...] | None = None,
-        parameters: int = 0,
+        part: Part, owner: str, role: Role, account: Account | None = None, kind: _Kind = (None, None, None, 0)
     ) -> Entry:
+        tensor, dtype, shape, parameters = kind
         return Entry(
             owner=owner,
             role=role,
-            account=account,
+            account=account or part.account,
             stored_bits=part.stored_bits,
             leaf=part.leaf,
             span=part.span,

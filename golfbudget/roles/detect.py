@@ -14,16 +14,8 @@ from golfbudget.ledger import Account
 from golfbudget.roles.model_tensors import TensorPlace
 from golfbudget.roles.rules import Roles
 
-_INTEGERS = {
-    "uint8": "B",
-    "int8": "b",
-    "int16": "h",
-    "uint16": "H",
-    "int32": "i",
-    "uint32": "I",
-    "int64": "q",
-    "uint64": "Q",
-}
+_CODES = {"": {8: "b", 16: "h", 32: "i", 64: "q"}, "u": {8: "B", 16: "H", 32: "I", 64: "Q"}}
+_INTEGERS = {f"{sign}int{bits}": code for sign, codes in _CODES.items() for bits, code in codes.items()}
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 #: Vectors of whole numbers with one entry per token that count something; their values may well be small.
 _COUNTS = re.compile(r"(count|freq|histogram|length|size|len)s?(\b|_|$)", re.IGNORECASE)
@@ -76,11 +68,8 @@ def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace
     """
     if artifact.values.get(BYTE_ORDER) == "big":
         return {}
-    books = [
-        t
-        for t in artifact.tensors
-        if len(t.shape) == 2 and t.shape[0] > 1 and places[t.name].account is Account.CODEBOOK
-    ]
+    tables = (t for t in artifact.tensors if len(t.shape) == 2 and t.shape[0] > 1)
+    books = [t for t in tables if places[t.name].account is Account.CODEBOOK]
     loose = [t for t in artifact.tensors if _could_be_codebook(t, roles, places[t.name])]
     named, exact = _by_rows(books, _MOST_BOOKS), _by_rows(loose, len(loose))
     tokens = _vocabulary(artifact, roles, places)
@@ -101,10 +90,8 @@ def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace
             reason = f"its {tensor.elements} values, at most {high}, index the {book.shape[0]} rows of {book.name}"
             maps[tensor.name] = (Account.MAPPING, reason)
             if not known:
-                maps[book.name] = (
-                    Account.CODEBOOK,
-                    f"its {book.shape[0]} rows are exactly those that {tensor.name} uses",
-                )
+                reason = f"its {book.shape[0]} rows are exactly those that {tensor.name} uses"
+                maps[book.name] = (Account.CODEBOOK, reason)
     return maps
 
 
@@ -122,13 +109,8 @@ def _vocabulary(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPla
     sizes = set()
     for tensor in artifact.tensors:
         rule = roles.rule_of(places[tensor.name].owner)
-        plain = places[tensor.name].account in (Account.WEIGHTS, Account.BIAS)
-        if (
-            rule is not None
-            and plain
-            and tensor.shape
-            and (rule.matrix or tensor.name.endswith(("vocab_bias", "bias")))
-        ):
+        plain = tensor.shape and places[tensor.name].account in (Account.WEIGHTS, Account.BIAS)
+        if rule is not None and plain and (rule.matrix or tensor.name.endswith(("vocab_bias", "bias"))):
             sizes.add(tensor.shape[0])
     return sizes
 

@@ -46,15 +46,12 @@ def explain(owner: str, artifact: Artifact, assignment: Assignment, roles: Roles
         )
     stored = {entry.tensor: entry.account for entry in entries if entry.tensor is not None}
     known_names = {tensor.name for tensor in artifact.tensors}
-    return Explanation(
-        owner=owner,
-        role=entries[0].role,
-        reason=_role_reason(owner, stored, artifact, assignment, roles),
-        stored=tuple(
-            StoredReason(stored=name, account=account, reason=_stored_reason(name, known_names, assignment, roles))
-            for name, account in stored.items()
-        ),
+    reasons = tuple(
+        StoredReason(stored=name, account=account, reason=_stored_reason(name, known_names, assignment, roles))
+        for name, account in stored.items()
     )
+    reason = _role_reason(owner, stored, artifact, assignment, roles)
+    return Explanation(owner=owner, role=entries[0].role, reason=reason, stored=reasons)
 
 
 def _role_reason(

@@ -59,7 +59,6 @@ class TensorGrouping(Struct, frozen=True, kw_only=True):
 
     places: Mapping[str, TensorPlace]
     parameters: Mapping[str, int]
-    packed: Mapping[str, int]
     models: Mapping[str, ModelTensor]
 
 
@@ -75,12 +74,19 @@ def group_tensors(artifact: Artifact, roles: Roles) -> TensorGrouping:
         if _PACKED.match(name) or place.owner in owners:
             places[name] = place
     parameters = {name: _parameters(name, place, tensors.get(name), values) for name, place in places.items()}
-    packed = {name: len(strings[name]) if name in strings else _length(tensors[name]) for name in places}
+    packed = {name: len(strings[name]) if name in strings else tensors[name].stored_bytes for name in places}
     own: dict[str, list[str]] = {}
     for name, place in places.items():
         own.setdefault(place.owner, []).extend([name] if place.account in _COUNTED else [])
-    models = {owner: _model(owner, names, parameters, packed, tensors, values) for owner, names in own.items()}
-    return TensorGrouping(places=places, parameters=parameters, packed=packed, models=models)
+    models = {}
+    for owner, names in own.items():
+        count, nominal = sum(parameters[name] for name in names), _nominal(owner, values)
+        if nominal is None:
+            widths = {_width(tensors[name]) for name in names if name in tensors and parameters[name]}
+            nominal = widths.pop() if len(widths) == 1 else None
+        bits = 8 * sum(packed[name] for name in names) / count if count else None
+        models[owner] = ModelTensor(owner=owner, parameters=count, nominal_bits=nominal, packed_bits=bits)
+    return TensorGrouping(places=places, parameters=parameters, models=models)
 
 
 def _place(name: str, roles: Roles, tensors: Mapping[str, StoredTensor]) -> TensorPlace:
@@ -117,27 +123,6 @@ def _stated(entry: str, values: Mapping[str, object]) -> int | None:
         if isinstance(length, int) and 0 <= length < 1 << 63:
             return length
     return None
-
-
-def _length(tensor: StoredTensor) -> int:
-    return tensor.stored_bytes
-
-
-def _model(
-    owner: str,
-    own: list[str],
-    parameters: Mapping[str, int],
-    packed: Mapping[str, int],
-    tensors: Mapping[str, StoredTensor],
-    values: Mapping[str, object],
-) -> ModelTensor:
-    count = sum(parameters[name] for name in own)
-    nominal = _nominal(owner, values)
-    if nominal is None:
-        widths = {_width(tensors[name]) for name in own if name in tensors and parameters[name]}
-        nominal = widths.pop() if len(widths) == 1 else None
-    bits = 8 * sum(packed[name] for name in own) / count if count else None
-    return ModelTensor(owner=owner, parameters=count, nominal_bits=nominal, packed_bits=bits)
 
 
 def _width(tensor: StoredTensor) -> float | None:

@@ -1,18 +1,14 @@
 """Schemes: ways to represent a matrix.  Importing this package (it imports torch) fills the registry."""
 
-from golfbudget.schemes import (  # noqa: F401  (they register themselves)
+from golfbudget.schemes import (  # noqa: F401  (they register themselves, in this order)
     bits_by_frequency,
     clipped,
     factorised,
-    grouped,
+    grouped_codes,
     grouped_scalar,
-    low_rank,
-    product_codes,
-    pruned,
-    scalar,
+    reduced,
     seeded,
     vq_family,
-    vq_logits,
     weight_vq,
 )
 from golfbudget.schemes.base import (
@@ -28,15 +24,5 @@ from golfbudget.schemes.base import (
     registered,
 )
 
-__all__ = [
-    "Context",
-    "Encoded",
-    "Options",
-    "Parameter",
-    "Scheme",
-    "Table",
-    "collisions",
-    "get",
-    "load_others",
-    "registered",
-]
+__all__ = ["Context", "Encoded", "Options", "Parameter", "Scheme", "Table"]
+__all__ += ["collisions", "get", "load_others", "registered"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from inspect import isabstract
 from typing import ClassVar
 
@@ -19,13 +19,14 @@ from golfbudget.registry import Registry
 Options = Mapping[str, int | float | str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """One option of a scheme: `kind` says what it takes; numbers are from `lowest` to `highest`, words in `words`."""
 
     name: str
     kind: type[int | float | str]
     summary: str
+    _: KW_ONLY
     default: float | int | str | None = None
     lowest: float | None = None
     highest: float | None = None
@@ -142,7 +143,6 @@ class Scheme(ABC):
 
     def bias(self, encoded: Encoded) -> Tensor | None:
         """What the head adds to its logits, float32 [rows]; None for schemes without."""
-        del encoded
         return None
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded | None:
@@ -151,17 +151,14 @@ class Scheme(ABC):
         What is discrete besides rounding stays: maps, tiers, scales.  Training does this at every step, so it is
         quick, and to move tables to what they decode to changes nothing.
         """
-        del encoded, matrix, bias
         return None
 
     def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
         """What `refit`'s tables would decode to if nothing were rounded, differentiable in the matrix."""
-        del encoded
         return matrix
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
         """The highest rank a decoded matrix can have."""
-        del options
         return min(shape)
 
     def options(self, options: Options) -> dict[str, int | float | str]:

@@ -13,14 +13,12 @@ import torch
 from torch import Tensor
 
 from golfbudget.schemes.base import Context, Options, Parameter, Table, register
-from golfbudget.schemes.covariance import input_covariance
+from golfbudget.schemes.calibration import input_covariance
 from golfbudget.schemes.scalar import RowScaled, native_tables, round_rows, storable
 
 _PARAMETERS = (
-    Parameter(name="bits", kind=int, summary="bits of a value: levels to each side of zero", lowest=2, highest=8),
-    Parameter(
-        name="clip", kind=float, summary="k, deviations up to the last level", default=12.85, lowest=0.01, highest=1000
-    ),
+    Parameter("bits", int, "bits of a value: levels to each side of zero", lowest=2, highest=8),
+    Parameter("clip", float, "k, deviations up to the last level", default=12.85, lowest=0.01, highest=1000),
 )
 #: Columns whose errors are fed to all later columns together.
 _BLOCK = 128
@@ -51,7 +49,6 @@ class Clipped(RowScaled):
         return native_tables(values.to(torch.int8).contiguous(), scales.half(), bits)
 
     def _rounded(self, matrix: Tensor, scales: Tensor, levels: int, context: Context) -> Tensor:
-        del context
         return round_rows(matrix, scales, levels)
 
 

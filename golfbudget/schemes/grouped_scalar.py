@@ -1,6 +1,8 @@
 """Few bits with a scale for every group of columns: integers, signs, and trits in the published packings.
 
 A fine scale follows a matrix whose columns differ in size, at 2 bytes a group; what it saves in error has to pay that.
+G groups of a row are contiguous and differ by one column at most, so that G alone, the columns of the scales' table,
+says which scale a column has.
 """
 
 from __future__ import annotations
@@ -10,19 +12,70 @@ from torch import Tensor
 
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
-from golfbudget.schemes.groups import (
-    READ_SCALES,
-    cut,
-    group_count,
-    group_parameter,
-    joined,
-    scale_table,
-    spread,
-    widths,
-)
 from golfbudget.schemes.packing import TRITS_PER_BYTE, pack_bits, pack_trits, unpack_bits, unpack_trits
 from golfbudget.schemes.scalar import fit_rows, fit_ternary
-from golfbudget.schemes.values import STORE, integer_bytes, integer_table, read_integers, store_of
+from golfbudget.schemes.values import (
+    STORE,
+    column_groups,
+    half_table,
+    integer_bytes,
+    integer_table,
+    read_integers,
+    store_of,
+    to_half,
+)
+
+#: Decoder source of `u`: the scales as float32, one for every column.
+READ_SCALES = "s=t['scales'].astype('f');u=s[:,n.arange(C)*s.shape[1]//C]\n"
+
+
+def group_parameter(default: int | None = None) -> Parameter:
+    """The option `group`."""
+    summary = "g, most columns that share a scale; 0 for a whole row"
+    return Parameter("group", int, summary, default=default, lowest=0)
+
+
+def group_count(columns: int, options: Options) -> int:
+    """Groups of a row, G = ceil(columns / g)."""
+    group = int(options["group"])
+    return -(-columns // group) if group else 1
+
+
+def cut(matrix: Tensor, groups: int) -> Tensor:
+    """Groups as rows, [rows * groups, widest group]; shorter ones are filled up with zeros."""
+    rows, columns = matrix.shape
+    group, place = _places(columns, groups)
+    filled = matrix.new_zeros(rows, groups, -(-columns // groups))
+    filled[:, group, place] = matrix
+    return filled.view(rows * groups, -1)
+
+
+def joined(grouped: Tensor, rows: int, columns: int) -> Tensor:
+    """The inverse of `cut`: [rows, columns]."""
+    groups = len(grouped) // rows
+    group, place = _places(columns, groups)
+    return grouped.view(rows, groups, -1)[:, group, place].contiguous()
+
+
+def _places(columns: int, groups: int) -> tuple[Tensor, Tensor]:
+    """The group of each column and its place there, int64 [columns] each."""
+    group = column_groups(columns, groups)
+    return group, torch.arange(columns) - torch.searchsorted(group, group)
+
+
+def widths(columns: int, groups: int) -> Tensor:
+    """Columns of each group, int64 [groups]."""
+    return torch.bincount(column_groups(columns, groups), minlength=groups)
+
+
+def scale_table(scales: Tensor, rows: int) -> Table:
+    """Scales of the groups in `cut`'s order as fp16 [rows, groups]."""
+    return half_table("scales", to_half(scales.view(rows, -1)))
+
+
+def spread(scales: Tensor, columns: int) -> Tensor:
+    """Scales [rows, groups] as float32 [rows, columns], each at the columns that it serves."""
+    return scales.float()[:, column_groups(columns, scales.shape[1])]
 
 
 @register
@@ -32,21 +85,15 @@ class GroupedScalar(TableScheme):
     name = "grouped-scalar"
     summary = "integers with one fp16 scale per group of columns, fitted to least squared error"
     formula = "V·d·b/8 + 2·V·⌈d/g⌉ (b planes of ⌈V·d/8⌉; store=bytes: V·d)"
-    parameters = (
-        Parameter(name="bits", kind=int, summary="b, bits of a value", lowest=2, highest=8),
-        group_parameter(128),
-        STORE,
-    )
-    decoder_source = (
-        READ_SCALES
-        + "x=t['values']\n"
-        + "if x.dtype==n.uint8:\n"
-        + " x=n.unpackbits(x,axis=1,count=R*C,bitorder='little').T@(1<<n.arange(len(x)));x=x>>1^-(x&1)\n"
-        + "w=x.astype('f').reshape(R,C)*u\n"
+    parameters = (Parameter("bits", int, "b, bits of a value", lowest=2, highest=8), group_parameter(128), STORE)
+    decoder_source = READ_SCALES + (
+        "x=t['values']\n"
+        "if x.dtype==n.uint8:\n"
+        " x=n.unpackbits(x,axis=1,count=R*C,bitorder='little').T@(1<<n.arange(len(x)));x=x>>1^-(x&1)\n"
+        "w=x.astype('f').reshape(R,C)*u\n"
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        del context
         (rows, columns), bits = matrix.shape, int(options["bits"])
         values, scales = fit_rows(cut(matrix, group_count(columns, options)), 2 ** (bits - 1) - 1)
         stored = integer_table("values", joined(values, rows, columns), bits, str(options["store"]))
@@ -59,7 +106,6 @@ class GroupedScalar(TableScheme):
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
         """Rounded again at the scales that the groups have."""
-        del bias
         old, scales = encoded.tables[0], spread(encoded.tensor("scales"), encoded.shape[1])
         levels = 2 ** (old.bits - 1) - 1
         values = (matrix / scales).round().clamp(-levels, levels).to(torch.int8)
@@ -68,6 +114,12 @@ class GroupedScalar(TableScheme):
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         values = integer_bytes(shape[0] * shape[1], int(options["bits"]), str(options["store"]))
         return values + _scale_bytes(shape, options)
+
+
+def _signs(name: str, mask: Tensor) -> Table:
+    """Booleans of any shape, eight to a byte."""
+    packed = pack_bits(mask.flatten().to(torch.int64), 1)
+    return Table(name=name, account=Account.WEIGHTS, tensor=packed, bits=1, shape=tuple(mask.shape))
 
 
 def _scale_bytes(shape: tuple[int, int], options: Options) -> int:
@@ -87,17 +139,11 @@ class Binary(TableScheme):
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        del context
         rows, columns = matrix.shape
         groups = group_count(columns, options)
         # In double precision, so that no sum of finite numbers is infinite.
         sums = cut(matrix, groups).double().abs().sum(1).view(rows, groups)
-        positive = (matrix >= 0).flatten().to(torch.int64)
-        signs = Table(
-            name="signs", account=Account.WEIGHTS, tensor=pack_bits(positive, 1), bits=1, shape=(rows, columns)
-        )
-        scales = scale_table(sums / widths(columns, groups), rows)
-        return (signs, scales)
+        return _signs("signs", matrix >= 0), scale_table(sums / widths(columns, groups), rows)
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
@@ -123,19 +169,16 @@ class TernaryGroups(TableScheme):
     summary = "values in {-1, 0, 1} with one fp16 scale per group of columns, in base three"
     formula = "⌈V·d/5⌉ + 2·V·⌈d/g⌉ (store=bytes: V·d)"
     parameters = (group_parameter(128), STORE)
-    decoder_source = (
-        READ_SCALES
-        + "x=t['values']\n"
-        + "if x.dtype==n.uint8:x=x[:,None]//3**n.arange(5)%3-1.\n"
-        + "w=x.ravel()[:R*C].reshape(R,C).astype('f')*u\n"
+    decoder_source = READ_SCALES + (
+        "x=t['values']\n"
+        "if x.dtype==n.uint8:x=x[:,None]//3**n.arange(5)%3-1.\n"
+        "w=x.ravel()[:R*C].reshape(R,C).astype('f')*u\n"
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        del context
         values, scales = _trits(matrix, options)
-        shape = (matrix.shape[0], matrix.shape[1])
         stored = pack_trits(values) if options["store"] == "packed" else values
-        table = Table(name="values", account=Account.WEIGHTS, tensor=stored, bits=2, shape=shape)
+        table = Table(name="values", account=Account.WEIGHTS, tensor=stored, bits=2, shape=tuple(matrix.shape))
         return (table, scales)
 
     def decode(self, encoded: Encoded) -> Tensor:
@@ -161,35 +204,16 @@ class TernaryBitmask(TableScheme):
     formula = "⌈V·d/8⌉ + ⌈z/8⌉ + 2·V·⌈d/g⌉ (z values not zero, V·d at most)"
     sized_by_values = True
     parameters = (group_parameter(128),)
-    decoder_source = (
-        READ_SCALES
-        + "b=lambda k,c:n.unpackbits(t[k],count=c,bitorder='little').astype('f')\n"
-        + "w=b('mask',R*C);z=w>0;w[z]=b('signs',int(z.sum()))*2-1;w=w.reshape(R,C)*u\n"
+    decoder_source = READ_SCALES + (
+        "b=lambda k,c:n.unpackbits(t[k],count=c,bitorder='little').astype('f')\n"
+        "w=b('mask',R*C);z=w>0;w[z]=b('signs',int(z.sum()))*2-1;w=w.reshape(R,C)*u\n"
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        del context
         values, scales = _trits(matrix, options)
-        flat, shape = values.flatten(), (matrix.shape[0], matrix.shape[1])
+        flat = values.flatten()
         mask = flat != 0
-        positive = (flat[mask] > 0).to(torch.int64)
-        return (
-            Table(
-                name="mask",
-                account=Account.WEIGHTS,
-                tensor=pack_bits(mask.to(torch.int64), 1),
-                bits=1,
-                shape=shape,
-            ),
-            Table(
-                name="signs",
-                account=Account.WEIGHTS,
-                tensor=pack_bits(positive, 1),
-                bits=1,
-                shape=(len(positive),),
-            ),
-            scales,
-        )
+        return (_signs("mask", mask.view(matrix.shape)), _signs("signs", flat[mask] > 0), scales)
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape

@@ -86,8 +86,7 @@ def round_rows(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
 
 
 def _error(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
-    difference = round_rows(matrix, scale, levels).mul_(scale[:, None]).sub_(matrix)
-    return difference.square_().sum(1)
+    return round_rows(matrix, scale, levels).mul_(scale[:, None]).sub_(matrix).square_().sum(1)
 
 
 def row_values(values: Tensor, scales: Tensor) -> Tensor:
@@ -114,7 +113,6 @@ class RowScaled(TableScheme):
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
         """Rounded again at the scales that the rows have."""
-        del bias
         values = encoded.tables[0]
         rounded = round_rows(matrix, encoded.tensor("scales").float(), 2 ** (values.bits - 1) - 1)
         return encoded.with_tables(replace(values, tensor=rounded.to(torch.int8)))
@@ -130,13 +128,11 @@ class Scalar(RowScaled):
     name = "scalar"
     summary = "one fp16 scale per row, fitted to least squared error; the control"
     formula = "V·d + 2V (values one a byte, for the codec to pack)"
-    parameters = (Parameter(name="bits", kind=int, summary="bits of a value", lowest=2, highest=8),)
+    parameters = (Parameter("bits", int, "bits of a value", lowest=2, highest=8),)
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        del context
         bits = int(options["bits"])
-        values, scales = fit_rows(matrix, 2 ** (bits - 1) - 1)
-        return native_tables(values, scales, bits)
+        return native_tables(*fit_rows(matrix, 2 ** (bits - 1) - 1), bits)
 
 
 @register
@@ -148,9 +144,7 @@ class Ternary(RowScaled):
     formula = "V·d + 2V (values one a byte, for the codec to pack)"
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        del options, context
-        values, scales = fit_ternary(matrix)
-        return native_tables(values, scales, 2)
+        return native_tables(*fit_ternary(matrix), 2)
 
 
 @register
@@ -165,12 +159,8 @@ class TernaryPacked(TableScheme):
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        del options, context
-        values, scales = fit_ternary(matrix)
-        rows, columns = matrix.shape
-        packed = pack_trits(values)
-        trits = Table(name="trits", account=Account.WEIGHTS, tensor=packed, bits=2, shape=(rows, columns))
-        return (trits, native_tables(values, scales, 2)[1])
+        values, scales = native_tables(*fit_ternary(matrix), 2)
+        return replace(values, name="trits", tensor=pack_trits(values.tensor)), scales
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
@@ -179,7 +169,6 @@ class TernaryPacked(TableScheme):
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
         """Rounded again at the scales that the rows have."""
-        del bias
         packed = pack_trits(round_rows(matrix, encoded.tensor("scales").float(), 1).to(torch.int8))
         return encoded.with_tables(replace(encoded.tables[0], tensor=packed))
 

@@ -8,18 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from golfbudget.ledger import Account
+from golfbudget.schemes import values
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.packing import bits_for
-from golfbudget.schemes.values import (
-    READ_MATRIX,
-    STORE,
-    bits_parameter,
-    check_bits,
-    matrix_bytes,
-    matrix_tables,
-    read_matrix,
-    row_count,
-)
 
 _SEED_BYTES = 8
 #: An odd multiplier, a shift, and again: enough to spread consecutive numbers evenly.
@@ -44,19 +35,19 @@ class Hashed(TableScheme):
     summary = "sub-vectors of all rows in one table, found by a seeded hash (Slim)"
     formula = "M·⌈d/κ⌉·b/8 + 2M + 8 (b=16: no scales)"
     parameters = (
-        Parameter(name="entries", kind=int, summary="M, sub-vectors in the table", lowest=1, highest=2**31 - 1),
-        Parameter(name="pieces", kind=int, summary="κ, sub-vectors of a row", lowest=1, default=8),
-        bits_parameter("bits", "b, bits of a value", 16),
-        STORE,
+        Parameter("entries", int, "M, sub-vectors in the table", lowest=1, highest=2**31 - 1),
+        Parameter("pieces", int, "κ, sub-vectors of a row", lowest=1, default=8),
+        values.bits_parameter("bits", "b, bits of a value", 16),
+        values.STORE,
     )
-    decoder_source = READ_MATRIX + (
+    decoder_source = values.READ_MATRIX + (
         "s,k=t['seed'];p=-(-C//k);x=g('table',p)\n"
         "h=(n.arange(R*k,dtype='u4')+n.uint32(s))*n.uint32(2654435769)\n"
         "h=(h^h>>15)*n.uint32(2246822519);w=x[(h^h>>15)%n.uint32(len(x))].reshape(R,p*k)[:,:C]\n"
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        (rows, columns), bits = matrix.shape, check_bits(self.name, "bits", options)
+        rows, columns = matrix.shape
         (pieces, width), entries = self._sizes(columns, options), int(options["entries"])
         padded = torch.zeros(rows, pieces * width, dtype=torch.float64)
         padded[:, :columns] = matrix
@@ -68,15 +59,9 @@ class Hashed(TableScheme):
         empty = torch.zeros(entries, width, dtype=torch.float64)
         sums = empty.index_add(0, where, padded.view(-1, width))
         table = (sums / empty.index_add(0, where, there.view(-1, width)).clamp_min(1)).float()
-        numbers = Table(
-            name="seed",
-            account=Account.MAPPING,
-            tensor=torch.tensor([seed, pieces], dtype=torch.int32),
-            bits=32,
-            shape=(2,),
-        )
-        tables = matrix_tables("table", table, bits, str(options["store"]), Account.CODEBOOK)
-        return (*tables, numbers)
+        numbers = torch.tensor([seed, pieces], dtype=torch.int32)
+        tables = values.matrix_tables("table", table, *values.widths(self, options), Account.CODEBOOK)
+        return (*tables, Table(name="seed", account=Account.MAPPING, tensor=numbers, bits=32, shape=(2,)))
 
     def _sizes(self, columns: int, options: Options) -> tuple[int, int]:
         """Pieces of a row, and columns of a piece."""
@@ -86,13 +71,13 @@ class Hashed(TableScheme):
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
         seed, pieces = (int(number) for number in encoded.tensor("seed"))
-        table = read_matrix(encoded, "table", -(-columns // pieces))
-        where = hashed_entries(rows * pieces, seed, row_count(encoded, "table"))
+        table = values.read_matrix(encoded, "table", -(-columns // pieces))
+        where = hashed_entries(rows * pieces, seed, values.row_count(encoded, "table"))
         return table[where].view(rows, -1)[:, :columns].contiguous()
 
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        bits, width = check_bits(self.name, "bits", options), self._sizes(shape[1], options)[1]
-        return matrix_bytes(int(options["entries"]), width, bits, str(options["store"])) + _SEED_BYTES
+        width = self._sizes(shape[1], options)[1]
+        return values.matrix_bytes(int(options["entries"]), width, *values.widths(self, options)) + _SEED_BYTES
 
 
 def binary_codes(rows: int) -> NDArray[np.float64]:
@@ -108,25 +93,22 @@ class BinaryCodes(TableScheme):
     name = "binary-codes"
     summary = "token ids in binary times a fitted projection: an input table of 0 bytes of codes"
     formula = "idx(V)·(d·b/8 + 2) (b=16: no scales)"
-    parameters = (bits_parameter("bits", "b, bits of a value", 16), STORE)
-    decoder_source = READ_MATRIX + (
+    parameters = (values.bits_parameter("bits", "b, bits of a value", 16), values.STORE)
+    decoder_source = values.READ_MATRIX + (
         "x=g('projection',C);w=((2.*(n.arange(R)[:,None]>>n.arange(len(x))&1)-1)@x).astype('f')\n"
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        del context
-        bits = check_bits(self.name, "bits", options)
         solved = torch.linalg.pinv(torch.from_numpy(binary_codes(len(matrix)))) @ matrix.double()
-        return matrix_tables("projection", solved.float(), bits, str(options["store"]))
+        return values.matrix_tables("projection", solved.float(), *values.widths(self, options))
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
-        projection = read_matrix(encoded, "projection", columns).numpy()
+        projection = values.read_matrix(encoded, "projection", columns).numpy()
         return torch.from_numpy((binary_codes(rows) @ projection).astype(np.float32))
 
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        bits = check_bits(self.name, "bits", options)
-        return matrix_bytes(bits_for(shape[0]), shape[1], bits, str(options["store"]))
+        return values.matrix_bytes(bits_for(shape[0]), shape[1], *values.widths(self, options))
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
         return min(*shape, bits_for(shape[0]))

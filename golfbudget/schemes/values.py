@@ -3,8 +3,7 @@
 A matrix of 16 bits is one fp16 table.  Below, it is signed integers with one fp16 scale per row, fitted to least
 squared error; those of fewer than 8 bits are bit planes (`packed`) or one a byte for the codec (`bytes`).  A plane
 is its own row of the table, so that the number of bits can be read from the table.  Which way gives the smaller file
-depends on the matrix and the codec.  Here are also the pieces of
-decoder source that read them back.
+depends on the matrix and the codec.  Here are also the pieces of decoder source that read them back.
 """
 
 from __future__ import annotations
@@ -17,18 +16,13 @@ from torch import Tensor
 
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
-from golfbudget.schemes.base import Encoded, Options, Parameter, Table
+from golfbudget.schemes.base import Encoded, Options, Parameter, Scheme, Table
 from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
 from golfbudget.schemes.scalar import fit_rows, round_rows
 
 HALF_BITS, BYTE_BITS = 16, 8
-STORE = Parameter(
-    name="store",
-    kind=str,
-    summary="how integers of fewer than 8 bits are stored: at true width, or one a byte for the codec",
-    default="packed",
-    words=("packed", "bytes"),
-)
+_STORE = "how integers of fewer than 8 bits are stored: at true width, or one a byte for the codec"
+STORE = Parameter("store", str, _STORE, default="packed", words=("packed", "bytes"))
 
 #: `g(k,c)`: the matrix of table `k`, which has `c` columns.
 READ_MATRIX = (
@@ -44,11 +38,13 @@ READ_MAP = (
     " b=max(1,(N-1).bit_length())\n"
     " return n.unpackbits(x,count=c*b,bitorder='little').reshape(c,b)@(1<<n.arange(b))\n"
 )
+#: Both, for a matrix whose rows a map names.
+READ_CODED = READ_MATRIX + READ_MAP
 
 
 def bits_parameter(name: str, summary: str, default: int | None = None) -> Parameter:
     """An option that takes 2 to 8, or 16."""
-    return Parameter(name=name, kind=int, summary=f"{summary}: 2 to 8, or 16", default=default, lowest=2, highest=16)
+    return Parameter(name, int, f"{summary}: 2 to 8, or 16", default=default, lowest=2, highest=16)
 
 
 def check_bits(scheme: str, name: str, options: Options) -> int:
@@ -59,24 +55,39 @@ def check_bits(scheme: str, name: str, options: Options) -> int:
     return bits
 
 
+def column_groups(columns: int, groups: int) -> Tensor:
+    """The group of each column, int64 [columns]: contiguous groups whose sizes differ by one at most.
+
+    >>> column_groups(7, 3).tolist()
+    [0, 0, 0, 1, 1, 2, 2]
+    """
+    return torch.arange(columns) * groups // columns
+
+
+def widths(scheme: Scheme, options: Options, name: str = "bits") -> tuple[int, str]:
+    """The width in bits that an option gives, and how such integers are stored."""
+    return check_bits(scheme.name, name, options), str(options["store"])
+
+
 def to_half(matrix: Tensor) -> Tensor:
     """Rounded to fp16; what fp16 cannot reach becomes its largest number."""
     largest = torch.finfo(torch.float16).max
     return matrix.clamp(-largest, largest).half().contiguous()
 
 
+def half_table(name: str, half: Tensor, account: Account = Account.SCALES) -> Table:
+    """An fp16 tensor as it is."""
+    return Table(name=name, account=account, tensor=half, bits=HALF_BITS, shape=tuple(half.shape))
+
+
 def matrix_tables(
     name: str, matrix: Tensor, bits: int, store: str, account: Account = Account.WEIGHTS
 ) -> tuple[Table, ...]:
     """A float32 matrix [rows, columns] as the table `name`, and `name_scales` unless bits is 16."""
-    shape = (matrix.shape[0], matrix.shape[1])
     if bits == HALF_BITS:
-        return (Table(name=name, account=account, tensor=to_half(matrix), bits=bits, shape=shape),)
+        return (half_table(name, to_half(matrix), account),)
     values, scales = fit_rows(matrix, 2 ** (bits - 1) - 1)
-    return (
-        integer_table(name, values, bits, store, account),
-        Table(name=f"{name}_scales", account=Account.SCALES, tensor=scales, bits=16, shape=shape[:1]),
-    )
+    return integer_table(name, values, bits, store, account), half_table(f"{name}_scales", scales)
 
 
 def integer_table(name: str, values: Tensor, bits: int, store: str, account: Account = Account.WEIGHTS) -> Table:
@@ -113,10 +124,8 @@ def read_matrix(encoded: Encoded, name: str, columns: int) -> Tensor:
     tensor, rows = encoded.tensor(name), row_count(encoded, name)
     if tensor.dtype is torch.float16:
         return tensor.float()
-    return (
-        read_integers(tensor, rows * columns).float().view(rows, columns)
-        * encoded.tensor(f"{name}_scales").float()[:, None]
-    )
+    scales = encoded.tensor(f"{name}_scales").float()[:, None]
+    return read_integers(tensor, rows * columns).float().view(rows, columns) * scales
 
 
 def reread(tables: tuple[Table, ...], columns: int) -> Tensor:
@@ -156,10 +165,8 @@ def _unplanes(stored: Tensor, count: int) -> Tensor:
 
 def map_table(name: str, indices: Tensor, count: int) -> Table:
     """Indices [n] into `count` things, packed to ceil(log2 count) bits each."""
-    bits = bits_for(count)
-    return Table(
-        name=name, account=Account.MAPPING, tensor=pack_bits(indices, bits), bits=bits, shape=tuple(indices.shape)
-    )
+    bits, shape = bits_for(count), tuple(indices.shape)
+    return Table(name=name, account=Account.MAPPING, tensor=pack_bits(indices, bits), bits=bits, shape=shape)
 
 
 def map_tables(name: str, indices: Tensor, count: int) -> Table:

@@ -13,80 +13,61 @@ import torch
 from torch import Tensor
 
 from golfbudget.ledger import Account
+from golfbudget.schemes import values
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
-from golfbudget.schemes.factors import READ_PRODUCT, factor_bytes, factor_tables, product
+from golfbudget.schemes.calibration import counts_of, most_frequent, needed_counts
+from golfbudget.schemes.factorised import READ_PRODUCT, factor_bytes, factor_tables, product
 from golfbudget.schemes.packing import bits_for
-from golfbudget.schemes.token_counts import counts_of, most_frequent, needed_counts
-from golfbudget.schemes.values import (
-    HALF_BITS,
-    READ_MAP,
-    READ_MATRIX,
-    STORE,
-    bits_parameter,
-    check_bits,
-    map_bytes,
-    map_table,
-    matrix_bytes,
-    matrix_tables,
-    moved,
-    read_map,
-    read_matrix,
-    reread,
-    row_count,
-)
 from golfbudget.schemes.vq_logits import code_means, fit_codebook, nearest, to_used
 
-_CODES = Parameter(name="codes", kind=int, summary="K, the codebook's rows", lowest=1)
-_READ_ROWS = READ_MATRIX + READ_MAP + "c=g('codebook',C);i=m(t['map'],R,len(c));w=c[i]\n"
+_CODES = Parameter("codes", int, "K, the codebook's rows", lowest=1)
+_READ_ROWS = values.READ_CODED + "c=g('codebook',C);i=m(t['map'],R,len(c));w=c[i]\n"
 _FORMULA = "K·d·b/8 + 2K + V·idx(K)/8"
 
 
 class VqFamily(TableScheme):
     """The codebook, as fp16 or integers, and the map; `codes` is K before codes that no token uses are dropped."""
 
-    parameters: ClassVar[tuple[Parameter, ...]] = (_CODES, bits_parameter("bits", "b, bits of a value", 16), STORE)
+    parameters: ClassVar[tuple[Parameter, ...]] = (
+        _CODES,
+        values.bits_parameter("bits", "b, bits of a value", 16),
+        values.STORE,
+    )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        tables, _ = self._coded(matrix, options, context)
-        return tables
+        return self._coded(matrix, options, context)[0]
 
     def _coded(self, matrix: Tensor, options: Options, context: Context) -> tuple[tuple[Table, ...], Tensor]:
         """Codebook and map tables, and each row's code."""
-        bits, store = self._widths(options)
         codebook, codes = self._fit(matrix, options, context)
-        tables = matrix_tables("codebook", codebook, bits, store, Account.CODEBOOK)
-        return (*tables, map_table("map", codes, len(codebook))), codes
+        tables = values.matrix_tables("codebook", codebook, *values.widths(self, options), Account.CODEBOOK)
+        return (*tables, values.map_table("map", codes, len(codebook))), codes
 
     def _fit(self, matrix: Tensor, options: Options, context: Context) -> tuple[Tensor, Tensor]:
         """Rows of the codebook that are used once they are rounded, and each row's code."""
-        bits, store = self._widths(options)
         fitted = fit_codebook(matrix, int(options["codes"]), context)
-        rounded = reread(matrix_tables("codebook", fitted, bits, store), matrix.shape[1])
-        return to_used(fitted, nearest(matrix, rounded))
-
-    def _widths(self, options: Options) -> tuple[int, str]:
-        return check_bits(self.name, "bits", options), str(options["store"])
+        rounded = values.matrix_tables("codebook", fitted, *values.widths(self, options))
+        return to_used(fitted, nearest(matrix, values.reread(rounded, matrix.shape[1])))
 
     def decode(self, encoded: Encoded) -> Tensor:
-        return read_matrix(encoded, "codebook", encoded.shape[1])[self._codes(encoded)]
+        return values.read_matrix(encoded, "codebook", encoded.shape[1])[self._codes(encoded)]
 
     def _codes(self, encoded: Encoded) -> Tensor:
-        return read_map(encoded.tensor("map"), encoded.shape[0], row_count(encoded, "codebook"))
+        return values.read_map(encoded.tensor("map"), encoded.shape[0], values.row_count(encoded, "codebook"))
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
         """The same map; each codebook row is the mean of its tokens' rows, at the scale that it has."""
-        del bias
-        return encoded.with_tables(moved(encoded, "codebook", self._means(encoded, matrix)))
+        return encoded.with_tables(values.moved(encoded, "codebook", self._means(encoded, matrix)))
 
     def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
         return self._means(encoded, matrix)[self._codes(encoded)]
 
     def _means(self, encoded: Encoded, matrix: Tensor) -> Tensor:
-        return code_means(matrix, self._codes(encoded), row_count(encoded, "codebook"))
+        return code_means(matrix, self._codes(encoded), values.row_count(encoded, "codebook"))
 
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         codes = self._most_codes(shape, options)
-        return matrix_bytes(codes, shape[1], *self._widths(options)) + map_bytes(shape[0], codes)
+        return values.matrix_bytes(codes, shape[1], *values.widths(self, options)) + values.map_bytes(shape[0], codes)
 
     def _most_codes(self, shape: tuple[int, int], options: Options) -> int:
         return min(shape[0], int(options["codes"]))
@@ -102,7 +83,7 @@ class VqInteger(VqFamily):
     name = "vq-logits-int"
     summary = "VQ-Logits with an integer codebook"
     formula = f"{_FORMULA} (b=16: no scales)"
-    parameters = (_CODES, bits_parameter("bits", "b, bits of a codebook value", 8), STORE)
+    parameters = (_CODES, values.bits_parameter("bits", "b, bits of a codebook value", 8), values.STORE)
     decoder_source = _READ_ROWS
 
 
@@ -120,29 +101,28 @@ class VqBias(VqFamily):
     summary = "VQ-Logits with a bias per token from token counts"
     needs = ("counts",)
     formula = f"{_FORMULA} + V·c/8 + 2 (b=16, c=16: no scales)"
-    parameters = (*VqFamily.parameters, bits_parameter("bias_bits", "c, bits of a bias", 16))
+    parameters = (*VqFamily.parameters, values.bits_parameter("bias_bits", "c, bits of a bias", 16))
     decoder_source = _READ_ROWS + "bias=g('bias',R)[0]\n"
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         counts = needed_counts(matrix, context, self.name) + 1
-        bits, store = check_bits(self.name, "bias_bits", options), str(options["store"])
         tables, codes = self._coded(matrix, options, context)
         sums = torch.zeros(int(codes.max()) + 1, dtype=torch.float64).index_add(0, codes, counts)
         bias = (counts / (sums / codes.bincount())[codes]).log().float()
-        tables += matrix_tables("bias", bias[None], bits, store, Account.BIAS)
-        return tables
+        widths = values.widths(self, options, "bias_bits")
+        return tables + values.matrix_tables("bias", bias[None], *widths, Account.BIAS)
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
         coarse = super().refit(encoded, matrix)
-        return coarse if bias is None else coarse.with_tables(moved(encoded, "bias", bias[None]))
+        return coarse if bias is None else coarse.with_tables(values.moved(encoded, "bias", bias[None]))
 
     def bias(self, encoded: Encoded) -> Tensor:
         """The bias of every token's logit, float32 [rows]."""
-        return read_matrix(encoded, "bias", encoded.shape[0])[0]
+        return values.read_matrix(encoded, "bias", encoded.shape[0])[0]
 
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        bits = check_bits(self.name, "bias_bits", options)
-        return super().table_bytes(shape, options) + matrix_bytes(1, shape[0], bits, str(options["store"]))
+        bias = values.matrix_bytes(1, shape[0], *values.widths(self, options, "bias_bits"))
+        return super().table_bytes(shape, options) + bias
 
 
 @register
@@ -156,14 +136,11 @@ class VqExplicit(VqFamily):
     name = "vq-logits-explicit"
     summary = "VQ-Logits with own rows for the most frequent tokens (by counts, else by row norm)"
     formula = f"{_FORMULA} + S·(d·b/8 + 2) + S·idx(V)/8 (b=16: no scales)"
-    parameters = (
-        *VqFamily.parameters,
-        Parameter(name="explicit", kind=int, summary="S, tokens with a row of their own", lowest=1),
-    )
+    parameters = (*VqFamily.parameters, Parameter("explicit", int, "S, tokens with a row of their own", lowest=1))
     decoder_source = _READ_ROWS + "e=g('explicit',C);w[m(t['explicit_map'],len(e),R)]=e\n"
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        (rows, columns), (bits, store) = matrix.shape, self._widths(options)
+        (rows, columns), (bits, store) = matrix.shape, values.widths(self, options)
         own = most_frequent(matrix, context)[: self._explicit((rows, columns), options)].sort().values
         shared = torch.ones(rows, dtype=torch.bool)
         shared[own] = False
@@ -172,24 +149,11 @@ class VqExplicit(VqFamily):
         codebook, fitted = self._fit(matrix[shared], options, left)
         codes = torch.zeros(rows, dtype=torch.int64)
         codes[shared] = fitted
-        tables = matrix_tables("codebook", codebook, bits, store, Account.CODEBOOK)
-        tables += (map_table("map", codes, len(codebook)),)
-        if len(own):
-            tables += (*matrix_tables("explicit", matrix[own], bits, store), map_table("explicit_map", own, rows))
-        else:
-            tables += self._none(columns)
-        return tables
-
-    def _none(self, columns: int) -> tuple[Table, ...]:
-        """Tables of no rows, for a matrix of one row, which the codebook must keep."""
-        rows = Table(
-            name="explicit",
-            account=Account.WEIGHTS,
-            tensor=torch.zeros(0, columns, dtype=torch.float16),
-            bits=HALF_BITS,
-            shape=(0, columns),
-        )
-        return rows, map_table("explicit_map", torch.zeros(0, dtype=torch.int64), 1)
+        tables = values.matrix_tables("codebook", codebook, bits, store, Account.CODEBOOK)
+        tables += (values.map_table("map", codes, len(codebook)),)
+        # The codebook must keep a matrix of one row: then there are no own rows, and fp16 of any width holds none.
+        explicit = values.matrix_tables("explicit", matrix[own], bits if len(own) else values.HALF_BITS, store)
+        return (*tables, *explicit, values.map_table("explicit_map", own, rows))
 
     def _explicit(self, shape: tuple[int, int], options: Options) -> int:
         """Rows kept: one at least is left for the codebook."""
@@ -200,16 +164,16 @@ class VqExplicit(VqFamily):
 
     def decode(self, encoded: Encoded) -> Tensor:
         decoded = super().decode(encoded)
-        columns = encoded.shape[1]
-        decoded[self._own(encoded)] = read_matrix(encoded, "explicit", columns)
+        decoded[self._own(encoded)] = values.read_matrix(encoded, "explicit", encoded.shape[1])
         return decoded
 
     def _own(self, encoded: Encoded) -> Tensor:
         """Tokens that have rows of their own, int64 [rows of `explicit`]."""
-        return read_map(encoded.tensor("explicit_map"), row_count(encoded, "explicit"), encoded.shape[0])
+        return values.read_map(encoded.tensor("explicit_map"), values.row_count(encoded, "explicit"), encoded.shape[0])
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
-        return super().refit(encoded, matrix, bias).with_tables(moved(encoded, "explicit", matrix[self._own(encoded)]))
+        own = values.moved(encoded, "explicit", matrix[self._own(encoded)])
+        return super().refit(encoded, matrix, bias).with_tables(own)
 
     def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
         own = torch.zeros(len(matrix), 1, dtype=torch.bool)
@@ -220,11 +184,11 @@ class VqExplicit(VqFamily):
         """As the family's; own rows have an entry in the map too, which means nothing."""
         shared = torch.ones(len(matrix), dtype=torch.bool)
         shared[self._own(encoded)] = False
-        return code_means(matrix[shared], self._codes(encoded)[shared], row_count(encoded, "codebook"))
+        return code_means(matrix[shared], self._codes(encoded)[shared], values.row_count(encoded, "codebook"))
 
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
         explicit = self._explicit(shape, options)
-        own = matrix_bytes(explicit, shape[1], *self._widths(options))
+        own = values.matrix_bytes(explicit, shape[1], *values.widths(self, options))
         return super().table_bytes(shape, options) + own + -(-explicit * bits_for(shape[0]) // 8)
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
@@ -241,8 +205,8 @@ class VqResidual(VqFamily):
     formula = f"{_FORMULA} + r·(V+d)·c/8 + 4r (b=16, c=16: no scales)"
     parameters = (
         *VqFamily.parameters,
-        Parameter(name="rank", kind=int, summary="r, the residual's rank", lowest=1),
-        bits_parameter("factor_bits", "c, bits of a factor's value", 8),
+        Parameter("rank", int, "r, the residual's rank", lowest=1),
+        values.bits_parameter("factor_bits", "c, bits of a factor's value", 8),
     )
     decoder_source = _READ_ROWS.replace("w=c[i]", "") + READ_PRODUCT + "w=c[i]+f('',R)\n"
 
@@ -250,9 +214,8 @@ class VqResidual(VqFamily):
         shape = (matrix.shape[0], matrix.shape[1])
         coarse, _ = self._coded(matrix, options, context)
         missed = matrix - super().decode(Encoded(scheme=self.name, shape=shape, tables=coarse))
-        bits = check_bits(self.name, "factor_bits", options)
-        factors = factor_tables(missed, min(*shape, int(options["rank"])), bits, str(options["store"]))
-        return coarse + factors
+        rank = min(*shape, int(options["rank"]))
+        return coarse + factor_tables(missed, rank, *values.widths(self, options, "factor_bits"))
 
     def decode(self, encoded: Encoded) -> Tensor:
         return super().decode(encoded) + product(encoded, encoded.shape[0])
@@ -266,8 +229,8 @@ class VqResidual(VqFamily):
         return super().smooth(encoded, matrix - residual) + residual
 
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        rank, bits = min(*shape, int(options["rank"])), check_bits(self.name, "factor_bits", options)
-        return super().table_bytes(shape, options) + factor_bytes(*shape, rank, bits, str(options["store"]))
+        rank, widths = min(*shape, int(options["rank"])), values.widths(self, options, "factor_bits")
+        return super().table_bytes(shape, options) + factor_bytes(*shape, rank, *widths)
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
         complete = self.options(options)

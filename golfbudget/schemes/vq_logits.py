@@ -1,12 +1,15 @@
-"""VQ-Logits (arXiv:2505.10202): every token's row is replaced by one of K shared codebook rows.
+"""VQ-Logits (arXiv:2505.10202): each token's row becomes one of K shared codebook rows; and k-means for codebooks.
 
 Tables: an fp16 codebook [K, width] and a packed token-to-code map of ceil(log2 K) bits a token.  Tokens that
-share a code get equal logits.  The codebook is fitted to the matrix by k-means; it is not trained further.
+share a code get equal logits.  The codebook is fitted to the matrix by k-means; it is not trained further.  faiss, on
+one thread and from a fixed seed, fits the codebooks of product and residual codes.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +20,7 @@ from torch import Tensor
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
-from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
-from golfbudget.schemes.values import to_half
+from golfbudget.schemes.values import half_table, map_bytes, map_table, read_map, to_half
 
 _MAX_ITERATIONS = 100
 #: k-means++ restarts for small problems, and for those where one restart multiplies this many numbers.
@@ -101,7 +103,7 @@ class VqLogits(TableScheme):
     name = "vq-logits"
     summary = "K shared rows and a token-to-code map (arXiv:2505.10202)"
     formula = "2·K·d + V·idx(K)/8"
-    parameters = (Parameter(name="codes", kind=int, summary="K, the codebook's rows", lowest=1),)
+    parameters = (Parameter("codes", int, "K, the codebook's rows", lowest=1),)
     decoder_source = (
         "k=max(1,(len(t['codebook'])-1).bit_length())\n"
         "b=n.unpackbits(t['map'],count=R*k,bitorder='little').reshape(R,k)\n"
@@ -111,35 +113,81 @@ class VqLogits(TableScheme):
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         codebook = to_half(fit_codebook(matrix, int(options["codes"]), context))
         codebook, assigned = to_used(codebook, nearest(matrix, codebook.float()))
-        rows, width = matrix.shape
-        bits = bits_for(len(codebook))
-        return (
-            Table(name="codebook", account=Account.CODEBOOK, tensor=codebook, bits=16, shape=(len(codebook), width)),
-            Table(name="map", account=Account.MAPPING, tensor=pack_bits(assigned, bits), bits=bits, shape=(rows,)),
-        )
+        return half_table("codebook", codebook, Account.CODEBOOK), map_table("map", assigned, len(codebook))
 
     def decode(self, encoded: Encoded) -> Tensor:
-        codebook = encoded.tensor("codebook")
-        codes = unpack_bits(encoded.tensor("map"), bits_for(len(codebook)), encoded.shape[0])
-        return codebook.float()[codes]
+        return encoded.tensor("codebook").float()[self._codes(encoded)]
+
+    def _codes(self, encoded: Encoded) -> Tensor:
+        return read_map(encoded.tensor("map"), encoded.shape[0], len(encoded.tensor("codebook")))
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded:
         """The same map; each codebook row is the mean of its tokens' rows."""
-        del bias
-        return encoded.with_tables(replace(encoded.tables[0], tensor=to_half(self._means(encoded, matrix)[0])))
+        return encoded.with_tables(replace(encoded.tables[0], tensor=to_half(self._means(encoded, matrix))))
 
     def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
-        means, codes = self._means(encoded, matrix)
-        return means[codes]
+        return self._means(encoded, matrix)[self._codes(encoded)]
 
-    def _means(self, encoded: Encoded, matrix: Tensor) -> tuple[Tensor, Tensor]:
-        count = len(encoded.tensor("codebook"))
-        codes = unpack_bits(encoded.tensor("map"), bits_for(count), encoded.shape[0])
-        return code_means(matrix, codes, count), codes
+    def _means(self, encoded: Encoded, matrix: Tensor) -> Tensor:
+        return code_means(matrix, self._codes(encoded), len(encoded.tensor("codebook")))
 
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        rows, codes = shape[0], min(shape[0], int(options["codes"]))
-        return 2 * codes * shape[1] + -(-rows * bits_for(codes) // 8)
+        codes = min(shape[0], int(options["codes"]))
+        return 2 * codes * shape[1] + map_bytes(shape[0], codes)
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
         return min(*shape, int(self.options(options)["codes"]))
+
+
+_ITERATIONS, _LEAST_GAIN = 25, 1e-3
+#: k-means++ restarts for small problems, and for those where an iteration takes this many distances or products.
+_FAISS_RESTARTS, _FEW_FAISS_RESTARTS, _MANY_DISTANCES, _MANY_PRODUCTS = 4, 1, 500_000, 200_000_000
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Faiss adds up in the order its threads finish: with one thread, encoding is deterministic."""
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def fit_centres(matrix: Tensor, codes: int, seed: int) -> Tensor:
+    """`codes` centres, float32 [codes, columns], of a float32 matrix of at least as many rows.
+
+    Where the matrix has no more distinct rows than codes, they are its rows, and zeros after them.
+    """
+    import faiss
+
+    rows, columns = matrix.shape
+    distinct = torch.from_numpy(np.unique(matrix.numpy(), axis=0))
+    if len(distinct) <= codes:
+        return torch.cat((distinct, torch.zeros(codes - len(distinct), columns)))
+    # faiss squares in float32: numbers around one neither overflow nor vanish.
+    largest = float(matrix.abs().max())
+    large = rows * codes > _MANY_DISTANCES or rows * columns * codes > _MANY_PRODUCTS
+    clustering = faiss.Kmeans(
+        columns,
+        codes,
+        niter=_ITERATIONS,
+        early_stop_threshold=_LEAST_GAIN,
+        nredo=_FEW_FAISS_RESTARTS if large else _FAISS_RESTARTS,
+        seed=seed,
+        min_points_per_centroid=1,
+        max_points_per_centroid=rows,
+        init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
+    )
+    with one_thread():
+        clustering.train((matrix / largest).contiguous().numpy())
+    return torch.from_numpy(np.asarray(clustering.centroids, dtype=np.float32).reshape(codes, columns)) * largest
+
+
+def assign(matrix: Tensor, codebook: Tensor) -> Tensor:
+    """Index of the nearest codebook row, int64 [rows], a bounded number of distances at a time."""
+    at_once = max(1, (1 << 24) // len(codebook))
+    return torch.cat([nearest(part, codebook) for part in matrix.split(at_once)])

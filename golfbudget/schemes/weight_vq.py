@@ -12,9 +12,9 @@ from torch.nn.functional import pad
 
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
-from golfbudget.schemes.clusters import fit_centres
 from golfbudget.schemes.scalar import storable
-from golfbudget.schemes.values import READ_MAP, map_bytes, map_table, read_map, to_half
+from golfbudget.schemes.values import READ_MAP, half_table, map_bytes, map_table, read_map, to_half
+from golfbudget.schemes.vq_logits import fit_centres
 
 #: Runs that the codebook is fitted to, for each of its rows: more change it little.
 _SAMPLES_PER_CODE = 256
@@ -30,25 +30,24 @@ class WeightVq(TableScheme):
     summary = "runs of n neighbouring weights as codes into one codebook, with a scale per row"
     formula = "2·K·n + V·⌈d/n⌉·idx(K)/8 + 2V"
     parameters = (
-        Parameter(name="width", kind=int, summary="n, neighbouring weights of a run", lowest=1, highest=64),
-        Parameter(name="codes", kind=int, summary="K, rows of the codebook", lowest=1, highest=65536),
+        Parameter("width", int, "n, neighbouring weights of a run", lowest=1, highest=64),
+        Parameter("codes", int, "K, rows of the codebook", lowest=1, highest=65536),
     )
-    decoder_source = (
-        READ_MAP
-        + "c=t['codebook'].astype('f');L,N=c.shape;q=-(-C//N)\n"
-        + "w=c[m(t['map'],R*q,L)].reshape(R,-1)[:,:C]*t['scales'].astype('f')[:,None]\n"
+    decoder_source = READ_MAP + (
+        "c=t['codebook'].astype('f');L,N=c.shape;q=-(-C//N)\n"
+        "w=c[m(t['map'],R*q,L)].reshape(R,-1)[:,:C]*t['scales'].astype('f')[:,None]\n"
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        (rows, columns), width = matrix.shape, int(options["width"])
+        columns, width = matrix.shape[1], int(options["width"])
         scales = storable(matrix.double().square().mean(1).sqrt().float())
         runs = pad(matrix / scales[:, None], (0, -columns % width)).view(-1, width)
         codes = min(len(runs), int(options["codes"]))
         codebook = to_half(fit_centres(_sample(runs, codes, context.seed), codes, context.seed))
         return (
-            Table(name="codebook", account=Account.CODEBOOK, tensor=codebook, bits=16, shape=(codes, width)),
+            half_table("codebook", codebook, Account.CODEBOOK),
             map_table("map", _nearest(runs, codebook.float()), codes),
-            Table(name="scales", account=Account.SCALES, tensor=scales.half(), bits=16, shape=(rows,)),
+            half_table("scales", scales.half()),
         )
 
     def decode(self, encoded: Encoded) -> Tensor:
@@ -57,8 +56,7 @@ class WeightVq(TableScheme):
         return codebook[codes].view(rows, -1)[:, :columns] * encoded.tensor("scales").float()[:, None]
 
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        rows, columns = shape
-        width = int(options["width"])
+        (rows, columns), width = shape, int(options["width"])
         runs = rows * -(-columns // width)
         codes = min(runs, int(options["codes"]))
         return 2 * codes * width + map_bytes(runs, codes) + 2 * rows

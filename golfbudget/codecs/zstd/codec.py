@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from golfbudget.codecs.base import Buffer, Decoder, Method, Sniff, register
-from golfbudget.codecs.zstd.frames import (
-    LONGEST_HEADER,
-    MAGIC,
-    SKIPPABLE_HEADER,
-    header_length,
-    read_header,
-    skippable,
-    skippable_length,
-)
+from golfbudget.codecs.base import Buffer, Codec, Decoder, Method, Sniff, register
+from golfbudget.codecs.zstd import frames
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.ledger import Span
 
@@ -28,21 +20,20 @@ _SLICE = 512
 
 
 class _ZstdDecoder:
-    """One frame, skippable frames included; a frame that needs a dictionary is refused before it is decoded."""
+    """One frame, frames.skippable frames included; a frame that needs a dictionary is refused before it is decoded."""
 
     def __init__(self) -> None:
         import zstandard
 
-        self._frame: zstandard.ZstdDecompressionObj = zstandard.ZstdDecompressor(
-            max_window_size=WINDOW_LIMIT
-        ).decompressobj()
+        library = zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT)
+        self._frame: zstandard.ZstdDecompressionObj = library.decompressobj()
         self._error = zstandard.ZstdError
         self._head: bytes | None = b""
         self._waiting = b""
 
     def feed(self, data: bytes) -> bytes:
         if self._head is not None:
-            self._head = _refuse_dictionary(self._head + data[:LONGEST_HEADER])
+            self._head = _refuse_dictionary(self._head + data[: frames.LONGEST_HEADER])
         if self._waiting:
             data = self._waiting + data
         piece, self._waiting = data[:_SLICE], data[_SLICE:]
@@ -66,9 +57,9 @@ class _ZstdDecoder:
 
 def _refuse_dictionary(head: bytes) -> bytes | None:
     """The first bytes of a frame while they do not yet hold its header, then None."""
-    if not head.startswith(MAGIC[: len(head)]):
+    if not head.startswith(frames.MAGIC[: len(head)]):
         return None
-    header = read_header(head)
+    header = frames.read_header(head)
     if header is None:
         return head
     if header.dictionary:
@@ -79,30 +70,29 @@ def _refuse_dictionary(head: bytes) -> bytes | None:
 
 
 @register
-class Zstd:
-    """Frames of blocks, and skippable frames among them; attributed by reading the blocks' own entropy codes."""
+class Zstd(Codec):
+    """Frames of blocks, and frames.skippable frames among them; attributed by reading the blocks' own entropy codes."""
 
     name = "zstd"
     many_members = True
     method = Method.EXACT
     default_level = 22
     levels = range(-5, 23)
-    failures = (CorruptError,)
 
     def sniff(self, head: bytes) -> Sniff:
         # Skippable frames are not this codec's alone: LZ4 frames use the same magic numbers.
         at, claim = 0, Sniff.NO
-        while skippable(head[at : at + 4]):
+        while frames.skippable(head[at : at + 4]):
             claim = Sniff.MAYBE
-            at += skippable_length(head[at : at + SKIPPABLE_HEADER])
-        if head[at : at + 4] == MAGIC:
+            at += frames.skippable_length(head[at : at + frames.SKIPPABLE_HEADER])
+        if head[at : at + 4] == frames.MAGIC:
             return Sniff.SURE
         return claim if at + 4 > len(head) else Sniff.NO
 
     def header_length(self, data: Buffer, start: int) -> int:
-        if skippable(data[start : start + 4]):
-            return skippable_length(data[start : start + SKIPPABLE_HEADER])
-        return header_length(data[start + 4])
+        if frames.skippable(data[start : start + 4]):
+            return frames.skippable_length(data[start : start + frames.SKIPPABLE_HEADER])
+        return frames.header_length(data[start + 4])
 
     def decoder(self) -> Decoder:
         return _ZstdDecoder()

@@ -110,12 +110,8 @@ def read_frame(data: Buffer, stored: Span, *, where: str) -> Frame:
         if number == len(_KINDS):
             raise CorruptError(f"{where}: the zstd block at byte {at} is of the reserved kind")
         kind = _KINDS[number]
-        block = FrameBlock(
-            offset=at,
-            kind=kind,
-            size=1 if kind is BlockKind.RLE else size,
-            regenerated=None if kind is BlockKind.COMPRESSED else size,
-        )
+        length, regenerated = 1 if kind is BlockKind.RLE else size, None if kind is BlockKind.COMPRESSED else size
+        block = FrameBlock(offset=at, kind=kind, size=length, regenerated=regenerated)
         blocks.append(block)
         at = block.stored.stop
     at += CHECKSUM if header.checksum else 0

@@ -7,18 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from golfbudget.codecs.base import Buffer
+from golfbudget.codecs.zstd import tables as entropy
 from golfbudget.codecs.zstd.frames import BLOCK_HEADER, BlockKind, FrameBlock
-from golfbudget.codecs.zstd.tables import (
-    ALPHABETS,
-    Field,
-    State,
-    decoding_table,
-    predefined_table,
-    read_code_lengths,
-    read_distribution,
-    rle_table,
-    take,
-)
 from golfbudget.errors import CorruptError
 
 _LONG_COUNT = 0x7F00
@@ -61,24 +51,24 @@ class Sections:
 
 def read_sections(body: bytes) -> Sections:
     """The two section headers of a block's body; `CorruptError` where they do not fit in it."""
-    first = take(body, 0, 1)[0]
+    first = entropy.take(body, 0, 1)[0]
     kind, size_format = Literals(first & 3), first >> 2 & 3
     streams = 1
     if kind in (Literals.RAW, Literals.RLE):
         length = (1, 2, 1, 3)[size_format]
-        regenerated = int.from_bytes(take(body, 0, length), "little") >> (4 if size_format & 1 else 3)
+        regenerated = int.from_bytes(entropy.take(body, 0, length), "little") >> (4 if size_format & 1 else 3)
         stored = regenerated if kind is Literals.RAW else 1
     else:
         length, width = ((3, 10), (3, 10), (4, 14), (5, 18))[size_format]
-        value = int.from_bytes(take(body, 0, length), "little") >> 4
+        value = int.from_bytes(entropy.take(body, 0, length), "little") >> 4
         regenerated, stored = value & (1 << width) - 1, value >> width
         streams = 4 if size_format else 1
     stop = length + stored
-    take(body, length, stored)
+    entropy.take(body, length, stored)
     sequences, at = _sequence_count(body, stop)
     modes = 0
     if sequences:
-        modes = take(body, at, 1)[0]
+        modes = entropy.take(body, at, 1)[0]
         at += 1
         if modes & 3:
             raise CorruptError("sets the reserved bits of its table modes")
@@ -97,12 +87,12 @@ def read_sections(body: bytes) -> Sections:
 
 
 def _sequence_count(body: bytes, at: int) -> tuple[int, int]:
-    first = take(body, at, 1)[0]
+    first = entropy.take(body, at, 1)[0]
     if first < 128:
         return first, at + 1
     if first < 255:
-        return (first - 128 << 8) + take(body, at + 1, 1)[0], at + 2
-    return int.from_bytes(take(body, at + 1, 2), "little") + _LONG_COUNT, at + 3
+        return (first - 128 << 8) + entropy.take(body, at + 1, 1)[0], at + 2
+    return int.from_bytes(entropy.take(body, at + 1, 2), "little") + _LONG_COUNT, at + 3
 
 
 class Reader:
@@ -118,7 +108,7 @@ class Reader:
         self._sections: dict[int, Sections] = {}
         self._trees: dict[int, tuple[bytes, int]] = {}
         self._code_lengths: dict[int, bytes] = {}
-        self._tables: dict[tuple[Field, int], list[State]] = {}
+        self._tables: dict[tuple[entropy.Field, int], list[entropy.State]] = {}
 
     def body(self, number: int) -> bytes:
         """The stored bytes of a block after its header."""
@@ -161,36 +151,38 @@ class Reader:
         tree = self._trees.get(number)
         if tree is None:
             body = self.body(number)[: sections.literals_stop]
-            tree = self._trees[number] = read_code_lengths(body, sections.literals_at)
+            tree = self._trees[number] = entropy.read_code_lengths(body, sections.literals_at)
         return tree
 
-    def tables(self, number: int, sections: Sections) -> tuple[list[State], list[State], list[State], int]:
+    def tables(
+        self, number: int, sections: Sections
+    ) -> tuple[list[entropy.State], list[entropy.State], list[entropy.State], int]:
         """Tables of literal lengths, offsets and match lengths, and where the sequences' bitstream starts."""
         own, stop = self._own_tables(number, sections)
-        literal, offset, match = (self._table(field, number, own[field]) for field in Field)
+        literal, offset, match = (self._table(field, number, own[field]) for field in entropy.Field)
         return literal, offset, match, stop
 
-    def _own_tables(self, number: int, sections: Sections) -> tuple[list[list[State] | None], int]:
+    def _own_tables(self, number: int, sections: Sections) -> tuple[list[list[entropy.State] | None], int]:
         """The tables that a block defines itself, None where it repeats, and where they end."""
         body, at = self.body(number), sections.tables_at
-        own: list[list[State] | None] = []
-        for field, mode in zip(Field, sections.modes, strict=True):
-            alphabet = ALPHABETS[field]
+        own: list[list[entropy.State] | None] = []
+        for field, mode in zip(entropy.Field, sections.modes, strict=True):
+            alphabet = entropy.ALPHABETS[field]
             table = None
             if mode is Mode.PREDEFINED:
-                table = predefined_table(field)
+                table = entropy.predefined_table(field)
             elif mode is Mode.RLE:
-                table = rle_table(field, take(body, at, 1)[0])
+                table = entropy.rle_table(field, entropy.take(body, at, 1)[0])
                 at += 1
             elif mode is Mode.FSE:
-                distribution, at = read_distribution(
+                distribution, at = entropy.read_distribution(
                     body, at, symbols=len(alphabet.bases), largest_accuracy=alphabet.largest_accuracy
                 )
-                table = decoding_table(field, distribution)
+                table = entropy.decoding_table(field, distribution)
             own.append(table)
         return own, at
 
-    def _table(self, field: Field, number: int, table: list[State] | None) -> list[State]:
+    def _table(self, field: entropy.Field, number: int, table: list[entropy.State] | None) -> list[entropy.State]:
         at = number
         while table is None:
             at -= 1

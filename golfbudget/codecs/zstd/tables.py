@@ -30,7 +30,7 @@ class Field(IntEnum):
     MATCH_LENGTH = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Alphabet:
     """Codes of one field: base values, extra bits, the longest table allowed and the predefined distribution."""
 
@@ -50,28 +50,13 @@ _LITERAL_BITS = (*[0] * 16, 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 1
 _MATCH_BITS = (*[0] * 32, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 _OFFSET_BITS = tuple(range(32))
 
+_LITERAL_COUNTS = (4, 3, *[2] * 11, *[1] * 3, *[2] * 9, 3, 2, *[1] * 5, *[-1] * 4)
+_OFFSET_COUNTS = (*[1] * 6, *[2] * 3, *[1] * 15, *[-1] * 5)
+_MATCH_COUNTS = (1, 4, 3, *[2] * 6, *[1] * 37, *[-1] * 7)
 ALPHABETS = {
-    Field.LITERAL_LENGTH: Alphabet(
-        bases=_bases(0, _LITERAL_BITS),
-        extra_bits=_LITERAL_BITS,
-        largest_accuracy=9,
-        predefined=(4, 3, *[2] * 11, *[1] * 3, *[2] * 9, 3, 2, *[1] * 5, *[-1] * 4),
-        predefined_accuracy=6,
-    ),
-    Field.OFFSET: Alphabet(
-        bases=tuple(1 << bits for bits in _OFFSET_BITS),
-        extra_bits=_OFFSET_BITS,
-        largest_accuracy=8,
-        predefined=(*[1] * 6, *[2] * 3, *[1] * 15, *[-1] * 5),
-        predefined_accuracy=5,
-    ),
-    Field.MATCH_LENGTH: Alphabet(
-        bases=_bases(3, _MATCH_BITS),
-        extra_bits=_MATCH_BITS,
-        largest_accuracy=9,
-        predefined=(1, 4, 3, *[2] * 6, *[1] * 37, *[-1] * 7),
-        predefined_accuracy=6,
-    ),
+    Field.LITERAL_LENGTH: Alphabet(_bases(0, _LITERAL_BITS), _LITERAL_BITS, 9, _LITERAL_COUNTS, 6),
+    Field.OFFSET: Alphabet(tuple(1 << bits for bits in _OFFSET_BITS), _OFFSET_BITS, 8, _OFFSET_COUNTS, 5),
+    Field.MATCH_LENGTH: Alphabet(_bases(3, _MATCH_BITS), _MATCH_BITS, 9, _MATCH_COUNTS, 6),
 }
 
 

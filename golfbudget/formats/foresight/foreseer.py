@@ -10,9 +10,9 @@ import re
 from typing import Protocol
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.codecs.schedule import Foresight
-from golfbudget.formats.signatures import PICKLES, ZIP
-from golfbudget.formats.signatures import SAFETENSORS_LENGTH as _LENGTH
+from golfbudget.codecs.feeding import Foresight
+from golfbudget.formats.base import PICKLES, ZIP
+from golfbudget.formats.base import SAFETENSORS_LENGTH as _LENGTH
 
 #: Longer headers are not searched; a model of a thousand tensors has 100 kB.
 _HEADER_LIMIT = 1 << 24
@@ -35,11 +35,11 @@ class Foreseer:
         if self._scan is None:
             head = bytes(prefix[:16])
             if head[:4] == ZIP:
-                from golfbudget.formats.foresight.zips import ZipScan
+                from golfbudget.formats.foresight.scans import ZipScan
 
                 self._scan = ZipScan()
             elif head[:2] in PICKLES:
-                from golfbudget.formats.foresight.pickles import PickleScan
+                from golfbudget.formats.foresight.scans import PickleScan
 
                 self._scan = PickleScan()
             elif head[_LENGTH : _LENGTH + 1] == b"{" and int.from_bytes(head[:_LENGTH], "little") <= _HEADER_LIMIT:

@@ -10,18 +10,9 @@ import struct
 from dataclasses import dataclass
 
 from golfbudget.dtypes import DTYPE_BITS, element_bytes, has_whole_bytes
-from golfbudget.errors import CorruptError, UnsupportedError
-from golfbudget.formats.base import row_major
-from golfbudget.formats.naming import spelled
-from golfbudget.formats.pickle.values import (
-    MOST_ELEMENTS,
-    ByteLiteral,
-    Call,
-    Global,
-    Node,
-    Sequenced,
-    whole_numbers,
-)
+from golfbudget.errors import AS_OPAQUE, CorruptError, UnsupportedError
+from golfbudget.formats.base import row_major, spelled
+from golfbudget.formats.pickle import symbols
 from golfbudget.formats.storages import StorageView
 
 _DTYPES = {
@@ -55,7 +46,7 @@ class StoredArray:
     """An array and the literal that holds its elements; None where it has none and no literal either."""
 
     view: StorageView
-    payload: ByteLiteral | None
+    payload: symbols.ByteLiteral | None
     big: bool
 
 
@@ -71,7 +62,7 @@ def strides_of(shape: tuple[int, ...], *, fortran: bool) -> tuple[int, ...]:
     return row_major(shape[::-1])[::-1] if fortran else row_major(shape)
 
 
-def array(call: Call, name: str, where: str) -> StoredArray | None:
+def array(call: symbols.Call, name: str, where: str) -> StoredArray | None:
     """The array that a call would rebuild, or None when it rebuilds none."""
     function = call.function
     try:
@@ -84,12 +75,12 @@ def array(call: Call, name: str, where: str) -> StoredArray | None:
     return None
 
 
-def scalar(call: Call) -> object:
+def scalar(call: symbols.Call) -> object:
     """The number of a numpy scalar; the call's own name when its dtype holds no plain number."""
     if call.function.module not in _MULTIARRAY or call.function.name != "scalar" or len(call.arguments) < 2:
         return None
     described, content = call.arguments[0].value, call.arguments[1].value
-    dtype = _dtype(described) if isinstance(described, Call) else None
+    dtype = _dtype(described) if isinstance(described, symbols.Call) else None
     code = _SCALARS.get(dtype.name) if dtype is not None else None
     if dtype is None or code is None or not isinstance(content, (bytes, bytearray)) or len(content) != dtype.width:
         return call.function
@@ -97,26 +88,26 @@ def scalar(call: Call) -> object:
     return complex(*numbers) if len(code) > 1 else numbers[0]
 
 
-def _reconstructed(call: Call, name: str, where: str) -> StoredArray:
+def _reconstructed(call: symbols.Call, name: str, where: str) -> StoredArray:
     """`_reconstruct` makes an empty array, whose state is (version,) shape, dtype, Fortran order, content."""
     state = call.state
-    if not isinstance(state, Sequenced) or len(state.items) not in (4, 5):
+    if not isinstance(state, symbols.Sequenced) or len(state.items) not in (4, 5):
         raise TypeError("its state is shape, dtype, order and content")
     shape, dtype, fortran, content = state.items[-4:]
-    sizes = whole_numbers(shape.value)
+    sizes = symbols.whole_numbers(shape.value)
     strides = strides_of(sizes, fortran=bool(fortran.value))
     return _checked(content, dtype, (sizes, strides), name, where)
 
 
-def _from_buffer(call: Call, name: str, where: str) -> StoredArray:
+def _from_buffer(call: symbols.Call, name: str, where: str) -> StoredArray:
     """`_frombuffer(content, dtype, shape, order[, axes])` of protocol 5; order "K" permutes the axes afterwards."""
     content, dtype, shape, order, *more = call.arguments
-    sizes = whole_numbers(shape.value)
+    sizes = symbols.whole_numbers(shape.value)
     if order.value not in ("C", "F", "K", "A"):
         raise TypeError("its order is C, F, A or K")
     strides = strides_of(sizes, fortran=order.value == "F")
     if order.value == "K" and more and more[0].value is not None:
-        axes = whole_numbers(more[0].value)
+        axes = symbols.whole_numbers(more[0].value)
         if sorted(axes) != list(range(len(sizes))):
             raise TypeError("its axes are a permutation")
         sizes, strides = tuple(sizes[axis] for axis in axes), tuple(strides[axis] for axis in axes)
@@ -124,18 +115,22 @@ def _from_buffer(call: Call, name: str, where: str) -> StoredArray:
 
 
 def _checked(
-    content: Node, described: Node, layout: tuple[tuple[int, ...], tuple[int, ...]], name: str, where: str
+    content: symbols.Node,
+    described: symbols.Node,
+    layout: tuple[tuple[int, ...], tuple[int, ...]],
+    name: str,
+    where: str,
 ) -> StoredArray:
     shape, strides = layout
     dtype = _dtype(described.value)
     if dtype is None:
         raise UnsupportedError(
             f"{where}: array {name!r} has dtype {_spelling(described.value)}, which holds no plain numbers that are "
-            "read yet (--as opaque counts the file as a whole)"
+            f"read yet ({AS_OPAQUE})"
         )
     elements = math.prod(shape)
-    if elements >= MOST_ELEMENTS:
-        raise TypeError(f"it has at most {MOST_ELEMENTS - 1} elements")
+    if elements >= symbols.MOST_ELEMENTS:
+        raise TypeError(f"it has at most {symbols.MOST_ELEMENTS - 1} elements")
     value, payload = content.value, content.payload
     # A byte string of Python 2 is read as text of as many characters; other text is no array's content.
     text = isinstance(value, str) and (payload is None or not payload.raw)
@@ -153,11 +148,11 @@ def _checked(
 
 def _dtype(value: object) -> Dtype | None:
     """A dtype from `numpy.dtype(code, …)` and the state that holds its byte order."""
-    if not isinstance(value, Call) or str(value.function) != "numpy dtype" or not value.arguments:
+    if not isinstance(value, symbols.Call) or str(value.function) != "numpy dtype" or not value.arguments:
         return None
     code, state = value.arguments[0].value, value.state
-    order = state.items[1].value if isinstance(state, Sequenced) and len(state.items) > 1 else "="
-    if isinstance(code, Global):
+    order = state.items[1].value if isinstance(state, symbols.Sequenced) and len(state.items) > 1 else "="
+    if isinstance(code, symbols.Global):
         # Extension types of the ml_dtypes package: their class stands in place of the code.
         known = code.module.split(".")[0] == "ml_dtypes" and has_whole_bytes(code.name)
         return Dtype(name=code.name, big=order in (">", b">") and DTYPE_BITS[code.name] > 8) if known else None
@@ -171,7 +166,7 @@ def _dtype(value: object) -> Dtype | None:
 
 def _spelling(value: object) -> str:
     """A dtype for a message, short whatever the file says."""
-    if not isinstance(value, Call) or not value.arguments:
+    if not isinstance(value, symbols.Call) or not value.arguments:
         return "unknown"
     code = value.arguments[0].value
-    return code.spelled if isinstance(code, Global) else repr(spelled(code)[:40])
+    return code.spelled if isinstance(code, symbols.Global) else repr(spelled(code)[:40])

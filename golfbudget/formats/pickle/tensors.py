@@ -2,6 +2,10 @@
 
 One walk serves every container that is built around a pickle.  Objects of unknown classes are looked into for
 tensors but never made.
+
+A pickle by itself is a dict of numpy arrays, packed bytes and plain values.  The elements of an array are a literal
+inside the pickle; the bytes around it that describe the array are its overhead.  Protocol 2 spells elements as text,
+which then are no bytes that could be read in place.
 """
 
 from __future__ import annotations
@@ -10,26 +14,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from golfbudget.dtypes import STORAGE_DTYPES, element_bytes, has_whole_bytes
-from golfbudget.errors import CorruptError, LimitError, UnsupportedError
-from golfbudget.formats.base import Region
-from golfbudget.formats.naming import spelled, unique
-from golfbudget.formats.pickle import arrays
-from golfbudget.formats.pickle.reader import Pickle
-from golfbudget.formats.pickle.values import (
-    KNOWN_CALLS,
-    MOST_ELEMENTS,
-    OBJECTS,
-    ByteLiteral,
-    Call,
-    Global,
-    Mapped,
-    Node,
-    Persistent,
-    Sequenced,
-    whole_numbers,
-)
-from golfbudget.formats.storages import StorageView
+from golfbudget.codecs.base import Buffer
+from golfbudget.dtypes import STORAGE_DTYPES, has_whole_bytes
+from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError, UnsupportedError
+from golfbudget.formats.base import BYTE_ORDER, Contents, Region, spelled, unique
+from golfbudget.formats.pickle import arrays, symbols
+from golfbudget.formats.pickle.reader import Pickle, read_pickle
+from golfbudget.formats.storages import StorageView, by_storage, stored_tensors
 from golfbudget.ledger import Account, Span
 
 _MOST_NESTED = 64
@@ -39,7 +30,7 @@ _MOST_NAMING, _ITEM = 1 << 24, 64
 
 _PLAIN = (type(None), bool, int, float, str, bytes)
 #: (key's name, first node, last node) of something inside a container; a list's items are first and last at once.
-_Child = tuple[str, Node, Node]
+_Child = tuple[str, symbols.Node, symbols.Node]
 
 
 @dataclass(slots=True)
@@ -51,7 +42,7 @@ class PickleContents:
     names: dict[str, int] = field(default_factory=dict)
     #: (path, bytes of the pickle); outer items come before the items inside them.
     claims: list[tuple[str, Span]] = field(default_factory=list)
-    payloads: dict[str, ByteLiteral | None] = field(default_factory=dict)
+    payloads: dict[str, symbols.ByteLiteral | None] = field(default_factory=dict)
     big_endian: bool = False
 
 
@@ -76,7 +67,7 @@ class _Walker:
     copies: dict[int, bytes] = field(default_factory=dict)
     naming: int = 0
 
-    def visit(self, node: Node, name: str, depth: int, bound: Span | None) -> None:
+    def visit(self, node: symbols.Node, name: str, depth: int, bound: Span | None) -> None:
         """`bound` is where the item stands: items reached through the memo stand elsewhere and claim nothing."""
         value = node.value
         if isinstance(value, _PLAIN):
@@ -91,7 +82,7 @@ class _Walker:
     def _tensor(self, value: object, name: str) -> bool:
         """Whether the value is a tensor, an array or a number, and was taken as one."""
         view = torch_view(value, name, self.where)
-        if view is None and self.arrays and isinstance(value, Call):
+        if view is None and self.arrays and isinstance(value, symbols.Call):
             array = arrays.array(value, name, self.where)
             if array is None:
                 number = arrays.scalar(value)
@@ -106,13 +97,13 @@ class _Walker:
         return view is not None
 
     def _enter(self, value: object, name: str, depth: int, bound: Span | None) -> None:
-        if isinstance(value, Call) and str(value.function) == "torch Size" and value.arguments:
+        if isinstance(value, symbols.Call) and str(value.function) == "torch Size" and value.arguments:
             value = value.arguments[0].value
-        if isinstance(value, Call):
-            if str(value.function) in KNOWN_CALLS and str(value.function) not in OBJECTS:
+        if isinstance(value, symbols.Call):
+            if str(value.function) in symbols.KNOWN_CALLS and str(value.function) not in symbols.OBJECTS:
                 return
             self.contents.values[name] = value.kind
-        elif not isinstance(value, (Mapped, Sequenced)):
+        elif not isinstance(value, (symbols.Mapped, symbols.Sequenced)):
             return
         if id(value) in self.seen:
             return
@@ -125,7 +116,7 @@ class _Walker:
             if self.naming > _MOST_NAMING:
                 raise LimitError(
                     f"{self.where}: the pickle holds more than {len(self.contents.names)} items, which is no list of "
-                    "tensors (--as opaque counts the file as a whole)"
+                    f"tensors ({AS_OPAQUE})"
                 )
             start, stop = first.start, last.stop
             own = Span(start, stop) if bound and bound.start <= start <= stop <= bound.stop else None
@@ -133,17 +124,17 @@ class _Walker:
                 self.contents.claims.append((inner, own))
             self.visit(last, inner, depth + 1, own)
 
-    def _children(self, value: Mapped | Sequenced | Call) -> Iterator[_Child]:
-        if isinstance(value, Mapped):
+    def _children(self, value: symbols.Mapped | symbols.Sequenced | symbols.Call) -> Iterator[_Child]:
+        if isinstance(value, symbols.Mapped):
             yield from _pairs(value)
-        elif isinstance(value, Sequenced):
+        elif isinstance(value, symbols.Sequenced):
             yield from _numbered(value.items)
         else:
             yield from self._parts(value)
 
-    def _parts(self, call: Call) -> Iterator[_Child]:
+    def _parts(self, call: symbols.Call) -> Iterator[_Child]:
         """What an object of an unknown class holds: what it is made from, what is put in it, its attributes."""
-        if str(call.function) not in OBJECTS and id(call.arguments) not in self.seen:
+        if str(call.function) not in symbols.OBJECTS and id(call.arguments) not in self.seen:
             self.seen.add(id(call.arguments))
             yield from _numbered(call.arguments)
         elif call.kind is not call.function and len(call.arguments) > 2:
@@ -156,25 +147,25 @@ class _Walker:
             else:
                 yield spelled(key.value), key, value
 
-    def _attributes(self, state: Node) -> Iterator[_Child]:
+    def _attributes(self, state: symbols.Node) -> Iterator[_Child]:
         """A state is a dict of attributes, or a pair of that and the slots', or anything else."""
         value = state.value
-        parts = value.items if isinstance(value, Sequenced) and len(value.items) == 2 else [state]
-        if not all(isinstance(part.value, Mapped) or part.value is None for part in parts):
+        parts = value.items if isinstance(value, symbols.Sequenced) and len(value.items) == 2 else [state]
+        if not all(isinstance(part.value, symbols.Mapped) or part.value is None for part in parts):
             yield "[state]", state, state
             return
         for part in parts:
-            if isinstance(part.value, Mapped) and id(part.value) not in self.seen:
+            if isinstance(part.value, symbols.Mapped) and id(part.value) not in self.seen:
                 self.seen.add(id(part.value))
                 yield from _pairs(part.value)
 
 
-def _pairs(value: Mapped) -> Iterator[_Child]:
+def _pairs(value: symbols.Mapped) -> Iterator[_Child]:
     for key, child in value.items:
         yield spelled(key.value), key, child
 
 
-def _numbered(items: list[Node]) -> Iterator[_Child]:
+def _numbered(items: list[symbols.Node]) -> Iterator[_Child]:
     for number, child in enumerate(items):
         yield str(number), child, child
 
@@ -182,26 +173,20 @@ def _numbered(items: list[Node]) -> Iterator[_Child]:
 # torch's tensors
 
 
-def storage_of(reference: Persistent) -> tuple[str, Global, int | None]:
+def storage_of(reference: symbols.Persistent) -> tuple[str, symbols.Global, int | None]:
     """(key, storage class, offset in elements of the view torch once wrote) of a reference to a storage.
 
     `TypeError` or `IndexError` when it is none.
     """
     kind, key = reference.arguments[1].value, reference.arguments[2].value
-    if not isinstance(kind, Global) or not isinstance(key, str):
+    if not isinstance(kind, symbols.Global) or not isinstance(key, str):
         raise TypeError("its storage has no type and name")
-    if len(reference.arguments) > 5 and isinstance(reference.arguments[5].value, Sequenced):
+    if len(reference.arguments) > 5 and isinstance(reference.arguments[5].value, symbols.Sequenced):
         offset = reference.arguments[5].value.items[1].value
-        if not isinstance(offset, int) or not 0 <= offset < MOST_ELEMENTS:
+        if not isinstance(offset, int) or not 0 <= offset < symbols.MOST_ELEMENTS:
             raise TypeError("its storage is a view at no offset")
         return key, kind, offset
     return key, kind, None
-
-
-def storage_width(kind: Global) -> int | None:
-    """Bytes of an element of a storage class, None for unknown ones."""
-    dtype = STORAGE_DTYPES.get(kind.name)
-    return None if dtype is None else element_bytes(dtype)
 
 
 def torch_view(value: object, name: str, where: str) -> StorageView | None:
@@ -212,45 +197,49 @@ def torch_view(value: object, name: str, where: str) -> StorageView | None:
             return None
         function, arguments = call.function.name, [node.value for node in call.arguments[:_MOST_ARGUMENTS]]
         storage, first, shape, strides = arguments[0], arguments[1], _sizes(arguments[2]), _sizes(arguments[3])
-        if not isinstance(storage, Persistent) or not isinstance(first, int) or not 0 <= first < MOST_ELEMENTS:
+        if (
+            not isinstance(storage, symbols.Persistent)
+            or not isinstance(first, int)
+            or not 0 <= first < symbols.MOST_ELEMENTS
+        ):
             raise TypeError("its storage or offset is not one")
         key, kind, base = storage_of(storage)
         dtype = STORAGE_DTYPES.get(kind.name)
-        if function == "_rebuild_tensor_v3" and isinstance(arguments[6], Global):
+        if function == "_rebuild_tensor_v3" and isinstance(arguments[6], symbols.Global):
             dtype = arguments[6].name
         if dtype is None or not has_whole_bytes(dtype):
             raise UnsupportedError(f"{where}: tensor {name!r} has dtype {dtype or kind.name}, which is not read yet")
         if len(shape) != len(strides):
             raise TypeError("it has as many strides as dimensions")
-        if math.prod(shape) >= MOST_ELEMENTS:
-            raise TypeError(f"it has at most {MOST_ELEMENTS - 1} elements")
+        if math.prod(shape) >= symbols.MOST_ELEMENTS:
+            raise TypeError(f"it has at most {symbols.MOST_ELEMENTS - 1} elements")
         return StorageView(name=name, key=key, dtype=dtype, shape=shape, strides=strides, first=first + (base or 0))
     except (IndexError, TypeError) as error:
         raise CorruptError(f"{where}: tensor {name!r} is not described as torch describes tensors: {error}") from None
 
 
-def _unwrapped(value: object) -> Call | None:
+def _unwrapped(value: object) -> symbols.Call | None:
     """The call inside parameters and tensor subclasses; they can be wrapped in one another, and in themselves."""
     for _ in range(_MOST_NESTED):
-        if not isinstance(value, Call) or str(value.function) not in KNOWN_CALLS:
+        if not isinstance(value, symbols.Call) or str(value.function) not in symbols.KNOWN_CALLS:
             return None
         function, arguments = value.function.name, value.arguments
         if function in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
             value = arguments[0].value
         elif function == "_rebuild_from_type_v2":
             target, inner = arguments[0].value, arguments[2].value
-            if not isinstance(target, Global) or not isinstance(inner, Sequenced):
+            if not isinstance(target, symbols.Global) or not isinstance(inner, symbols.Sequenced):
                 return None
-            value = Call(target, inner.items)
+            value = symbols.Call(target, inner.items)
         else:
             return value
     raise TypeError(f"it is wrapped more than {_MOST_NESTED} times")
 
 
 def _sizes(value: object) -> tuple[int, ...]:
-    if isinstance(value, Call) and value.function.name == "Size" and value.arguments:
+    if isinstance(value, symbols.Call) and value.function.name == "Size" and value.arguments:
         value = value.arguments[0].value
-    return whole_numbers(value)
+    return symbols.whole_numbers(value)
 
 
 # Whose bytes of the pickle are whose
@@ -291,3 +280,27 @@ def _region(span: Span, name: str | None, tensor: bool, label: str) -> Region:  
     if tensor:
         return Region(span=span, account=Account.WEIGHTS, name=name, tensor=True)
     return Region(span=span, account=Account.CONTAINER, name=name, label=label)
+
+
+#: The name of an array that was saved by itself.
+_ALONE_ARRAY = "[array]"
+
+
+def read_bare(data: Buffer, *, where: str) -> Contents:
+    """Explain one pickle; whatever follows it is unmapped.  Raises `CorruptError` or `UnsupportedError`."""
+    pickle = read_pickle(data, where=where)
+    if pickle.references:
+        raise UnsupportedError(
+            f"{where}: the pickle refers to data outside it (as torch's pickles do), and the file holds none; "
+            f"{AS_OPAQUE}"
+        )
+    walked = walk(pickle, where=where, alone=_ALONE_ARRAY, arrays=True)
+    views = by_storage(walked.views)
+    contents = [(views[key][0].name, Span(p.start, p.stop)) for key, p in walked.payloads.items() if p is not None]
+    # An array without elements has no bytes; any place in the file will do.
+    starts = {key: 0 if p is None else p.start if p.raw else None for key, p in walked.payloads.items()}
+    if walked.big_endian:
+        walked.values[BYTE_ORDER] = "big"
+    regions = pickle_regions(Span(0, len(data)), pickle.length, walked.claims, "[pickle]", contents)
+    tensors = tuple(stored_tensors(walked.views, starts))
+    return Contents(format="pickle", regions=tuple(regions), tensors=tensors, values=walked.values)

@@ -12,10 +12,9 @@ import re
 import warnings
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.errors import CorruptError, UnsupportedError
-from golfbudget.formats.base import Contents, Inner, Region
+from golfbudget.errors import AS_OPAQUE, CorruptError, UnsupportedError
+from golfbudget.formats.base import LONGEST_SOURCE, Contents, Inner, Region
 from golfbudget.formats.python.payload import CompressedLiteral, find
-from golfbudget.formats.signatures import LONGEST_SOURCE
 from golfbudget.ledger import Account, Span
 
 #: Characters outside of plain string literals (a literal itself counts two): a syntax tree takes some 700 bytes each.
@@ -72,8 +71,8 @@ def _check_utf8(data: Buffer, where: str) -> None:
             decoder.decode(bytes(data[at : at + _PIECE]), final=at + _PIECE >= len(data))
         except UnicodeDecodeError as error:
             raise CorruptError(
-                f"{where}: byte {at - held + error.start} is not UTF-8 ({error.reason}), expected Python source; --as "
-                "opaque counts the file as a whole"
+                f"{where}: byte {at - held + error.start} is not UTF-8 ({error.reason}), expected Python source; "
+                f"{AS_OPAQUE}"
             ) from None
 
 
@@ -137,21 +136,14 @@ def _located(payloads: list[CompressedLiteral], raw: bytes, where: str) -> list[
         except (ValueError, UnsupportedError) as error:
             if not payload.executed:
                 continue
+            place = f"{where}: the payload literal at byte {start}"
             if isinstance(error, UnsupportedError):
-                raise UnsupportedError(
-                    f"{where}: the payload literal at byte {start} cannot be unpacked: {error}; --as opaque counts the "
-                    "file as a whole"
-                ) from None
+                raise UnsupportedError(f"{place} cannot be unpacked: {error}; {AS_OPAQUE}") from None
             raise CorruptError(
-                f"{where}: the payload literal at byte {start} is not the {payload.spelled.spelling} it must be: "
-                f"{error}; --as opaque counts the file as a whole"
+                f"{place} is not the {payload.spelled.spelling} it must be: {error}; {AS_OPAQUE}"
             ) from None
         number = "" if not located else f" {len(located) + 1}"
-        inner = Inner(
-            name=f"[payload{number}]",
-            codec=codec,
-            fallback="python-source" if payload.executed else "opaque",
-            text=(payload.spelled.spelling, stream),
-        )
+        fallback, text = "python-source" if payload.executed else "opaque", (payload.spelled.spelling, stream)
+        inner = Inner(name=f"[payload{number}]", codec=codec, fallback=fallback, text=text)
         located.append((Span(start, stop), inner))
     return located

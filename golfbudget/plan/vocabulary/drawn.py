@@ -15,7 +15,7 @@ from torch import Tensor
 
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Scheme
-from golfbudget.schemes.product_codes import Product
+from golfbudget.schemes.grouped_codes import Product
 from golfbudget.schemes.values import HALF_BITS, check_bits, map_tables, matrix_tables
 from golfbudget.schemes.vq_family import VqBias, VqExplicit, VqFamily, VqInteger, VqResidual
 from golfbudget.schemes.vq_logits import to_used

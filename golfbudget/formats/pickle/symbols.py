@@ -111,52 +111,33 @@ def whole_numbers(value: object) -> tuple[int, ...]:
     return tuple(n for n in numbers if isinstance(n, int))
 
 
+def _names(modules: tuple[str, ...], *names: str) -> frozenset[str]:
+    """Every name in every module; modules moved over time, and both spellings are listed."""
+    return frozenset(f"{module} {name}" for module in modules for name in names)
+
+
 _BUILTINS = ("builtins", "__builtin__")
-#: Callables whose calls are understood as data.  Modules moved over time; both spellings are listed.
-CONTAINERS = frozenset(
-    {"collections OrderedDict", "collections defaultdict", "collections Counter", *(f"{m} dict" for m in _BUILTINS)}
-)
+_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
+#: Callables whose calls are understood as data.
+CONTAINERS = _names(("collections",), "OrderedDict", "defaultdict", "Counter") | _names(_BUILTINS, "dict")
 #: Calls that make bytes, from text or from bytes.
-BYTES = frozenset({"_codecs encode", *(f"{m} {name}" for m in _BUILTINS for name in ("bytes", "bytearray"))})
-_RECONSTRUCTORS = frozenset({"copyreg _reconstructor", "copy_reg _reconstructor"})
+BYTES = _names(("_codecs",), "encode") | _names(_BUILTINS, "bytes", "bytearray")
+_RECONSTRUCTORS = _names(("copyreg", "copy_reg"), "_reconstructor")
 #: Known calls that make an object whose attributes are worth looking at.
 OBJECTS = _RECONSTRUCTORS | {"argparse Namespace", "types SimpleNamespace", "collections deque"}
 _REBUILT_BY_TYPE = "torch._tensor _rebuild_from_type_v2"
-KNOWN_CALLS = (
-    CONTAINERS
-    | OBJECTS
-    | {
-        "_codecs encode",
-        "datetime date",
-        "datetime datetime",
-        "datetime time",
-        "datetime timedelta",
-        "datetime timezone",
-        "numpy dtype",
-        "numpy.core.numeric _frombuffer",
-        "numpy._core.numeric _frombuffer",
-        "pathlib PosixPath",
-        "pathlib WindowsPath",
-        "torch Size",
-        "torch device",
-        "torch dtype",
-        _REBUILT_BY_TYPE,
-        "torch._utils _rebuild_parameter",
-        "torch._utils _rebuild_parameter_with_state",
-        "torch._utils _rebuild_tensor",
-        "torch._utils _rebuild_tensor_v2",
-        "torch._utils _rebuild_tensor_v3",
-        *(
-            f"{module} {name}"
-            for module in _BUILTINS
-            for name in ("bytearray", "bytes", "complex", "frozenset", "list", "range", "set", "slice", "tuple")
-        ),
-        *(
-            f"{module} {name}"
-            for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-            for name in ("_reconstruct", "scalar")
-        ),
-    }
+_REBUILT = ("parameter", "parameter_with_state", "tensor", "tensor_v2", "tensor_v3")
+KNOWN_CALLS = frozenset({"numpy dtype", _REBUILT_BY_TYPE}).union(
+    CONTAINERS,
+    BYTES,
+    OBJECTS,
+    _names(_BUILTINS, "complex", "frozenset", "list", "range", "set", "slice", "tuple"),
+    _names(("datetime",), "date", "datetime", "time", "timedelta", "timezone"),
+    _names(("numpy.core.numeric", "numpy._core.numeric"), "_frombuffer"),
+    _names(_NUMPY, "_reconstruct", "scalar"),
+    _names(("pathlib",), "PosixPath", "WindowsPath"),
+    _names(("torch",), "Size", "device", "dtype"),
+    _names(("torch._utils",), *(f"_rebuild_{kind}" for kind in _REBUILT)),
 )
 #: Builtin types that classes derive from; making one of them runs nothing.
 _BASES = frozenset({

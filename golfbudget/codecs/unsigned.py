@@ -1,10 +1,13 @@
-"""Brotli (RFC 7932).  It has no signature: a stream counts as brotli only if a known container follows."""
+"""Codecs that no bytes announce: brotli (RFC 7932), and none, which leaves an artifact as it is.
+
+A stream counts as brotli only if a known container follows.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from golfbudget.codecs.base import PIECE, Buffer, Decoder, Method, Sniff, register
+from golfbudget.codecs.base import PIECE, Buffer, Codec, Decoder, Sniff, register
 from golfbudget.errors import CorruptError
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ _SURELY_ALL = 1 << 14
 
 
 class _BrotliDecoder:
+    unused = 0
+
     def __init__(self) -> None:
         import brotli
 
@@ -22,8 +27,7 @@ class _BrotliDecoder:
         self._process = self._brotli.process
         self._is_finished = self._brotli.is_finished
         self._error = brotli.error
-        self.finished = False
-        self.drained = True
+        self.finished, self.drained = False, True
 
     def feed(self, data: bytes) -> bytes:
         try:
@@ -36,27 +40,17 @@ class _BrotliDecoder:
             self.finished = self.drained = True
         return out
 
-    @property
-    def unused(self) -> int:
-        return 0
-
 
 @register
-class Brotli:
+class Brotli(Codec):
     """One stream of meta-blocks, with no header or checksum of whole bytes."""
 
     name = "brotli"
-    many_members = False
-    method = Method.BYTE_EXACT
     default_level = 11
     levels = range(12)
-    failures = (CorruptError,)
 
     def sniff(self, head: bytes) -> Sniff:
         return Sniff.UNSIGNED if head else Sniff.NO
-
-    def header_length(self, data: Buffer, start: int) -> int:
-        return 0
 
     def decoder(self) -> Decoder:
         return _BrotliDecoder()
@@ -65,3 +59,30 @@ class Brotli:
         import brotli
 
         return bytes(brotli.compress(bytes(data), quality=level, lgwin=24))
+
+
+class _Identity:
+    """Passes bytes through; it never finishes by itself, its stream ends with the file."""
+
+    drained = True
+    finished = False
+    unused = 0
+
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+
+@register
+class NoCodec(Codec):
+    """Stored bytes are the decoded bytes."""
+
+    name = "none"
+    default_level = 0
+    levels = range(1)
+    failures = ()
+
+    def decoder(self) -> Decoder:
+        return _Identity()
+
+    def encode(self, data: Buffer, level: int) -> bytes:
+        return bytes(data)

@@ -1,6 +1,8 @@
-"""Inside numpy's .npy: a magic, a version, a header that is a Python dict literal, and the array's bytes.
+"""Inside numpy's files.  .npy: a magic, a version, a header that is a Python dict literal, and the array's bytes.
 
-Specification: numpy's `numpy.lib.format` documentation (NEP 1), versions 1.0, 2.0 and 3.0.
+Specification: numpy's `numpy.lib.format` documentation (NEP 1), versions 1.0, 2.0 and 3.0.  .npz is a zip archive of
+.npy members, each a stream of its own: a bundle.  The zip records around an array's stream are charged to it; members
+of other kinds are unmapped.
 """
 
 from __future__ import annotations
@@ -9,13 +11,14 @@ import ast
 import math
 import re
 import warnings
+from functools import partial
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.errors import CorruptError, UnsupportedError
-from golfbudget.formats.base import BYTE_ORDER, Contents, Region, StoredTensor
+from golfbudget.errors import AS_OPAQUE, CorruptError, UnsupportedError
+from golfbudget.formats import zip_directory as zips
+from golfbudget.formats.base import BYTE_ORDER, NPY, Contents, Region, StoredTensor, unique, unmapped
 from golfbudget.formats.pickle.arrays import Dtype, dtype_of, strides_of
-from golfbudget.formats.pickle.values import MOST_DIMENSIONS, MOST_ELEMENTS
-from golfbudget.formats.signatures import NPY
+from golfbudget.formats.pickle.symbols import MOST_DIMENSIONS, MOST_ELEMENTS
 from golfbudget.ledger import Account, Span
 
 #: Version to (bytes of the header's length, encoding of the header).
@@ -38,12 +41,15 @@ def read_array(data: Buffer, name: str, *, where: str) -> Contents:
         Region(span=Span(0, start), account=Account.CONTAINER, name=name, label="[npy header]"),
         Region(span=Span(start, stop), account=Account.WEIGHTS, name=name, tensor=True),
     ]
-    if stop < len(data):
-        regions.append(Region(span=Span(stop, len(data)), account=Account.UNMAPPED, label="[after the array]"))
+    regions += unmapped(stop, len(data), "[after the array]")
     strides = strides_of(shape, fortran=fortran)
     tensor = StoredTensor(name=name, dtype=dtype.name, shape=shape, strides=strides, offset=start)
     values: dict[str, object] = {BYTE_ORDER: "big"} if dtype.big else {}
     return Contents(format="npy", regions=tuple(regions), tensors=(tensor,), values=values)
+
+
+def _read_named(name: str, data: Buffer, where: str) -> Contents:
+    return read_array(data, name, where=where)
 
 
 def _header(data: Buffer, name: str, where: str) -> tuple[str, int]:
@@ -57,21 +63,18 @@ def _header(data: Buffer, name: str, where: str) -> tuple[str, int]:
     if known is None:
         raise UnsupportedError(f"{where}: array {name!r} has .npy version {version[0]}.{version[1]}, known: 1.0 to 3.0")
     width, encoding = known
-    start = 8 + width
+    start, place = 8 + width, f"{where}: the header of array {name!r}"
     length = int.from_bytes(data[8:start], "little")
     if start + length > len(data):
         raise CorruptError(
-            f"{where}: the header of array {name!r} at byte {start} says {length} bytes, the file ends at byte "
-            f"{len(data)}; it is truncated"
+            f"{place} at byte {start} says {length} bytes, the file ends at byte {len(data)}; it is truncated"
         )
     if length > _LONGEST_HEADER:
-        raise UnsupportedError(
-            f"{where}: the header of array {name!r} has {length} bytes, at most {_LONGEST_HEADER} are read"
-        )
+        raise UnsupportedError(f"{place} has {length} bytes, at most {_LONGEST_HEADER} are read")
     try:
         return bytes(data[start : start + length]).decode(encoding), start + length
     except UnicodeDecodeError as error:
-        raise CorruptError(f"{where}: the header of array {name!r} at byte {start} is no text: {error}") from None
+        raise CorruptError(f"{place} at byte {start} is no text: {error}") from None
 
 
 def _described(text: str, name: str, where: str) -> tuple[Dtype, tuple[int, ...], bool]:
@@ -95,7 +98,37 @@ def _described(text: str, name: str, where: str) -> tuple[Dtype, tuple[int, ...]
     if dtype is None:
         what = "a structured dtype" if isinstance(code, (list, tuple)) else f"dtype {str(code)[:40]!r}"
         raise UnsupportedError(
-            f"{where}: array {name!r} has {what}, which holds no plain numbers that are read yet (--as opaque counts "
-            "the file as a whole)"
+            f"{where}: array {name!r} has {what}, which holds no plain numbers that are read yet ({AS_OPAQUE})"
         )
     return dtype, shape, fortran
+
+
+_SUFFIX = ".npy"
+
+
+def read_arrays(data: Buffer, *, where: str) -> Contents | None:
+    """Explain a zip archive of arrays; None when it holds none, or is torch's."""
+    directory = zips.read_directory(data, where)
+    names = [member.name for member in directory.members]
+    arrays = not names or any(name.endswith(_SUFFIX) for name in names)
+    if not arrays or any(name.endswith("/data.pkl") for name in names):
+        return None
+    regions = [Region(span=directory.end, account=Account.CONTAINER, label="[zip end record]")]
+    taken: dict[str, int] = {}
+    for member in directory.members:
+        if not member.name.endswith(_SUFFIX):
+            label = f"[{member.name}]"
+            regions += zips.member_overhead(member, None, label)
+            regions.append(Region(span=member.data, account=Account.UNMAPPED, label=label))
+            continue
+        name = unique(member.name.removesuffix(_SUFFIX), taken)
+        if member.method not in zips.METHOD_CODECS:
+            known = ", ".join(f"{number} ({codec})" for number, codec in zips.METHOD_CODECS.items())
+            raise UnsupportedError(
+                f"{where}: zip member {member.name!r} at byte {member.data.start} is compressed by method "
+                f"{member.method}, known: {known}; {AS_OPAQUE}"
+            )
+        regions += zips.member_overhead(member, name, "")
+        inner = zips.member_stream(member, partial(_read_named, name), name)
+        regions.append(Region(span=member.data, account=Account.WEIGHTS, name=name, inner=inner))
+    return Contents(format="npz", regions=tuple(zips.with_gaps(regions, len(data))))

@@ -1,1 +1,0 @@
-"""GGUF: its header of typed key-values and tensor records, and the block types of its tensors."""

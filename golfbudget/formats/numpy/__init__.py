@@ -1,1 +1,0 @@
-"""numpy's files: `.npy`, one array, and `.npz`, a zip archive of arrays."""

@@ -1,1 +1,0 @@
-"""`golfbudget-pack`, what `golfbudget repack` writes: its grammar and its reader."""
