@@ -50,6 +50,14 @@ def write(path: Path, data: bytes) -> None:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def same_file(output: Path, path: Path) -> bool:
+    """Whether writing one would replace the other."""
+    try:
+        return output.samefile(path)
+    except OSError:
+        return False  # There is no such file yet, or writing it will say what is wrong.
+
+
 def note(text: str, *, quiet: bool = False) -> None:
     """A line on stderr."""
     if not quiet:
