@@ -5,6 +5,9 @@ A message names the file, the byte offset or key, what was found, what was expec
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class GolfbudgetError(Exception):
     """Root of all expected failures; the command line turns it into one line and exit code 2."""
@@ -44,3 +47,19 @@ class ModelError(GolfbudgetError):
 
 class MissingExtraError(GolfbudgetError):
     """What was asked takes packages that the plain install leaves out."""
+
+
+#: Modules of the extra, as they are imported.
+PLAN_MODULES = frozenset({"faiss", "scipy", "sklearn", "threadpoolctl", "torch"})
+INSTALL = "pip install 'golfbudget[plan]'"
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """A missing module of the extra is a `MissingExtraError` in here; anything else passes."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in PLAN_MODULES:
+            raise
+        raise MissingExtraError(f"this needs {error.name}, which is not installed; type: {INSTALL}") from error

@@ -16,8 +16,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from golfbudget.errors import GolfbudgetError
-from golfbudget.extras import explained
+from golfbudget.errors import GolfbudgetError, explained
 from golfbudget.version import __version__
 
 INTERRUPTED = 130

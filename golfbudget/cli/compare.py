@@ -92,7 +92,7 @@ def _report(found: CompareResult, output_format: ReportFormat, output: Path | No
     if output_format is ReportFormat.MARKDOWN:
         emit(page, output_format, output)
         return
-    from golfbudget.report.annotations import github_commands
+    from golfbudget.report.compare import github_commands
     from golfbudget.report.render import rendered
 
     emit_text(github_commands(found.comparison, found.gates), None)

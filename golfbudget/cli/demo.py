@@ -35,8 +35,7 @@ def demo(
       golfbudget pack example/plan.json --candidate head-int6 -o head-int6.ptz
     """
     from golfbudget import example
-    from golfbudget.api.arguments import cache_folder, cap_size
-    from golfbudget.api.progress import watched
+    from golfbudget.api.base import cache_folder, cap_size, watched
     from golfbudget.cli.output import emit
     from golfbudget.inspection import inspect_file
     from golfbudget.plan import make_plan

@@ -144,9 +144,8 @@ def plan(
     from golfbudget.cli.output import emit
 
     if vocab:
-        from golfbudget.api.arguments import cap_size, code_bytes, size
+        from golfbudget.api.base import cap_size, code_bytes, size, watched
         from golfbudget.api.plan import chosen_schemes
-        from golfbudget.api.progress import watched
         from golfbudget.plan.vocabulary import VocabularyRequest, plan_vocabularies
         from golfbudget.report.vocabulary import document
 

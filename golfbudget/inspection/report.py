@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from golfbudget.artifact import Artifact, Layer
+from golfbudget.artifact import Artifact
 from golfbudget.content import DIGITS, contents
 from golfbudget.entropy import Coder, Entropy, Measure, ZstdBlock
 from golfbudget.entropy import roll_up as roll_up_measures
@@ -64,15 +64,15 @@ class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
         return cls(path=artifact.path, bytes=artifact.size, sha256=together, files=listed)
 
 
-class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of the nesting."""
+class LayerReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step of the nesting: an `artifact.Layer`."""
 
     kind: str
     name: str
-    stored_bytes: _Amount | UnsetType = UNSET
+    stored_bytes: _Amount | None = None
     decoded_bytes: _Amount | UnsetType = UNSET
-    attribution: str | UnsetType = UNSET
-    member: str | UnsetType = UNSET
+    attribution: str | None = None
+    member: str | None = None
 
 
 class CapReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,18 +147,6 @@ class EntropyReport(msgspec.Struct, frozen=True, kw_only=True):
     alone: tuple[Coder, ...]
 
 
-class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One block of a zstd stream."""
-
-    member: str | None
-    offset: int
-    stored_bytes: int
-    decoded_bytes: int
-    kind: str
-    literals: int
-    sequences: int
-
-
 class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole report."""
 
@@ -174,26 +162,21 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
     owners: tuple[OwnerReport, ...]
     entries: tuple[EntryReport, ...]
     entropy: EntropyReport | UnsetType = UNSET
-    zstd_blocks: tuple[BlockReport, ...] | UnsetType = UNSET
+    zstd_blocks: tuple[ZstdBlock, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, inspection: Inspection) -> InspectReport:
         """Of an inspection; the file is read again for its hash, and every decoded byte for those of its contents."""
         artifact, ledger, entropy = inspection.artifact, inspection.assignment.ledger, inspection.entropy
-        budget = inspection.budget
+        own = inspection.budget
+        cap = CapReport(bytes=own.cap, code_bytes=own.code, used=own.used, headroom=own.headroom, fits=own.fits)
         blocks = () if entropy is None else entropy.zstd_blocks
         return cls(
             schema=SCHEMA,
             golfbudget=__version__,
             source=SourceReport.of(artifact),
-            layers=tuple(map(_layer, artifact.layers)),
-            cap=CapReport(
-                bytes=budget.cap,
-                code_bytes=budget.code,
-                used=budget.used,
-                headroom=budget.headroom,
-                fits=budget.fits,
-            ),
+            layers=msgspec.convert(artifact.layers, tuple[LayerReport, ...], from_attributes=True),
+            cap=cap,
             tied=inspection.assignment.tied,
             tied_reason=inspection.assignment.tied_reason,
             parameters=sum(entry.parameters for entry in ledger.entries),
@@ -201,7 +184,7 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
             owners=_owners(inspection),
             entries=_entries(ledger, entropy),
             entropy=UNSET if entropy is None else EntropyReport(alone=entropy.coders),
-            zstd_blocks=tuple(map(_block, blocks)) or UNSET,
+            zstd_blocks=blocks or UNSET,
         )
 
     @classmethod
@@ -293,17 +276,6 @@ def bits_number(bits: float | None) -> float | None:
     return int(bits) if bits == int(bits) else round(bits, 6)
 
 
-def _layer(layer: Layer) -> LayerReport:
-    return LayerReport(
-        kind=layer.kind,
-        name=layer.name,
-        stored_bytes=UNSET if layer.stored_bytes is None else layer.stored_bytes,
-        decoded_bytes=layer.decoded_bytes,
-        attribution=UNSET if layer.attribution is None else str(layer.attribution),
-        member=UNSET if layer.member is None else layer.member,
-    )
-
-
 def _owners(inspection: Inspection) -> tuple[OwnerReport, ...]:
     """Owners in file order; one that serves two roles has a row for each."""
     ledger = inspection.assignment.ledger
@@ -368,15 +340,3 @@ def _measure(found: Measure | None) -> dict[str, _Measured]:
         "slack_bytes": None if found is None else found.slack,
         "alone_bytes": None if found is None else found.alone,
     }
-
-
-def _block(block: ZstdBlock) -> BlockReport:
-    return BlockReport(
-        member=block.member or None,
-        offset=block.offset,
-        stored_bytes=block.stored,
-        decoded_bytes=block.decoded,
-        kind=block.kind,
-        literals=block.literals,
-        sequences=block.sequences,
-    )

@@ -79,7 +79,7 @@ def brief_candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
     whole, kept = candidates(plan, trials), (0, 3, 4, 5, 10)
     columns = tuple(whole.columns[number] for number in kept)
     rows = tuple(doc.line(*(row.cells[number] for number in kept)) for row in whole.rows)
-    return doc.Grid(columns=columns, rows=rows, name_width=36)
+    return doc.grid(columns, rows, name_width=36)
 
 
 def _cells(trial: Trial) -> tuple[str | doc.Cell, ...]:
@@ -222,7 +222,7 @@ def _quality(plan: Plan) -> Iterator[doc.Part]:
         cells = (_band(bands.get(label)) for label in labels)
         rows.append(doc.line(trial.candidate.name, doc.DASH if kl is None else f"{kl.value:.4f}", *cells))
     columns = (doc.number("KL"), *(doc.number(label.replace(" ", "\n", 1)) for label in labels))
-    yield doc.Grid(columns=(doc.name("change in nats\nby token frequency"), *columns), rows=tuple(rows))
+    yield doc.grid((doc.name("change in nats\nby token frequency"), *columns), rows)
     yield doc.prose(*_band_legend(shown), tight=True)
 
 
@@ -277,7 +277,7 @@ def _certificates(plan: Plan) -> Iterator[doc.Part]:
             doc.number("floor of any map,\nnats a token"),
             doc.number("with a bias a token,\na bound"),
         )
-        yield doc.Grid(columns=columns, rows=tuple(rows))
+        yield doc.grid(columns, rows)
         yield doc.prose(
             "certified: no trunk and no training takes a head of tied rows below its floor on these tokens", tight=True
         )

@@ -138,7 +138,7 @@ def _of_shape(sizes: Sequence[SchemeSize], shape: tuple[int, int]) -> doc.Grid:
         )
         for size in sizes
     )
-    return doc.Grid(columns=columns, rows=tuple(rows))
+    return doc.grid(columns, rows)
 
 
 def _listed(sizes: Sequence[SchemeSize]) -> doc.Grid:
@@ -152,7 +152,7 @@ def _listed(sizes: Sequence[SchemeSize]) -> doc.Grid:
         doc.line(s.name, s.summary, s.formula, ", ".join(map(parameter_text, s.parameters)) or "none")
         for s in (size.scheme for size in sizes)
     )
-    return doc.Grid(columns=columns, rows=tuple(rows), only=doc.Medium.PAGE)
+    return doc.grid(columns, rows, only=doc.Medium.PAGE)
 
 
 def _block(scheme: Scheme) -> doc.Prose:

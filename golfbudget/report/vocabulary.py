@@ -101,7 +101,7 @@ def _figures(plan: VocabularyPlan) -> doc.Grid:
                 percent(vocabulary.control.head_bytes, plan.cap),
             )
         )
-    return doc.Grid(columns=(doc.name("vocabulary"), *map(doc.number, headings)), rows=tuple(rows))
+    return doc.grid((doc.name("vocabulary"), *map(doc.number, headings)), rows)
 
 
 def _heads(plan: VocabularyPlan) -> doc.Grid:
@@ -122,7 +122,7 @@ def _heads(plan: VocabularyPlan) -> doc.Grid:
         for at, vocabulary in enumerate(plan.vocabularies)
         for place, row in enumerate(vocabulary.rows)
     ]
-    return doc.Grid(columns=columns, rows=tuple(rows))
+    return doc.grid(columns, rows)
 
 
 def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> tuple[str | doc.Cell, ...]:

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 
 from golfbudget.rules import Convention
-from golfbudget.submission.checked import Checked
 from golfbudget.submission.claims import About
-from golfbudget.submission.findings import Finding
+from golfbudget.submission.findings import Checked
 from golfbudget.submission.folder import FileKind, SubmissionFile
 from golfbudget.submission.megabytes import MEBI, MEGA, binary_caps
 from golfbudget.submission.models import look_at
@@ -18,13 +17,13 @@ _CODEC = re.compile(r"zlib|gzip|zstd|lzma|xz|brotli|bz2", re.IGNORECASE)
 _SAME = {"lzma": "xz"}
 
 
-def examine_files(checked: Checked) -> Iterator[Finding]:
-    """GB203 to GB206, GB4xx, and caps written in MiB."""
+def examine_files(checked: Checked) -> Iterator[str]:
+    """GB203 to GB206, GB4xx, and caps written in MiB.  A finding is its code, then its message."""
     yield from _helpers(checked)
     yield from _stub(checked)
     yield from _uncounted(checked)
     for path in checked.code.unparsed:
-        yield Finding(code="GB206", message=f"{path} is no valid Python, so that what it imports is not known")
+        yield f"GB206 {path} is no valid Python, so that what it imports is not known"
     yield from _caps(checked)
     yield from _models(checked)
     yield from _labels(checked)
@@ -36,7 +35,7 @@ def lengths(files: list[SubmissionFile]) -> str:
     return ", ".join(f"{file.path} ({file.size:,} bytes)" for file in files[:6]) + more
 
 
-def _helpers(checked: Checked) -> Iterator[Finding]:
+def _helpers(checked: Checked) -> Iterator[str]:
     code = checked.code
     if not code.helpers or checked.convention is Convention.FOLDER:
         return
@@ -44,69 +43,63 @@ def _helpers(checked: Checked) -> Iterator[Finding]:
     if code.length in claimed:
         return
     for helper in code.helpers:
-        yield Finding(
-            code="GB203",
-            message=f"{helper.file.path} ({helper.file.size:,} bytes) is {helper.how} by {helper.by}: counted here as "
-            f"shipped, and in no claim; the claimed code bytes should be {code.length:,}",
+        yield (
+            f"GB203 {helper.file.path} ({helper.file.size:,} bytes) is {helper.how} by {helper.by}: counted here as "
+            f"shipped, and in no claim; the claimed code bytes should be {code.length:,}"
         )
 
 
-def _stub(checked: Checked) -> Iterator[Finding]:
+def _stub(checked: Checked) -> Iterator[str]:
     stub = checked.code.stub
     if stub is None:
         return
     behind = [counted.file for counted in checked.code.counted if counted.by == stub.path]
-    yield Finding(
-        code="GB204",
-        message=f"{stub.path} ({stub.size:,} bytes) is a stub that runs {lengths(behind)}; shipped code is "
-        f"{checked.code.length:,} bytes",
+    yield (
+        f"GB204 {stub.path} ({stub.size:,} bytes) is a stub that runs {lengths(behind)}; shipped code is "
+        f"{checked.code.length:,} bytes"
     )
 
 
-def _uncounted(checked: Checked) -> Iterator[Finding]:
+def _uncounted(checked: Checked) -> Iterator[str]:
     if checked.code.uncounted:
-        yield Finding(
-            code="GB205",
-            message=f"not counted as shipped, for the program neither imports nor names it: "
-            f"{lengths(list(checked.code.uncounted))} (--code FILE names the program)",
+        yield (
+            f"GB205 not counted as shipped, for the program neither imports nor names it: "
+            f"{lengths(list(checked.code.uncounted))} (--code FILE names the program)"
         )
 
 
-def _caps(checked: Checked) -> Iterator[Finding]:
+def _caps(checked: Checked) -> Iterator[str]:
     cap = checked.rules.cap
     for tree in checked.code.trees:
         lines = binary_caps(tree, cap)
         if lines:
-            yield Finding(
-                code="GB305",
-                message=f"the code has a limit of {cap // MEGA * MEBI:,} bytes (line {lines[0]}): that is "
-                f"{cap // MEGA} MiB, and the cap is {cap // MEGA} MB, {cap:,} bytes",
+            yield (
+                f"GB305 the code has a limit of {cap // MEGA * MEBI:,} bytes (line {lines[0]}): that is "
+                f"{cap // MEGA} MiB, and the cap is {cap // MEGA} MB, {cap:,} bytes"
             )
     for matched in checked.matched:
         if cap % MEGA == 0 and cap and matched.claim.number == cap // MEGA * MEBI:
-            yield Finding(
-                code="GB305",
-                message=f"{matched.claim.source}: {matched.claim.key} is {matched.claim.number:,}, which is "
-                f"{cap // MEGA} MiB; the cap is {cap // MEGA} MB, {cap:,} bytes",
+            yield (
+                f"GB305 {matched.claim.source}: {matched.claim.key} is {matched.claim.number:,}, which is "
+                f"{cap // MEGA} MiB; the cap is {cap // MEGA} MB, {cap:,} bytes"
             )
 
 
-def _models(checked: Checked) -> Iterator[Finding]:
+def _models(checked: Checked) -> Iterator[str]:
     labels = _logged_labels(checked)
     for file in (file for model in checked.models for file in model.files):
         seen = look_at(checked.folder.place(file), file.size)
         if seen.no_model:
-            yield Finding(code="GB402", message=f"{file.path} {seen.no_model}")
+            yield f"GB402 {file.path} {seen.no_model}"
         if seen.doubtful:
-            yield Finding(code="GB403", message=f"{file.path} {_without_path(seen.doubtful, checked, file)}")
+            yield f"GB403 {file.path} {_without_path(seen.doubtful, checked, file)}"
             continue
         for label, sources in labels.items():
             codec = codec_of(label)
             if file.kind is FileKind.MODEL and not seen.no_model and codec and codec != (seen.codec or "none"):
-                yield Finding(
-                    code="GB401",
-                    message=f"{', '.join(sources)} calls the model {label!r}, but the bytes of {file.path} are "
-                    f"{seen.codec or 'in no codec'}",
+                yield (
+                    f"GB401 {', '.join(sources)} calls the model {label!r}, but the bytes of {file.path} are "
+                    f"{seen.codec or 'in no codec'}"
                 )
 
 
@@ -136,7 +129,7 @@ def _logged_labels(checked: Checked) -> dict[str, dict[str, None]]:
     return labels
 
 
-def _labels(checked: Checked) -> Iterator[Finding]:
+def _labels(checked: Checked) -> Iterator[str]:
     """Labels that contradict one another: at most one of them can be right."""
     by_codec: dict[str, list[str]] = {}
     for label, sources in _logged_labels(checked).items():
@@ -147,4 +140,4 @@ def _labels(checked: Checked) -> Iterator[Finding]:
             by_codec.setdefault(codec, []).append(said)
     if len(by_codec) > 1:
         labels = "; ".join(", ".join(places) for places in by_codec.values())
-        yield Finding(code="GB401", message=f"the model is given {len(by_codec)} different codecs: {labels}")
+        yield f"GB401 the model is given {len(by_codec)} different codecs: {labels}"

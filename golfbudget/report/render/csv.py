@@ -9,7 +9,7 @@ import csv
 from io import StringIO
 
 from golfbudget.report.document import Cell, Grid
-from golfbudget.report.escaping import guarded
+from golfbudget.report.numbers import guarded
 
 
 def csv_text(grid: Grid) -> str:
