@@ -41,12 +41,8 @@ class Measure:
     alone: int | None
 
     def __add__(self, other: Measure) -> Measure:
-        known = self.alone is not None and other.alone is not None
-        return Measure(
-            floor=self.floor + other.floor,
-            slack=self.slack + other.slack,
-            alone=(self.alone or 0) + (other.alone or 0) if known else None,
-        )
+        alone = None if self.alone is None or other.alone is None else self.alone + other.alone
+        return Measure(floor=self.floor + other.floor, slack=self.slack + other.slack, alone=alone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

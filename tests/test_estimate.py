@@ -392,7 +392,7 @@ def test_the_config_of_an_artifact_estimates_its_container_to_the_byte(tmp_path:
     opened = open_artifact(example.ARTIFACT)
     assert found.container_bytes == len(opened.leaves[0].data)
     assert found.artifact.value == pytest.approx(opened.size, rel=0.02)
-    assert make_request(path, None, {"blocks": 6}).parameters > make_request(path).parameters
+    assert make_request(path, None, {"blocks": 6}).model.parameters > make_request(path).model.parameters
 
 
 @pytest.mark.parametrize(

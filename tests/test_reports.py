@@ -32,7 +32,7 @@ from golfbudget.budget import Budget
 from golfbudget.codecs import Method
 from golfbudget.entropy import measure
 from golfbudget.inspection import Inspection
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
 from golfbudget.report.inspect import document, layers_line
 from golfbudget.report.numbers import escaped, guarded, printable
 from golfbudget.report.render import html_fragment, rendered

@@ -35,10 +35,7 @@ class Result(ABC):
 
     def to_json(self) -> str:
         """The text that the command writes with `--format json`; a saved one is a baseline for `compare`."""
-        from golfbudget.report.formats import ReportFormat
-        from golfbudget.report.render import rendered
-
-        return rendered(self.document(), ReportFormat.JSON)
+        return self._text("json")
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -46,16 +43,16 @@ class Result(ABC):
 
     def to_markdown(self) -> str:
         """The text that the command writes with `--format markdown`."""
-        from golfbudget.report.formats import ReportFormat
-        from golfbudget.report.render import rendered
-
-        return rendered(self.document(), ReportFormat.MARKDOWN)
+        return self._text("markdown")
 
     def __str__(self) -> str:
-        from golfbudget.report.formats import ReportFormat
+        return self._text("table").rstrip("\n")
+
+    def _text(self, output_format: str) -> str:
+        from golfbudget.report import ReportFormat
         from golfbudget.report.render import rendered
 
-        return rendered(self.document(), ReportFormat.TABLE).rstrip("\n")
+        return rendered(self.document(), ReportFormat(output_format))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.summary()}>"
@@ -143,15 +140,12 @@ def watched(progress: Watch, title: str) -> Iterator[Progress]:
     """Yields the function that long work calls before each step."""
     if callable(progress):
         yield progress
-    elif not progress or not (sys.stderr.isatty() or _in_notebook()):
+    elif not progress or not (
+        sys.stderr.isatty() or "ipykernel" in sys.modules
+    ):  # Only a notebook's kernel imports it.
         yield unwatched
     else:
         yield from _bar(title)
-
-
-def _in_notebook() -> bool:
-    """Whether an IPython kernel runs this, which nothing but such a kernel imports."""
-    return "ipykernel" in sys.modules
 
 
 def _bar(title: str) -> Iterator[Progress]:

@@ -10,7 +10,7 @@ import typer
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, flag, opt
 from golfbudget.errors import UsageError
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
 
 
 def _list_findings(value: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, flag, opt
 from golfbudget.errors import UsageError
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
 
 if TYPE_CHECKING:
     from golfbudget.api.compare import CompareResult

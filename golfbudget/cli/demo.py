@@ -8,7 +8,7 @@ from typing import Annotated
 from golfbudget.cli import options
 from golfbudget.cli.options import opt
 from golfbudget.errors import UsageError
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
 
 
 def demo(
@@ -40,7 +40,7 @@ def demo(
     from golfbudget.inspection import inspect_file
     from golfbudget.plan import make_plan
     from golfbudget.plan.request import PlanRequest
-    from golfbudget.report.demo import document
+    from golfbudget.report.plan import demo_document
     from golfbudget.report.plan import document as plan_document
 
     folder = example.FOLDER if save is None else _copy(save)
@@ -60,7 +60,7 @@ def demo(
     saved = None if save is None else str(save / "plan.json")
     if saved is not None:
         emit(plan_document(plan), ReportFormat.JSON, Path(saved))
-    emit(document(inspection, plan, details=details, saved=saved), output_format, output)
+    emit(demo_document(inspection, plan, details=details, saved=saved), output_format, output)
 
 
 def _copy(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import click
 import typer
 
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
 
 
 def arg(metavar: str, text: str, **more: Any) -> Any:  # noqa: ANN401  (typer's own)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 from golfbudget.report.document import Document
-from golfbudget.report.formats import ReportFormat
 from golfbudget.report.render import rendered
 
 

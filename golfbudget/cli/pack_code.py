@@ -9,7 +9,7 @@ from typing import Annotated
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, flag, opt
 from golfbudget.errors import UsageError
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
 
 
 class Allow(StrEnum):

@@ -20,11 +20,6 @@ class Request:
     def __post_init__(self) -> None:
         check_patterns(self.recipe, [spec.name for spec in self.model.tensors], f"recipe {self.recipe.name}")
 
-    @property
-    def parameters(self) -> int:
-        """Elements of all tensors, float or not."""
-        return self.model.parameters
-
 
 def tensor_payload(spec: TensorSpec, rule: Rule | None, recipe: Recipe) -> int:
     """Stored bytes of one tensor without corrections; at a byte an element for schemes, which may store less."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -26,7 +26,7 @@ from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.hashing import file_hashes
 from golfbudget.inspection import SCHEMA, Inspection
 from golfbudget.ledger import Account, Entry, Ledger, Role
-from golfbudget.rollup import roll_up, total
+from golfbudget.rollup import Totals, roll_up, total
 from golfbudget.version import __version__
 
 _Amount = Annotated[int, msgspec.Meta(ge=0)]
@@ -248,21 +248,18 @@ def role_reports(ledger: Ledger, entropy: Entropy | None = None) -> tuple[RoleRe
         accounts = {account: by_both[role, account] for account in Account if (role, account) in by_both}
         if not accounts:
             continue
-        whole = total(accounts.values())
-        made.append(
-            RoleReport(
-                role=role,
-                parameters=whole.parameters,
-                decoded_bytes=whole.decoded_bytes,
-                stored_bytes=whole.stored_bytes,
-                accounts=tuple(
-                    AccountReport(account=a, decoded_bytes=t.decoded_bytes, stored_bytes=t.stored_bytes)
-                    for a, t in accounts.items()
-                ),
-                **measured(role),
-            )
+        reports = (
+            AccountReport(account=a, decoded_bytes=t.decoded_bytes, stored_bytes=t.stored_bytes)
+            for a, t in accounts.items()
         )
+        amounts = _amounts(total(accounts.values())) | measured(role)
+        made.append(RoleReport(role=role, accounts=tuple(reports), **amounts))
     return tuple(made)
+
+
+def _amounts(totals: Totals) -> dict[str, Any]:
+    decoded, stored = totals.decoded_bytes, totals.stored_bytes
+    return {"parameters": totals.parameters, "decoded_bytes": decoded, "stored_bytes": stored}
 
 
 def bits_number(bits: float | None) -> float | None:
@@ -287,41 +284,23 @@ def _owners(inspection: Inspection) -> tuple[OwnerReport, ...]:
     made = []
     for (owner, role), totals in roll_up(ledger, key).items():
         model = inspection.assignment.models.get(owner)
-        made.append(
-            OwnerReport(
-                owner=owner,
-                role=role,
-                parameters=totals.parameters,
-                nominal_bits=None if model is None else bits_number(model.nominal_bits),
-                packed_bits=None if model is None else bits_number(model.packed_bits),
-                decoded_bytes=totals.decoded_bytes,
-                stored_bytes=totals.stored_bytes,
-                content=held[owner, role],
-                **measured((owner, role)),
-            )
-        )
+        nominal, packed = (None, None) if model is None else (model.nominal_bits, model.packed_bits)
+        amounts = {"nominal_bits": bits_number(nominal), "packed_bits": bits_number(packed), **_amounts(totals)}
+        amounts |= {"content": held[owner, role], **measured((owner, role))}
+        made.append(OwnerReport(owner=owner, role=role, **amounts))
     return tuple(made)
 
 
 def _entries(ledger: Ledger, entropy: Entropy | None) -> tuple[EntryReport, ...]:
     measures = [None] * len(ledger.entries) if entropy is None else entropy.entries
-    return tuple(
-        EntryReport(
-            role=entry.role,
-            account=entry.account,
-            owner=entry.owner,
-            tensor=entry.tensor,
-            dtype=entry.dtype,
-            shape=None if entry.shape is None else tuple(entry.shape),
-            parameters=entry.parameters,
-            span=None if entry.span is None else (entry.span.start, entry.span.stop),
-            decoded_bytes=entry.decoded_bytes,
-            stored_bits=entry.stored_bits,
-            stored_bytes=stored,
-            **({} if entropy is None else _measure(found)),
-        )
-        for entry, stored, found in zip(ledger.entries, ledger.stored_bytes(), measures, strict=True)
-    )
+    made = []
+    for entry, stored, found in zip(ledger.entries, ledger.stored_bytes(), measures, strict=True):
+        own = msgspec.structs.asdict(entry) | ({} if entropy is None else _measure(found))
+        own["shape"] = None if entry.shape is None else tuple(entry.shape)
+        own["span"] = None if entry.span is None else (entry.span.start, entry.span.stop)
+        del own["leaf"]
+        made.append(EntryReport(**own, decoded_bytes=entry.decoded_bytes, stored_bytes=stored))
+    return tuple(made)
 
 
 def _measures(

@@ -11,6 +11,8 @@ from golfbudget.report import document as doc
 from golfbudget.report.numbers import count, human
 from golfbudget.submission import TABLE, Checked
 from golfbudget.submission.conventions import CountedRun, Tally
+from golfbudget.submission.logs import Run
+from golfbudget.submission.matching import Matched
 from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/check/1"
@@ -197,51 +199,35 @@ def _data(checks: Sequence[Checked], *, strict: bool) -> dict[str, object]:
 
 
 def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
+    code = [{"path": c.file.path, "bytes": c.file.size, "how": c.how, "by": c.by} for c in checked.code.counted]
+    models = [{"source": m.source, "seed": m.seed, "bytes": m.size, "claimed": m.claimed} for m in checked.models]
+    tokenizers = [{"path": file.path, "bytes": file.size} for file in checked.tokenizers]
     return {
         "path": str(checked.folder.root),
         "conventions": {str(convention): _tally_data(tally) for convention, tally in checked.tallies.items()},
-        "code": [
-            {"path": counted.file.path, "bytes": counted.file.size, "how": counted.how, "by": counted.by}
-            for counted in checked.code.counted
-        ],
+        "code": code,
         "packed_code": {"bytes": checked.packed.length, "tools": dict(checked.packed.tools)},
-        "models": [
-            {"source": model.source, "seed": model.seed, "bytes": model.size, "claimed": model.claimed}
-            for model in checked.models
-        ],
-        "tokenizer": {
-            "bytes": sum(file.size for file in checked.tokenizers),
-            "files": [{"path": file.path, "bytes": file.size} for file in checked.tokenizers],
-        },
-        "runs": [
-            {
-                "sources": list(run.sources),
-                "run": run.number,
-                "seed": run.seed,
-                "code_bytes": None if run.code is None else run.code.number,
-                "model_bytes": None if run.model is None else run.model.number,
-                "total_bytes": None if run.total is None else run.total.number,
-                "label": None if run.model is None else run.model.label,
-            }
-            for run in checked.runs
-        ],
-        "claims": [
-            {
-                "source": matched.claim.source,
-                "key": matched.claim.key,
-                "bytes": matched.claim.number,
-                "seed": matched.claim.seed,
-                "agrees_with": None if matched.agrees is None else matched.agrees.name,
-            }
-            for matched in checked.matched
-        ],
-        "findings": [
-            {"severity": str(finding.severity), "code": finding.code, "message": finding.message}
-            for finding in checked.findings
-        ],
+        "models": models,
+        "tokenizer": {"bytes": sum(file.size for file in checked.tokenizers), "files": tokenizers},
+        "runs": list(map(_log_data, checked.runs)),
+        "claims": list(map(_claim_data, checked.matched)),
+        "findings": [{"severity": str(f.severity), "code": f.code, "message": f.message} for f in checked.findings],
         "notes": list(checked.notes),
         "passed": checked.passed(strict=strict),
     }
+
+
+def _log_data(run: Run) -> dict[str, object]:
+    figures = (("code", run.code), ("model", run.model), ("total", run.total))
+    amounts = {f"{what}_bytes": None if figure is None else figure.number for what, figure in figures}
+    label = None if run.model is None else run.model.label
+    return {"sources": list(run.sources), "run": run.number, "seed": run.seed, **amounts, "label": label}
+
+
+def _claim_data(matched: Matched) -> dict[str, object]:
+    claim, agrees = matched.claim, None if matched.agrees is None else matched.agrees.name
+    said = {"source": claim.source, "key": claim.key, "bytes": claim.number, "seed": claim.seed}
+    return {**said, "agrees_with": agrees}
 
 
 def _tally_data(tally: Tally) -> dict[str, object]:
@@ -259,14 +245,6 @@ def _tally_data(tally: Tally) -> dict[str, object]:
 
 
 def _run_data(row: CountedRun, cap: int) -> dict[str, object]:
-    return {
-        "label": row.label,
-        "source": row.source,
-        "seed": row.seed,
-        "code_bytes": row.code,
-        "model_bytes": row.model,
-        "total_bytes": row.total,
-        "headroom": cap - row.total,
-        "fits": row.total <= cap,
-        "claimed": row.claimed,
-    }
+    run = {"label": row.label, "source": row.source, "seed": row.seed}
+    amounts = {"code_bytes": row.code, "model_bytes": row.model, "total_bytes": row.total}
+    return {**run, **amounts, "headroom": cap - row.total, "fits": row.total <= cap, "claimed": row.claimed}

@@ -11,8 +11,8 @@ from fractions import Fraction
 
 from golfbudget.compare import Change, ComparedSide, Comparison, Delta, Owned, Status
 from golfbudget.gates import AmountKind, GateResult
+from golfbudget.report import ReportFormat
 from golfbudget.report import document as doc
-from golfbudget.report.formats import ReportFormat
 from golfbudget.report.numbers import count, percent, printable, signed
 from golfbudget.report.render import rendered
 from golfbudget.version import __version__
@@ -239,16 +239,9 @@ def _data(comparison: Comparison, results: Sequence[GateResult]) -> dict[str, ob
 
 
 def _side_data(side: ComparedSide) -> dict[str, object]:
-    return {
-        "path": side.path,
-        "report": side.report,
-        "bytes": side.bytes,
-        "sha256": side.sha256,
-        "codecs": list(side.codecs),
-        "code_bytes": side.code_bytes,
-        "total_bytes": side.total,
-        "parameters": side.parameters,
-    }
+    source = {"path": side.path, "report": side.report, "bytes": side.bytes, "sha256": side.sha256}
+    amounts = {"code_bytes": side.code_bytes, "total_bytes": side.total, "parameters": side.parameters}
+    return {**source, "codecs": list(side.codecs), **amounts}
 
 
 def _delta(amount: Delta) -> dict[str, object]:

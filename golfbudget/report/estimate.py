@@ -16,7 +16,7 @@ from golfbudget.estimate.results import SCHEMA, Bytes, Estimate
 from golfbudget.estimate.run import Point
 from golfbudget.inspection.report import role_reports
 from golfbudget.report import document as doc
-from golfbudget.report.inspect import code_text
+from golfbudget.report.inspect import code_counted, code_text
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.views import grid
 from golfbudget.version import __version__
@@ -52,7 +52,7 @@ def document(estimate: Estimate) -> doc.Document:
 def sweep_document(points: Sequence[Point]) -> doc.Document:
     """A sweep, one line per combination."""
     first = points[0].estimate
-    code = "code not counted" if first.code_bytes is None else f"{count(first.code_bytes)} bytes of code counted"
+    code = code_counted(first.code_bytes)
     rows = (
         ("model", first.request.model.name),
         ("recipe", first.request.recipe.name),
@@ -74,7 +74,10 @@ def _heading(estimate: Estimate) -> _Rows:
     codec = recipe.codec if recipe.codec == "none" else f"{recipe.codec} {recipe.level}"
     steps = [recipe.layout, *([] if recipe.filter is None else [recipe.filter.name]), codec]
     rows = [
-        ("model", f"{model.name}: {count(estimate.request.parameters)} parameters in {len(model.tensors)} tensors"),
+        (
+            "model",
+            f"{model.name}: {count(estimate.request.model.parameters)} parameters in {len(model.tensors)} tensors",
+        ),
         ("recipe", f"{recipe.name}: {' > '.join(steps)}"),
         ("payload", _exact(estimate.payload_bytes, "sum of the stored tensors")),
     ]
@@ -171,7 +174,7 @@ def _point(point: Point, *, ranged: bool) -> doc.GridRow:
     ends = (estimate.artifact.low, estimate.artifact.high) if ranged else (estimate.expected,)
     return doc.line(
         *map(str, point.settings.values()),
-        doc.amount(estimate.request.parameters),
+        doc.amount(estimate.request.model.parameters),
         doc.amount(estimate.payload_bytes),
         *map(doc.amount, ends),
         doc.change(estimate.headroom),
@@ -198,7 +201,7 @@ def _data(estimate: Estimate) -> dict[str, object]:
             "codec": recipe.codec,
             "level": recipe.level,
         },
-        "parameters": request.parameters,
+        "parameters": request.model.parameters,
         "payload_bytes": estimate.payload_bytes,
         "container_bytes": estimate.container_bytes,
         "container_exact": estimate.container_bytes is not None and estimate.container_fixed,

@@ -61,12 +61,16 @@ def code_text(code: int | None) -> str:
     return "not counted (give --code FILE or SIZE)" if code is None else f"{count(code)} bytes"
 
 
+def code_counted(code: int | None) -> str:
+    """The same in a sentence."""
+    return "code not counted" if code is None else f"{count(code)} bytes of code counted"
+
+
 def cap_text(inspection: Inspection) -> str:
     """What is left under the cap, in one line."""
     budget = inspection.budget
-    code = "code not counted" if budget.code is None else f"{count(budget.code)} bytes of code counted"
     left = f"{count(budget.headroom)} bytes left" if budget.fits else f"over by {count(-budget.headroom)} bytes:"
-    return f"{left} of {count(budget.cap)}, {code}"
+    return f"{left} of {count(budget.cap)}, {code_counted(budget.code)}"
 
 
 def _data(inspection: Inspection) -> object:

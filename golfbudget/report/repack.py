@@ -80,20 +80,15 @@ def _data(packed: Repacked) -> dict[str, object]:
         "saved_bytes": packed.saved,
         "decoder_extra_bytes": packed.decoder_extra,
         "net_saved_bytes": packed.saved - packed.decoder_extra,
-        "steps": [
-            {
-                "lever": str(step.lever),
-                "kind": step.kind,
-                "choice": step.choice,
-                "bytes": step.bytes,
-                "saved_bytes": step.saved,
-                "taken": step.taken,
-            }
-            for step in packed.steps
-        ],
+        "steps": list(map(_step, packed.steps)),
         "not_rebuilt_because": packed.not_rebuilt,
         "entropy": entropy,
         "decoder_source": packed.decoder_source,
         "tools": dict(packed.tools),
         "notes": list(packed.notes),
     }
+
+
+def _step(step: LeverStep) -> dict[str, object]:
+    tried = {"lever": str(step.lever), "kind": step.kind, "choice": step.choice}
+    return {**tried, "bytes": step.bytes, "saved_bytes": step.saved, "taken": step.taken}

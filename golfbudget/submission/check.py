@@ -49,13 +49,11 @@ def check_submission(
     tallies = tally_all(folder=folder, rules=rules, code=program, packed=packed.length, models=models, runs=runs)
     chosen = convention or rules.convention
     matched = [
-        *(
-            _by_itself(match(claim, tallies, chosen, program, models, logged=True), run)
-            for run in runs
-            for claim in log_claims(run)
-        ),
-        *(match(claim, tallies, chosen, program, models) for claim in stated.numbers),
+        _by_itself(match(claim, tallies, chosen, program, models, logged=True), run)
+        for run in runs
+        for claim in log_claims(run)
     ]
+    matched += [match(claim, tallies, chosen, program, models) for claim in stated.numbers]
     checked = Checked(
         folder=folder,
         rules=rules,
