@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import attrgetter
 
 from golfbudget.errors import LedgerError
 from golfbudget.ledger import Role
@@ -125,10 +126,8 @@ class Change:
 
     @property
     def amount(self) -> Delta:
-        return Delta(
-            base_bytes=0 if self.base is None else self.base.stored_bytes,
-            new_bytes=0 if self.new is None else self.new.stored_bytes,
-        )
+        base, new = (0 if row is None else row.stored_bytes for row in (self.base, self.new))
+        return Delta(base_bytes=base, new_bytes=new)
 
     @property
     def same_content(self) -> bool | None:
@@ -162,10 +161,8 @@ class Comparison:
     code_missing: str | None = None
 
     def __post_init__(self) -> None:
-        for side, rows in (
-            (self.base, [change.base for change in self.changes]),
-            (self.new, [change.new for change in self.changes]),
-        ):
+        changed = [[change.base for change in self.changes], [change.new for change in self.changes]]
+        for side, rows in zip((self.base, self.new), changed, strict=True):
             if sorted(row.key for row in rows if row is not None) != sorted(row.key for row in side.rows):
                 raise LedgerError(f"{side.path}: an owner is in no change, or in two")
 
@@ -222,7 +219,7 @@ def compare(base: ComparedSide, new: ComparedSide) -> Comparison:
         base, new = base.with_code(None), new.with_code(None)
     old, fresh = {row.key: row for row in base.rows}, {row.key: row for row in new.rows}
     changes = [_paired(old.pop(key), fresh.pop(key)) for key in list(old) if key in fresh]
-    changes += [_paired(a, b) for a, b in _pairs(old, fresh, _name)]
+    changes += [_paired(a, b) for a, b in _pairs(old, fresh, attrgetter("owner"))]
     changes += [Change(base=a, new=b, status=Status.RENAMED) for a, b in _pairs(old, fresh, _held)]
     changes += [Change(base=row, new=None, status=Status.REMOVED) for row in old.values()]
     changes += [Change(base=None, new=row, status=Status.ADDED) for row in fresh.values()]
@@ -231,18 +228,9 @@ def compare(base: ComparedSide, new: ComparedSide) -> Comparison:
 
 def _paired(base: Owned, new: Owned) -> Change:
     unknown = base.content is None or new.content is None
-    same = (
-        base.role is new.role
-        and base.stored_bytes == new.stored_bytes
-        and base.parameters == new.parameters
-        and base.tensors == new.tensors
-        and (unknown or base.content == new.content)
-    )
+    sides = [(row.role, row.stored_bytes, row.parameters, row.tensors) for row in (base, new)]
+    same = sides[0] == sides[1] and (unknown or base.content == new.content)
     return Change(base=base, new=new, status=Status.SAME if same else Status.CHANGED)
-
-
-def _name(row: Owned) -> str:
-    return row.owner
 
 
 def _held(row: Owned) -> tuple[tuple[str, ...], str] | None:
@@ -269,12 +257,8 @@ def _pairs(
 
 
 def _order(change: Change) -> tuple[bool, int, list[tuple[int, int, str]], str]:
-    return (
-        change.status is Status.SAME,
-        -abs(change.amount.delta_bytes),
-        natural(change.row.owner),
-        str(change.row.role),
-    )
+    delta, row = change.amount.delta_bytes, change.row
+    return change.status is Status.SAME, -abs(delta), natural(row.owner), str(row.role)
 
 
 def _sorted(rows: Iterable[Owned]) -> list[Owned]:

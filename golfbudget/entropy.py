@@ -15,6 +15,8 @@ from functools import reduce
 from operator import add
 from typing import TypeVar
 
+from msgspec import Struct, field
+
 from golfbudget.artifact import Artifact
 from golfbudget.codecs import Buffer, Codec, Stream
 from golfbudget.dtypes import DTYPE_BITS
@@ -39,12 +41,8 @@ class Measure:
     alone: int | None
 
     def __add__(self, other: Measure) -> Measure:
-        known = self.alone is not None and other.alone is not None
-        return Measure(
-            floor=self.floor + other.floor,
-            slack=self.slack + other.slack,
-            alone=(self.alone or 0) + (other.alone or 0) if known else None,
-        )
+        alone = None if self.alone is None or other.alone is None else self.alone + other.alone
+        return Measure(floor=self.floor + other.floor, slack=self.slack + other.slack, alone=alone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +53,16 @@ class Coder:
     level: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZstdBlock:
-    """One block of a zstd stream: `offset` counts in the stream of `member` ("" is the file), `kind` is its header's.
+class ZstdBlock(Struct, frozen=True, kw_only=True):
+    """One block of a zstd stream: `offset` counts in the stream of `member` (None is the file), `kind` is its header's.
 
     `stored` (header included) and `decoded` are bytes.
     """
 
-    member: str
+    member: str | None
     offset: int
-    stored: int
-    decoded: int
+    stored: int = field(name="stored_bytes")
+    decoded: int = field(name="decoded_bytes")
     kind: str
     literals: int
     sequences: int
@@ -162,7 +159,7 @@ def zstd_blocks(artifact: Artifact) -> tuple[ZstdBlock, ...]:
                 around[id(stream)] = ("" if id(stream) in around else leaf.name, stream)
     return tuple(
         ZstdBlock(
-            member=member,
+            member=member or None,
             offset=block.offset,
             stored=block.stored,
             decoded=block.decoded,

@@ -5,6 +5,9 @@ A message names the file, the byte offset or key, what was found, what was expec
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class GolfbudgetError(Exception):
     """Root of all expected failures; the command line turns it into one line and exit code 2."""
@@ -48,3 +51,19 @@ class MissingExtraError(GolfbudgetError):
 
 #: The way out that every refusal of a file names.
 AS_OPAQUE = "--as opaque counts the file as a whole"
+
+
+#: Modules of the extra, as they are imported.
+PLAN_MODULES = frozenset({"faiss", "scipy", "sklearn", "threadpoolctl", "torch"})
+INSTALL = "pip install 'golfbudget[plan]'"
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """A missing module of the extra is a `MissingExtraError` in here; anything else passes."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in PLAN_MODULES:
+            raise
+        raise MissingExtraError(f"this needs {error.name}, which is not installed; type: {INSTALL}") from error

@@ -18,12 +18,8 @@ from golfbudget.errors import UsageError
 from golfbudget.ledger import Role
 
 TOTAL = "total"
-_OPERATORS: Mapping[str, Callable[[Fraction, Fraction], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
+_Compared = Callable[[Fraction, Fraction], bool]
+_OPERATORS: Mapping[str, _Compared] = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _GATE = re.compile(r"\s*(?P<subject>[A-Za-z]+)\s*(?P<operator>>=|<=|>|<)\s*(?P<amount>[-+]?\s*[\d.].*?)\s*", re.ASCII)
 #: What a shell leaves of an expression that was not quoted, or whose variable was empty.
 _EATEN = re.compile(r"\s*(?P<subject>[A-Za-z]*)\s*(?:[<>]=?\s*)?[-+]?\s*[%A-Za-z]{0,3}\s*", re.ASCII)
@@ -77,13 +73,8 @@ def parse_gate(expression: str) -> Gate:
             "'head>+10kB' or 'trunk>+1%', in quotes"
         )
     kind, limit = _amount(match["amount"], shown)
-    return Gate(
-        expression=expression.strip(),
-        role=_role(match["subject"], shown),
-        operator=match["operator"],
-        kind=kind,
-        limit=limit,
-    )
+    role = _role(match["subject"], shown)
+    return Gate(expression=expression.strip(), role=role, operator=match["operator"], kind=kind, limit=limit)
 
 
 def judge(gate: Gate, comparison: Comparison) -> GateResult:
@@ -116,9 +107,8 @@ def _role(subject: str, shown: str) -> Role | None:
     try:
         return Role(name)
     except ValueError:
-        raise UsageError(
-            f"--fail-on {shown!r}: no role is called {subject!r}; known: total, {', '.join(Role)}"
-        ) from None
+        known = f"known: total, {', '.join(Role)}"
+        raise UsageError(f"--fail-on {shown!r}: no role is called {subject!r}; {known}") from None
 
 
 def _amount(text: str, shown: str) -> tuple[AmountKind, Fraction]:

@@ -59,12 +59,6 @@ def in_threads(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Ite
         yield number, cast("R", result)
 
 
-def in_processes(function: Callable[[S, T], R], shared: S, tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
-    """(number of the task, result) of every task, in the order in which they are done; see `Processes.results`."""
-    with Processes(shared) as processes:
-        yield from processes.results(function, tasks, jobs)
-
-
 class Processes(Generic[S]):
     """Processes that have `shared` sent to them once each, for one run of tasks after another.
 

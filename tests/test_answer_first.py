@@ -20,9 +20,8 @@ from golfbudget.plan.results import (
     Winner,
 )
 from golfbudget.plan.trials import Trials
-from golfbudget.report import demo
+from golfbudget.report import ReportFormat, demo
 from golfbudget.report.document import Document
-from golfbudget.report.formats import ReportFormat
 from golfbudget.report.plan import document, shortlist
 from golfbudget.report.render import rendered
 from golfbudget.report.render.terminal import show

@@ -19,8 +19,7 @@ from command_line import Run
 
 import golfbudget as gb
 from golfbudget import example
-from golfbudget.api.base import Result
-from golfbudget.api.progress import watched
+from golfbudget.api.base import Result, watched
 from golfbudget.errors import ConfigError, UsageError
 
 ROOT = Path(__file__).parent.parent

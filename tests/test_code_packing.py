@@ -33,8 +33,7 @@ from programs import PADDING, PROGRAMS
 from golfbudget.cli.output import write
 from golfbudget.code_packing import PackedProgram, load, minifier, pack, pack_code, payload
 from golfbudget.code_packing.payload import ProgramPayload
-from golfbudget.code_packing.source import read_source
-from golfbudget.code_packing.trees import lost, parse, same
+from golfbudget.code_packing.source import lost, parse, read_source, same
 from golfbudget.errors import CorruptError, UsageError
 
 LIBRARY = Path(ast.__file__).parent

@@ -29,9 +29,8 @@ from golfbudget.gates import AmountKind, GateResult, judge, parse_gate
 from golfbudget.inspection import inspect_file
 from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
-from golfbudget.report.annotations import github_commands
-from golfbudget.report.compare import MARK, comment, document
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
+from golfbudget.report.compare import MARK, comment, document, github_commands
 from golfbudget.report.render import rendered
 
 # Laws

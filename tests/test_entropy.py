@@ -182,7 +182,7 @@ def test_zstd_blocks_tile_their_frames_and_decode_to_the_stream() -> None:
     assert all(b.offset == a.offset + a.stored for a, b in pairwise(blocks))
     assert {block.kind for block in blocks} <= {"raw", "rle", "compressed"}
     assert all(block.literals <= block.decoded for block in blocks if block.kind == "compressed")
-    assert {block.member for block in blocks} == {""}
+    assert {block.member for block in blocks} == {None}
 
 
 def test_progress_names_every_tensor_once() -> None:

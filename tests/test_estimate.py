@@ -22,16 +22,13 @@ from hypothesis import strategies as st
 from golfbudget.artifact import open_artifact
 from golfbudget.errors import ConfigError, UsageError
 from golfbudget.estimate.bins import Family, entropy, float_bits, level_bits, prefix_length, typical_maximum
-from golfbudget.estimate.chance import chance_to_fit
-from golfbudget.estimate.describe import describe
+from golfbudget.estimate.describe import describe, model_toml
+from golfbudget.estimate.measured import draw
 from golfbudget.estimate.observed import equivalent_clip
-from golfbudget.estimate.payload import payload_bytes
-from golfbudget.estimate.request import Request
-from golfbudget.estimate.results import Estimate
+from golfbudget.estimate.request import Request, payload_bytes
+from golfbudget.estimate.results import Estimate, chance_to_fit
 from golfbudget.estimate.run import EstimateTerms, measured_estimate, modelled_estimate
 from golfbudget.estimate.settings import Value, make_request
-from golfbudget.estimate.synthetic import draw
-from golfbudget.estimate.toml import model_toml
 from golfbudget.recipe import layouts
 from golfbudget.recipe.export import quantise
 from golfbudget.roles import load_roles
@@ -395,7 +392,7 @@ def test_the_config_of_an_artifact_estimates_its_container_to_the_byte(tmp_path:
     opened = open_artifact(example.ARTIFACT)
     assert found.container_bytes == len(opened.leaves[0].data)
     assert found.artifact.value == pytest.approx(opened.size, rel=0.02)
-    assert make_request(path, None, {"blocks": 6}).parameters > make_request(path).parameters
+    assert make_request(path, None, {"blocks": 6}).model.parameters > make_request(path).model.parameters
 
 
 @pytest.mark.parametrize(

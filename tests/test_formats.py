@@ -21,7 +21,7 @@ from golfbudget import example
 from golfbudget.cli.app import run
 from golfbudget.inspection import Inspection
 from golfbudget.plan.results import Plan
-from golfbudget.report import demo
+from golfbudget.report import ReportFormat, demo
 from golfbudget.report.document import (
     Cell,
     Details,
@@ -39,7 +39,6 @@ from golfbudget.report.document import (
     prose,
     strong,
 )
-from golfbudget.report.formats import ReportFormat
 from golfbudget.report.plan import document
 from golfbudget.report.render import html_fragment, rendered
 

@@ -34,8 +34,8 @@ from golfbudget.plan.results import (
     Winner,
     WorstRow,
 )
+from golfbudget.report import ReportFormat
 from golfbudget.report.document import Document
-from golfbudget.report.formats import ReportFormat
 from golfbudget.report.inspect import document, explain_document
 from golfbudget.report.plan import document as plan_document
 from golfbudget.report.render import html_fragment, rendered

@@ -11,7 +11,7 @@ import pytest
 from install_sizes import platform_line, row
 from installed import Installation, installed_bytes
 
-from golfbudget import example, extras
+from golfbudget import errors, example
 from golfbudget.errors import MissingExtraError
 from golfbudget.repacking import Lever, repack
 
@@ -34,7 +34,7 @@ def extra(name: str) -> list[str]:
 
 
 def test_the_extra_is_named_as_it_is_declared() -> None:
-    assert DISTRIBUTIONS.keys() == extras.PLAN
+    assert DISTRIBUTIONS.keys() == errors.PLAN_MODULES
     assert sorted(extra("plan")) == sorted(DISTRIBUTIONS.values())
     for part in ("", "plan", "train", "dev"):
         assert len(extra(part)) == len(set(extra(part)))
@@ -61,7 +61,7 @@ def test_the_plain_install_is_small(installation: Installation) -> None:
     assert 0 < compiled < brought
     names = {path.name for path in installation.packages.iterdir()}
     assert {"golfbudget", "numpy", "rich", "typer", "zstandard"} <= names
-    assert not names & extras.PLAN
+    assert not names & errors.PLAN_MODULES
 
 
 @pytest.mark.slow
@@ -127,13 +127,13 @@ def test_a_command_that_needs_more_says_what_to_type(installation: Installation,
 @pytest.mark.parametrize("name", ["numpy", "torch.nn", "someone_elses", None])
 def test_no_other_missing_module_is_explained_away(name: str | None) -> None:
     error = ModuleNotFoundError("gone", name=name)
-    with pytest.raises(ModuleNotFoundError) as caught, extras.explained():
+    with pytest.raises(ModuleNotFoundError) as caught, errors.explained():
         raise error
     assert caught.value is error
 
 
 def test_a_missing_module_of_the_extra_is_explained() -> None:
     told = r"needs scipy, .* pip install 'golfbudget"
-    with pytest.raises(MissingExtraError, match=told) as caught, extras.explained():
+    with pytest.raises(MissingExtraError, match=told) as caught, errors.explained():
         raise ModuleNotFoundError("gone", name="scipy")
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)

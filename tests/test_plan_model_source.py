@@ -30,7 +30,7 @@ from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan, plan_of
 from golfbudget.recipe.artifacts import container_bytes, read_export
 from golfbudget.recipe.export import decode
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
 from golfbudget.report.plan import document as plan_document
 from golfbudget.report.render import rendered
 from golfbudget.schemes.vq_logits import nearest

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Candidate, Plan
 from golfbudget.plan.run import make_plan
-from golfbudget.workers import Processes, WorkerDiedError, in_processes
+from golfbudget.workers import Processes, WorkerDiedError
 
 
 def planned(path: Path, **more: object) -> Plan:
@@ -43,21 +44,26 @@ def square(offset: int, number: int) -> int:
     return offset + number * number
 
 
+def in_processes(function: Callable[[int, int], int], shared: int, tasks: Sequence[int], jobs: int) -> dict[int, int]:
+    with Processes(shared) as processes:
+        return dict(processes.results(function, tasks, jobs))
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_every_task_gives_its_own_result(jobs: int) -> None:
     numbers = [5, 3, 8, 1, 2]
-    assert dict(in_processes(square, 7, numbers, jobs)) == {i: 7 + n * n for i, n in enumerate(numbers)}
+    assert in_processes(square, 7, numbers, jobs) == {i: 7 + n * n for i, n in enumerate(numbers)}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_a_task_raises_is_raised_here(jobs: int) -> None:
     with pytest.raises(ValueError, match="unlucky"):
-        list(in_processes(square, 0, [1, 2, 13, 4, 5, 6], jobs))
+        in_processes(square, 0, [1, 2, 13, 4, 5, 6], jobs)
 
 
 def test_a_process_that_dies_is_an_error_and_not_a_wait_for_ever() -> None:
     with pytest.raises(WorkerDiedError, match="--jobs"):
-        list(in_processes(square, 0, [1, 99, 2, 3], 2))
+        in_processes(square, 0, [1, 99, 2, 3], 2)
 
 
 def test_a_plan_by_two_processes_is_the_same_to_the_byte(tmp_path: Path) -> None:

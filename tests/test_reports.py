@@ -32,9 +32,9 @@ from golfbudget.budget import Budget
 from golfbudget.codecs import Method
 from golfbudget.entropy import measure
 from golfbudget.inspection import Inspection
-from golfbudget.report.escaping import escaped, guarded, printable
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
 from golfbudget.report.inspect import document, layers_line
+from golfbudget.report.numbers import escaped, guarded, printable
 from golfbudget.report.render import html_fragment, rendered
 from golfbudget.report.render.terminal import fitting
 from golfbudget.report.views import block_of, view, whole

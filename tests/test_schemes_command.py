@@ -13,7 +13,7 @@ from test_conformance import SCHEMES
 from golfbudget import schemes
 from golfbudget.cli.schemes import parse_options, parse_shape
 from golfbudget.errors import UsageError
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
 from golfbudget.report.render import rendered
 from golfbudget.report.schemes import document, scheme_sizes
 

@@ -1,12 +1,22 @@
-"""What every result can do: be shown short, be shown whole, and be written as the JSON that its command prints."""
+"""What every function of the face shares: arguments as callers give them, progress, and what every result can do."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from golfbudget.budget import code_size, parse_size
+from golfbudget.errors import UsageError
+from golfbudget.progress import Progress, unwatched
+
 if TYPE_CHECKING:
+    from golfbudget.formats import Format
     from golfbudget.report.document import Document
 
 
@@ -25,10 +35,7 @@ class Result(ABC):
 
     def to_json(self) -> str:
         """The text that the command writes with `--format json`; a saved one is a baseline for `compare`."""
-        from golfbudget.report.formats import ReportFormat
-        from golfbudget.report.render import rendered
-
-        return rendered(self.document(), ReportFormat.JSON)
+        return self._text("json")
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -36,16 +43,16 @@ class Result(ABC):
 
     def to_markdown(self) -> str:
         """The text that the command writes with `--format markdown`."""
-        from golfbudget.report.formats import ReportFormat
-        from golfbudget.report.render import rendered
-
-        return rendered(self.document(), ReportFormat.MARKDOWN)
+        return self._text("markdown")
 
     def __str__(self) -> str:
-        from golfbudget.report.formats import ReportFormat
+        return self._text("table").rstrip("\n")
+
+    def _text(self, output_format: str) -> str:
+        from golfbudget.report import ReportFormat
         from golfbudget.report.render import rendered
 
-        return rendered(self.document(), ReportFormat.TABLE).rstrip("\n")
+        return rendered(self.document(), ReportFormat(output_format))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.summary()}>"
@@ -54,3 +61,106 @@ class Result(ABC):
         from golfbudget.report.render import html_fragment
 
         return html_fragment(self.document())
+
+
+StrPath = str | os.PathLike[str]
+#: Bytes, or a text such as `16MB`.
+Size = int | str
+#: A file of code, or its size.
+Code = Size | os.PathLike[str]
+#: One, or several.
+Paths = StrPath | Sequence[StrPath]
+
+
+def size(given: Size) -> int:
+    """Bytes; `UsageError` for a text that is no size, and for less than nothing.
+
+    >>> size("16MB"), size(16)
+    (16000000, 16)
+    """
+    if isinstance(given, str):
+        return parse_size(given)
+    if given < 0:
+        raise UsageError(f"{given} bytes are no size; give zero or more")
+    return given
+
+
+def cap_size(cap: Size | None) -> int:
+    """Bytes of the cap; without one, that of the contest's rules."""
+    if cap is not None:
+        return size(cap)
+    from golfbudget.rules import load_rules
+
+    return load_rules().cap
+
+
+def code_bytes(code: Code | None, *, option: str = "--code") -> int | None:
+    """Bytes of code from a file or a size; None for code that does not count."""
+    if code is None or isinstance(code, int):
+        return None if code is None else size(code)
+    return code_size(os.fspath(code), option=option)
+
+
+def path_or_none(path: StrPath | None) -> Path | None:
+    """A path, where there is one."""
+    return None if path is None else Path(path)
+
+
+def paths(given: Paths) -> list[Path]:
+    """One path or several, as a list."""
+    return [Path(given)] if isinstance(given, str | os.PathLike) else [Path(one) for one in given]
+
+
+def own_format(layout: StrPath | None, as_format: str | None, files: str = "file") -> Format | None:
+    """The format that a layout file describes, if there is one; `UsageError` where `as_format` says something else."""
+    if layout is None:
+        return None
+    if as_format is not None:
+        raise UsageError(f"--layout and --as both say how to read the {files}; give one of them")
+    from golfbudget.formats.custom import load_layout
+
+    return load_layout(Path(layout))
+
+
+def cache_folder(cache: StrPath | None, *, off: bool) -> Path | None:
+    """The folder where results are kept; None for none.  `UsageError` where one is named and all are turned off."""
+    from golfbudget.cache import default_folder
+
+    if off and cache is not None:
+        raise UsageError("--cache and --no-cache exclude each other; give one of them")
+    return None if off else path_or_none(cache) or default_folder()
+
+
+#: True shows a bar where there is a screen; a function is called with what is being done and the number of steps.
+Watch = bool | Progress
+
+
+@contextmanager
+def watched(progress: Watch, title: str) -> Iterator[Progress]:
+    """Yields the function that long work calls before each step."""
+    if callable(progress):
+        yield progress
+    elif not progress or not (
+        sys.stderr.isatty() or "ipykernel" in sys.modules
+    ):  # Only a notebook's kernel imports it.
+        yield unwatched
+    else:
+        yield from _bar(title)
+
+
+def _bar(title: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        started = False
+
+        def step(description: str, steps: int) -> None:
+            nonlocal started
+            bar.update(task, description=f"{title}: {description}", total=steps, advance=1 if started else 0)
+            started = True
+
+        yield step

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.arguments import Paths, StrPath, paths
-from golfbudget.api.base import Result
+from golfbudget.api.base import Paths, Result, StrPath, paths
 from golfbudget.errors import UsageError
 from golfbudget.rules import DEFAULT, Convention, load_rules
 from golfbudget.submission import Checked, check_submission
@@ -46,7 +45,7 @@ class CheckResult(Result):
         return document(self.submissions, strict=self.strict)
 
     def summary(self) -> str:
-        from golfbudget.report.escaping import printable
+        from golfbudget.report.numbers import printable
 
         told = (f"{printable(str(checked.folder.root))} {self._state(checked)}" for checked in self.submissions)
         return "; ".join(told)

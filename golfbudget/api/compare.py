@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.arguments import Code, Size, StrPath, code_bytes, own_format, path_or_none, size
-from golfbudget.api.base import Result
+from golfbudget.api.base import Code, Result, Size, StrPath, code_bytes, own_format, path_or_none, size
 from golfbudget.baseline import Reading, load_side
 from golfbudget.compare import Change, ComparedSide, Comparison, Delta
 from golfbudget.compare import compare as compare_sides
@@ -55,8 +54,7 @@ class CompareResult(Result):
         return document(self.comparison, self.gates, every=every)
 
     def summary(self) -> str:
-        from golfbudget.report.escaping import printable
-        from golfbudget.report.numbers import count, signed
+        from golfbudget.report.numbers import count, printable, signed
 
         base, new, found = self.comparison.base, self.comparison.new, self.total
         failed = [gate.gate.expression for gate in self.gates if not gate.passed]
@@ -116,7 +114,7 @@ def _with_code_beside(sides: list[ComparedSide], paths: Sequence[Path]) -> list[
     if all(side.code_bytes is not None for side in sides):
         return sides
     from golfbudget.rules import load_rules
-    from golfbudget.submission.beside import code_beside
+    from golfbudget.submission.code import code_beside
 
     made = []
     for side, path in zip(sides, paths, strict=True):

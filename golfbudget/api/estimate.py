@@ -6,17 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
-from golfbudget.api.arguments import Code, Size, StrPath, cap_size, code_bytes, path_or_none
-from golfbudget.api.base import Result
-from golfbudget.api.progress import Watch, watched
-from golfbudget.errors import UsageError
+from golfbudget.api.base import Code, Result, Size, StrPath, Watch, cap_size, code_bytes, path_or_none, watched
+from golfbudget.errors import UsageError, explained
 from golfbudget.estimate.request import Request
 from golfbudget.estimate.results import Estimate
-from golfbudget.estimate.run import EstimateTerms, measured_estimate, modelled_estimate
+from golfbudget.estimate.run import EstimateTerms, Point, measured_estimate, modelled_estimate
+from golfbudget.estimate.run import sweep as sweep_all
 from golfbudget.estimate.settings import Settings, Value, make_request
-from golfbudget.estimate.sweep import Point
-from golfbudget.estimate.sweep import sweep as sweep_all
-from golfbudget.extras import explained
 from golfbudget.roles import load_roles
 from golfbudget.rules import load_rules
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.arguments import Code, Size, StrPath, cap_size, code_bytes, own_format, path_or_none, size
-from golfbudget.api.base import Result
+from golfbudget.api.base import Code, Result, Size, StrPath, cap_size, code_bytes, own_format, path_or_none, size
 from golfbudget.inspection import Inspection, inspect_file
 from golfbudget.ledger import Ledger
 from golfbudget.roles import Roles, load_roles
 
 if TYPE_CHECKING:
-    from golfbudget.api.progress import Watch
+    from golfbudget.api.base import Watch
     from golfbudget.report.document import Document
     from golfbudget.rollup import Totals
 
@@ -86,15 +85,13 @@ class InspectResult(Result):
 
     def as_config(self, name: str | None = None) -> str:
         """A model file (TOML) for `estimate`; the model is called as the file is, unless `name` says otherwise."""
-        from golfbudget.estimate.describe import describe
-        from golfbudget.estimate.toml import model_toml
+        from golfbudget.estimate.describe import describe, model_toml
 
         called = name or Path(self.path).name.partition(".")[0] or "model"
         return model_toml(describe(self.inspection.artifact, name=called, tied=self.tied))
 
     def summary(self) -> str:
-        from golfbudget.report.escaping import printable
-        from golfbudget.report.numbers import count, percent
+        from golfbudget.report.numbers import count, percent, printable
 
         found = sorted(self.by("role").items(), key=lambda item: -item[1].stored_bytes)
         shares = ", ".join(f"{role} {percent(totals.stored_bytes, self.stored_bytes)}" for role, totals in found)
@@ -120,7 +117,7 @@ class ExplainResult(Result):
         )
 
     def summary(self) -> str:
-        from golfbudget.report.escaping import printable
+        from golfbudget.report.numbers import printable
 
         return ", ".join(map(printable, self.owners))
 
@@ -168,9 +165,9 @@ def inspect(
 def _measured(inspection: Inspection, progress: Watch) -> Inspection:
     from rich.markup import escape
 
-    from golfbudget.api.progress import watched
+    from golfbudget.api.base import watched
     from golfbudget.entropy import measure
-    from golfbudget.report.escaping import printable
+    from golfbudget.report.numbers import printable
 
     with watched(progress, "entropy") as told:
 

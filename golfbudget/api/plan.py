@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.arguments import Code, Size, StrPath, cache_folder, cap_size, code_bytes, path_or_none, size
-from golfbudget.api.base import Result
-from golfbudget.api.progress import Watch, watched
-from golfbudget.extras import explained
+from golfbudget.api.base import (
+    Code,
+    Result,
+    Size,
+    StrPath,
+    Watch,
+    cache_folder,
+    cap_size,
+    code_bytes,
+    path_or_none,
+    size,
+    watched,
+)
+from golfbudget.errors import explained
 
 if TYPE_CHECKING:
     from golfbudget.estimate.settings import Settings
@@ -58,7 +68,7 @@ class PlanResult(Result):
         return document(self.plan, details=details)
 
     def summary(self) -> str:
-        from golfbudget.report.escaping import printable
+        from golfbudget.report.numbers import printable
 
         return (
             f"{printable(self.plan.inputs.source_path)}: winner {self.verdict.winner}, VQ-Logits {self.vq.answer}; "

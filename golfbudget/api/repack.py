@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.arguments import StrPath, cache_folder
-from golfbudget.api.base import Result
-from golfbudget.api.progress import Watch, watched
+from golfbudget.api.base import Result, StrPath, Watch, cache_folder, watched
 from golfbudget.errors import UsageError
 from golfbudget.repacking import Lever, Repacked
 from golfbudget.repacking import repack as search
@@ -48,8 +46,7 @@ class RepackResult(Result):
         return document(self.repacked)
 
     def summary(self) -> str:
-        from golfbudget.report.escaping import printable
-        from golfbudget.report.numbers import count
+        from golfbudget.report.numbers import count, printable
 
         found = self.repacked
         told = f"{count(found.packed_bytes)} bytes, {count(self.saved)} saved" if found.data else "nothing to gain"

@@ -16,8 +16,7 @@ import click
 import typer
 from typer.core import TyperGroup
 
-from golfbudget.errors import GolfbudgetError
-from golfbudget.extras import explained
+from golfbudget.errors import GolfbudgetError, explained
 from golfbudget.version import __version__
 
 INTERRUPTED = 130
@@ -25,12 +24,7 @@ TROUBLE = 2
 
 #: Commands in the order of the help, and the modules under `golfbudget.cli` that hold their functions.
 COMMANDS = {
-    "inspect": "inspect",
-    "check": "check",
-    "compare": "compare",
-    "estimate": "estimate",
-    "plan": "plan",
-    "pack": "pack",
+    **{name: name for name in ("inspect", "check", "compare", "estimate", "plan", "pack")},
     "unpack": "pack",
     "repack": "repack",
     "pack-code": "pack_code",

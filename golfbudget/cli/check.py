@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from golfbudget.cli.options import FormatOption, OutputOption, QuietOption
-from golfbudget.report.formats import ReportFormat
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, flag, opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 
 
 def _list_findings(value: bool) -> None:
@@ -21,38 +23,23 @@ def _list_findings(value: bool) -> None:
 
 
 def check(
-    submissions: Annotated[
-        list[Path], typer.Argument(metavar="SUBMISSION...", help="Folders, each with code, logs, JSON, model files.")
-    ],
-    rules: Annotated[
-        str, typer.Option("--rules", metavar="NAME|FILE", help="What counts, and the cap: a TOML file.")
-    ] = "parameter-golf",
+    submissions: Annotated[list[Path], arg("SUBMISSION...", "Folders, each with code, logs, JSON, model files.")],
+    rules: Annotated[str, opt("--rules", "NAME|FILE", "What counts, and the cap: a TOML file.")] = "parameter-golf",
     convention: Annotated[
-        str | None,
-        typer.Option(
-            "--convention", metavar="NAME", help="Decide by logged, shipped, packed or folder.  [default: the rules']"
-        ),
+        str | None, opt("--convention", "NAME", "Decide by logged, shipped, packed or folder.  [default: the rules']")
     ] = None,
     model: Annotated[
-        list[Path] | None,
-        typer.Option("--model", metavar="FILE", help="The model file; several: one of each seed, or parts of one."),
+        list[Path] | None, opt("--model", "FILE", "The model file; several: one of each seed, or parts of one.")
     ] = None,
-    code: Annotated[
-        list[Path] | None, typer.Option("--code", metavar="FILE", help="The program; may be repeated.")
-    ] = None,
-    log: Annotated[
-        list[Path] | None, typer.Option("--log", metavar="FILE", help="Only these logs count; may be repeated.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings too.")] = False,
+    code: Annotated[list[Path] | None, opt("--code", "FILE", "The program; may be repeated.")] = None,
+    log: Annotated[list[Path] | None, opt("--log", "FILE", "Only these logs count; may be repeated.")] = None,
+    strict: Annotated[bool, flag("--strict", "Fail on warnings too.")] = False,
     list_findings: Annotated[
-        bool,
-        typer.Option(
-            "--list-findings", callback=_list_findings, is_eager=True, help="Print all finding codes and exit."
-        ),
+        bool, flag("--list-findings", "Print all finding codes and exit.", callback=_list_findings, is_eager=True)
     ] = False,
-    output_format: FormatOption = ReportFormat.TABLE,
-    output: OutputOption = None,
-    quiet: QuietOption = False,
+    output_format: options.Format = ReportFormat.TABLE,
+    output: options.Output = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Count a submission by every convention, match its claims, and fail when it is over the cap.
 
@@ -69,18 +56,10 @@ def check(
     """
     from golfbudget.api.check import check as check_folders
     from golfbudget.cli.output import emit
-    from golfbudget.errors import UsageError
 
     del list_findings
-    found = check_folders(
-        *submissions,
-        rules=rules,
-        convention=convention,
-        model=model or (),
-        code=code or (),
-        log=log or (),
-        strict=strict,
-    )
+    named = {"model": model or (), "code": code or (), "log": log or ()}
+    found = check_folders(*submissions, rules=rules, convention=convention, strict=strict, **named)
     shown = found.without_notes() if quiet and output_format is not ReportFormat.JSON else found
     emit(shown.document(), output_format, output)
     if found.undecided is not None:

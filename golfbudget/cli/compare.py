@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from golfbudget.cli.options import (
-    AsOption,
-    CompareFormatOption,
-    LayoutOption,
-    MaxDecodedOption,
-    OutputOption,
-    QuietOption,
-    RolesOption,
-)
-from golfbudget.report.formats import ReportFormat
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, flag, opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 
 if TYPE_CHECKING:
     from golfbudget.api.compare import CompareResult
@@ -26,38 +20,34 @@ _SIDE = "An artifact, checkpoint or submission folder, or a report that `inspect
 
 
 def compare(
-    base: Annotated[Path, typer.Argument(metavar="BASE", help=_SIDE)],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="What BASE has become; the same kinds of files.")],
+    base: Annotated[Path, arg("BASE", _SIDE)],
+    new: Annotated[Path, arg("NEW", "What BASE has become; the same kinds of files.")],
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(
+        opt(
             "--fail-on",
-            metavar="EXPR",
-            help="Exit with 1 when EXPR is true; quote it.  ROLE or total, one of > >= < <=, and an amount: with a "
+            "EXPR",
+            "Exit with 1 when EXPR is true; quote it.  ROLE or total, one of > >= < <=, and an amount: with a "
             "sign or % the change, otherwise NEW itself.  May be repeated.",
         ),
     ] = None,
     base_code: Annotated[
         str | None,
-        typer.Option(
+        opt(
             "--base-code",
-            metavar="FILE|SIZE",
-            help="Code that ships with BASE too; a folder's own, if both sides have some, counts without.",
+            "FILE|SIZE",
+            "Code that ships with BASE too; a folder's own, if both sides have some, counts without.",
         ),
     ] = None,
-    new_code: Annotated[
-        str | None, typer.Option("--new-code", metavar="FILE|SIZE", help="Code that ships with NEW too.")
-    ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Show all owners that moved, not only those that moved most.")
-    ] = False,
-    roles: RolesOption = None,
-    as_format: AsOption = None,
-    layout: LayoutOption = None,
-    max_decoded: MaxDecodedOption = "1GiB",
-    output_format: CompareFormatOption = ReportFormat.TABLE,
-    output: OutputOption = None,
-    quiet: QuietOption = False,
+    new_code: Annotated[str | None, opt("--new-code", "FILE|SIZE", "Code that ships with NEW too.")] = None,
+    every: Annotated[bool, flag("--all", "Show all owners that moved, not only those that moved most.")] = False,
+    roles: options.Roles = None,
+    as_format: options.As = None,
+    layout: options.Layout = None,
+    max_decoded: options.MaxDecoded = "1GiB",
+    output_format: options.CompareFormat = ReportFormat.TABLE,
+    output: options.Output = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Show what changed from BASE to NEW, by role and by owner, and fail on growth.
 
@@ -102,7 +92,7 @@ def _report(found: CompareResult, output_format: ReportFormat, output: Path | No
     if output_format is ReportFormat.MARKDOWN:
         emit(page, output_format, output)
         return
-    from golfbudget.report.annotations import github_commands
+    from golfbudget.report.compare import github_commands
     from golfbudget.report.render import rendered
 
     emit_text(github_commands(found.comparison, found.gates), None)
@@ -114,8 +104,6 @@ def _report(found: CompareResult, output_format: ReportFormat, output: Path | No
 
 
 def _append(path: Path, text: str) -> None:
-    from golfbudget.errors import UsageError
-
     try:
         with path.open("ab") as file:
             file.write(text.encode(errors="backslashreplace"))

@@ -5,34 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from golfbudget.cli.options import (
-    CapOption,
-    DetailsOption,
-    NoCacheOption,
-    OutputOption,
-    PageFormatOption,
-    QuietOption,
-    SeedOption,
-)
-from golfbudget.report.formats import ReportFormat
+from golfbudget.cli import options
+from golfbudget.cli.options import opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 
 
 def demo(
     save: Annotated[
-        Path | None,
-        typer.Option(
-            "--save", metavar="DIR", help="Copy the example's files to DIR first, and leave the plan there too."
-        ),
+        Path | None, opt("--save", "DIR", "Copy the example's files to DIR first, and leave the plan there too.")
     ] = None,
-    cap: CapOption = None,
-    seed: SeedOption = 0,
-    no_cache: NoCacheOption = False,
-    details: DetailsOption = False,
-    output_format: PageFormatOption = ReportFormat.TABLE,
-    output: OutputOption = None,
-    quiet: QuietOption = False,
+    cap: options.Cap = None,
+    seed: options.Seed = 0,
+    no_cache: options.NoCache = False,
+    details: options.Details = False,
+    output_format: options.PageFormat = ReportFormat.TABLE,
+    output: options.Output = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Inspect and plan the embedded example, a small language model, and print the verdict.
 
@@ -46,19 +35,16 @@ def demo(
       golfbudget pack example/plan.json --candidate head-int6 -o head-int6.ptz
     """
     from golfbudget import example
-    from golfbudget.api.arguments import cache_folder
-    from golfbudget.api.progress import watched
-    from golfbudget.budget import parse_size
+    from golfbudget.api.base import cache_folder, cap_size, watched
     from golfbudget.cli.output import emit
     from golfbudget.inspection import inspect_file
     from golfbudget.plan import make_plan
     from golfbudget.plan.request import PlanRequest
-    from golfbudget.report.demo import document
+    from golfbudget.report.plan import demo_document
     from golfbudget.report.plan import document as plan_document
-    from golfbudget.rules import load_rules
 
     folder = example.FOLDER if save is None else _copy(save)
-    limit = load_rules().cap if cap is None else parse_size(cap)
+    limit = cap_size(cap)
     inspection = inspect_file(folder / example.ARTIFACT.name, cap=limit)
     request = PlanRequest(
         path=folder / example.CHECKPOINT.name,
@@ -71,18 +57,15 @@ def demo(
     )
     with watched(not quiet, "demo") as progress:
         plan = make_plan(request, progress)
-    saved = None if save is None else save / "plan.json"
+    saved = None if save is None else str(save / "plan.json")
     if saved is not None:
-        emit(plan_document(plan), ReportFormat.JSON, saved)
-    emit(
-        document(inspection, plan, details=details, saved=None if saved is None else str(saved)), output_format, output
-    )
+        emit(plan_document(plan), ReportFormat.JSON, Path(saved))
+    emit(demo_document(inspection, plan, details=details, saved=saved), output_format, output)
 
 
 def _copy(folder: Path) -> Path:
     from golfbudget import example
     from golfbudget.cli.output import write
-    from golfbudget.errors import UsageError
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

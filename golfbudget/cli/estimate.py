@@ -5,52 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from golfbudget.cli.options import (
-    CapOption,
-    CodeOption,
-    FormatOption,
-    OutputOption,
-    QuietOption,
-    RolesOption,
-)
-from golfbudget.report.formats import ReportFormat
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, flag, opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 
 
 def estimate(
-    config: Annotated[
-        str,
-        typer.Argument(metavar="CONFIG", help="A model file, or a shipped one's name."),
-    ],
+    config: Annotated[str, arg("CONFIG", "A model file, or a shipped one's name.")],
     recipe: Annotated[
-        str | None,
-        typer.Option("--recipe", metavar="NAME|FILE", help="How it is exported, instead of what the model file names."),
+        str | None, opt("--recipe", "NAME|FILE", "How it is exported, instead of what the model file names.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the synthetic weights.")] = 0,
+    seed: Annotated[int, opt("--seed", None, "Seed of the synthetic weights.", min=0, max=2**32 - 1)] = 0,
     repeat: Annotated[
-        int, typer.Option("--repeat", min=1, max=100, help="Artifacts to write, of as many seeds; gives the spread.")
+        int, opt("--repeat", None, "Artifacts to write, of as many seeds; gives the spread.", min=1, max=100)
     ] = 1,
     fast: Annotated[
-        bool, typer.Option("--fast", help="The entropy formula alone, in a second: nothing is built or compressed.")
+        bool, flag("--fast", "The entropy formula alone, in a second: nothing is built or compressed.")
     ] = False,
     set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a variable or a recipe field; may be repeated."),
+        list[str] | None, opt("--set", "NAME=VALUE", "Change a variable or a recipe field; may be repeated.")
     ] = None,
     sweep: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--sweep", metavar="NAME=A,B,C", help="A table over these values; may be repeated (all combinations)."
-        ),
+        list[str] | None, opt("--sweep", "NAME=A,B,C", "A table over these values; may be repeated (all combinations).")
     ] = None,
-    cap: CapOption = None,
-    code: CodeOption = None,
-    roles: RolesOption = None,
-    save: Annotated[Path | None, typer.Option("--save", metavar="FILE", help="Keep the first seed's artifact.")] = None,
-    output_format: FormatOption = ReportFormat.TABLE,
-    output: OutputOption = None,
-    quiet: QuietOption = False,
+    cap: options.Cap = None,
+    code: options.Code = None,
+    roles: options.Roles = None,
+    save: Annotated[Path | None, opt("--save", "FILE", "Keep the first seed's artifact.")] = None,
+    output_format: options.Format = ReportFormat.TABLE,
+    output: options.Output = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Say what an artifact will weigh before its model is trained.
 
@@ -73,7 +58,6 @@ def estimate(
     from golfbudget.api.estimate import EstimateResult
     from golfbudget.api.estimate import estimate as estimate_config
     from golfbudget.cli.output import emit, note, write
-    from golfbudget.errors import UsageError
     from golfbudget.estimate.settings import parse_settings, parse_sweep
 
     if fast and (save is not None or repeat != 1):

@@ -7,52 +7,39 @@ from typing import Annotated
 
 import typer
 
-from golfbudget.cli.options import (
-    AsOption,
-    By,
-    CapOption,
-    CodeOption,
-    LayoutOption,
-    MaxDecodedOption,
-    OutputOption,
-    QuietOption,
-    RolesOption,
-    ViewFormatOption,
-)
-from golfbudget.report.formats import ReportFormat
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, flag, opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A checkpoint or artifact, or a folder that holds one.")],
+    path: Annotated[Path, arg("PATH", "A checkpoint or artifact, or a folder that holds one.")],
     by: Annotated[
-        By, typer.Option("--by", help="Rows: what bytes are for, what they are, whose, in which block, of which type.")
-    ] = By.ROLE,
+        options.By, opt("--by", None, "Rows: what bytes are for, what they are, whose, in which block, of which type.")
+    ] = options.By.ROLE,
     entropy: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--entropy",
-            help="Add the order-0 entropy of each tensor and what it takes compressed by itself (slow for brotli, xz).",
+            "Add the order-0 entropy of each tensor and what it takes compressed by itself (slow for brotli, xz).",
         ),
     ] = False,
     explain: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--explain", metavar="OWNER", help="Say instead why OWNER has its role and accounts; may be repeated."
-        ),
+        list[str] | None, opt("--explain", "OWNER", "Say instead why OWNER has its role and accounts; may be repeated.")
     ] = None,
     as_config: Annotated[
-        bool,
-        typer.Option("--as-config", help="Write the artifact's config instead: a model file (TOML) for `estimate`."),
+        bool, flag("--as-config", "Write the artifact's config instead: a model file (TOML) for `estimate`.")
     ] = False,
-    cap: CapOption = None,
-    code: CodeOption = None,
-    roles: RolesOption = None,
-    as_format: AsOption = None,
-    layout: LayoutOption = None,
-    max_decoded: MaxDecodedOption = "1GiB",
-    output_format: ViewFormatOption = ReportFormat.TABLE,
-    output: OutputOption = None,
-    quiet: QuietOption = False,
+    cap: options.Cap = None,
+    code: options.Code = None,
+    roles: options.Roles = None,
+    as_format: options.As = None,
+    layout: options.Layout = None,
+    max_decoded: options.MaxDecoded = "1GiB",
+    output_format: options.ViewFormat = ReportFormat.TABLE,
+    output: options.Output = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Show where every byte of a file is: output head against trunk, and what is left under the cap.
 
@@ -72,7 +59,6 @@ def inspect(
     """
     from golfbudget.api.inspect import inspect as inspect_file
     from golfbudget.cli.output import emit, emit_text
-    from golfbudget.errors import UsageError
 
     if explain and entropy:
         raise UsageError("--explain prints no amounts, so there is nothing that --entropy could add")

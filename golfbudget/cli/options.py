@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import typer
-from typer.models import OptionInfo
 
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
+
+
+def arg(metavar: str, text: str, **more: Any) -> Any:  # noqa: ANN401  (typer's own)
+    """An argument; `more` is what else typer takes."""
+    return typer.Argument(metavar=metavar, help=text, **more)
+
+
+def opt(names: str, metavar: str | None, text: str, **more: Any) -> Any:  # noqa: ANN401
+    """An option by its names, such as `--output -o`."""
+    return typer.Option(*names.split(), metavar=metavar, help=text, **more)
+
+
+def flag(names: str, text: str, **more: Any) -> Any:  # noqa: ANN401
+    """An option without a value."""
+    return opt(names, None, text, **more)
 
 
 class By(StrEnum):
@@ -30,22 +44,21 @@ class _FormatChoice(click.Choice[str]):
         return super().convert(str(value), param, ctx)
 
 
-def format_option(*others: ReportFormat, more: str = "") -> OptionInfo:
+def format_option(*others: ReportFormat, more: str = "") -> Any:  # noqa: ANN401
     """--format, of a page and other formats; `more` ends its help."""
-    choice = _FormatChoice(
-        [str(one) for one in (ReportFormat.TABLE, ReportFormat.JSON, ReportFormat.MARKDOWN, *others)]
+    formats = (ReportFormat.TABLE, ReportFormat.JSON, ReportFormat.MARKDOWN, *others)
+    return opt(
+        "--format", None, f"How to print the result{more}.", click_type=_FormatChoice([str(one) for one in formats])
     )
-    option: OptionInfo = typer.Option("--format", click_type=choice, help=f"How to print the result{more}.")
-    return option
 
 
 #: For what has a table that programs read, and for what has none.
-FormatOption = Annotated[ReportFormat, format_option(ReportFormat.CSV)]
-PageFormatOption = Annotated[ReportFormat, format_option()]
-ViewFormatOption = Annotated[
+Format = Annotated[ReportFormat, format_option(ReportFormat.CSV)]
+PageFormat = Annotated[ReportFormat, format_option()]
+ViewFormat = Annotated[
     ReportFormat, format_option(ReportFormat.CSV, more="; json holds all views, the others the one of --by")
 ]
-CompareFormatOption = Annotated[
+CompareFormat = Annotated[
     ReportFormat,
     format_option(
         ReportFormat.CSV,
@@ -54,47 +67,30 @@ CompareFormatOption = Annotated[
         "summary, and writes it to the file of -o",
     ),
 ]
-OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the result to FILE instead of stdout.")
+Output = Annotated[Path | None, opt("--output -o", "FILE", "Write the result to FILE instead of stdout.")]
+Details = Annotated[
+    bool, flag("--details", "Print every candidate, note, certificate and price, not the answer alone.")
 ]
-DetailsOption = Annotated[
-    bool, typer.Option("--details", help="Print every candidate, note, certificate and price, not the answer alone.")
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
-CapOption = Annotated[
+Quiet = Annotated[bool, flag("--quiet -q", "Print no progress and no notes.")]
+Cap = Annotated[str | None, opt("--cap", "SIZE", "Byte cap: 16000000, 16MB (decimal) or 16MiB.  [default: 16000000]")]
+Code = Annotated[str | None, opt("--code", "FILE|SIZE", "Code that ships too: a file, or a size such as 48kB.")]
+Roles = Annotated[Path | None, opt("--roles", "FILE", "Role rules (TOML) instead of the default ones.")]
+As = Annotated[
     str | None,
-    typer.Option("--cap", metavar="SIZE", help="Byte cap: 16000000, 16MB (decimal) or 16MiB.  [default: 16000000]"),
-]
-CodeOption = Annotated[
-    str | None, typer.Option("--code", metavar="FILE|SIZE", help="Code that ships too: a file, or a size such as 48kB.")
-]
-RolesOption = Annotated[
-    Path | None, typer.Option("--roles", metavar="FILE", help="Role rules (TOML) instead of the default ones.")
-]
-AsOption = Annotated[
-    str | None,
-    typer.Option(
+    opt(
         "--as",
-        metavar="FORMAT",
-        help="Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, golfbudget-pack, "
+        "FORMAT",
+        "Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, golfbudget-pack, "
         "python-source or opaque, whatever the file claims; opaque does not even decode.",
     ),
 ]
-LayoutOption = Annotated[
-    Path | None,
-    typer.Option("--layout", metavar="FILE", help="Read a binary of your own by its description (TOML)."),
+Layout = Annotated[Path | None, opt("--layout", "FILE", "Read a binary of your own by its description (TOML).")]
+MaxDecoded = Annotated[str, opt("--max-decoded", "SIZE", "Refuse streams that decode to more than this.")]
+Seed = Annotated[int, opt("--seed", None, "Seed of k-means and of the bootstrap.", min=0, max=2**32 - 1)]
+Jobs = Annotated[
+    int | None, opt("--jobs -j", None, "Candidates written at a time.  [default: by cores and work]", min=1, max=256)
 ]
-MaxDecodedOption = Annotated[
-    str, typer.Option("--max-decoded", metavar="SIZE", help="Refuse streams that decode to more than this.")
+Cache = Annotated[
+    Path | None, opt("--cache", "DIR", "Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of k-means and of the bootstrap.")]
-
-JobsOption = Annotated[
-    int | None,
-    typer.Option("--jobs", "-j", min=1, max=256, help="Candidates written at a time.  [default: by cores and work]"),
-]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option("--cache", metavar="DIR", help="Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]"),
-]
-NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Do everything anew, and keep nothing.")]
+NoCache = Annotated[bool, flag("--no-cache", "Do everything anew, and keep nothing.")]

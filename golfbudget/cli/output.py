@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 from golfbudget.report.document import Document
-from golfbudget.report.formats import ReportFormat
 from golfbudget.report.render import rendered
 
 
@@ -48,6 +48,14 @@ def write(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def same_file(output: Path, path: Path) -> bool:
+    """Whether writing one would replace the other."""
+    try:
+        return output.samefile(path)
+    except OSError:
+        return False  # There is no such file yet, or writing it will say what is wrong.
 
 
 def note(text: str, *, quiet: bool = False) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, opt
 
-from golfbudget.cli.options import QuietOption
-
-_Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")]
+_Output = Annotated[Path, opt("--output -o", "FILE", "The file to write.")]
 
 
 def pack(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan saved with --format json.")],
-    candidate: Annotated[str, typer.Option("--candidate", metavar="NAME", help="Which candidate, or baseline.")],
+    plan: Annotated[Path, arg("PLAN", "A plan saved with --format json.")],
+    candidate: Annotated[str, opt("--candidate", "NAME", "Which candidate, or baseline.")],
     output: _Output,
-    quiet: QuietOption = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the artifact that a plan counted, byte for byte.
 
@@ -33,9 +32,9 @@ def pack(
 
 
 def unpack(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="An artifact of any layout that recipes write.")],
+    path: Annotated[Path, arg("FILE", "An artifact of any layout that recipes write.")],
     output: _Output,
-    quiet: QuietOption = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Decode an artifact to the float tensors that a model would load, as safetensors.
 

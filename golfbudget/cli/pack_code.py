@@ -6,10 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from golfbudget.cli.options import FormatOption, QuietOption
-from golfbudget.report.formats import ReportFormat
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, flag, opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 
 
 class Allow(StrEnum):
@@ -20,22 +20,21 @@ class Allow(StrEnum):
 
 
 def pack_code(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A Python program.")],
+    path: Annotated[Path, arg("FILE", "A Python program.")],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="OUT", help="Write the packed program; without it, only count."),
+        Path | None, opt("--output -o", "OUT", "Write the packed program; without it, only count.")
     ] = None,
     allow: Annotated[
         list[Allow] | None,
-        typer.Option(
+        flag(
             "--allow",
-            help="Also try brotli, which must then be installed where the program runs; or drop annotations of "
+            "Also try brotli, which must then be installed where the program runs; or drop annotations of "
             "parameters, results and variables, which a decorator may read.  May be repeated.",
         ),
     ] = None,
-    minify: Annotated[bool, typer.Option("--minify/--no-minify", help="Minify the source before packing it.")] = True,
-    output_format: FormatOption = ReportFormat.TABLE,
-    quiet: QuietOption = False,
+    minify: Annotated[bool, flag("--minify/--no-minify", "Minify the source before packing it.")] = True,
+    output_format: options.Format = ReportFormat.TABLE,
+    quiet: options.Quiet = False,
 ) -> None:
     """Minify, compress and wrap a program, and say how many bytes of code that is.
 
@@ -48,14 +47,13 @@ def pack_code(
       golfbudget pack-code train_gpt.py -o packed/train_gpt.py
       golfbudget pack-code train_gpt.py --allow brotli --allow unannotated --format json
     """
-    from golfbudget.cli.output import emit, note, write
+    from golfbudget.cli.output import emit, note, same_file, write
     from golfbudget.code_packing import OPTIONAL, load
     from golfbudget.code_packing import pack_code as pack_bytes
-    from golfbudget.errors import UsageError
     from golfbudget.report.pack_code import document
 
     data = load(path)
-    if output is not None and _same_file(output, path):
+    if output is not None and same_file(output, path):
         raise UsageError(f"{output}: is the source itself, which packing would replace; write to another file")
     allowed = set(allow or ())
     if Allow.UNANNOTATED in allowed and not minify:
@@ -74,10 +72,3 @@ def pack_code(
         write(output, packed.stub)
         note(f"wrote {output}: {packed.length:,} bytes", quiet=quiet)
     emit(document(packed), output_format, None)
-
-
-def _same_file(output: Path, path: Path) -> bool:
-    try:
-        return output.samefile(path)
-    except OSError:
-        return False  # There is no such file yet, or writing it will say what is wrong.

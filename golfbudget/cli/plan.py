@@ -5,142 +5,117 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from golfbudget.cli.options import (
-    CacheOption,
-    CapOption,
-    CodeOption,
-    DetailsOption,
-    FormatOption,
-    JobsOption,
-    MaxDecodedOption,
-    NoCacheOption,
-    OutputOption,
-    QuietOption,
-    RolesOption,
-    SeedOption,
-)
-from golfbudget.report.formats import ReportFormat
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 
 
 def plan(
     path: Annotated[
         Path,
-        typer.Argument(
-            metavar="PATH|CONFIG",
-            help="A float checkpoint, or an int8 artifact; or a model file or a shipped one's name, as for estimate.",
+        arg(
+            "PATH|CONFIG",
+            "A float checkpoint, or an int8 artifact; or a model file or a shipped one's name, as for estimate.",
         ),
     ],
     set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="Change a model file's variable or recipe field; may be repeated."
-        ),
+        list[str] | None, opt("--set", "NAME=VALUE", "Change a model file's variable or recipe field; may be repeated.")
     ] = None,
     recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe", metavar="NAME|FILE", help="How a checkpoint becomes an artifact.  [default: int8-zlib]"
-        ),
+        str | None, opt("--recipe", "NAME|FILE", "How a checkpoint becomes an artifact.  [default: int8-zlib]")
     ] = None,
     preview: Annotated[
         str | None,
-        typer.Option(
+        opt(
             "--preview",
-            metavar="CODEC-LEVEL",
-            help="Write every file by this codec, zstd-3 for instance, not the recipe's own: fast, not real bytes.",
+            "CODEC-LEVEL",
+            "Write every file by this codec, zstd-3 for instance, not the recipe's own: fast, not real bytes.",
         ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
+        opt(
             "--model",
-            metavar="FILE:OBJECT|builtin:NAME",
-            help="Run it to measure quality: builtin:baseline, builtin:example, or your own module.  FILE is run as a "
+            "FILE:OBJECT|builtin:NAME",
+            "Run it to measure quality: builtin:baseline, builtin:example, or your own module.  FILE is run as a "
             "program with your rights: name only code that you trust.",
         ),
     ] = None,
     tokens: Annotated[
         Path | None,
-        typer.Option(
+        opt(
             "--tokens",
-            metavar="FILE",
-            help="Evaluation text: safetensors with `tokens` and `token_bytes`; or, with --tokenizer, an .npy array, "
+            "FILE",
+            "Evaluation text: safetensors with `tokens` and `token_bytes`; or, with --tokenizer, an .npy array, "
             "a .bin shard, or UTF-8 text.",
         ),
     ] = None,
     tokenizer: Annotated[
-        Path | None,
-        typer.Option("--tokenizer", metavar="FILE", help="The SentencePiece .model that the tokens are made with."),
+        Path | None, opt("--tokenizer", "FILE", "The SentencePiece .model that the tokens are made with.")
     ] = None,
     token_limit: Annotated[
-        int | None,
-        typer.Option("--token-limit", metavar="N", min=2, help="Take no more than the text's first N tokens."),
+        int | None, opt("--token-limit", "N", "Take no more than the text's first N tokens.", min=2)
     ] = None,
     counts: Annotated[
         Path | None,
-        typer.Option(
-            "--counts",
-            metavar="FILE",
-            help="Token counts: an .npy array, or safetensors with `counts`.  [default: of --tokens]",
-        ),
+        opt("--counts", "FILE", "Token counts: an .npy array, or safetensors with `counts`.  [default: of --tokens]"),
     ] = None,
     schemes: Annotated[
         str | None,
-        typer.Option(
+        opt(
             "--schemes",
-            metavar="LIST",
-            help="What to try, by commas: names from `golfbudget schemes`, repack, default (what is tried without "
+            "LIST",
+            "What to try, by commas: names from `golfbudget schemes`, repack, default (what is tried without "
             "this option), or all.",
         ),
     ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(
+        opt(
             "--calibration",
-            metavar="FILE",
-            help="Text to run the model on for scheme gptq, and to train on with --recover, in the form of --tokens.",
+            "FILE",
+            "Text to run the model on for scheme gptq, and to train on with --recover, in the form of --tokens.",
         ),
     ] = None,
     vocab: Annotated[
         list[str] | None,
-        typer.Option(
+        opt(
             "--vocab",
-            metavar="FILE|V:BYTES",
-            help="Compare vocabularies instead: a SentencePiece .model measured on the text of --tokens, or a size and "
+            "FILE|V:BYTES",
+            "Compare vocabularies instead: a SentencePiece .model measured on the text of --tokens, or a size and "
             "its bytes per token; may be repeated.  PATH may be a model file or a shipped one's name.",
         ),
     ] = None,
     price: Annotated[
         float | None,
-        typer.Option(
+        opt(
             "--price",
-            metavar="µBPB/KB",
-            help="What a kilobyte is worth, in micro bits per byte, where none was measured.  [default: 4]",
+            "µBPB/KB",
+            "What a kilobyte is worth, in micro bits per byte, where none was measured.  [default: 4]",
         ),
     ] = None,
     recover: Annotated[
         int | None,
-        typer.Option(
+        opt(
             "--recover",
-            metavar="STEPS",
-            help="Try the best candidates of each side, and the unchanged model, again after STEPS of training on "
+            "STEPS",
+            "Try the best candidates of each side, and the unchanged model, again after STEPS of training on "
             "--calibration.",
         ),
     ] = None,
-    jobs: JobsOption = None,
-    cache: CacheOption = None,
-    no_cache: NoCacheOption = False,
-    cap: CapOption = None,
-    code: CodeOption = None,
-    seed: SeedOption = 0,
-    roles: RolesOption = None,
-    max_decoded: MaxDecodedOption = "1GiB",
-    details: DetailsOption = False,
-    output_format: FormatOption = ReportFormat.TABLE,
-    output: OutputOption = None,
-    quiet: QuietOption = False,
+    jobs: options.Jobs = None,
+    cache: options.Cache = None,
+    no_cache: options.NoCache = False,
+    cap: options.Cap = None,
+    code: options.Code = None,
+    seed: options.Seed = 0,
+    roles: options.Roles = None,
+    max_decoded: options.MaxDecoded = "1GiB",
+    details: options.Details = False,
+    output_format: options.Format = ReportFormat.TABLE,
+    output: options.Output = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Encode head and trunk candidates for real, count each whole file, and say who wins.
 
@@ -166,21 +141,33 @@ def plan(
       golfbudget plan sp8192 --set vocabulary=16384 --preview zstd-3
       golfbudget plan model.safetensors --model model.py:Model --tokens val.bin --tokenizer sp.model
     """
-    if vocab:
-        from golfbudget.api.plan import chosen_schemes
-        from golfbudget.cli.plan_vocabulary import plan_vocabulary
+    from golfbudget.cli.output import emit
 
-        plan_vocabulary(
-            path, vocab, recipe=recipe, tokens=tokens, counts=counts, schemes=chosen_schemes(schemes), roles=roles,
-            cap=cap, code=code, seed=seed, jobs=jobs, max_decoded=max_decoded, output_format=output_format,
-            output=output, quiet=quiet, price=price,
-            unused={
-                "--model": model, "--calibration": calibration, "--tokenizer": tokenizer, "--token-limit": token_limit,
-            },
+    if vocab:
+        from golfbudget.api.base import cap_size, code_bytes, size, watched
+        from golfbudget.api.plan import chosen_schemes
+        from golfbudget.plan.vocabulary import VocabularyRequest, plan_vocabularies
+        from golfbudget.report.vocabulary import document
+
+        tried = chosen_schemes(schemes)
+        runs_model = {
+            "--model": model, "--calibration": calibration, "--tokenizer": tokenizer, "--token-limit": token_limit,
+        }  # fmt: skip
+        for option, value in runs_model.items():
+            if value is not None:
+                raise UsageError(
+                    f"{option} does nothing with --vocab, which runs no model and cuts up a text itself; leave it out"
+                )
+        request = VocabularyRequest(
+            path=str(path), vocabularies=tuple(vocab), recipe=recipe, text=tokens, counts=counts, roles=roles,
+            schemes=tried, cap=cap_size(cap), code_bytes=code_bytes(code), price=price, seed=seed, jobs=jobs,
+            limit=size(max_decoded),
         )  # fmt: skip
+        with watched(not quiet, "plan") as progress:
+            made = plan_vocabularies(request, progress)
+        emit(document(made), output_format, output)
         return
     from golfbudget.api.plan import plan as plan_file
-    from golfbudget.cli.output import emit
     from golfbudget.estimate.settings import parse_settings
 
     found = plan_file(

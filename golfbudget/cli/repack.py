@@ -5,44 +5,37 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from golfbudget.cli.options import CacheOption, FormatOption, NoCacheOption, QuietOption
-from golfbudget.report.formats import ReportFormat
-
-_DEFAULT_JOBS = 2
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, flag, opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 
 
 def repack(
-    path: Annotated[Path, typer.Argument(metavar="ARTIFACT", help="A model file that golfbudget opens.")],
+    path: Annotated[Path, arg("ARTIFACT", "A model file that golfbudget opens.")],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the repacked artifact; without it, only count."),
+        Path | None, opt("--output -o", "FILE", "Write the repacked artifact; without it, only count.")
     ] = None,
     levers: Annotated[
         str | None,
-        typer.Option(
+        opt(
             "--levers",
-            metavar="LIST",
-            help="Try only these, by commas: codec, filter, container, streams, shuffle, dtype, order, rows.",
+            "LIST",
+            "Try only these, by commas: codec, filter, container, streams, shuffle, dtype, order, rows.",
         ),
     ] = None,
     same_container: Annotated[
         bool,
-        typer.Option(
-            "--same-container",
-            help="Keep the container's bytes, so that its own loader reads it: codec and filter only.",
-        ),
+        flag("--same-container", "Keep the container's bytes, so that its own loader reads it: codec and filter only."),
     ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Compressions at a time.")] = _DEFAULT_JOBS,
-    cache: CacheOption = None,
-    no_cache: NoCacheOption = False,
+    jobs: Annotated[int, opt("--jobs -j", None, "Compressions at a time.", min=1, max=64)] = 2,
+    cache: options.Cache = None,
+    no_cache: options.NoCache = False,
     decoder: Annotated[
-        Path | None,
-        typer.Option("--decoder", metavar="FILE", help="Write the Python that undoes the packing, as it is counted."),
+        Path | None, opt("--decoder", "FILE", "Write the Python that undoes the packing, as it is counted.")
     ] = None,
-    output_format: FormatOption = ReportFormat.TABLE,
-    quiet: QuietOption = False,
+    output_format: options.Format = ReportFormat.TABLE,
+    quiet: options.Quiet = False,
 ) -> None:
     """Find the smallest file that holds the same tensors and values, and say how much each lever gave.
 
@@ -60,7 +53,6 @@ def repack(
     from golfbudget.api.repack import chosen_levers
     from golfbudget.api.repack import repack as repack_file
     from golfbudget.cli.output import emit, note, write
-    from golfbudget.errors import UsageError
 
     chosen = chosen_levers(levers, same_container=same_container)
     if output is not None and decoder is not None and output.absolute() == decoder.absolute():
@@ -80,15 +72,8 @@ def repack(
 
 
 def _refuse_input(path: Path, *files: Path | None) -> None:
-    from golfbudget.errors import UsageError
+    from golfbudget.cli.output import same_file
 
     for file in files:
-        if file is not None and _same_file(file, path):
+        if file is not None and same_file(file, path):
             raise UsageError(f"{file}: is the artifact itself, which repacking would replace; write to another file")
-
-
-def _same_file(file: Path, path: Path) -> bool:
-    try:
-        return file.samefile(path)
-    except OSError:
-        return False  # There is no such file yet, or writing it will say what is wrong.

@@ -6,29 +6,24 @@ import re
 from collections.abc import Sequence
 from typing import Annotated
 
-import typer
-
-from golfbudget.cli.options import FormatOption, OutputOption, QuietOption
-from golfbudget.report.formats import ReportFormat
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
 
 
 def schemes(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these schemes, by name.", show_default=False)
-    ] = None,
+    names: Annotated[list[str] | None, arg("[NAME...]", "Only these schemes, by name.", show_default=False)] = None,
     shape: Annotated[
-        str | None,
-        typer.Option("--shape", metavar="ROWSxCOLUMNS", help="Print the raw bytes for a matrix of this shape."),
+        str | None, opt("--shape", "ROWSxCOLUMNS", "Print the raw bytes for a matrix of this shape.")
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option(
-            "--option", metavar="NAME=VALUE", help="With --shape: for every scheme that takes it.  May be repeated."
-        ),
+        opt("--option", "NAME=VALUE", "With --shape: for every scheme that takes it.  May be repeated."),
     ] = None,
-    output_format: FormatOption = ReportFormat.TABLE,
-    output: OutputOption = None,
-    quiet: QuietOption = False,
+    output_format: options.Format = ReportFormat.TABLE,
+    output: options.Output = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """List the schemes: what each stores, its options, and its raw bytes by formula or for a shape.
 
@@ -44,7 +39,6 @@ def schemes(
     """
     from golfbudget import schemes as package
     from golfbudget.cli.output import emit
-    from golfbudget.errors import UsageError
     from golfbudget.report.schemes import document, scheme_sizes
 
     del quiet
@@ -58,8 +52,6 @@ def schemes(
 
 def parse_shape(text: str) -> tuple[int, int]:
     """Rows and columns of `8192x512`; `UsageError` for anything else, zeros included."""
-    from golfbudget.errors import UsageError
-
     found = re.fullmatch(r"([1-9][0-9]{0,11})x([1-9][0-9]{0,11})", text, re.ASCII)
     if found is None:
         raise UsageError(f"--shape {text}: expected ROWSxCOLUMNS, both at least 1, for example 8192x512")
@@ -68,8 +60,6 @@ def parse_shape(text: str) -> tuple[int, int]:
 
 def parse_options(texts: Sequence[str]) -> dict[str, str]:
     """`NAME=VALUE` each; `UsageError` for one that is not, or a name given twice."""
-    from golfbudget.errors import UsageError
-
     given: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -4,8 +4,7 @@ Reading order: `source` (what is packed), `minifier`, `payload` (compressors), `
 smallest), `trees` (what makes two programs the same).  No program is executed here.
 """
 
-from golfbudget.code_packing.pack import pack_code
-from golfbudget.code_packing.packed import PackedProgram, PackingStep
+from golfbudget.code_packing.pack import PackedProgram, PackingStep, pack_code
 from golfbudget.code_packing.payload import OPTIONAL
 from golfbudget.code_packing.source import LONGEST, load
 

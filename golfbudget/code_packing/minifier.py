@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from golfbudget.code_packing.source import ProgramSource
-from golfbudget.code_packing.trees import lost, parse
+from golfbudget.code_packing.source import ProgramSource, lost, parse
 from golfbudget.errors import UsageError
 
 PACKAGE = "python-minifier"

@@ -9,15 +9,63 @@ import ast
 import base64
 import platform
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from msgspec import Struct, field
 
 from golfbudget import codecs, formats
 from golfbudget.code_packing.minifier import PACKAGE, Minified, MinifierError, minifier_version, minify
-from golfbudget.code_packing.packed import PackedProgram, PackingStep
-from golfbudget.code_packing.payload import OPTIONAL, compressor_versions, payloads
-from golfbudget.code_packing.source import ProgramSource, read_source
-from golfbudget.code_packing.stub import SPELLINGS
-from golfbudget.code_packing.trees import UNPARSED, parse, same
+from golfbudget.code_packing.payload import OPTIONAL, SPELLINGS, compressor_versions, payloads
+from golfbudget.code_packing.source import UNPARSED, ProgramSource, parse, read_source, same
 from golfbudget.errors import CorruptError, UsageError
+
+
+class PackingStep(Struct, frozen=True, kw_only=True):
+    """One program that does what the source does, of `length` bytes.
+
+    `codec` is "none" for source that is not wrapped at all; `spelling` says how a stub names the modules it needs.
+    """
+
+    minified: bool
+    codec: str
+    settings: str
+    spelling: str
+    length: int = field(name="bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedProgram:
+    """The smallest of the programs tried, unpacked again and compared.
+
+    `stub` is its file and `source` what that executes.  `minified_bytes` is None where nothing was minified, and
+    `refusal` then says why it could not be; both are None where it was not asked for.
+    """
+
+    name: str
+    original_bytes: int
+    minified_bytes: int | None
+    stub: bytes
+    source: bytes
+    chosen: PackingStep
+    steps: tuple[PackingStep, ...]
+    tools: tuple[tuple[str, str], ...]
+    refusal: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """Bytes of the packed file."""
+        return len(self.stub)
+
+    @property
+    def saved(self) -> int:
+        return self.original_bytes - self.length
+
+    @property
+    def minified(self) -> bool:
+        """Whether what was chosen is made of minified source."""
+        return self.chosen.minified
+
 
 #: The format that reads stubs.
 SOURCE = "python-source"
@@ -41,7 +89,12 @@ def pack_code(
         raise UsageError(f"{unknown[0]!r} is no optional compressor; there is {', '.join(OPTIONAL)}")
     allowed = frozenset(allow)
     read = read_source(source, name=name)
-    small, refusal = _minified(read, unannotated=unannotated) if minified else (None, None)
+    small, refusal = None, None
+    if minified:
+        try:
+            small = minify(read, unannotated=unannotated)
+        except MinifierError as error:
+            refusal = str(error)
     tried = [] if small is None else _programs(small.data, allowed, minified=True)
     tried += _programs(read.data, allowed, minified=False, search=small is None)
     chosen, stub, inside = min(tried, key=lambda program: program[0].length)
@@ -62,13 +115,6 @@ def pack_code(
         refusal=refusal,
         notes=tuple(notes),
     )
-
-
-def _minified(read: ProgramSource, *, unannotated: bool) -> tuple[Minified | None, str | None]:
-    try:
-        return minify(read, unannotated=unannotated), None
-    except MinifierError as error:
-        return None, str(error)
 
 
 def _programs(
@@ -94,9 +140,7 @@ def _verify(chosen: PackingStep, stub: bytes, inside: bytes, read: ProgramSource
     unpacked = stub if chosen.codec == "none" else _unpacked(stub, chosen, read)
     if unpacked != inside:
         raise CorruptError(f"{read.name}: the packed file holds {len(unpacked)} bytes of other source than was packed")
-    expected: ast.Module | None = read.tree
-    if chosen.minified and small is not None:
-        expected = small.tree
+    expected = small.tree if chosen.minified and small is not None else read.tree
     if expected is None:
         return  # Nothing that this Python can parse: the bytes are the same.
     try:
@@ -132,15 +176,11 @@ def _warnings(read: ProgramSource, chosen: PackingStep) -> Iterator[str]:
     if chosen.codec != "none":
         if formats.get(SOURCE).sniff(read.data) is codecs.Sniff.SURE:
             yield "the source unpacks itself already: what it unpacks is packed once more, not minified"
-        if _mentions_file(read.tree):
+        if any(isinstance(node, ast.Name) and node.id == "__file__" for node in ast.walk(read.tree)):
             yield "the source mentions __file__, which is the packed file when that runs"
         reader = _needs_text(read.tree)
         if reader is not None:
             yield f"the source mentions {reader}: code executed from memory has no source lines to be found"
-
-
-def _mentions_file(tree: ast.Module) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == "__file__" for node in ast.walk(tree))
 
 
 def _needs_text(tree: ast.Module) -> str | None:

@@ -1,7 +1,10 @@
-"""Compressors for source, each with the settings that it is tried with, and the call that undoes it.
+"""Compressors for source, each with the settings that it is tried with, and the programs that undo them.
 
 The standard library can undo all but brotli.  Raw LZMA1 is left out: its call is longer than the header that
 `lzma` ("alone") carries instead, which also says the literal-context bits that the call would have to spell.
+
+Stubs hold the payload in base 85: ASCII, so that a program which reads its own file as UTF-8 still can, and free of
+quotes and backslashes.  `from lzma import *` would be short, but puts another `open` in the program's way.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ import bz2
 import lzma
 import platform
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 #: Compressors that are tried only when allowed: undoing them takes a package of the name.
 OPTIONAL = ("brotli",)
@@ -131,3 +135,27 @@ def _brotli(source: bytes) -> ProgramPayload:
     ]
     data, settings = min(tried, key=lambda made: len(made[0]))
     return ProgramPayload(codec="brotli", settings=settings, data=data, module="brotli")
+
+
+_Spelling = Callable[[str, str, str], str]
+
+
+def _plain(module: str, text: str, arguments: str) -> str:
+    return f'import {module},base64\nexec({module}.decompress(base64.b85decode("{text}"){arguments}))'
+
+
+def _aliases(module: str, text: str, arguments: str) -> str:
+    return f'import {module} as L,base64 as B\nexec(L.decompress(B.b85decode("{text}"){arguments}))'
+
+
+def _nameless(module: str, text: str, arguments: str) -> str:
+    call = f'__import__("base64").b85decode("{text}")'
+    return f'exec(__import__("{module}").decompress({call}{arguments}))'
+
+
+#: From (module, base-85 text, further arguments of decompress) to the program, in order of preference.
+SPELLINGS: Mapping[str, _Spelling] = MappingProxyType({
+    "import": _plain,
+    "import as": _aliases,
+    "__import__": _nameless,
+})  # fmt: skip

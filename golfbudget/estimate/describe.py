@@ -8,8 +8,10 @@ written.
 from __future__ import annotations
 
 import glob
+import json
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,11 +77,8 @@ def _find(artifact: Artifact) -> _Described:
     if not placed or any(tensor.block is not None for _, tensor in placed.values()):
         raise UnsupportedError(f"{artifact.path}: holds no tensors as a recipe stores them ({artifact.format})")
     strings = [key for key, value in artifact.values.items() if isinstance(value, bytes)]
-    if (
-        strings
-        or artifact.format not in ("torch-zip", "safetensors")
-        or any(t.offset is None for _, t in placed.values())
-    ):
+    elsewhere = any(tensor.offset is None for _, tensor in placed.values())
+    if strings or elsewhere or artifact.format not in ("torch-zip", "safetensors"):
         what = f"bytes packed in {strings[0]!r}" if strings else f"container {artifact.format}"
         raise UnsupportedError(
             f"{artifact.path}: no config is written for {what}; --as-config reads what the layouts {_CLEAN}, w-m, "
@@ -103,9 +102,8 @@ def _clean(artifact: Artifact, placed: _Placed) -> _Described:
         elif part == "passthrough":
             described.tensors.append(_kept(name, place, artifact.values.get(f"passthrough_orig_dtypes/{name}")))
         elif part != "scales":
-            raise UnsupportedError(
-                f"{artifact.path}: tensor {stored!r} is not part of layout {_CLEAN} as recipes write it"
-            )
+            what = f"tensor {stored!r} is not part of layout {_CLEAN} as recipes write it"
+            raise UnsupportedError(f"{artifact.path}: {what}")
     return described
 
 
@@ -136,11 +134,8 @@ def _flat(artifact: Artifact, placed: _Placed) -> _Described:
 
 def _belongs(stored: str, own: _Placed) -> bool:
     """Whether a stored name is a scale or correction of some integers, which may come later in the file."""
-    suffixes = [pair[1] for pair in _SUFFIXES] + list(_CORRECTION)
-    return any(
-        stored.endswith(suffix) and any(stored.removesuffix(suffix) + pair[0] in own for pair in _SUFFIXES)
-        for suffix in suffixes
-    )
+    names = {stored.removesuffix(suffix) for suffix in (*(pair[1] for pair in _SUFFIXES), *_CORRECTION)} - {stored}
+    return any(name + pair[0] in own for name in names for pair in _SUFFIXES)
 
 
 def _quantized(
@@ -162,9 +157,8 @@ def _quantized(
 
 def _kept(name: str, place: tuple[Leaf, StoredTensor], original: object) -> _Tensor:
     leaf, tensor = place
-    made = _Tensor(
-        name=name, shape=tensor.shape, dtype=str(original or tensor.dtype), stored_dtype=tensor.dtype, deviation=0.0
-    )
+    dtype = str(original or tensor.dtype)
+    made = _Tensor(name=name, shape=tensor.shape, dtype=dtype, stored_dtype=tensor.dtype, deviation=0.0)
     if "float" in tensor.dtype and (seen := moments(leaf, tensor)) is not None:
         made.mean, made.deviation = _digits(seen.mean), _digits(seen.deviation)
     return made
@@ -290,15 +284,11 @@ def _integer(pattern: str, members: list[_Tensor]) -> dict[str, Any]:
     lowest, highest = min(level.lowest for level in seen), max(level.highest for level in seen)
     bits = next(b for b in range(2, 9) if -(2 ** (b - 1)) <= lowest and highest < 2 ** (b - 1))
     top = 2 ** (bits - 1) - 1
-    elements = [_elements(member.shape) for member in members]
+    elements = [math.prod(member.shape) for member in members]
     average = sum(n * level.bits_per_value for n, level in zip(elements, seen, strict=True)) / max(1, sum(elements))
     words = re.sub(r"[^A-Za-z0-9]+", "-", pattern).strip("-") or "tensor"
-    rule: dict[str, Any] = {
-        "name": words if words[0].isalpha() else f"t-{words}",
-        "match": [pattern],
-        "quantizer": "integer",
-        "bits": bits,
-    }
+    name = words if words[0].isalpha() else f"t-{words}"
+    rule: dict[str, Any] = {"name": name, "match": [pattern], "quantizer": "integer", "bits": bits}
     if lowest < -top:
         rule["lowest"] = lowest
     rule["clip_deviations"] = equivalent_clip(average, min(lowest, -top), top)
@@ -318,8 +308,36 @@ def _correction(name: str, parts: dict[str, StoredTensor]) -> dict[str, Any]:
     return {"match": [glob.escape(name)], "rank": rank, "group": -(-columns // groups)}
 
 
-def _elements(shape: tuple[int, ...]) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product
+def model_toml(values: Mapping[str, Any]) -> str:
+    """What `describe` gives as a file: plain keys, variables, tensors line by line, then the recipe."""
+    lines = [
+        "# Read from an artifact: names, shapes, dtypes, layout, codec and the levels in use.",
+        "# Fitted: deviations, and each clip_deviations, under which Gaussian rows have the entropy found.",
+        "# No file says the codec's level: it is the default.",
+        "",
+    ]
+    lines += [f"{key} = {_value(value)}" for key, value in values.items() if not isinstance(value, dict | list)]
+    lines += ["tensors = [", *(f"  {line}" for entry in values["tensors"] for line in _tensor(entry)), "]"]
+    if values["variables"]:
+        lines += ["", "[variables]", *(f"{key} = {_value(value)}" for key, value in values["variables"].items())]
+    recipe = values["recipe"]
+    tables = {key: value for key, value in recipe.items() if key in ("tensors", "corrections")}
+    lines += ["", "[recipe]", *(f"{key} = {_value(value)}" for key, value in recipe.items() if key not in tables)]
+    for key, entries in tables.items():
+        for entry in entries:
+            lines += ["", f"[[recipe.{key}]]", *(f"{name} = {_value(value)}" for name, value in entry.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _tensor(entry: Mapping[str, Any]) -> list[str]:
+    if "tensors" not in entry:
+        return [f"{_value(entry)},"]
+    first = f"{{ repeat = {_value(entry['repeat'])}, tensors = ["
+    return [first, *(f"  {_value(member)}," for member in entry["tensors"]), "] },"]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_value(inner)}' for key, inner in value.items())} }}"
+    # JSON leaves the one control character alone that TOML does not.
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")

@@ -1,8 +1,9 @@
-"""One estimate: exact container, artifact measured on synthetic weights or modelled, chance to fit."""
+"""Estimates, one or a table: exact container, artifact measured or modelled, chance to fit."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -11,12 +12,10 @@ from typing import TYPE_CHECKING
 from golfbudget.artifact import open_bytes
 from golfbudget.budget import Budget
 from golfbudget.errors import ConfigError
-from golfbudget.estimate.chance import chance_to_fit
-from golfbudget.estimate.dependence import Dependence, dependence
 from golfbudget.estimate.modelled import Formula, Modelled
-from golfbudget.estimate.payload import payload_bytes
-from golfbudget.estimate.request import Request
+from golfbudget.estimate.request import Dependence, Request, dependence, payload_bytes
 from golfbudget.estimate.results import Bytes, Estimate, Sample
+from golfbudget.estimate.settings import Value, points
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 from golfbudget.progress import Progress
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Artifacts written side by side at most: each takes some hundred megabytes.
 _MOST_AT_ONCE = 4
-
-#: Called with what is about to be done and how many steps there are in all.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +41,19 @@ class EstimateTerms:
 def modelled_estimate(request: Request, terms: EstimateTerms) -> Estimate:
     """The entropy formula alone; `ConfigError` where it has nothing to say."""
     depends = dependence(request)
-    bytes_, own = _modelled(request, depends)
-    return _estimate(request, terms, depends, artifact=bytes_, modelled=bytes_, own=own, payload=payload_bytes(request))
+    artifact, own = _modelled(request, depends)
+    return Estimate(
+        request=request,
+        cap=terms.cap,
+        code_bytes=terms.code_bytes,
+        spread=terms.spread,
+        artifact=artifact,
+        payload_bytes=payload_bytes(request),
+        modelled=artifact,
+        terms=own,
+        depends=depends.reasons,
+        notes=depends.notes,
+    )
 
 
 def measured_estimate(
@@ -76,12 +84,8 @@ def measured_estimate(
         sample, data = first.result()
         samples = (sample, *(other.result()[0] for other in others))
     counted = [s.artifact_bytes for s in samples]
-    artifact = Bytes(
-        value=None if depends.reasons else sample.artifact_bytes,
-        low=min(counted),
-        high=max(counted),
-        evidence=Evidence.SYNTHETIC,
-    )
+    value = None if depends.reasons else sample.artifact_bytes
+    artifact = Bytes(value=value, low=min(counted), high=max(counted), evidence=Evidence.SYNTHETIC)
     try:
         modelled, own = _modelled(request, depends)
     except ConfigError:
@@ -89,23 +93,25 @@ def measured_estimate(
     opened = open_bytes(data, name=f"{request.model.name}.{request.recipe.codec}")
     assignment = assign(opened, terms.roles)
     budget = Budget(cap=terms.cap, stored=len(data), code=terms.code_bytes)
-    notes = []
+    notes = list(depends.notes)
     if assignment.tied is not None and assignment.tied != request.model.tied:
         told = "tied" if request.model.tied else "untied"
         notes.append(f"the model file says {told}, its tensors' names say the opposite ({assignment.tied_reason})")
-    estimate = _estimate(
-        request,
-        terms,
-        depends,
+    estimate = Estimate(
+        request=request,
+        cap=terms.cap,
+        code_bytes=terms.code_bytes,
+        spread=terms.spread,
         artifact=artifact,
+        payload_bytes=sample.payload_bytes,
+        container_bytes=sample.container_bytes,
+        container_fixed=layouts.get(request.recipe.layout).fixed,
         modelled=modelled,
-        own=own,
-        payload=sample.payload_bytes,
-        container=sample.container_bytes,
-        fixed=layouts.get(request.recipe.layout).fixed,
+        terms=own,
         samples=samples,
-        inspection=Inspection(artifact=opened, assignment=assignment, budget=budget),
+        depends=depends.reasons,
         notes=tuple(notes),
+        inspection=Inspection(artifact=opened, assignment=assignment, budget=budget),
     )
     return estimate, data
 
@@ -121,39 +127,19 @@ def _modelled(request: Request, depends: Dependence) -> tuple[Bytes, Modelled]:
     return Bytes(value=None, low=ends[0], high=ends[1], evidence=Evidence.MODELLED), high
 
 
-def _estimate(
-    request: Request,
-    terms: EstimateTerms,
-    depends: Dependence,
-    *,
-    artifact: Bytes,
-    modelled: Bytes | None,
-    own: Modelled | None,
-    payload: int | None,
-    container: int | None = None,
-    fixed: bool = True,
-    samples: tuple[Sample, ...] = (),
-    inspection: Inspection | None = None,
-    notes: tuple[str, ...] = (),
-) -> Estimate:
-    chance = None
-    if artifact.value is not None:
-        headroom = terms.cap - artifact.value - (terms.code_bytes or 0)
-        chance = chance_to_fit(headroom, artifact.value, terms.spread)
-    return Estimate(
-        request=request,
-        cap=terms.cap,
-        code_bytes=terms.code_bytes,
-        payload_bytes=payload,
-        container_bytes=container,
-        container_fixed=fixed,
-        artifact=artifact,
-        modelled=modelled,
-        terms=own,
-        samples=samples,
-        depends=depends.reasons,
-        notes=(*depends.notes, *notes),
-        spread=terms.spread,
-        chance=chance,
-        inspection=inspection,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One combination of swept values and its estimate."""
+
+    settings: Mapping[str, Value]
+    estimate: Estimate
+
+
+def sweep(
+    sweeps: Mapping[str, Sequence[Value]],
+    request: Callable[[Mapping[str, Value]], Request],
+    estimate: Callable[[Request], Estimate],
+) -> list[Point]:
+    """Estimates of every combination, in order; every request is made before anything long begins."""
+    requests = [(settings, request(settings)) for settings in points(sweeps)]
+    return [Point(settings=settings, estimate=estimate(made)) for settings, made in requests]

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from golfbudget.artifact import Artifact, Layer
+from golfbudget.artifact import Artifact
 from golfbudget.content import DIGITS, contents
 from golfbudget.entropy import Coder, Entropy, Measure, ZstdBlock
 from golfbudget.entropy import roll_up as roll_up_measures
@@ -26,7 +26,7 @@ from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.hashing import file_hashes
 from golfbudget.inspection import SCHEMA, Inspection
 from golfbudget.ledger import Account, Entry, Ledger, Role
-from golfbudget.rollup import roll_up, total
+from golfbudget.rollup import Totals, roll_up, total
 from golfbudget.version import __version__
 
 _Amount = Annotated[int, msgspec.Meta(ge=0)]
@@ -64,15 +64,15 @@ class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
         return cls(path=artifact.path, bytes=artifact.size, sha256=together, files=listed)
 
 
-class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of the nesting."""
+class LayerReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step of the nesting: an `artifact.Layer`."""
 
     kind: str
     name: str
-    stored_bytes: _Amount | UnsetType = UNSET
+    stored_bytes: _Amount | None = None
     decoded_bytes: _Amount | UnsetType = UNSET
-    attribution: str | UnsetType = UNSET
-    member: str | UnsetType = UNSET
+    attribution: str | None = None
+    member: str | None = None
 
 
 class CapReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,18 +147,6 @@ class EntropyReport(msgspec.Struct, frozen=True, kw_only=True):
     alone: tuple[Coder, ...]
 
 
-class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One block of a zstd stream."""
-
-    member: str | None
-    offset: int
-    stored_bytes: int
-    decoded_bytes: int
-    kind: str
-    literals: int
-    sequences: int
-
-
 class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole report."""
 
@@ -174,26 +162,21 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
     owners: tuple[OwnerReport, ...]
     entries: tuple[EntryReport, ...]
     entropy: EntropyReport | UnsetType = UNSET
-    zstd_blocks: tuple[BlockReport, ...] | UnsetType = UNSET
+    zstd_blocks: tuple[ZstdBlock, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, inspection: Inspection) -> InspectReport:
         """Of an inspection; the file is read again for its hash, and every decoded byte for those of its contents."""
         artifact, ledger, entropy = inspection.artifact, inspection.assignment.ledger, inspection.entropy
-        budget = inspection.budget
+        own = inspection.budget
+        cap = CapReport(bytes=own.cap, code_bytes=own.code, used=own.used, headroom=own.headroom, fits=own.fits)
         blocks = () if entropy is None else entropy.zstd_blocks
         return cls(
             schema=SCHEMA,
             golfbudget=__version__,
             source=SourceReport.of(artifact),
-            layers=tuple(map(_layer, artifact.layers)),
-            cap=CapReport(
-                bytes=budget.cap,
-                code_bytes=budget.code,
-                used=budget.used,
-                headroom=budget.headroom,
-                fits=budget.fits,
-            ),
+            layers=msgspec.convert(artifact.layers, tuple[LayerReport, ...], from_attributes=True),
+            cap=cap,
             tied=inspection.assignment.tied,
             tied_reason=inspection.assignment.tied_reason,
             parameters=sum(entry.parameters for entry in ledger.entries),
@@ -201,7 +184,7 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
             owners=_owners(inspection),
             entries=_entries(ledger, entropy),
             entropy=UNSET if entropy is None else EntropyReport(alone=entropy.coders),
-            zstd_blocks=tuple(map(_block, blocks)) or UNSET,
+            zstd_blocks=blocks or UNSET,
         )
 
     @classmethod
@@ -265,21 +248,18 @@ def role_reports(ledger: Ledger, entropy: Entropy | None = None) -> tuple[RoleRe
         accounts = {account: by_both[role, account] for account in Account if (role, account) in by_both}
         if not accounts:
             continue
-        whole = total(accounts.values())
-        made.append(
-            RoleReport(
-                role=role,
-                parameters=whole.parameters,
-                decoded_bytes=whole.decoded_bytes,
-                stored_bytes=whole.stored_bytes,
-                accounts=tuple(
-                    AccountReport(account=a, decoded_bytes=t.decoded_bytes, stored_bytes=t.stored_bytes)
-                    for a, t in accounts.items()
-                ),
-                **measured(role),
-            )
+        reports = (
+            AccountReport(account=a, decoded_bytes=t.decoded_bytes, stored_bytes=t.stored_bytes)
+            for a, t in accounts.items()
         )
+        amounts = _amounts(total(accounts.values())) | measured(role)
+        made.append(RoleReport(role=role, accounts=tuple(reports), **amounts))
     return tuple(made)
+
+
+def _amounts(totals: Totals) -> dict[str, Any]:
+    decoded, stored = totals.decoded_bytes, totals.stored_bytes
+    return {"parameters": totals.parameters, "decoded_bytes": decoded, "stored_bytes": stored}
 
 
 def bits_number(bits: float | None) -> float | None:
@@ -293,17 +273,6 @@ def bits_number(bits: float | None) -> float | None:
     return int(bits) if bits == int(bits) else round(bits, 6)
 
 
-def _layer(layer: Layer) -> LayerReport:
-    return LayerReport(
-        kind=layer.kind,
-        name=layer.name,
-        stored_bytes=UNSET if layer.stored_bytes is None else layer.stored_bytes,
-        decoded_bytes=layer.decoded_bytes,
-        attribution=UNSET if layer.attribution is None else str(layer.attribution),
-        member=UNSET if layer.member is None else layer.member,
-    )
-
-
 def _owners(inspection: Inspection) -> tuple[OwnerReport, ...]:
     """Owners in file order; one that serves two roles has a row for each."""
     ledger = inspection.assignment.ledger
@@ -315,41 +284,23 @@ def _owners(inspection: Inspection) -> tuple[OwnerReport, ...]:
     made = []
     for (owner, role), totals in roll_up(ledger, key).items():
         model = inspection.assignment.models.get(owner)
-        made.append(
-            OwnerReport(
-                owner=owner,
-                role=role,
-                parameters=totals.parameters,
-                nominal_bits=None if model is None else bits_number(model.nominal_bits),
-                packed_bits=None if model is None else bits_number(model.packed_bits),
-                decoded_bytes=totals.decoded_bytes,
-                stored_bytes=totals.stored_bytes,
-                content=held[owner, role],
-                **measured((owner, role)),
-            )
-        )
+        nominal, packed = (None, None) if model is None else (model.nominal_bits, model.packed_bits)
+        amounts = {"nominal_bits": bits_number(nominal), "packed_bits": bits_number(packed), **_amounts(totals)}
+        amounts |= {"content": held[owner, role], **measured((owner, role))}
+        made.append(OwnerReport(owner=owner, role=role, **amounts))
     return tuple(made)
 
 
 def _entries(ledger: Ledger, entropy: Entropy | None) -> tuple[EntryReport, ...]:
     measures = [None] * len(ledger.entries) if entropy is None else entropy.entries
-    return tuple(
-        EntryReport(
-            role=entry.role,
-            account=entry.account,
-            owner=entry.owner,
-            tensor=entry.tensor,
-            dtype=entry.dtype,
-            shape=None if entry.shape is None else tuple(entry.shape),
-            parameters=entry.parameters,
-            span=None if entry.span is None else (entry.span.start, entry.span.stop),
-            decoded_bytes=entry.decoded_bytes,
-            stored_bits=entry.stored_bits,
-            stored_bytes=stored,
-            **({} if entropy is None else _measure(found)),
-        )
-        for entry, stored, found in zip(ledger.entries, ledger.stored_bytes(), measures, strict=True)
-    )
+    made = []
+    for entry, stored, found in zip(ledger.entries, ledger.stored_bytes(), measures, strict=True):
+        own = msgspec.structs.asdict(entry) | ({} if entropy is None else _measure(found))
+        own["shape"] = None if entry.shape is None else tuple(entry.shape)
+        own["span"] = None if entry.span is None else (entry.span.start, entry.span.stop)
+        del own["leaf"]
+        made.append(EntryReport(**own, decoded_bytes=entry.decoded_bytes, stored_bytes=stored))
+    return tuple(made)
 
 
 def _measures(
@@ -368,15 +319,3 @@ def _measure(found: Measure | None) -> dict[str, _Measured]:
         "slack_bytes": None if found is None else found.slack,
         "alone_bytes": None if found is None else found.alone,
     }
-
-
-def _block(block: ZstdBlock) -> BlockReport:
-    return BlockReport(
-        member=block.member or None,
-        offset=block.offset,
-        stored_bytes=block.stored,
-        decoded_bytes=block.decoded,
-        kind=block.kind,
-        literals=block.literals,
-        sequences=block.sequences,
-    )

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from golfbudget import configs
 from golfbudget.errors import UsageError
-from golfbudget.estimate.dependence import dependence
-from golfbudget.estimate.request import Request
+from golfbudget.estimate.measured import draw
+from golfbudget.estimate.request import Request, dependence
 from golfbudget.estimate.settings import Value, make_request
-from golfbudget.estimate.synthetic import draw
 from golfbudget.plan.preview import Preview
 from golfbudget.plan.source import PlanSource, source_of
 from golfbudget.quality.threads import one_thread

@@ -1,1 +1,15 @@
-"""Reports: pure functions from results to JSON values or tables."""
+"""Reports: pure functions from results to documents, and the formats in which documents are rendered."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ReportFormat(StrEnum):
+    """How a document is rendered; `github` annotates a run of GitHub Actions, and is `compare`'s alone."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    GITHUB = "github"

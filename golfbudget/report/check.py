@@ -11,6 +11,8 @@ from golfbudget.report import document as doc
 from golfbudget.report.numbers import count, human
 from golfbudget.submission import TABLE, Checked
 from golfbudget.submission.conventions import CountedRun, Tally
+from golfbudget.submission.logs import Run
+from golfbudget.submission.matching import Matched
 from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/check/1"
@@ -30,11 +32,8 @@ def document(checks: Sequence[Checked], *, strict: bool = False) -> doc.Document
 
 def finding_document() -> doc.Document:
     """Every finding there can be."""
-    columns = (doc.name("code"), doc.name("severity"), doc.name("what was found"))
-    found = doc.Grid(
-        columns=columns, rows=tuple(doc.line(code, str(kind.severity), kind.title) for code, kind in TABLE.items())
-    )
-    return doc.Document(parts=(found,))
+    rows = (doc.line(code, str(kind.severity), kind.title) for code, kind in TABLE.items())
+    return doc.Document(parts=(doc.grid(map(doc.name, ("code", "severity", "what was found")), rows),))
 
 
 def _submission(checked: Checked, *, strict: bool) -> doc.Section:
@@ -52,11 +51,12 @@ def _submission(checked: Checked, *, strict: bool) -> doc.Section:
 def _heading(checked: Checked) -> tuple[tuple[str, str], ...]:
     """What was checked and by what."""
     rules = checked.rules
-    code = checked.code
+    by = {counted.file.path: f" ({counted.how} by {counted.by})" for counted in checked.code.counted if counted.by}
+    code = [f"{file.path} {count(file.size)}{by.get(file.path, '')}" for file in checked.code.files]
     rows = [
         ("submission", str(checked.folder.root)),
         ("rules", f"{rules.name}: at most {count(rules.cap)} bytes ({human(rules.cap)}) as {checked.convention}"),
-        ("code", _listed([f"{c.file.path} {count(c.file.size)}" + _how(c.how, c.by) for c in code.counted]) + " bytes"),
+        ("code", _listed(code) + " bytes"),
         ("model", _model(checked)),
     ]
     if checked.tokenizers:
@@ -71,10 +71,6 @@ def _heading(checked: Checked) -> tuple[tuple[str, str], ...]:
         tools = ", ".join(f"{name} {version}" for name, version in checked.packed.tools)
         rows += [("packed by", tools), ("", "the packed length depends on these and their versions")]
     return (*rows, *(("note", note) for note in checked.notes))
-
-
-def _how(how: str, by: str | None) -> str:
-    return "" if by is None else f" ({how} by {by})"
 
 
 def _listed(names: list[str]) -> str:
@@ -101,36 +97,22 @@ def _conventions(checked: Checked) -> doc.Grid:
         chosen = convention is checked.convention
         code, model, other, total = _amounts(tally.largest)
         cells = (code, model, other, total) if others else (code, model, total)
-        headroom = doc.change(tally.headroom)
-        rows.append(
-            doc.line(f"{convention} *" if chosen else str(convention), *cells, headroom, _verdict(tally), bold=chosen)
-        )
+        label = f"{convention} *" if chosen else str(convention)
+        rows.append(doc.line(label, *cells, doc.change(tally.headroom), _verdict(tally), bold=chosen))
     names = ("code", "model", *(("other files",) if others else ()), "total", "headroom", "")
-    return doc.Grid(columns=(doc.name("convention"), *map(doc.number, names)), rows=tuple(rows))
+    return doc.grid((doc.name("convention"), *map(doc.number, names)), rows)
 
 
 def _tallies(checks: Sequence[Checked]) -> doc.Grid:
     """Every convention of every submission, for programs."""
-    columns = (
-        doc.name(None, "path"),
-        doc.name(None, "convention"),
-        *(
-            doc.number(None, key)
-            for key in ("code_bytes", "model_bytes", "other_bytes", "total_bytes", "headroom", "fits")
-        ),
-    )
-    rows = (
-        doc.line(
-            str(checked.folder.root),
-            str(convention),
-            *_amounts(tally.largest),
-            doc.change(tally.headroom),
-            _verdict(tally),
-        )
-        for checked in checks
-        for convention, tally in checked.tallies.items()
-    )
-    return doc.Grid(columns=columns, rows=tuple(rows))
+    keys = ("code_bytes", "model_bytes", "other_bytes", "total_bytes", "headroom", "fits")
+    columns = (doc.name(None, "path"), doc.name(None, "convention"), *(doc.number(None, key) for key in keys))
+    rows = []
+    for checked in checks:
+        for convention, tally in checked.tallies.items():
+            cells = (*_amounts(tally.largest), doc.change(tally.headroom), _verdict(tally))
+            rows.append(doc.line(str(checked.folder.root), str(convention), *cells))
+    return doc.grid(columns, rows)
 
 
 def _amounts(row: CountedRun | None) -> tuple[doc.Cell, doc.Cell, doc.Cell, doc.Cell]:
@@ -163,7 +145,7 @@ def _runs(checked: Checked) -> doc.Grid | None:
     if any(tally.spread is not None for tally in shown):
         rows.append(doc.line("spread of seeds", *(doc.amount(tally.spread) for tally in shown), ""))
     columns = (*(doc.number(str(tally.convention)) for tally in shown), doc.number(f"headroom as {checked.convention}"))
-    return doc.Grid(columns=(doc.name("run"), *columns), rows=tuple(rows))
+    return doc.grid((doc.name("run"), *columns), rows)
 
 
 def _claims(checked: Checked) -> doc.Grid | None:
@@ -173,7 +155,7 @@ def _claims(checked: Checked) -> doc.Grid | None:
         for m in checked.matched
     ]
     columns = (doc.name("claimed in"), doc.name("as"), doc.name("agrees with"), doc.number("bytes"))
-    return doc.Grid(columns=columns, rows=tuple(rows)) if rows else None
+    return doc.grid(columns, rows) if rows else None
 
 
 def _findings(checked: Checked) -> list[doc.Facts | doc.Prose]:
@@ -217,60 +199,42 @@ def _data(checks: Sequence[Checked], *, strict: bool) -> dict[str, object]:
 
 
 def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
+    code = [{"path": c.file.path, "bytes": c.file.size, "how": c.how, "by": c.by} for c in checked.code.counted]
+    models = [{"source": m.source, "seed": m.seed, "bytes": m.size, "claimed": m.claimed} for m in checked.models]
+    tokenizers = [{"path": file.path, "bytes": file.size} for file in checked.tokenizers]
     return {
         "path": str(checked.folder.root),
         "conventions": {str(convention): _tally_data(tally) for convention, tally in checked.tallies.items()},
-        "code": [
-            {"path": counted.file.path, "bytes": counted.file.size, "how": counted.how, "by": counted.by}
-            for counted in checked.code.counted
-        ],
+        "code": code,
         "packed_code": {"bytes": checked.packed.length, "tools": dict(checked.packed.tools)},
-        "models": [
-            {"source": model.source, "seed": model.seed, "bytes": model.size, "claimed": model.claimed}
-            for model in checked.models
-        ],
-        "tokenizer": {
-            "bytes": sum(file.size for file in checked.tokenizers),
-            "files": [{"path": file.path, "bytes": file.size} for file in checked.tokenizers],
-        },
-        "runs": [
-            {
-                "sources": list(run.sources),
-                "run": run.number,
-                "seed": run.seed,
-                "code_bytes": None if run.code is None else run.code.number,
-                "model_bytes": None if run.model is None else run.model.number,
-                "total_bytes": None if run.total is None else run.total.number,
-                "label": None if run.model is None else run.model.label,
-            }
-            for run in checked.runs
-        ],
-        "claims": [
-            {
-                "source": matched.claim.source,
-                "key": matched.claim.key,
-                "bytes": matched.claim.number,
-                "seed": matched.claim.seed,
-                "agrees_with": None if matched.agrees is None else matched.agrees.name,
-            }
-            for matched in checked.matched
-        ],
-        "findings": [
-            {"severity": str(finding.severity), "code": finding.code, "message": finding.message}
-            for finding in checked.findings
-        ],
+        "models": models,
+        "tokenizer": {"bytes": sum(file.size for file in checked.tokenizers), "files": tokenizers},
+        "runs": list(map(_log_data, checked.runs)),
+        "claims": list(map(_claim_data, checked.matched)),
+        "findings": [{"severity": str(f.severity), "code": f.code, "message": f.message} for f in checked.findings],
         "notes": list(checked.notes),
         "passed": checked.passed(strict=strict),
     }
 
 
+def _log_data(run: Run) -> dict[str, object]:
+    figures = (("code", run.code), ("model", run.model), ("total", run.total))
+    amounts = {f"{what}_bytes": None if figure is None else figure.number for what, figure in figures}
+    label = None if run.model is None else run.model.label
+    return {"sources": list(run.sources), "run": run.number, "seed": run.seed, **amounts, "label": label}
+
+
+def _claim_data(matched: Matched) -> dict[str, object]:
+    claim, agrees = matched.claim, None if matched.agrees is None else matched.agrees.name
+    said = {"source": claim.source, "key": claim.key, "bytes": claim.number, "seed": claim.seed}
+    return {**said, "agrees_with": agrees}
+
+
 def _tally_data(tally: Tally) -> dict[str, object]:
     row = tally.largest
+    amounts = (None,) * 4 if row is None else (row.code, row.model, row.other, row.total)
     return {
-        "code_bytes": None if row is None else row.code,
-        "model_bytes": None if row is None else row.model,
-        "other_bytes": None if row is None else row.other,
-        "total_bytes": None if row is None else row.total,
+        **dict(zip(("code_bytes", "model_bytes", "other_bytes", "total_bytes"), amounts, strict=True)),
         "headroom": tally.headroom,
         "fits": tally.fits,
         "claimed": None if row is None else row.claimed,
@@ -281,14 +245,6 @@ def _tally_data(tally: Tally) -> dict[str, object]:
 
 
 def _run_data(row: CountedRun, cap: int) -> dict[str, object]:
-    return {
-        "label": row.label,
-        "source": row.source,
-        "seed": row.seed,
-        "code_bytes": row.code,
-        "model_bytes": row.model,
-        "total_bytes": row.total,
-        "headroom": cap - row.total,
-        "fits": row.total <= cap,
-        "claimed": row.claimed,
-    }
+    run = {"label": row.label, "source": row.source, "seed": row.seed}
+    amounts = {"code_bytes": row.code, "model_bytes": row.model, "total_bytes": row.total}
+    return {**run, **amounts, "headroom": cap - row.total, "fits": row.total <= cap, "claimed": row.claimed}

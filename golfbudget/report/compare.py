@@ -11,9 +11,9 @@ from fractions import Fraction
 
 from golfbudget.compare import Change, ComparedSide, Comparison, Delta, Owned, Status
 from golfbudget.gates import AmountKind, GateResult
+from golfbudget.report import ReportFormat
 from golfbudget.report import document as doc
-from golfbudget.report.formats import ReportFormat
-from golfbudget.report.numbers import count, percent, signed
+from golfbudget.report.numbers import count, percent, printable, signed
 from golfbudget.report.render import rendered
 from golfbudget.version import __version__
 
@@ -99,7 +99,7 @@ def _bytes(side: ComparedSide) -> str:
 def _roles(comparison: Comparison) -> doc.Grid:
     rows = [_row(found, str(role)) for role, found in comparison.roles.items()]
     total = doc.sum_line("total", *_cells(comparison.total))
-    return doc.Grid(columns=(doc.name("role", "role"), *_AMOUNTS), rows=(*rows, total), name_width=_NAME_WIDTH)
+    return doc.grid((doc.name("role", "role"), *_AMOUNTS), (*rows, total), name_width=_NAME_WIDTH)
 
 
 def _owners(comparison: Comparison, most: int) -> doc.Details:
@@ -109,26 +109,19 @@ def _owners(comparison: Comparison, most: int) -> doc.Details:
     for others, what in ((moved[most:], "more"), (same, "the same")):
         if others:
             rows.append(_row(_sum(others), f"[{count(len(others))} {what}]", "", ""))
-    columns = (doc.name("owner", "owner"), doc.name("role", "role"), doc.name("status", "status"), *_AMOUNTS)
+    columns = (*(doc.name(word, word) for word in ("owner", "role", "status")), *_AMOUNTS)
     total = doc.sum_line("total", "", "", *_cells(comparison.total))
-    owners = doc.Grid(columns=columns, rows=(*rows, total), name_width=_NAME_WIDTH)
+    owners = doc.grid(columns, (*rows, total), name_width=_NAME_WIDTH)
     summary = f"Owners: {count(len(moved))} of {count(len(comparison.changes))} differ"
     return doc.Details(summary=summary, parts=(owners,))
 
 
 def _changes(comparison: Comparison) -> doc.Grid:
     """Every owner of either side, for programs."""
-    columns = (
-        doc.name(None, "owner"),
-        doc.name(None, "from"),
-        doc.name(None, "role"),
-        doc.name(None, "status"),
-        *_AMOUNTS,
-    )
-    rows = (
-        _row(one.amount, one.row.owner, one.was or "", str(one.row.role), str(one.status)) for one in comparison.changes
-    )
-    return doc.Grid(columns=columns, rows=tuple(rows))
+    columns = (*(doc.name(None, key) for key in ("owner", "from", "role", "status")), *_AMOUNTS)
+    changes = comparison.changes
+    rows = (_row(one.amount, one.row.owner, one.was or "", str(one.row.role), str(one.status)) for one in changes)
+    return doc.grid(columns, rows)
 
 
 def _row(found: Delta, *labels: str) -> doc.GridRow:
@@ -148,7 +141,9 @@ def summary(comparison: Comparison) -> str:
     """The result in one line."""
     amount = comparison.total
     if not comparison.moved:
-        return f"no change: {count(amount.new_bytes)} bytes, {_several(len(comparison.changes))} the same"
+        owners = len(comparison.changes)
+        several = "1 owner" if owners == 1 else f"{count(owners)} owners"
+        return f"no change: {count(amount.new_bytes)} bytes, {several} the same"
     counts = comparison.counts
     listed = ", ".join(f"{count(counts[status])} {status}" for status in _SHOWN if counts[status])
     return (
@@ -202,10 +197,6 @@ def exact_percent(value: Fraction) -> str:
     return f"{float(value):+.{digits}f} %"
 
 
-def _several(number: int) -> str:
-    return "1 owner" if number == 1 else f"{count(number)} owners"
-
-
 def _sum(changes: Sequence[Change]) -> Delta:
     return Delta(
         base_bytes=sum(change.amount.base_bytes for change in changes),
@@ -248,16 +239,9 @@ def _data(comparison: Comparison, results: Sequence[GateResult]) -> dict[str, ob
 
 
 def _side_data(side: ComparedSide) -> dict[str, object]:
-    return {
-        "path": side.path,
-        "report": side.report,
-        "bytes": side.bytes,
-        "sha256": side.sha256,
-        "codecs": list(side.codecs),
-        "code_bytes": side.code_bytes,
-        "total_bytes": side.total,
-        "parameters": side.parameters,
-    }
+    source = {"path": side.path, "report": side.report, "bytes": side.bytes, "sha256": side.sha256}
+    amounts = {"code_bytes": side.code_bytes, "total_bytes": side.total, "parameters": side.parameters}
+    return {**source, "codecs": list(side.codecs), **amounts}
 
 
 def _delta(amount: Delta) -> dict[str, object]:
@@ -265,12 +249,8 @@ def _delta(amount: Delta) -> dict[str, object]:
 
 
 def _owner_data(found: Change) -> dict[str, object]:
-    row: dict[str, object] = {
-        "owner": found.row.owner,
-        "role": str(found.row.role),
-        "status": str(found.status),
-        **_delta(found.amount),
-    }
+    row: dict[str, object] = {"owner": found.row.owner, "role": str(found.row.role), "status": str(found.status)}
+    row |= _delta(found.amount)
     if found.was is not None:
         row["from"] = found.was
     if found.role_was is not None:
@@ -288,16 +268,47 @@ def _held(row: Owned | None) -> dict[str, object] | None:
 def _gate_data(result: GateResult) -> dict[str, object]:
     gate = result.gate
     percent = gate.kind is AmountKind.PERCENT
+
+    def number(value: Fraction) -> float:
+        return round(float(value), 6) if percent else int(value)
+
     return {
         "expression": gate.expression,
         "passed": result.passed,
-        "value": None if result.value is None else _number(result.value, percent=percent),
-        "limit": _number(gate.limit, percent=percent),
+        "value": None if result.value is None else number(result.value),
+        "limit": number(gate.limit),
         "unit": "percent" if percent else "bytes",
         "of": "new" if gate.kind is AmountKind.NEW else "change",
     }
 
 
-def _number(value: Fraction, *, percent: bool) -> float:
-    """Whole bytes, or percent rounded to six decimals."""
-    return round(float(value), 6) if percent else int(value)
+def github_commands(comparison: Comparison, results: Sequence[GateResult]) -> str:
+    """An error for every gate that failed, with the owners that grew most, and a notice with the result."""
+    lines = [_command("notice", "golfbudget compare", summary(comparison))]
+    lines += [_command("warning", "golfbudget compare", note) for note in comparison.notes]
+    for result in results:
+        if not result.passed:
+            text = f"{result.gate.expression} failed: {gate_text(result)}{_movers(comparison, result)}"
+            lines.append(_command("error", "golfbudget gate", text))
+    return "\n".join(lines) + "\n"
+
+
+def _movers(comparison: Comparison, result: GateResult) -> str:
+    """Who grew most in what a gate limits."""
+    role = result.gate.role
+    own = (change for change in comparison.moved if role is None or change.row.role is role)
+    grown = [f"{one.row.owner} {signed(one.amount.delta_bytes)}" for one in own if one.amount.delta_bytes > 0]
+    return f"; grew most: {', '.join(grown[:3])}" if grown else ""
+
+
+def _command(name: str, title: str, text: str) -> str:
+    r"""A workflow command: data and properties are escaped, so that no name can begin a command of its own.
+
+    >>> _command("error", "a: b, c", "100 %\n::error::x")
+    '::error title=a%3A b%2C c::100 %25\\n::error::x'
+    """
+    return f"::{name} title={_safe(title).replace(':', '%3A').replace(',', '%2C')}::{_safe(text)}"
+
+
+def _safe(text: str) -> str:
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -8,7 +8,7 @@ These are msgspec's structs, which take a tenth of a dataclass's time to define,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -178,6 +178,13 @@ def line(*cells: str | Cell, bold: bool = False) -> GridRow:
 def sum_line(*cells: str | Cell, bold: bool = True) -> GridRow:
     """The row at the end that adds up the others."""
     return GridRow(cells=cells, bold=bold, sums=True, apart=True)
+
+
+def grid(
+    columns: Iterable[Column], rows: Iterable[GridRow], *, only: Medium | None = None, name_width: int = 24
+) -> Grid:
+    """Rows under headings."""
+    return Grid(columns=tuple(columns), rows=tuple(rows), only=only, name_width=name_width)
 
 
 def prose(*lines: str | Line, tight: bool = False, only: Medium | None = None, order: int = 0) -> Prose:

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from golfbudget.estimate.modelled import Modelled
 from golfbudget.estimate.results import SCHEMA, Bytes, Estimate
-from golfbudget.estimate.sweep import Point
+from golfbudget.estimate.run import Point
 from golfbudget.inspection.report import role_reports
 from golfbudget.report import document as doc
+from golfbudget.report.inspect import code_counted, code_text
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.views import grid
 from golfbudget.version import __version__
@@ -28,6 +30,7 @@ _CODERS = {
     "xz": "as xz codes a sample",
     "bz2": "as bz2 codes a sample",
 }
+_DRAWN = {"gaussian": ", Gaussian weights beyond any scale floor", "laplace": ", Laplace weights as initialised"}
 
 _Rows = list[tuple[str, str]]
 
@@ -49,7 +52,7 @@ def document(estimate: Estimate) -> doc.Document:
 def sweep_document(points: Sequence[Point]) -> doc.Document:
     """A sweep, one line per combination."""
     first = points[0].estimate
-    code = "code not counted" if first.code_bytes is None else f"{count(first.code_bytes)} bytes of code counted"
+    code = code_counted(first.code_bytes)
     rows = (
         ("model", first.request.model.name),
         ("recipe", first.request.recipe.name),
@@ -71,7 +74,10 @@ def _heading(estimate: Estimate) -> _Rows:
     codec = recipe.codec if recipe.codec == "none" else f"{recipe.codec} {recipe.level}"
     steps = [recipe.layout, *([] if recipe.filter is None else [recipe.filter.name]), codec]
     rows = [
-        ("model", f"{model.name}: {count(estimate.request.parameters)} parameters in {len(model.tensors)} tensors"),
+        (
+            "model",
+            f"{model.name}: {count(estimate.request.model.parameters)} parameters in {len(model.tensors)} tensors",
+        ),
         ("recipe", f"{recipe.name}: {' > '.join(steps)}"),
         ("payload", _exact(estimate.payload_bytes, "sum of the stored tensors")),
     ]
@@ -90,11 +96,9 @@ def _exact(amount: int | None, what: str, how: str = "exact") -> str:
 def _sizes(estimate: Estimate) -> _Rows:
     """The artifact's bytes and how they are known, and the two ways of knowing them against each other."""
     rows = [("artifact", _bytes(estimate.artifact))]
-    if len(estimate.samples) > 1:
-        rows += [
-            ("", f"{count(s.artifact_bytes)} bytes, seed {s.seed}{_drawn(estimate, s.family)}")
-            for s in estimate.samples
-        ]
+    for sample in estimate.samples if len(estimate.samples) > 1 else ():
+        drawn = _DRAWN[sample.family] if estimate.depends else ""
+        rows.append(("", f"{count(sample.artifact_bytes)} bytes, seed {sample.seed}{drawn}"))
     rows += [("depends", line) for line in estimate.depends]
     if estimate.samples and estimate.modelled is not None:
         rows.append(("modelled", f"{_bytes(estimate.modelled)}{_difference(estimate)}"))
@@ -102,17 +106,9 @@ def _sizes(estimate: Estimate) -> _Rows:
         rows.append(("modelled", "nothing: a scheme's coded bytes have no formula"))
     terms = estimate.terms
     if terms is not None:
-        parts = {"levels": terms.levels, "scales": terms.scales, "floats": terms.kept, "corrections": terms.corrections}
-        parts["container"] = terms.container
-        text = ", ".join(f"{name} {count(round(value))}" for name, value in parts.items() if value)
+        text = ", ".join(f"{name} {count(round(value))}" for name, value in _parts(terms).items() if value)
         rows.append(("", f"{text}; order 0, {_CODERS[terms.coder]}"))
     return rows + [("note", note) for note in estimate.notes]
-
-
-def _drawn(estimate: Estimate, family: str) -> str:
-    if not estimate.depends:
-        return ""
-    return ", Gaussian weights beyond any scale floor" if family == "gaussian" else ", Laplace weights as initialised"
 
 
 def _bytes(amount: Bytes) -> str:
@@ -125,7 +121,7 @@ def _difference(estimate: Estimate) -> str:
     """Modelled against measured: equal ends are compared where there is a range."""
     if estimate.modelled is None:
         return ""
-    measured = estimate.artifact.high if estimate.artifact.value is None else estimate.artifact.value
+    measured = estimate.expected
     modelled = estimate.modelled.high if estimate.modelled.value is None else estimate.modelled.value
     share = 100 * (modelled - measured) / measured
     which = " at the upper end" if estimate.artifact.value is None else ""
@@ -134,21 +130,16 @@ def _difference(estimate: Estimate) -> str:
 
 def _fit(estimate: Estimate) -> _Rows:
     """What counts against the cap, what is left and the chance that a trained model fits."""
-    code = (
-        "not counted (give --code FILE or SIZE)"
-        if estimate.code_bytes is None
-        else f"{count(estimate.code_bytes)} bytes"
-    )
+    code = code_text(estimate.code_bytes)
     headroom = estimate.headroom
     left = f"{count(headroom)} bytes left" if headroom >= 0 else f"over by {count(-headroom)} bytes"
     if estimate.artifact.value is None:
         low = estimate.cap - estimate.artifact.low - (estimate.code_bytes or 0)
         left = f"{count(headroom)} to {count(low)} bytes" if low != headroom else left
-    chance = (
-        "not told: the artifact's size depends on training"
-        if estimate.chance is None
-        else f"{percentage(estimate.chance)} (modelled: ±{count(estimate.spread)} bytes between seeds, ±0.1 % of error)"
-    )
+    chance = "not told: the artifact's size depends on training"
+    if estimate.chance is not None:
+        spread = f"±{count(estimate.spread)} bytes between seeds, ±0.1 % of error"
+        chance = f"{percentage(estimate.chance)} (modelled: {spread})"
     return [("code", code), ("cap", f"{count(estimate.cap)} bytes"), ("headroom", left), ("fits", chance)]
 
 
@@ -175,7 +166,7 @@ def _points(points: Sequence[Point]) -> doc.Grid:
         doc.number("headroom", "headroom"),
         doc.number("fits", "chance_to_fit"),
     )
-    return doc.Grid(columns=columns, rows=tuple(_point(point, ranged=ranged) for point in points))
+    return doc.grid(columns, (_point(point, ranged=ranged) for point in points))
 
 
 def _point(point: Point, *, ranged: bool) -> doc.GridRow:
@@ -183,19 +174,24 @@ def _point(point: Point, *, ranged: bool) -> doc.GridRow:
     ends = (estimate.artifact.low, estimate.artifact.high) if ranged else (estimate.expected,)
     return doc.line(
         *map(str, point.settings.values()),
-        doc.amount(estimate.request.parameters),
+        doc.amount(estimate.request.model.parameters),
         doc.amount(estimate.payload_bytes),
         *map(doc.amount, ends),
         doc.change(estimate.headroom),
-        doc.Cell(
-            text="–" if chance is None else percentage(chance), value=None if chance is None else round(chance, 4)
-        ),
+        doc.Cell(text=doc.DASH, value=None)
+        if chance is None
+        else doc.Cell(text=percentage(chance), value=round(chance, 4)),
     )
 
 
 def _data(estimate: Estimate) -> dict[str, object]:
     request, terms, inspection = estimate.request, estimate.terms, estimate.inspection
     recipe = request.recipe
+    modelled: dict[str, object] | None = None
+    if estimate.modelled is not None:
+        parts = None if terms is None else {name: round(value) for name, value in _parts(terms).items()}
+        modelled = _bytes_data(estimate.modelled)
+        modelled["terms"] = None if terms is None or parts is None else {"coder": terms.coder, **parts}
     return {
         "model": {"name": request.model.name, "tensors": len(request.model.tensors), "tied": request.model.tied},
         "recipe": {
@@ -205,29 +201,14 @@ def _data(estimate: Estimate) -> dict[str, object]:
             "codec": recipe.codec,
             "level": recipe.level,
         },
-        "parameters": request.parameters,
+        "parameters": request.model.parameters,
         "payload_bytes": estimate.payload_bytes,
         "container_bytes": estimate.container_bytes,
         "container_exact": estimate.container_bytes is not None and estimate.container_fixed,
         "artifact_bytes": _bytes_data(estimate.artifact),
-        "modelled": None
-        if estimate.modelled is None
-        else {
-            **_bytes_data(estimate.modelled),
-            "terms": None
-            if terms is None
-            else {
-                "coder": terms.coder,
-                "levels": round(terms.levels),
-                "scales": round(terms.scales),
-                "floats": round(terms.kept),
-                "corrections": round(terms.corrections),
-                "container": round(terms.container),
-            },
-        },
+        "modelled": modelled,
         "samples": [
-            {"seed": sample.seed, "distribution": sample.family, "artifact_bytes": sample.artifact_bytes}
-            for sample in estimate.samples
+            {"seed": s.seed, "distribution": s.family, "artifact_bytes": s.artifact_bytes} for s in estimate.samples
         ],
         "depends_on_training": list(estimate.depends),
         "notes": list(estimate.notes),
@@ -246,6 +227,11 @@ def _data(estimate: Estimate) -> dict[str, object]:
         "tied": None if inspection is None else inspection.assignment.tied,
         "roles": None if inspection is None else msgspec.to_builtins(role_reports(inspection.assignment.ledger)),
     }
+
+
+def _parts(terms: Modelled) -> dict[str, float]:
+    parts = {"levels": terms.levels, "scales": terms.scales, "floats": terms.kept, "corrections": terms.corrections}
+    return {**parts, "container": terms.container}
 
 
 def _bytes_data(amount: Bytes) -> dict[str, object]:

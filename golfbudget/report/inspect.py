@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from golfbudget.artifact import Artifact, Layer
 from golfbudget.inspection import Inspection
 from golfbudget.ledger import Role
 from golfbudget.report.document import Document, Facts, Part
-from golfbudget.report.numbers import count, human, percent
+from golfbudget.report.numbers import bytes_text, count, percent
 from golfbudget.report.views import grid
 from golfbudget.version import __version__
 
@@ -50,18 +51,26 @@ def explain_document(inspection: Inspection, explanations: Sequence[Explanation]
 def cap_facts(inspection: Inspection, *, order: int = 0) -> Facts:
     """What counts against the cap and what is left."""
     budget = inspection.budget
-    code = "not counted (give --code FILE or SIZE)" if budget.code is None else f"{count(budget.code)} bytes"
     left = f"{count(budget.headroom)} bytes left" if budget.fits else f"over by {count(-budget.headroom)} bytes"
     used = f"{count(budget.used)} of {count(budget.cap)} bytes, {percent(budget.used, budget.cap)} of the cap"
-    return Facts(rows=(("code", code), ("used", used), ("headroom", left)), order=order)
+    return Facts(rows=(("code", code_text(budget.code)), ("used", used), ("headroom", left)), order=order)
+
+
+def code_text(code: int | None) -> str:
+    """Whether code counts, and how much."""
+    return "not counted (give --code FILE or SIZE)" if code is None else f"{count(code)} bytes"
+
+
+def code_counted(code: int | None) -> str:
+    """The same in a sentence."""
+    return "code not counted" if code is None else f"{count(code)} bytes of code counted"
 
 
 def cap_text(inspection: Inspection) -> str:
     """What is left under the cap, in one line."""
     budget = inspection.budget
-    code = "code not counted" if budget.code is None else f"{count(budget.code)} bytes of code counted"
     left = f"{count(budget.headroom)} bytes left" if budget.fits else f"over by {count(-budget.headroom)} bytes:"
-    return f"{left} of {count(budget.cap)}, {code}"
+    return f"{left} of {count(budget.cap)}, {code_counted(budget.code)}"
 
 
 def _data(inspection: Inspection) -> object:
@@ -97,22 +106,15 @@ class _Group:
 def _heading(inspection: Inspection) -> tuple[tuple[str, str], ...]:
     """File, layers, head and notes."""
     artifact = inspection.artifact
-    rounded = f" ({human(artifact.size)})" if artifact.size >= 1000 else ""
     files = f" in {len(artifact.files)} files" if len(artifact.files) > 1 else ""
-    rows = [
-        ("file", f"{artifact.path}  {count(artifact.size)} bytes{rounded}{files}"),
-        ("layers", layers_line(artifact)),
-    ]
+    rows = [("file", f"{artifact.path}  {bytes_text(artifact.size)}{files}"), ("layers", layers_line(artifact))]
     tied = inspection.assignment.tied
     if tied is not None:
-        what = (
-            "tied: one matrix is input table and output head, charged once" if tied else "untied: it has its own matrix"
-        )
-        rows.append(("head", what))
+        one = "tied: one matrix is input table and output head, charged once"
+        rows.append(("head", one if tied else "untied: it has its own matrix"))
     if any(entry.role is Role.UNASSIGNED for entry in inspection.assignment.ledger.entries):
-        rows.append(
-            ("note", "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)")
-        )
+        what = "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)"
+        rows.append(("note", what))
     return (*rows, *(("note", note) for note in artifact.notes))
 
 
@@ -164,29 +166,16 @@ def _layer(layer: Layer, *, bundle: bool = False) -> str:
         return f"{layer.name} ({layer.attribution} attribution)"
     if layer.kind == "filter":
         return layer.name
-    return (
-        f"{layer.name} ({count(layer.decoded_bytes)} bytes)"
-        if bundle
-        else (f"{layer.name} ({count(layer.decoded_bytes)} bytes decoded)")
-    )
+    return f"{layer.name} ({count(layer.decoded_bytes)} bytes{'' if bundle else ' decoded'})"
 
 
 def _entropy(entropy: Entropy) -> tuple[tuple[str, str], ...]:
     """What the entropy columns are."""
     coders = " or ".join(f"{coder.codec} at level {coder.level}" for coder in entropy.coders)
-    rows = [
-        (
-            "entropy floor",
-            "order-0 entropy in bytes, no coder's tables, of each tensor's elements (its bytes where wider than two)",
-        ),
-        ("slack", "stored bytes of the tensors' own data minus the floor; below 0 the codec found more than order 0"),
-        (
-            "alone",
-            f"each tensor's bytes compressed by themselves with {coders}, the codec's default, without filters"
-            if coders
-            else "no codec is around any tensor",
-        ),
-    ]
+    floor = "order-0 entropy in bytes, no coder's tables, of each tensor's elements (its bytes where wider than two)"
+    slack = "stored bytes of the tensors' own data minus the floor; below 0 the codec found more than order 0"
+    alone = f"each tensor's bytes compressed by themselves with {coders}, the codec's default, without filters"
+    rows = [("entropy floor", floor), ("slack", slack), ("alone", alone if coders else "no codec is around any tensor")]
     if entropy.zstd_blocks:
         rows.append(("zstd blocks", _blocks(entropy)))
     return tuple(rows)
@@ -194,9 +183,7 @@ def _entropy(entropy: Entropy) -> tuple[tuple[str, str], ...]:
 
 def _blocks(entropy: Entropy) -> str:
     blocks = entropy.zstd_blocks
-    kinds: dict[str, int] = {}
-    for block in blocks:
-        kinds[block.kind] = kinds.get(block.kind, 0) + 1
+    kinds = Counter(block.kind for block in blocks)
     sequences = sorted(block.sequences for block in blocks)
     middle = sequences[(len(sequences) - 1) // 2]
     listed = ", ".join(f"{count(number)} {kind}" for kind, number in kinds.items())

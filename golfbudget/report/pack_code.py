@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from golfbudget.code_packing import PackedProgram, PackingStep
 from golfbudget.report import document as doc
 from golfbudget.report.numbers import bytes_text, count, percent
@@ -26,12 +28,8 @@ def document(packed: PackedProgram) -> doc.Document:
         ("", "the length depends on these and their versions"),
         *(("note", note) for note in packed.notes),
     ]
-    columns = (
-        doc.name("program (* smallest)", "program"),
-        doc.name("settings", "settings"),
-        doc.number("bytes", "bytes"),
-    )
-    steps = doc.Grid(columns=columns, rows=tuple(_row(packed, step) for step in packed.steps))
+    names = (doc.name("program (* smallest)", "program"), doc.name("settings", "settings"))
+    steps = doc.grid((*names, doc.number("bytes", "bytes")), (_row(packed, step) for step in packed.steps))
     return doc.Document(parts=(doc.Facts(rows=tuple(rows)), steps), data=lambda: _data(packed), csv=lambda: steps)
 
 
@@ -63,18 +61,8 @@ def _data(packed: PackedProgram) -> dict[str, object]:
         "not_minified_because": packed.refusal,
         "packed_bytes": packed.length,
         "saved_bytes": packed.saved,
-        "chosen": _step(packed.chosen),
-        "tried": [_step(step) for step in packed.steps],
+        "chosen": msgspec.to_builtins(packed.chosen),
+        "tried": msgspec.to_builtins(packed.steps),
         "tools": dict(packed.tools),
         "notes": list(packed.notes),
-    }
-
-
-def _step(step: PackingStep) -> dict[str, object]:
-    return {
-        "minified": step.minified,
-        "codec": step.codec,
-        "settings": step.settings,
-        "spelling": step.spelling,
-        "bytes": step.length,
     }

@@ -1,14 +1,19 @@
-"""What `plan` says first: the candidates that matter, the verdict, the VQ answer, and what to do next."""
+"""What `plan` says first: the candidates that matter, the verdict, the VQ answer, and what to do next; and `demo`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from golfbudget.inspection import Inspection
+from golfbudget.inspection.report import InspectReport
+from golfbudget.ledger import Role
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.results import Plan, Side, Trial, Winner
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import cap_text
-from golfbudget.report.numbers import count
+from golfbudget.report.inspect import document as inspect_document
+from golfbudget.report.numbers import bytes_text, count, percent
 from golfbudget.report.plan_details import (
     baseline_text,
     brief_candidates,
@@ -18,6 +23,7 @@ from golfbudget.report.plan_details import (
     verdict_line,
     vq_line,
 )
+from golfbudget.rollup import roll_up
 
 #: Candidates that are shown where not all are asked for: with them an answer fits on a screen of 40 lines.
 _MOST = 11
@@ -113,11 +119,40 @@ def _next(plan: Plan, saved: str | None) -> Iterator[doc.Line]:
 def _left_out(plan: Plan, shown: tuple[Trial, ...]) -> str:
     """What --details adds, counted."""
     amounts = {
-        "candidates": len(plan.trials) - len(shown),
-        "notes": len(plan.notes),
-        "certificates": len(plan.certificates),
+        "candidate": len(plan.trials) - len(shown),
+        "note": len(plan.notes),
+        "certificate": len(plan.certificates),
     }
-    listed = [
-        f"{number} {what.removesuffix('s') if number == 1 else what}" for what, number in amounts.items() if number
-    ]
+    listed = [f"{number} {what}{'' if number == 1 else 's'}" for what, number in amounts.items() if number]
     return ", ".join([*listed, "roles, prices"])
+
+
+DEMO_SCHEMA = "golfbudget/demo/1"
+
+
+def demo_document(
+    inspection: Inspection, plan: Plan, *, details: bool = False, saved: str | None = None
+) -> doc.Document:
+    """Both reports, with `details` in full; `saved` is the file that the plan was saved in."""
+    first: tuple[doc.Part, ...] = inspect_document(inspection).parts if details else (_roles(inspection),)
+    second = detailed(plan) if details else answer(plan, saved=saved)
+    return doc.Document(
+        parts=(
+            doc.Section(title="inspect: the example's int8 artifact", parts=first),
+            doc.Section(title="plan: the example's checkpoint", parts=second),
+        ),
+        data=lambda: {"schema": DEMO_SCHEMA, "inspect": InspectReport.of(inspection).plain(), "plan": plan_json(plan)},
+    )
+
+
+def _roles(inspection: Inspection) -> doc.Facts:
+    """The file, and each role that a model has."""
+    size = inspection.artifact.size
+    rows = [("file", f"{Path(inspection.artifact.path).name}: {bytes_text(size)}")]
+    found = roll_up(inspection.assignment.ledger, lambda entry: entry.role)
+    for role in (Role.HEAD, Role.EMBEDDING, Role.TRUNK):
+        if role in found:
+            tied = " (tied)" if role is Role.HEAD and inspection.assignment.tied else ""
+            stored = found[role].stored_bytes
+            rows.append((str(role), f"{count(stored)} bytes, {percent(stored, size)} of the file{tied}"))
+    return doc.Facts(rows=tuple(rows))

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from golfbudget.certificates import Certificate
 from golfbudget.plan.results import (
     BandLoss,
-    Divergence,
     Evidence,
     Inputs,
     Plan,
-    Quality,
     Side,
     Situation,
     Trial,
@@ -71,15 +69,14 @@ def candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
         doc.number("evidence", "evidence", rank=2),
         doc.number("µbpb\nper kB", "price", rank=1),
     )
-    return doc.Grid(columns=columns, rows=tuple(doc.line(*_cells(trial)) for trial in trials))
+    return doc.grid(columns, (doc.line(*_cells(trial)) for trial in trials))
 
 
 def brief_candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
     """The same with the columns that an answer needs."""
     whole, kept = candidates(plan, trials), (0, 3, 4, 5, 10)
-    columns = tuple(whole.columns[number] for number in kept)
-    rows = tuple(doc.line(*(row.cells[number] for number in kept)) for row in whole.rows)
-    return doc.Grid(columns=columns, rows=rows, name_width=36)
+    rows = (doc.line(*(row.cells[number] for number in kept)) for row in whole.rows)
+    return doc.grid((whole.columns[number] for number in kept), rows, name_width=36)
 
 
 def _cells(trial: Trial) -> tuple[str | doc.Cell, ...]:
@@ -92,7 +89,7 @@ def _cells(trial: Trial) -> tuple[str | doc.Cell, ...]:
         doc.amount(trial.counted_bytes),
         doc.change(trial.saved_bytes),
         doc.Cell(text=_loss(trial), value=quality.delta),
-        _interval(quality),
+        doc.DASH if quality.low is None or quality.high is None else f"[{quality.low:+.4f}, {quality.high:+.4f}]",
         doc.Cell(text="", value=quality.low),
         doc.Cell(text="", value=quality.high),
         doc.Cell(text="", value=quality.error_ratio),
@@ -138,16 +135,8 @@ def _loss(trial: Trial) -> str:
     return "–" if quality.relative_error is None else f"{quality.relative_error:.1e} of energy"
 
 
-def _interval(quality: Quality) -> str:
-    if quality.low is None or quality.high is None:
-        return "–"
-    return f"[{quality.low:+.4f}, {quality.high:+.4f}]"
-
-
 def _legend(plan: Plan) -> list[str]:
-    lines = [
-        "counted: the written file plus decoder code; saved: against the baseline; *: nothing beats it in both",
-    ]
+    lines = ["counted: the written file plus decoder code; saved: against the baseline; *: nothing beats it in both"]
     if plan.evaluation:
         lines.append(
             f"no loss: the whole interval lies at or below {TOLERANCE} bits per byte, the contest's record bar"
@@ -199,9 +188,7 @@ def _joint(plan: Plan) -> Iterator[doc.Part]:
     loss = f"{trial.loss:+.4f}" if trial.known else "not known"
     rows.append(doc.line("one file", "", doc.change(trial.saved_bytes), loss))
     first = doc.name(f"least loss within\n{count(joint.target)} bytes")
-    yield doc.Grid(
-        columns=(first, doc.number("takes"), doc.number("saved\nbytes"), doc.number("bits/byte")), rows=tuple(rows)
-    )
+    yield doc.grid((first, *map(doc.number, ("takes", "saved\nbytes", "bits/byte"))), rows)
     yield doc.prose(
         f"written as one file: {count(joint.rebuilt_bytes)} bytes, {signed(joint.difference)} against the sum "
         f"(compressed bytes do not add up); {describe(trial)}",
@@ -222,7 +209,7 @@ def _quality(plan: Plan) -> Iterator[doc.Part]:
         cells = (_band(bands.get(label)) for label in labels)
         rows.append(doc.line(trial.candidate.name, doc.DASH if kl is None else f"{kl.value:.4f}", *cells))
     columns = (doc.number("KL"), *(doc.number(label.replace(" ", "\n", 1)) for label in labels))
-    yield doc.Grid(columns=(doc.name("change in nats\nby token frequency"), *columns), rows=tuple(rows))
+    yield doc.grid((doc.name("change in nats\nby token frequency"), *columns), rows)
     yield doc.prose(*_band_legend(shown), tight=True)
 
 
@@ -251,14 +238,9 @@ def _band_legend(shown: Sequence[Trial]) -> list[str]:
         "; ".join(parts),
     ]
     if kl is not None:
-        lines.append(_kl(kl))
+        tokens = f"on the first {count(kl.tokens)} tokens"
+        lines.append(f"KL: of the baseline's predictions from the candidate's, nats a token, {tokens}")
     return lines
-
-
-def _kl(kl: Divergence) -> str:
-    return (
-        f"KL: of the baseline's predictions from the candidate's, nats a token, on the first {count(kl.tokens)} tokens"
-    )
 
 
 def _certificates(plan: Plan) -> Iterator[doc.Part]:
@@ -272,15 +254,10 @@ def _certificates(plan: Plan) -> Iterator[doc.Part]:
         for code in codes:
             values = (floors.get(f"{one}:{code}") for one in _FLOORS)
             rows.append(doc.line(count(code), *(doc.DASH if value is None else f"{value:.3f}" for value in values)))
-        columns = (
-            doc.name("tied codes"),
-            doc.number("floor of any map,\nnats a token"),
-            doc.number("with a bias a token,\na bound"),
-        )
-        yield doc.Grid(columns=columns, rows=tuple(rows))
-        yield doc.prose(
-            "certified: no trunk and no training takes a head of tied rows below its floor on these tokens", tight=True
-        )
+        floor = map(doc.number, ("floor of any map,\nnats a token", "with a bias a token,\na bound"))
+        yield doc.grid((doc.name("tied codes"), *floor), rows)
+        certified = "certified: no trunk and no training takes a head of tied rows below its floor on these tokens"
+        yield doc.prose(certified, tight=True)
     others = (c for c in plan.certificates if not c.name.startswith(_FLOORS))
     yield doc.prose("known without training:", *(doc.bullet(_certificate(one)) for one in others))
 
@@ -331,8 +308,8 @@ def _follows(plan: Plan) -> Iterator[str]:
         )
     if verdict.prices:
         prices = (
-            f"{side} {exchange.price:.1f} ({exchange.candidate}, {count(exchange.saved_bytes)} bytes)"
-            for side, exchange in verdict.prices.items()
+            f"{side} {own.price:.1f} ({own.candidate}, {count(own.saved_bytes)} bytes)"
+            for side, own in verdict.prices.items()
         )
         yield f"prices in µbpb per kB, measured: {'; '.join(prices)}"
     else:

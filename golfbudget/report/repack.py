@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-from golfbudget.repacking import Repacked
+from golfbudget.repacking import LeverStep, Repacked
 from golfbudget.report import document as doc
 from golfbudget.report.numbers import bytes_text, count, percent, signed
 from golfbudget.version import __version__
@@ -28,33 +28,17 @@ def document(packed: Repacked) -> doc.Document:
         rows.append(("order-0 floor", _floor(packed)))
     rows += [("note", note) for note in packed.notes]
     rows.append(("tools", ", ".join(f"{name} {version}" for name, version in packed.tools)))
-    columns = (
-        doc.name("lever (* counted)", "lever"),
-        doc.name("choice", "choice"),
-        doc.name("kind", "kind"),
-        doc.number("file bytes", "bytes"),
-        doc.number("saved", "saved_bytes"),
-        doc.name(None, "taken"),
-    )
-    steps = doc.Grid(
-        columns=columns,
-        rows=tuple(
-            doc.line(
-                doc.Cell(text=f"{'*' if step.taken else ' '} {step.lever}", value=str(step.lever)),
-                step.choice,
-                step.kind,
-                doc.amount(step.bytes),
-                doc.change(step.saved),
-                doc.Cell(text="", value=step.taken),
-            )
-            for step in packed.steps
-        ),
-    )
-    return doc.Document(
-        parts=(doc.Facts(rows=tuple(rows)), *((steps,) if packed.steps else ())),
-        data=lambda: _data(packed),
-        csv=lambda: steps,
-    )
+    names = (doc.name("lever (* counted)", "lever"), doc.name("choice", "choice"), doc.name("kind", "kind"))
+    amounts = (doc.number("file bytes", "bytes"), doc.number("saved", "saved_bytes"))
+    steps = doc.grid((*names, *amounts, doc.name(None, "taken")), map(_row, packed.steps))
+    parts = (doc.Facts(rows=tuple(rows)), *((steps,) if packed.steps else ()))
+    return doc.Document(parts=parts, data=lambda: _data(packed), csv=lambda: steps)
+
+
+def _row(step: LeverStep) -> doc.GridRow:
+    lever = doc.Cell(text=f"{'*' if step.taken else ' '} {step.lever}", value=str(step.lever))
+    taken = doc.Cell(text="", value=step.taken)
+    return doc.line(lever, step.choice, step.kind, doc.amount(step.bytes), doc.change(step.saved), taken)
 
 
 def _repacked(packed: Repacked) -> str:
@@ -82,36 +66,29 @@ def _floor(packed: Repacked) -> str:
 
 def _data(packed: Repacked) -> dict[str, object]:
     """The whole result as plain values, the packed file itself aside; the same whether it was cached or not."""
+    written = entropy = None
+    if packed.data is not None:
+        sha256 = hashlib.sha256(packed.data).hexdigest()
+        written = {"bytes": packed.packed_bytes, "sha256": sha256, "container": packed.container}
+    if packed.floor is not None:
+        entropy = {"symbol_bytes": packed.symbols, "order0_floor_bytes": packed.floor}
     return {
         "schema": SCHEMA,
         "golfbudget": __version__,
         "source": {"path": packed.path, "bytes": packed.original_bytes, "sha256": packed.sha256},
-        "packed": None
-        if packed.data is None
-        else {
-            "bytes": packed.packed_bytes,
-            "sha256": hashlib.sha256(packed.data).hexdigest(),
-            "container": packed.container,
-        },
+        "packed": written,
         "saved_bytes": packed.saved,
         "decoder_extra_bytes": packed.decoder_extra,
         "net_saved_bytes": packed.saved - packed.decoder_extra,
-        "steps": [
-            {
-                "lever": str(step.lever),
-                "kind": step.kind,
-                "choice": step.choice,
-                "bytes": step.bytes,
-                "saved_bytes": step.saved,
-                "taken": step.taken,
-            }
-            for step in packed.steps
-        ],
+        "steps": list(map(_step, packed.steps)),
         "not_rebuilt_because": packed.not_rebuilt,
-        "entropy": None
-        if packed.floor is None
-        else {"symbol_bytes": packed.symbols, "order0_floor_bytes": packed.floor},
+        "entropy": entropy,
         "decoder_source": packed.decoder_source,
         "tools": dict(packed.tools),
         "notes": list(packed.notes),
     }
+
+
+def _step(step: LeverStep) -> dict[str, object]:
+    tried = {"lever": str(step.lever), "kind": step.kind, "choice": step.choice}
+    return {**tried, "bytes": step.bytes, "saved_bytes": step.saved, "taken": step.taken}

@@ -6,7 +6,7 @@ As JSON, schema `golfbudget/schemes/1`, sizes are bytes before any codec.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from golfbudget.errors import UsageError
 from golfbudget.report import document as doc
@@ -121,38 +121,23 @@ def document(sizes: Sequence[SchemeSize], shape: tuple[int, int] | None) -> doc.
 
 
 def _of_shape(sizes: Sequence[SchemeSize], shape: tuple[int, int]) -> doc.Grid:
-    columns = (
-        doc.name("scheme", "name"),
-        doc.name("options", "options"),
-        doc.number(f"raw bytes of {shape[0]}x{shape[1]}", "raw_bytes"),
-        doc.number("decoder bytes", "decoder_bytes"),
-        doc.name(None, "reason"),
-    )
-    rows = (
-        doc.line(
-            size.scheme.name,
-            "" if size.options is None else ", ".join(f"{name}={value}" for name, value in size.options.items()),
-            doc.Cell(text=size.amount, value=size.raw_bytes),
-            doc.amount(size.decoder_bytes),
-            size.reason,
-        )
-        for size in sizes
-    )
-    return doc.Grid(columns=columns, rows=tuple(rows))
+    names = (doc.name("scheme", "name"), doc.name("options", "options"))
+    raw = doc.number(f"raw bytes of {shape[0]}x{shape[1]}", "raw_bytes")
+    rows = []
+    for size in sizes:
+        options = ", ".join(f"{name}={value}" for name, value in (size.options or {}).items())
+        amount = doc.Cell(text=size.amount, value=size.raw_bytes)
+        rows.append(doc.line(size.scheme.name, options, amount, doc.amount(size.decoder_bytes), size.reason))
+    return doc.grid((*names, raw, doc.number("decoder bytes", "decoder_bytes"), doc.name(None, "reason")), rows)
 
 
 def _listed(sizes: Sequence[SchemeSize]) -> doc.Grid:
-    columns = (
-        doc.name("scheme", "name"),
-        doc.name("what it stores", "summary"),
-        doc.name("raw bytes", "formula"),
-        doc.name("options", "options"),
-    )
-    rows = (
-        doc.line(s.name, s.summary, s.formula, ", ".join(map(parameter_text, s.parameters)) or "none")
-        for s in (size.scheme for size in sizes)
-    )
-    return doc.Grid(columns=columns, rows=tuple(rows), only=doc.Medium.PAGE)
+    names = (("scheme", "name"), ("what it stores", "summary"), ("raw bytes", "formula"), ("options", "options"))
+    rows = []
+    for scheme in (size.scheme for size in sizes):
+        options = ", ".join(map(parameter_text, scheme.parameters)) or "none"
+        rows.append(doc.line(scheme.name, scheme.summary, scheme.formula, options))
+    return doc.grid((doc.name(*name) for name in names), rows, only=doc.Medium.PAGE)
 
 
 def _block(scheme: Scheme) -> doc.Prose:
@@ -163,31 +148,24 @@ def _block(scheme: Scheme) -> doc.Prose:
 
 
 def _scheme(size: SchemeSize, shape: tuple[int, int] | None) -> dict[str, object]:
-    rank = None
+    scheme, rank = size.scheme, None
     if shape is not None and size.options is not None:
-        rank = size.scheme.rank_bound(shape, size.options)
+        rank = scheme.rank_bound(shape, size.options)
     return {
-        "name": size.scheme.name,
-        "summary": size.scheme.summary,
-        "formula": size.scheme.formula,
-        "parameters": [_parameter(parameter) for parameter in size.scheme.parameters],
-        "needs": list(size.scheme.needs),
+        "name": scheme.name,
+        "summary": scheme.summary,
+        "formula": scheme.formula,
+        "parameters": [_parameter(parameter) for parameter in scheme.parameters],
+        "needs": list(scheme.needs),
         "decoder_bytes": size.decoder_bytes,
         "options": None if size.options is None else dict(size.options),
         "raw_bytes": size.raw_bytes,
-        "upper_bound": size.scheme.sized_by_values,
+        "upper_bound": scheme.sized_by_values,
         "rank_bound": rank,
         "reason": size.reason or None,
     }
 
 
 def _parameter(parameter: Parameter) -> dict[str, object]:
-    return {
-        "name": parameter.name,
-        "kind": {int: "integer", float: "number", str: "word"}[parameter.kind],
-        "summary": parameter.summary,
-        "default": parameter.default,
-        "lowest": parameter.lowest,
-        "highest": parameter.highest,
-        "words": list(parameter.words),
-    }
+    kind = {int: "integer", float: "number", str: "word"}[parameter.kind]
+    return {**asdict(parameter), "kind": kind, "words": list(parameter.words)}

@@ -17,6 +17,7 @@ from golfbudget.report import document as doc
 from golfbudget.report.numbers import percent, ratio
 from golfbudget.roles import ModelTensor
 from golfbudget.rollup import Totals, roll_up, total
+from golfbudget.sorting import natural
 
 if TYPE_CHECKING:
     from golfbudget.entropy import Measure
@@ -74,18 +75,10 @@ def grid(inspection: Inspection, by: str, *, last: str) -> doc.Grid:
     labels = len(found.headings)
     rows = []
     for at, row in enumerate(found.rows):
-        own: list[str | doc.Cell] = [
-            doc.Cell(text=f"{row.labels[0]}{row.remark}", value=row.labels[0]),
-            *row.labels[1:],
-        ]
-        rows.append(
-            doc.GridRow(
-                cells=(*own, *[""] * (labels - len(own)), *_cells(inspection, found, row)),
-                bold=found.nested and not row.part,
-                part=row.part,
-                sums=not row.part and at + 1 < len(found.rows) and found.rows[at + 1].part,
-            )
-        )
+        label = doc.Cell(text=f"{row.labels[0]}{row.remark}", value=row.labels[0])
+        own = (label, *row.labels[1:], *[""] * (labels - len(row.labels)), *_cells(inspection, found, row))
+        sums = not row.part and at + 1 < len(found.rows) and found.rows[at + 1].part
+        rows.append(doc.GridRow(cells=own, bold=found.nested and not row.part, part=row.part, sums=sums))
     cells = (last, *[""] * (labels - 1), *_cells(inspection, found, whole(inspection)))
     rows.append(doc.GridRow(cells=cells, bold=True, sums=True, apart=True))
     return doc.Grid(columns=columns, rows=tuple(rows), nested=found.nested)
@@ -105,11 +98,8 @@ def _columns(inspection: Inspection, found: View) -> list[doc.Column]:
             doc.number("packed\nbits", "packed_bits", rank=2),
         ]
     if inspection.entropy is not None:
-        columns += [
-            doc.number("entropy\nfloor", "entropy_floor_bytes"),
-            doc.number("slack", "slack_bytes"),
-            doc.number("alone", "alone_bytes"),
-        ]
+        measured = (("entropy\nfloor", "entropy_floor_bytes"), ("slack", "slack_bytes"), ("alone", "alone_bytes"))
+        columns += [doc.number(heading, key) for heading, key in measured]
     return [*columns, doc.number("share\nof file", rank=4), doc.number("share\nof cap", rank=7)]
 
 
@@ -148,11 +138,7 @@ def block_of(owner: str) -> tuple[str, str] | None:
     if found is None:
         return None
     kind = found["kind"]
-    if _ATTENTION.match(kind):
-        kind = "attn"
-    elif _MLP.match(kind):
-        kind = "mlp"
-    return found["block"], kind
+    return found["block"], "attn" if _ATTENTION.match(kind) else "mlp" if _MLP.match(kind) else kind
 
 
 def _rows(inspection: Inspection, key: Callable[[Entry], _Labels], *, models: bool = False) -> list[ViewRow]:
@@ -223,7 +209,7 @@ def _by_block(inspection: Inspection) -> View:
         else:
             (structure if row.labels[0] == STRUCTURE else others).append(row)
     rows: list[ViewRow] = []
-    for block in sorted(blocks, key=_natural):
+    for block in sorted(blocks, key=natural):
         rows += _group(block, _largest_first(blocks[block]))
     return View(headings=("block", "kind"), rows=(*rows, *_largest_first(others), *structure), nested=True)
 
@@ -232,12 +218,6 @@ def _by_dtype(inspection: Inspection) -> View:
     rows = _largest_first(_rows(inspection, lambda entry: (entry.dtype or NO_TENSOR,)))
     rows.sort(key=lambda row: row.labels[0] == NO_TENSOR)
     return View(headings=("dtype",), rows=tuple(rows))
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    """A sorting key by which `blocks.2` comes before `blocks.10`."""
-    parts = re.split(r"(\d+)", text)
-    return [(1, int(part), "") if number % 2 else (0, 0, part) for number, part in enumerate(parts)]
 
 
 VIEWS: dict[str, Callable[[Inspection], View]] = {

@@ -6,24 +6,17 @@ from golfbudget.evidence import Evidence
 from golfbudget.plan.vocabulary.results import Figures, Floor, HeadRow, Vocabulary, VocabularyPlan
 from golfbudget.plan.vocabulary.vocabulary_json import vocabulary_json
 from golfbudget.report import document as doc
+from golfbudget.report.inspect import code_counted
 from golfbudget.report.numbers import count, optional, percent
 
 
 def document(plan: VocabularyPlan) -> doc.Document:
     """Figures of the vocabularies, every head scheme at each, and what follows."""
-    rows = _heads(plan)
+    facts, rows, legend = doc.Facts(rows=tuple(heading(plan)), order=-1), _heads(plan), doc.prose(*_legend(plan))
     answers = (*(answer(plan, vocabulary) for vocabulary in plan.vocabularies), *conclusion(plan))
-    return doc.Document(
-        parts=(
-            doc.Facts(rows=tuple(heading(plan)), order=-1),
-            _figures(plan),
-            rows,
-            doc.prose(*_legend(plan)),
-            doc.prose(doc.bold("where restructuring starts to pay"), *map(doc.bullet, answers)),
-        ),
-        data=lambda: vocabulary_json(plan),
-        csv=lambda: rows,
-    )
+    closing = doc.prose(doc.bold("where restructuring starts to pay"), *map(doc.bullet, answers))
+    parts = (facts, _figures(plan), rows, legend, closing)
+    return doc.Document(parts=parts, data=lambda: vocabulary_json(plan), csv=lambda: rows)
 
 
 def heading(plan: VocabularyPlan) -> list[tuple[str, str]]:
@@ -42,7 +35,7 @@ def heading(plan: VocabularyPlan) -> list[tuple[str, str]]:
     rows += [
         ("container", f"{count(plan.container_bytes)} bytes coded, without tensors"),
         ("trunk", _trunk(plan)),
-        ("cap", f"{count(plan.cap)} bytes, {_code(plan)}"),
+        ("cap", f"{count(plan.cap)} bytes, {code_counted(plan.code_bytes)}"),
         ("price", f"{plan.price:g} µbpb per kB ({plan.price_source})"),
         ("text", _text(plan)),
     ]
@@ -60,18 +53,11 @@ def _few(figures: Figures) -> str | None:
     )
 
 
-def _code(plan: VocabularyPlan) -> str:
-    return "code not counted" if plan.code_bytes is None else f"{count(plan.code_bytes)} bytes of code counted"
-
-
 def _trunk(plan: VocabularyPlan) -> str:
     if plan.trunk.bytes is None:
         return "unknown: a scheme's coded bytes have no formula"
-    how = (
-        "the file's other tensors, written again"
-        if plan.trunk.known is Evidence.MEASURED
-        else "the model's own tensors"
-    )
+    written = plan.trunk.known is Evidence.MEASURED
+    how = "the file's other tensors, written again" if written else "the model's own tensors"
     return f"{count(plan.trunk.bytes)} bytes, {plan.trunk.known}: {how}"
 
 
@@ -90,18 +76,10 @@ def _figures(plan: VocabularyPlan) -> doc.Grid:
         own = vocabulary.figures
         bytes_per_token = doc.DASH if own.bytes_per_token is None else f"{own.bytes_per_token:.4f}"
         known = "" if own.bytes_per_token_known is not Evidence.CLAIMED else " claimed"
-        rows.append(
-            doc.line(
-                own.label,
-                doc.amount(own.size),
-                doc.amount(own.tokenizer_bytes),
-                bytes_per_token + known,
-                doc.amount(own.tokens),
-                doc.amount(vocabulary.others_bytes),
-                percent(vocabulary.control.head_bytes, plan.cap),
-            )
-        )
-    return doc.Grid(columns=(doc.name("vocabulary"), *map(doc.number, headings)), rows=tuple(rows))
+        amounts = (doc.amount(own.tokens), doc.amount(vocabulary.others_bytes))
+        sizes = (doc.amount(own.size), doc.amount(own.tokenizer_bytes), bytes_per_token + known)
+        rows.append(doc.line(own.label, *sizes, *amounts, percent(vocabulary.control.head_bytes, plan.cap)))
+    return doc.grid((doc.name("vocabulary"), *map(doc.number, headings)), rows)
 
 
 def _heads(plan: VocabularyPlan) -> doc.Grid:
@@ -122,7 +100,7 @@ def _heads(plan: VocabularyPlan) -> doc.Grid:
         for at, vocabulary in enumerate(plan.vocabularies)
         for place, row in enumerate(vocabulary.rows)
     ]
-    return doc.Grid(columns=columns, rows=tuple(rows))
+    return doc.grid(columns, rows)
 
 
 def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> tuple[str | doc.Cell, ...]:
@@ -149,9 +127,9 @@ def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> tuple[
 
 
 def _figure(value: float | None, form: str, mark: str = "") -> doc.Cell:
-    return doc.Cell(
-        text=doc.DASH if value is None else f"{value:{form}}{mark}", value=None if value is None else round(value, 9)
-    )
+    if value is None:
+        return doc.Cell(text=doc.DASH, value=None)
+    return doc.Cell(text=f"{value:{form}}{mark}", value=round(value, 9))
 
 
 def _legend(plan: VocabularyPlan) -> list[str]:
@@ -221,9 +199,7 @@ def conclusion(plan: VocabularyPlan) -> list[str]:
             f"{count(closing.enough_bytes)} bytes (worth {bar}); what it costs in loss is for a model to say"
         )
     share = f"{100 * closing.large_share:g} % of the cap"
-    large = (
-        f"no vocabulary of the table has a control head over {share}"
-        if closing.large_at is None
-        else f"{closing.large_at} is the smallest vocabulary whose control head is over {share}"
-    )
+    large = f"no vocabulary of the table has a control head over {share}"
+    if closing.large_at is not None:
+        large = f"{closing.large_at} is the smallest vocabulary whose control head is over {share}"
     return [f"{saves} (measured on synthetic weights)", f"{large} (measured on synthetic weights)"]

@@ -18,7 +18,6 @@ Bytes of a model that is not in the folder come from the logs and are `claimed`.
 """
 
 from golfbudget.submission.check import check_submission
-from golfbudget.submission.checked import Checked
-from golfbudget.submission.findings import TABLE, Finding, Severity
+from golfbudget.submission.findings import TABLE, Checked, Finding, Severity
 
 __all__ = ["TABLE", "Checked", "Finding", "Severity", "check_submission"]

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 from golfbudget.rules import Convention, Rules
-from golfbudget.submission.checked import Checked
 from golfbudget.submission.claims import About, Claim, Claims, read_claims
-from golfbudget.submission.code import find_code
+from golfbudget.submission.code import find_code, packed_code_bytes
 from golfbudget.submission.conventions import find_models, tally_all
-from golfbudget.submission.examine_claims import examine_claims
+from golfbudget.submission.examine_claims import examine_claims, examine_totals
 from golfbudget.submission.examine_files import examine_files
-from golfbudget.submission.examine_totals import examine_totals
+from golfbudget.submission.findings import Checked, Finding
 from golfbudget.submission.folder import FileKind, open_folder
 from golfbudget.submission.logs import Run, distinct, read_log
 from golfbudget.submission.matching import Agreement, Matched, Sort, match
-from golfbudget.submission.packed import packed_code_bytes
 
 
 def check_submission(
@@ -47,23 +46,14 @@ def check_submission(
     given = [folder.named(path, "--model", FileKind.MODEL) for path in model]
     models = find_models(folder, rules, given, runs, stated.numbers)
     packed = packed_code_bytes([folder.place(file) for file in program.files])
-    tallies = tally_all(
-        folder=folder,
-        rules=rules,
-        code=program,
-        packed=packed.length,
-        models=models,
-        runs=runs,
-    )
+    tallies = tally_all(folder=folder, rules=rules, code=program, packed=packed.length, models=models, runs=runs)
     chosen = convention or rules.convention
     matched = [
-        *(
-            _by_itself(match(claim, tallies, chosen, program, models, logged=True), run)
-            for run in runs
-            for claim in log_claims(run)
-        ),
-        *(match(claim, tallies, chosen, program, models) for claim in stated.numbers),
+        _by_itself(match(claim, tallies, chosen, program, models, logged=True), run)
+        for run in runs
+        for claim in log_claims(run)
     ]
+    matched += [match(claim, tallies, chosen, program, models) for claim in stated.numbers]
     checked = Checked(
         folder=folder,
         rules=rules,
@@ -78,8 +68,11 @@ def check_submission(
         stated=stated,
         notes=packed.notes,
     )
-    findings = [*examine_totals(checked), *examine_files(checked), *examine_claims(checked)]
-    return replace(checked, findings=tuple(sorted(findings, key=lambda finding: finding.code)))
+    found = (
+        text.split(" ", 1) for text in (*examine_totals(checked), *examine_files(checked), *examine_claims(checked))
+    )
+    findings = sorted((Finding(code=code, message=message) for code, message in found), key=attrgetter("code"))
+    return replace(checked, findings=tuple(findings))
 
 
 def _by_itself(matched: Matched, run: Run) -> Matched:

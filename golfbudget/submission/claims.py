@@ -29,6 +29,15 @@ class About(StrEnum):
     OTHER = "other"
 
 
+#: Words of a key that say what its number is about; the first that has one decides.
+_ABOUT = {
+    About.OTHER: {"limit", "cap", "budget", "headroom", "payload", "raw", "train", "read"},
+    About.CODE: {"code", "wrapper", "wrapped"},
+    About.MODEL: {"model", "weights"},
+    About.TOTAL: {"total", "artifact", "submission", "size"},
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A number somebody wrote down; `source` is a file, `key` a path of keys or a log's words.
@@ -120,17 +129,8 @@ def _whole(value: object) -> int | None:
 
 
 def _claim(source: str, keys: tuple[str, ...], number: int) -> Claim:
-    words = re.split(r"[^a-z0-9]+", keys[-1].lower())
-    if {"code", "wrapper"} & set(words) or "wrapped" in words:
-        about = About.CODE
-    elif "model" in words or "weights" in words:
-        about = About.MODEL
-    elif {"total", "artifact", "submission", "size"} & set(words):
-        about = About.TOTAL
-    else:
-        about = About.OTHER
-    if {"limit", "cap", "budget", "headroom", "payload", "raw", "train", "read"} & set(words):
-        about = About.OTHER
+    words = set(re.split(r"[^a-z0-9]+", keys[-1].lower()))
+    about = next((about for about, told in _ABOUT.items() if told & words), About.OTHER)
     seeds = [re.fullmatch(r"(?:seed[_\-]?)?(\d{1,10})", key, re.IGNORECASE) for key in keys[:-1]]
     named = [match for match in seeds if match]
     return Claim(
@@ -139,6 +139,6 @@ def _claim(source: str, keys: tuple[str, ...], number: int) -> Claim:
         number=number,
         about=about,
         seed=int(named[-1][1]) if named and "seed" in ".".join(keys[:-1]).lower() else None,
-        mean=bool({"mean", "avg", "average"} & set(words)),
-        largest=bool({"max", "maximum", "worst", "largest"} & set(words)),
+        mean=bool({"mean", "avg", "average"} & words),
+        largest=bool({"max", "maximum", "worst", "largest"} & words),
     )

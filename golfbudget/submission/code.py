@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from golfbudget.code_packing import pack_code
 from golfbudget.errors import GolfbudgetError, UsageError
+from golfbudget.hashing import file_hashes
 from golfbudget.rules import Rules
-from golfbudget.submission.folder import FileKind, Folder, SubmissionFile, matches
+from golfbudget.submission.folder import FileKind, Folder, SubmissionFile, matches, open_folder
 
 #: Longer sources are data in disguise; their imports are not looked for.
 _LONGEST = 1 << 24
@@ -244,3 +246,65 @@ def _named(text: str, folder: Folder, folders: Sequence[PurePosixPath]) -> Submi
         if present is not None and present.kind in (FileKind.CODE, FileKind.OTHER) and not present.side:
             return present
     return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeBeside:
+    """Bytes of the code as shipped, and the SHA-256 of its files one after another."""
+
+    length: int
+    sha256: str
+
+
+def code_beside(path: Path, rules: Rules) -> CodeBeside | None:
+    """The code of a submission folder; None for a file, and for a folder with no program by the rules' names.
+
+    Raises `UsageError` where several files could be the program.
+    """
+    if not path.is_dir():
+        return None
+    folder = open_folder(path, rules.files)
+    top = [file.path for file in folder.of(FileKind.CODE) if "/" not in file.path]
+    if not any(matches(name, rules.files.entry) for name in top):
+        return None
+    code = find_code(folder, rules)
+    return CodeBeside(length=code.length, sha256=file_hashes([folder.place(file) for file in code.files])[0])
+
+
+_PYTHON = ".py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedCode:
+    """Bytes of all code files, each packed by itself and kept as it is where packing gains nothing.
+
+    `tools` are the packers and their versions: the length depends on them.
+    """
+
+    length: int
+    tools: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def packed_code_bytes(files: Sequence[Path]) -> PackedCode:
+    """Pack every file of code; one that cannot be packed counts as it is, and a note says so."""
+    length = 0
+    tools: dict[str, str] = {}
+    notes: list[str] = []
+    for path in files:
+        source = path.read_bytes()
+        shortest = len(source)
+        if path.suffix == _PYTHON:
+            try:
+                packed = pack_code(source, name=path.name)
+            except GolfbudgetError as error:
+                notes.append(f"{path.name} counts as it is in `packed`: {error}")
+            else:
+                shortest = min(shortest, packed.length)
+                tools |= dict(packed.tools)
+                if packed.refusal is not None:
+                    notes.append(f"{path.name} is packed without minifying: {packed.refusal}")
+                if packed.length < len(source):
+                    notes += [f"{path.name}, packed: {note}" for note in packed.notes]
+        length += shortest
+    return PackedCode(length=length, tools=tuple(tools.items()), notes=tuple(notes))

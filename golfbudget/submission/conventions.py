@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from golfbudget.errors import UsageError
 from golfbudget.rules import Convention, Rules
@@ -151,22 +152,17 @@ def tally_all(
     beside = sum(file.size for file in rest if file.kind is not FileKind.CODE)
     missing = "no model bytes are known: there is no model file, and neither log nor JSON gives them"
 
-    def made(convention: Convention, length: int, more: int) -> Tally:
-        rows = _rows(models, length, more)
-        return Tally(convention=convention, cap=rules.cap, rows=tuple(rows), reason="" if rows else missing)
-
-    logged = tuple(_logged(runs, other))
-    return {
-        Convention.LOGGED: Tally(
-            convention=Convention.LOGGED,
-            cap=rules.cap,
-            rows=logged,
-            reason="" if logged else "no log prints the code and model bytes of a finished run",
-        ),
-        Convention.SHIPPED: made(Convention.SHIPPED, code.length, other),
-        Convention.PACKED: made(Convention.PACKED, packed, other),
-        Convention.FOLDER: made(Convention.FOLDER, whole, beside),
+    counted = {
+        Convention.LOGGED: (_logged(runs, other), "no log prints the code and model bytes of a finished run"),
+        Convention.SHIPPED: (_rows(models, code.length, other), missing),
+        Convention.PACKED: (_rows(models, packed, other), missing),
+        Convention.FOLDER: (_rows(models, whole, beside), missing),
     }
+    tallies = {}
+    for convention, (found, reason) in counted.items():
+        rows = tuple(found)
+        tallies[convention] = Tally(convention=convention, cap=rules.cap, rows=rows, reason="" if rows else reason)
+    return tallies
 
 
 def _left_out(file: SubmissionFile) -> bool:
@@ -175,19 +171,11 @@ def _left_out(file: SubmissionFile) -> bool:
 
 def _rows(models: Sequence[CountedModel], code: int, other: int) -> list[CountedRun]:
     labels = _labels([(model.seed, model.source, model.number) for model in models])
-    return [
-        CountedRun(
-            label=label,
-            source=model.source,
-            seed=model.seed,
-            code=code,
-            model=model.size,
-            other=other,
-            total=code + model.size + other,
-            claimed=model.claimed,
-        )
-        for label, model in zip(labels, models, strict=True)
-    ]
+    made = []
+    for label, model in zip(labels, models, strict=True):
+        amounts = {"code": code, "model": model.size, "other": other, "total": code + model.size + other}
+        made.append(CountedRun(label=label, source=model.source, seed=model.seed, claimed=model.claimed, **amounts))
+    return made
 
 
 def _logged(runs: Sequence[Run], other: int) -> Iterator[CountedRun]:
@@ -195,26 +183,15 @@ def _logged(runs: Sequence[Run], other: int) -> Iterator[CountedRun]:
     for label, run in zip(labels, runs, strict=True):
         code = None if run.code is None else run.code.number
         model = None if run.model is None else run.model.number
-        if run.total is not None:
-            total = run.total.number
-        elif code is not None and model is not None:
-            total = code + model
-        else:
+        if run.total is None and (code is None or model is None):
             continue
+        total = (code or 0) + (model or 0) if run.total is None else run.total.number
         if model is None and code is not None and total >= code:
             model = total - code
         if code is None and model is not None and total >= model:
             code = total - model
-        yield CountedRun(
-            label=label,
-            source=run.source,
-            seed=run.seed,
-            code=code,
-            model=model,
-            other=other,
-            total=total + other,
-            claimed=True,
-        )
+        amounts: dict[str, Any] = {"code": code, "model": model, "other": other, "total": total + other}
+        yield CountedRun(label=label, source=run.source, seed=run.seed, claimed=True, **amounts)
 
 
 def _labels(runs: Sequence[tuple[int | None, str, int]]) -> list[str]:

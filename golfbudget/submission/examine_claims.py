@@ -1,4 +1,4 @@
-"""Findings about claims: what logs and JSON say against what is there."""
+"""Findings about totals against the cap, and about claims: what logs and JSON say against what is there."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from golfbudget.rules import Convention
-from golfbudget.submission.checked import Checked
 from golfbudget.submission.claims import About
-from golfbudget.submission.findings import Finding
+from golfbudget.submission.conventions import Tally
+from golfbudget.submission.findings import Checked
 from golfbudget.submission.folder import matches
 from golfbudget.submission.matching import Matched, Sort
 from golfbudget.submission.megabytes import MEBI, Mistaken, mistaken, sizes_in_text
@@ -18,8 +18,8 @@ _LONGEST_TEXT = 1 << 22
 _PROSE = ("README*",)
 
 
-def examine_claims(checked: Checked) -> Iterator[Finding]:
-    """GB201, GB202 and GB3xx."""
+def examine_claims(checked: Checked) -> Iterator[str]:
+    """GB201, GB202 and GB3xx.  A finding is its code, then its message."""
     yield from _packed(checked)
     yield from _code(checked)
     yield from _model(checked)
@@ -46,20 +46,19 @@ def _compressed(checked: Checked) -> set[int]:
     return {number for number in compressed if number < checked.code.length}
 
 
-def _packed(checked: Checked) -> Iterator[Finding]:
+def _packed(checked: Checked) -> Iterator[str]:
     compressed = _compressed(checked)
     claimed = [m for m in checked.matched if m.claim.about is About.CODE and m.claim.number in compressed]
     if claimed:
         numbers = ", ".join(f"{number:,}" for number in sorted({matched.claim.number for matched in claimed}))
         files = ", ".join(file.path for file in checked.code.files)
-        yield Finding(
-            code="GB202",
-            message=f"{_who(claimed)}: {numbers} bytes of packed code are claimed, but what is shipped ({files}) has "
-            f"{checked.code.length:,} bytes; ship the packed file (golfbudget pack-code FILE -o OUT)",
+        yield (
+            f"GB202 {_who(claimed)}: {numbers} bytes of packed code are claimed, but what is shipped ({files}) has "
+            f"{checked.code.length:,} bytes; ship the packed file (golfbudget pack-code FILE -o OUT)"
         )
 
 
-def _code(checked: Checked) -> Iterator[Finding]:
+def _code(checked: Checked) -> Iterator[str]:
     compressed, code = _compressed(checked), checked.code
     # The figures with a finding of their own: a stub's or helper's program without the rest.
     partial = {code.length, *(file.size for file in code.files)} if len(code.files) > 1 else {code.length}
@@ -69,11 +68,10 @@ def _code(checked: Checked) -> Iterator[Finding]:
         if matched.claim.about is About.CODE and number not in compressed and number not in partial:
             wrong.setdefault(number, []).append(matched)
     for number, same in wrong.items():
-        yield Finding(
-            code="GB201",
-            message=f"{_who(same)}: {number:,} bytes of code are claimed, but on disk "
+        yield (
+            f"GB201 {_who(same)}: {number:,} bytes of code are claimed, but on disk "
             f"{' and '.join(file.path for file in code.files)} {'has' if len(code.files) == 1 else 'have'} "
-            f"{code.length:,}, {_difference(code.length, number)}",
+            f"{code.length:,}, {_difference(code.length, number)}"
         )
 
 
@@ -81,7 +79,7 @@ def _difference(there: int, claimed: int) -> str:
     return f"{abs(there - claimed):,} {'more' if there > claimed else 'fewer'}"
 
 
-def _model(checked: Checked) -> Iterator[Finding]:
+def _model(checked: Checked) -> Iterator[str]:
     models = [model for model in checked.models if not model.claimed]
     if not models:
         return
@@ -90,28 +88,27 @@ def _model(checked: Checked) -> Iterator[Finding]:
         same = [model for model in models if model.seed in (claim.seed, None) or claim.seed is None]
         if claim.about is About.MODEL and matched.agrees is None and same:
             there = same[0].size
-            yield Finding(
-                code="GB201",
-                message=f"{claim.source} ({claim.key}): {claim.number:,} bytes of model are claimed, but "
-                f"{same[0].source} has {there:,}, {_difference(there, claim.number)}",
+            yield (
+                f"GB201 {claim.source} ({claim.key}): {claim.number:,} bytes of model are claimed, but "
+                f"{same[0].source} has {there:,}, {_difference(there, claim.number)}"
             )
 
 
-def _total(checked: Checked, matched: Matched) -> Iterator[Finding]:
+def _total(checked: Checked, matched: Matched) -> Iterator[str]:
     claim, agrees = matched.claim, matched.agrees
     said = f"{claim.source}: {claim.key} is {claim.number:,} bytes"
     largest = _largest(checked)
     if agrees is None and not largest:
-        yield Finding(code="GB304", message=f"{said}, and nothing in the folder is there to check it by")
+        yield f"GB304 {said}, and nothing in the folder is there to check it by"
     elif agrees is None:
-        yield Finding(code="GB304", message=f"{said}, which no count gives{largest}")
+        yield f"GB304 {said}, which no count gives{largest}"
     elif agrees.sort is Sort.MODEL:
         what = f"the {agrees.name}" if agrees.mean else "the model alone"
-        yield Finding(code="GB302", message=f"{said}: that is {what}, without code{largest}")
+        yield f"GB302 {said}: that is {what}, without code{largest}"
     elif agrees.sort is Sort.MEAN and not claim.mean:
-        yield Finding(code="GB301", message=f"{said}: that is the {agrees.name}; the largest run decides{largest}")
+        yield f"GB301 {said}: that is the {agrees.name}; the largest run decides{largest}"
     elif agrees.sort is Sort.RUN and claim.seed is None and not claim.mean:
-        yield Finding(code="GB303", message=f"{said}: that is the {agrees.name}, not of the largest run{largest}")
+        yield f"GB303 {said}: that is the {agrees.name}, not of the largest run{largest}"
 
 
 def _largest(checked: Checked) -> str:
@@ -123,18 +120,17 @@ def _largest(checked: Checked) -> str:
     return ""
 
 
-def _sums(checked: Checked) -> Iterator[Finding]:
+def _sums(checked: Checked) -> Iterator[str]:
     for run in checked.runs:
         if run.code and run.model and run.total and run.code.number + run.model.number != run.total.number:
-            yield Finding(
-                code="GB306",
-                message=f"{run.source}, line {run.total.line}: a total of {run.total.number:,} bytes is printed, but "
+            yield (
+                f"GB306 {run.source}, line {run.total.line}: a total of {run.total.number:,} bytes is printed, but "
                 f"model {run.model.number:,} and code {run.code.number:,} sum to "
-                f"{run.model.number + run.code.number:,}",
+                f"{run.model.number + run.code.number:,}"
             )
 
 
-def _megabytes(checked: Checked) -> Iterator[Finding]:
+def _megabytes(checked: Checked) -> Iterator[str]:
     numbers = [row.total for tally in checked.tallies.values() for row in tally.rows]
     numbers += [model.size for model in checked.models]
     numbers += [matched.claim.number for matched in checked.matched if matched.claim.about is About.TOTAL]
@@ -155,9 +151,63 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _mebibytes(where: str, wrong: Mistaken) -> Finding:
-    return Finding(
-        code="GB305",
-        message=f"{where} says {wrong.text}, which is right only in MiB: {wrong.number:,} bytes are "
-        f"{wrong.number / 10**6:.2f} MB and {wrong.number / MEBI:.2f} MiB",
+def _mebibytes(where: str, wrong: Mistaken) -> str:
+    return (
+        f"GB305 {where} says {wrong.text}, which is right only in MiB: {wrong.number:,} bytes are "
+        f"{wrong.number / 10**6:.2f} MB and {wrong.number / MEBI:.2f} MiB"
     )
+
+
+def examine_totals(checked: Checked) -> Iterator[str]:
+    """GB1xx and GB5xx.  A finding is its code, then its message."""
+    for convention, tally in checked.tallies.items():
+        yield from _over(tally, chosen=convention is checked.convention)
+    if not checked.chosen.rows:
+        yield (
+            f"GB104 {checked.convention} cannot be counted: {checked.chosen.reason}; name what is missing with "
+            "--model FILE or --log FILE, or choose another --convention"
+        )
+    yield from _close(checked.chosen)
+    yield from _claimed(checked)
+    yield from _same_seed(checked)
+
+
+def _over(tally: Tally, *, chosen: bool) -> Iterator[str]:
+    if tally.fits is not False or tally.largest is None:
+        return
+    over, row = tally.largest.total - tally.cap, tally.largest
+    message = (
+        f"over the cap of {tally.cap:,} bytes by {over:,} as {tally.convention}: {row.total:,} bytes ({row.label}"
+        + (f"; code {row.code:,}, model {row.model:,}" if row.code is not None and row.model is not None else "")
+        + (f", other files {row.other:,}" if row.other else "")
+        + ")"
+    )
+    if chosen:
+        yield f"GB101 {message}"
+    elif tally.convention is not Convention.FOLDER:
+        # Nobody keeps the whole folder under the cap; the table shows by how much it is over.
+        yield f"GB102 {message}"
+
+
+def _close(tally: Tally) -> Iterator[str]:
+    if tally.fits and tally.spread is not None and tally.headroom is not None and tally.headroom < tally.spread:
+        yield (
+            f"GB103 {tally.headroom:,} bytes are left as {tally.convention}, less than the {tally.spread:,} bytes "
+            f"between the seeds at hand ({len(tally.rows)} runs): another seed may be over the cap"
+        )
+
+
+def _claimed(checked: Checked) -> Iterator[str]:
+    sources = dict.fromkeys(model.source for model in checked.models if model.claimed)
+    if sources:
+        yield f"GB501 no model file: model bytes are claimed by {', '.join(sources)}"
+
+
+def _same_seed(checked: Checked) -> Iterator[str]:
+    seeds = [run.seed for run in checked.runs if run.seed is not None]
+    for seed in dict.fromkeys(seed for seed in seeds if seeds.count(seed) > 1):
+        places = dict.fromkeys(run.source for run in checked.runs if run.seed == seed)
+        yield (
+            f"GB502 {seeds.count(seed)} different runs of seed {seed} in {', '.join(places)}; all of them count, and "
+            "the largest decides (--log FILE names the logs that count)"
+        )

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
+from golfbudget import formats
+from golfbudget.artifact.locating import read_file
+from golfbudget.artifact.peel import Allowance, innermost, peel
+from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
+from golfbudget.errors import GolfbudgetError
 from golfbudget.rules import Convention
-from golfbudget.submission.checked import Checked
 from golfbudget.submission.claims import About
-from golfbudget.submission.findings import Finding
+from golfbudget.submission.findings import Checked
 from golfbudget.submission.folder import FileKind, SubmissionFile
 from golfbudget.submission.megabytes import MEBI, MEGA, binary_caps
-from golfbudget.submission.models import look_at
 
 _CODEC = re.compile(r"zlib|gzip|zstd|lzma|xz|brotli|bz2", re.IGNORECASE)
 #: Words for one codec.
 _SAME = {"lzma": "xz"}
 
 
-def examine_files(checked: Checked) -> Iterator[Finding]:
-    """GB203 to GB206, GB4xx, and caps written in MiB."""
+def examine_files(checked: Checked) -> Iterator[str]:
+    """GB203 to GB206, GB4xx, and caps written in MiB.  A finding is its code, then its message."""
     yield from _helpers(checked)
     yield from _stub(checked)
     yield from _uncounted(checked)
     for path in checked.code.unparsed:
-        yield Finding(code="GB206", message=f"{path} is no valid Python, so that what it imports is not known")
+        yield f"GB206 {path} is no valid Python, so that what it imports is not known"
     yield from _caps(checked)
     yield from _models(checked)
     yield from _labels(checked)
@@ -36,7 +41,7 @@ def lengths(files: list[SubmissionFile]) -> str:
     return ", ".join(f"{file.path} ({file.size:,} bytes)" for file in files[:6]) + more
 
 
-def _helpers(checked: Checked) -> Iterator[Finding]:
+def _helpers(checked: Checked) -> Iterator[str]:
     code = checked.code
     if not code.helpers or checked.convention is Convention.FOLDER:
         return
@@ -44,69 +49,63 @@ def _helpers(checked: Checked) -> Iterator[Finding]:
     if code.length in claimed:
         return
     for helper in code.helpers:
-        yield Finding(
-            code="GB203",
-            message=f"{helper.file.path} ({helper.file.size:,} bytes) is {helper.how} by {helper.by}: counted here as "
-            f"shipped, and in no claim; the claimed code bytes should be {code.length:,}",
+        yield (
+            f"GB203 {helper.file.path} ({helper.file.size:,} bytes) is {helper.how} by {helper.by}: counted here as "
+            f"shipped, and in no claim; the claimed code bytes should be {code.length:,}"
         )
 
 
-def _stub(checked: Checked) -> Iterator[Finding]:
+def _stub(checked: Checked) -> Iterator[str]:
     stub = checked.code.stub
     if stub is None:
         return
     behind = [counted.file for counted in checked.code.counted if counted.by == stub.path]
-    yield Finding(
-        code="GB204",
-        message=f"{stub.path} ({stub.size:,} bytes) is a stub that runs {lengths(behind)}; shipped code is "
-        f"{checked.code.length:,} bytes",
+    yield (
+        f"GB204 {stub.path} ({stub.size:,} bytes) is a stub that runs {lengths(behind)}; shipped code is "
+        f"{checked.code.length:,} bytes"
     )
 
 
-def _uncounted(checked: Checked) -> Iterator[Finding]:
+def _uncounted(checked: Checked) -> Iterator[str]:
     if checked.code.uncounted:
-        yield Finding(
-            code="GB205",
-            message=f"not counted as shipped, for the program neither imports nor names it: "
-            f"{lengths(list(checked.code.uncounted))} (--code FILE names the program)",
+        yield (
+            f"GB205 not counted as shipped, for the program neither imports nor names it: "
+            f"{lengths(list(checked.code.uncounted))} (--code FILE names the program)"
         )
 
 
-def _caps(checked: Checked) -> Iterator[Finding]:
+def _caps(checked: Checked) -> Iterator[str]:
     cap = checked.rules.cap
     for tree in checked.code.trees:
         lines = binary_caps(tree, cap)
         if lines:
-            yield Finding(
-                code="GB305",
-                message=f"the code has a limit of {cap // MEGA * MEBI:,} bytes (line {lines[0]}): that is "
-                f"{cap // MEGA} MiB, and the cap is {cap // MEGA} MB, {cap:,} bytes",
+            yield (
+                f"GB305 the code has a limit of {cap // MEGA * MEBI:,} bytes (line {lines[0]}): that is "
+                f"{cap // MEGA} MiB, and the cap is {cap // MEGA} MB, {cap:,} bytes"
             )
     for matched in checked.matched:
         if cap % MEGA == 0 and cap and matched.claim.number == cap // MEGA * MEBI:
-            yield Finding(
-                code="GB305",
-                message=f"{matched.claim.source}: {matched.claim.key} is {matched.claim.number:,}, which is "
-                f"{cap // MEGA} MiB; the cap is {cap // MEGA} MB, {cap:,} bytes",
+            yield (
+                f"GB305 {matched.claim.source}: {matched.claim.key} is {matched.claim.number:,}, which is "
+                f"{cap // MEGA} MiB; the cap is {cap // MEGA} MB, {cap:,} bytes"
             )
 
 
-def _models(checked: Checked) -> Iterator[Finding]:
+def _models(checked: Checked) -> Iterator[str]:
     labels = _logged_labels(checked)
     for file in (file for model in checked.models for file in model.files):
         seen = look_at(checked.folder.place(file), file.size)
         if seen.no_model:
-            yield Finding(code="GB402", message=f"{file.path} {seen.no_model}")
+            yield f"GB402 {file.path} {seen.no_model}"
         if seen.doubtful:
-            yield Finding(code="GB403", message=f"{file.path} {_without_path(seen.doubtful, checked, file)}")
+            yield f"GB403 {file.path} {_without_path(seen.doubtful, checked, file)}"
             continue
         for label, sources in labels.items():
             codec = codec_of(label)
             if file.kind is FileKind.MODEL and not seen.no_model and codec and codec != (seen.codec or "none"):
-                yield Finding(
-                    code="GB401",
-                    message=f"{', '.join(sources)} calls the model {label!r}, but the bytes of {file.path} are "
-                    f"{seen.codec or 'in no codec'}",
+                yield (
+                    f"GB401 {', '.join(sources)} calls the model {label!r}, but the bytes of {file.path} are "
+                    f"{seen.codec or 'in no codec'}"
                 )
 
 
@@ -136,7 +135,7 @@ def _logged_labels(checked: Checked) -> dict[str, dict[str, None]]:
     return labels
 
 
-def _labels(checked: Checked) -> Iterator[Finding]:
+def _labels(checked: Checked) -> Iterator[str]:
     """Labels that contradict one another: at most one of them can be right."""
     by_codec: dict[str, list[str]] = {}
     for label, sources in _logged_labels(checked).items():
@@ -147,4 +146,57 @@ def _labels(checked: Checked) -> Iterator[Finding]:
             by_codec.setdefault(codec, []).append(said)
     if len(by_codec) > 1:
         labels = "; ".join(", ".join(places) for places in by_codec.values())
-        yield Finding(code="GB401", message=f"the model is given {len(by_codec)} different codecs: {labels}")
+        yield f"GB401 the model is given {len(by_codec)} different codecs: {labels}"
+
+
+#: No language model of the contest is smaller; the smallest public smoke test has 20 kB.
+_SMALLEST = 1024
+_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a model file shows: its outermost codec (None: none), and why it is `no_model` or `doubtful`."""
+
+    codec: str | None = None
+    no_model: str = ""
+    doubtful: str = ""
+
+
+def look_at(path: Path, size: int) -> Seen:
+    """Read a model file as far as its codecs go.  Raises `UsageError` where it cannot be read."""
+    if not size:
+        return Seen(no_model="is empty")
+    data = read_file(path)
+    if bytes(data[: len(_POINTER)]) == _POINTER:
+        return Seen(no_model="is a Git LFS pointer, not the file it points to")
+    if size < _SMALLEST:
+        return Seen(no_model=f"has {size} bytes: a placeholder")
+    if _constant(bytes(data[:: max(1, size >> 16)])):
+        return Seen(doubtful="holds one byte value over and over: a placeholder")
+    return _inside(data, str(path))
+
+
+def _inside(data: Buffer, where: str) -> Seen:
+    try:
+        steps, _ = peel(data, where=where, allowance=Allowance(DECODED_LIMIT))
+    except GolfbudgetError as error:
+        return Seen(doubtful=f"cannot be decoded: {error}")
+    codec = next((step.codec.name for step in steps if isinstance(step, Stream)), None)
+    rest = innermost(data, steps)
+    if len(rest) < _SMALLEST or _constant(bytes(rest[: 1 << 16])):
+        return Seen(codec=codec, doubtful=f"decodes to {len(rest)} bytes without content: a placeholder")
+    if not steps and not formats.candidates(data) and _text(bytes(data[:_SMALLEST])):
+        return Seen(doubtful="is plain text")
+    return Seen(codec=codec)
+
+
+def _constant(data: bytes) -> bool:
+    return data.count(data[:1]) == len(data)
+
+
+def _text(head: bytes) -> bool:
+    try:
+        return head.decode().isprintable()
+    except UnicodeDecodeError:
+        return False

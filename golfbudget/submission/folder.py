@@ -22,7 +22,7 @@ _SEED = re.compile(r"(?:^|[^a-z])(?:seed[_\-=]?|s)(\d{1,10})(?!\d)", re.IGNORECA
 
 
 class FileKind(StrEnum):
-    """What a file is; `other` is what no pattern knows."""
+    """What a file is, in the order in which the rules' patterns are asked; `other` is what no pattern knows."""
 
     CLAIMS = "claims"
     CODE = "code"
@@ -81,9 +81,8 @@ class Folder:
 
     def _as(self, path: Path, kind: FileKind) -> SubmissionFile:
         resolved, root = path.resolve(), self.root.resolve()
-        return SubmissionFile(
-            path=Path(os.path.relpath(resolved, root)).as_posix(), size=path.stat().st_size, kind=kind
-        )
+        place = Path(os.path.relpath(resolved, root)).as_posix()
+        return SubmissionFile(path=place, size=path.stat().st_size, kind=kind)
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
@@ -119,14 +118,7 @@ def _unlisted(error: OSError) -> None:
 
 
 def _file(path: str, size: int, patterns: Files) -> SubmissionFile:
-    order = (
-        (FileKind.CLAIMS, patterns.claims),
-        (FileKind.CODE, patterns.code),
-        (FileKind.TOKENIZER, patterns.tokenizer),
-        (FileKind.MODEL, patterns.model),
-        (FileKind.CHECKPOINT, patterns.checkpoint),
-        (FileKind.LOG, patterns.log),
-        (FileKind.SIDE, patterns.side),
-    )
-    kind = next((kind for kind, known in order if matches(path, known)), FileKind.OTHER)
+    # The values of these kinds are the names of the rules' patterns; the first that fits says what a file is.
+    known = [kind for kind in FileKind if kind is not FileKind.OTHER]
+    kind = next((kind for kind in known if matches(path, getattr(patterns, kind))), FileKind.OTHER)
     return SubmissionFile(path=path, size=size, kind=kind, side=matches(path, patterns.side))

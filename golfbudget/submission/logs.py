@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golfbudget.errors import CorruptError, LimitError, UsageError
@@ -49,10 +49,10 @@ class Run:
     sources: tuple[str, ...]
     number: int = 1
     seed: int | None = None
-    figures: tuple[Printed, ...] = field(default=())
+    figures: tuple[Printed, ...] = ()
 
-    def _last(self, what: str, *labels: str) -> Printed | None:
-        figures = [f for f in self.figures if f.what == what and (not labels or f.label in labels)]
+    def _last(self, what: str, label: str | None = None) -> Printed | None:
+        figures = [f for f in self.figures if f.what == what and label in (None, f.label)]
         return figures[-1] if figures else None
 
     @property
@@ -81,11 +81,6 @@ class Run:
         return self._last("code", "compressed")
 
     @property
-    def uncompressed(self) -> Printed | None:
-        """The code as it is on disk."""
-        return self._last("code", "uncompressed", "")
-
-    @property
     def source(self) -> str:
         return self.sources[0]
 
@@ -95,17 +90,15 @@ def decode(data: bytes, where: str) -> str:
     for mark, encoding in _UTF16.items():
         if data.startswith(mark):
             return _checked(data[2:].decode(encoding, errors="replace"), where)
-    if data[1:512:2].count(0) > len(data[1:512:2]) // 2:
-        return _checked(data.decode("utf-16-le", errors="replace"), where)
-    if data[:512:2].count(0) > len(data[:512:2]) // 2:
-        return _checked(data.decode("utf-16-be", errors="replace"), where)
+    for half, encoding in ((data[1:512:2], "utf-16-le"), (data[:512:2], "utf-16-be")):
+        if half.count(0) > len(half) // 2:
+            return _checked(data.decode(encoding, errors="replace"), where)
     return _checked(data.decode("utf-8-sig", errors="replace"), where)
 
 
 def _checked(text: str, where: str) -> str:
-    noise = text.count("\ufffd") + sum(
-        text.count(chr(code)) for code in range(32) if code not in (8, 9, 10, 12, 13, 27)
-    )
+    controls = (chr(code) for code in range(32) if code not in (8, 9, 10, 12, 13, 27))
+    noise = sum(map(text.count, ("\ufffd", *controls)))
     if noise > _MOST_NOISE * len(text):
         raise CorruptError(
             f"{where}: not a readable log: {noise} of {len(text)} characters are no text, neither as UTF-8 nor as "
@@ -121,9 +114,8 @@ def read_log(path: Path, name: str) -> list[Run]:
             raise LimitError(f"{path}: {path.stat().st_size} bytes, expected a log of at most {_LONGEST_LOG}")
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read: {error.strerror}; name the logs that count with --log FILE"
-        ) from None
+        what = f"cannot be read: {error.strerror}; name the logs that count with --log FILE"
+        raise UsageError(f"{path}: {what}") from None
     return parse(decode(data, str(path)), name)
 
 
@@ -181,14 +173,8 @@ def _figure(line: str, number: int) -> Printed | None:
     if match is None or not _behind(line, match.start()):
         return None
     label = (match["label"] or "").strip("()")
-    if match["artifact"]:
-        what = "artifact"
-    elif match["what"] == "Code size":
-        what = "code"
-    elif match["what"] == "Total submission size":
-        what = "total"
-    else:
-        what = "model" if label else "raw"
+    named = {"Code size": "code", "Total submission size": "total", None: "artifact"}
+    what = named.get(match["what"], "model" if label else "raw")
     return Printed(what=what, label=label, number=int(re.sub("[,_]", "", match["number"])), line=number)
 
 

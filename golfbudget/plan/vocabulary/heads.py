@@ -10,7 +10,7 @@ from torch import Tensor
 from golfbudget import schemes
 from golfbudget.errors import UsageError
 from golfbudget.estimate.bins import Family
-from golfbudget.estimate.synthetic import draw
+from golfbudget.estimate.measured import draw
 from golfbudget.models import TensorSpec
 from golfbudget.plan.candidates import ALL, DEFAULT, REPACK
 from golfbudget.plan.grids import HEAD, grid, label

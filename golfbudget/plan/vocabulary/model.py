@@ -12,10 +12,9 @@ import msgspec
 from golfbudget import codecs
 from golfbudget.artifact import locate
 from golfbudget.errors import ConfigError, UsageError
-from golfbudget.estimate.dependence import dependence
 from golfbudget.estimate.describe import describe
 from golfbudget.estimate.modelled import Formula
-from golfbudget.estimate.request import Request
+from golfbudget.estimate.request import Request, dependence
 from golfbudget.estimate.settings import make_request
 from golfbudget.evidence import Evidence
 from golfbudget.ledger import Role

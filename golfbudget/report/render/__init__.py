@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from golfbudget.report.document import Document
-from golfbudget.report.formats import ReportFormat
+from golfbudget.report import ReportFormat
+from golfbudget.report.document import Cell, Document, Grid
+from golfbudget.report.numbers import guarded
 
 
 def rendered(document: Document, output_format: ReportFormat, *, width: int | None = None) -> str:
@@ -20,12 +21,31 @@ def rendered(document: Document, output_format: ReportFormat, *, width: int | No
 
         return markdown(document)
     if output_format is ReportFormat.CSV and document.csv is not None:
-        from golfbudget.report.render.csv import csv_text
-
         return csv_text(document.csv())
     if output_format is ReportFormat.JSON and document.data is not None:
         return json_text(document.data())
     raise ValueError(f"{output_format} is no format of this report")
+
+
+def csv_text(grid: Grid) -> str:
+    """A grid as CSV (RFC 4180): a heading, then one line per row, which sum to the whole; no totals.
+
+    Amounts are plain numbers; a cell is empty where a value is not known.  A cell of text that a spreadsheet would take
+    for a formula begins with an apostrophe.
+    """
+    import csv
+    from io import StringIO
+
+    def value(cell: str | Cell) -> str | float | None:
+        found = cell if isinstance(cell, str) else cell.value
+        return guarded(found) if isinstance(found, str) else found
+
+    kept = [number for number, column in enumerate(grid.columns) if column.key is not None]
+    out = StringIO()
+    writer = csv.writer(out)
+    writer.writerow([grid.columns[number].key for number in kept])
+    writer.writerows([value(row.cells[number]) for number in kept] for row in grid.rows if not row.sums)
+    return out.getvalue()
 
 
 def json_text(value: object) -> str:

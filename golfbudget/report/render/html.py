@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Styled
-from golfbudget.report.escaping import printable
+from golfbudget.report.numbers import printable
 from golfbudget.report.render.pages import page_parts, paragraphs
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Inline, Line, Part, Section, Styled
-from golfbudget.report.escaping import escaped, printable
+from golfbudget.report.numbers import escaped, printable
 from golfbudget.report.render.pages import page_parts, paragraphs
 
 

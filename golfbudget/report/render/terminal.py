@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from golfbudget.report.document import Details, Document, Facts, Grid, GridRow, Line, Medium, Part, Section, plain
-from golfbudget.report.escaping import printable
+from golfbudget.report.numbers import printable
 
 _UNBOUNDED = 100_000
 #: Between two columns.
