@@ -68,12 +68,7 @@ def matrix_of(source: PlanSource, owner: str) -> Tensor:
     return source.reference[source.head if owner == source.head_owner else owner]
 
 
-def build(
-    source: PlanSource,
-    candidate: Candidate,
-    inputs: EncoderInputs,
-    encodings: Encodings | None = None,
-) -> Built:
+def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encodings: Encodings | None = None) -> Built:
     """Write a candidate's whole file through the recipe's container and codec.
 
     `encodings` is read and added to.  Torch runs on one thread, so that the bytes do not depend on the machine's load.

@@ -9,17 +9,7 @@ from enum import StrEnum
 from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE, Certificate
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.plan.trials import (
-    BandLoss,
-    Candidate,
-    Divergence,
-    Quality,
-    Side,
-    TableSize,
-    Trial,
-    Trials,
-    WorstRow,
-)
+from golfbudget.plan.trials import BandLoss, Candidate, Divergence, Quality, Side, TableSize, Trial, Trials, WorstRow
 
 
 class Winner(StrEnum):

@@ -100,12 +100,7 @@ class Evaluator:
         return torch.stack(parts).numpy()
 
     def logit_chunks(
-        self,
-        state: Mapping[str, Tensor],
-        *,
-        bias: Tensor | None = None,
-        keep: bool = False,
-        windows: int | None = None,
+        self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False, windows: int | None = None
     ) -> Iterator[Tensor]:
         """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
         model = self._model(state)

@@ -49,12 +49,7 @@ class UserEvaluator(Evaluator):
         return self.model.logits_of(model, hidden, self.vocabulary)
 
     def logit_chunks(
-        self,
-        state: Mapping[str, Tensor],
-        *,
-        bias: Tensor | None = None,
-        keep: bool = False,
-        windows: int | None = None,
+        self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False, windows: int | None = None
     ) -> Iterator[Tensor]:
         """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
         module = self._model(state)
