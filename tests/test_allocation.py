@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golfbudget.errors import UsageError
-from golfbudget.plan.allocation import Option, TensorGroup, allocate
+from golfbudget.plan.joint import Option, TensorGroup, allocate
 
 Choices = list[list[tuple[int, float]]]
 

@@ -7,19 +7,10 @@ from dataclasses import replace
 import pytest
 from test_golden import inspection, plan, trial
 
+from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.plan.results import (
-    BreakEven,
-    Evaluation,
-    Evidence,
-    Plan,
-    Quality,
-    Side,
-    Situation,
-    Trial,
-    Winner,
-)
-from golfbudget.plan.trials import Trials
+from golfbudget.plan.results import BreakEven, Evaluation, Plan, Situation, Winner
+from golfbudget.plan.trials import Quality, Side, Trial, Trials
 from golfbudget.report import demo
 from golfbudget.report.document import Document
 from golfbudget.report.formats import ReportFormat

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from golfbudget.errors import ModelError, UsageError
-from golfbudget.quality.bands import frequency_bands, loss_by_band
-from golfbudget.quality.bootstrap import mean_interval, ratio_interval
-from golfbudget.quality.kl import divergence
+from golfbudget.quality.bands import frequency_bands, loss_by_band, mean_interval, ratio_interval
+from golfbudget.quality.evaluate import divergence
 
 
 def test_bands_are_cut_by_running_share() -> None:

@@ -20,8 +20,9 @@ from golfbudget.plan import trying, writing
 from golfbudget.plan.building import Built, baseline_file, build
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Candidate, Plan
+from golfbudget.plan.results import Plan
 from golfbudget.plan.run import make_plan
+from golfbudget.plan.trials import Candidate
 from golfbudget.workers import Processes, WorkerDiedError, in_processes
 
 

@@ -23,9 +23,10 @@ from golfbudget.plan.grids import HEAD, grid
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.prepare import prepare
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Answer, Plan, Side, VqAnswer
+from golfbudget.plan.results import Answer, Plan, VqAnswer
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
+from golfbudget.plan.trials import Side
 from golfbudget.plan.verdict import told, unrecovered
 from golfbudget.quality.baseline_model import BaselineModel, Shape
 from golfbudget.quality.recovery import PEAK_RATE, Training, rate, recover, still

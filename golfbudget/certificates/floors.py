@@ -1,4 +1,4 @@
-"""Tie floors as certificates: of a given token-to-code map, and the lowest that any map could have.
+"""Tie floors as certificates: of a given token-to-code map, and the lowest that any map could have; and VQ's ceiling.
 
 Tokens that share a code get equal logits, so a code of n tokens gives none of them more than 1/n of its probability:
 the loss of every token on it is at least ln n, for any trunk and any training.  With a bias per token the split of a
@@ -6,18 +6,26 @@ code among its tokens is free but the same everywhere, and the least loss of a f
 be added after any soft cap on the logits; under a cap the split could follow the state.)  Both hold on the very text
 whose counts are given, so count the tokens that are predicted.  The proofs hold for any map in which each token has
 one code; rows kept explicit are codes of their own; a residual that tells tokens apart has no such floor.
+
+The ceiling is what a vector quantiser can save over entropy-coded scalars on a matrix without structure: a model
+(independent entries of one density, equal mean squared error, fine resolution).  It is printed, and never rules
+anything out; a file that beats it has found structure, repeated rows for instance.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from golfbudget.certificates.arrays import code_ids, token_counts
-from golfbudget.certificates.base import NATS_PER_TOKEN, Certificate
+from golfbudget.certificates.base import NATS_PER_TOKEN, Certificate, code_ids, token_counts
 from golfbudget.certificates.best_floor import best_partition, biased_bound
+from golfbudget.errors import UsageError
 from golfbudget.evidence import Evidence
 
+#: Bits a weight: the space-filling gain of the best possible quantiser cell over the cube, 1/2 log2(2 pi e / 12).
+CEILING_BITS = 0.5 * math.log2(2 * math.pi * math.e / 12)
 _PROOF = "proved in golfbudget.certificates.floors; VQ-Logits: arXiv:2505.10202"
 _BEST_PROOF = "exact, proved in golfbudget.certificates.best_floor"
 _BOUND_PROOF = "majorisation, proved in golfbudget.certificates.best_floor"
@@ -111,3 +119,30 @@ def best_biased_floor(counts: ArrayLike, codes: int) -> Certificate:
         source=_BOUND_PROOF,
         evidence=Evidence.CERTIFIED,
     )
+
+
+def _bits(weights: int) -> float:
+    if weights < 0:
+        raise UsageError(f"a matrix has zero or more weights, found {weights}")
+    return weights * CEILING_BITS
+
+
+def ceiling(weights: int, *, of: str) -> Certificate:
+    """The most bytes that vector quantisation of `weights` unstructured weights saves, before codebook and map."""
+    return Certificate(
+        name=f"vq-ceiling:{of}",
+        statement=(
+            f"if the {weights:,} weights of {of} were independent, no vector quantiser would save more than "
+            f"{CEILING_BITS:.4f} bits a weight over entropy-coded uniform scalars of equal error, before its codebook "
+            "and map; a file that saves more has found structure"
+        ),
+        value=_bits(weights) / 8,
+        unit="bytes",
+        source="high-resolution theory: Gish and Pierce 1968, Zamir and Feder 1996",
+        evidence=Evidence.MODELLED,
+    )
+
+
+def structure_found(weights: int, *, scalar_bytes: int, vector_bytes: int) -> bool:
+    """Whether a vector-quantised file beats the ceiling against the scalar file of equal error."""
+    return 8 * (scalar_bytes - vector_bytes) > _bits(weights)

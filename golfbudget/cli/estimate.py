@@ -7,14 +7,7 @@ from typing import Annotated
 
 import typer
 
-from golfbudget.cli.options import (
-    CapOption,
-    CodeOption,
-    FormatOption,
-    OutputOption,
-    QuietOption,
-    RolesOption,
-)
+from golfbudget.cli.options import CapOption, CodeOption, FormatOption, OutputOption, QuietOption, RolesOption
 from golfbudget.report.formats import ReportFormat
 
 

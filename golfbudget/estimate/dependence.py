@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from golfbudget.estimate.payload import tensor_payload
 from golfbudget.estimate.request import Request
-from golfbudget.recipe.assignment import rule_for
-from golfbudget.recipe.config import ByScheme, Integer, Rule
+from golfbudget.recipe.config import ByScheme, Integer, Rule, rule_for
 
 #: A floor below this never decides.
 _INACTIVE = 1e-6

@@ -5,8 +5,7 @@ from __future__ import annotations
 from golfbudget.dtypes import element_bytes
 from golfbudget.estimate.request import Request
 from golfbudget.models import TensorSpec
-from golfbudget.recipe.assignment import matching, rule_for
-from golfbudget.recipe.config import ByScheme, Integer, Keep, Recipe, Rule
+from golfbudget.recipe.config import ByScheme, Integer, Keep, Recipe, Rule, matching, rule_for
 
 
 def tensor_payload(spec: TensorSpec, rule: Rule | None, recipe: Recipe) -> int:

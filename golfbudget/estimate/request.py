@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from golfbudget.models import Model
-from golfbudget.recipe.assignment import check_patterns
-from golfbudget.recipe.config import Recipe
+from golfbudget.recipe.config import Recipe, check_patterns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

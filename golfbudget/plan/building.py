@@ -1,13 +1,14 @@
-"""How a candidate becomes a file: encode its matrices, rebuild the artifact whole.
+"""How a candidate becomes a file (encode its matrices, rebuild the artifact whole), and what comes back out of one.
 
-A plan counts and `pack` writes the same bytes because both call `build`.  An encoded matrix stands in the file as its
-tables under the layout's key `schemes`, with the scheme's name and the matrix's shape beside them; integers with one
-scale per row use the layout's own slots.  No option is stored: tables say their own widths, so that the file alone is
-decoded (`reading`).
+A plan counts and `pack` writes the same bytes because both call `build`.  An encoded matrix stands in the file under
+the layout's key `schemes`, by its name: `{"scheme": name, "shape": [rows, columns], table: tensor, ...}`; integers with
+one scale per row use the layout's own slots.  No option is stored: tables say their own widths, so that every scheme's
+`decode` needs these alone.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,15 +16,17 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from golfbudget import codecs, schemes
-from golfbudget.errors import UsageError
+from golfbudget.artifact import open_bytes
+from golfbudget.codecs import DECODED_LIMIT
+from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.plan.candidates import INPUT_SCHEMES, RECIPE, REPACK
 from golfbudget.plan.source import PlanSource, replace_codec
 from golfbudget.plan.trials import Candidate, Side, TableSize
 from golfbudget.quality.recovery import Training, recover
 from golfbudget.quality.threads import one_thread
-from golfbudget.recipe.artifacts import artifact_bytes
+from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import Recipe
-from golfbudget.recipe.export import Export
+from golfbudget.recipe.export import Export, decode
 from golfbudget.schemes import Context, Encoded, Options
 
 
@@ -56,6 +59,15 @@ class Built:
     """A candidate's file, and the tables in it."""
 
     data: bytes
+    tables: tuple[TableSize, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFile:
+    """A candidate's file by its hash, and the tables in it."""
+
+    candidate: Candidate
+    sha256: str
     tables: tuple[TableSize, ...]
 
 
@@ -166,3 +178,52 @@ def _table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:
         for owner, matrix in encoded.items()
         for table in matrix.tables
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """`state` has every tensor in its original dtype; `biases` float32 [rows] of the matrices that carry one."""
+
+    state: Mapping[str, Tensor]
+    biases: Mapping[str, Tensor]
+
+    def bias_of(self, *owners: str) -> Tensor | None:
+        """The bias of the first of these matrices that has one."""
+        return next((self.biases[owner] for owner in owners if owner in self.biases), None)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """State and biases together, a bias under its matrix's name with `bias` in place of `weight`."""
+        found = dict(self.state)
+        for owner, bias in self.biases.items():
+            name = f"{owner.removesuffix('.weight')}.bias"
+            found[name if name not in found else f"{owner}.bias"] = bias
+        return found
+
+
+def decoded(export: Export, where: str, limit: int = DECODED_LIMIT) -> Decoded:
+    """Everything an export decodes to.
+
+    `CorruptError` when tables do not fit the shape that is said of them, `LimitError` when that shape, which a file can
+    put as high as it likes, takes more than `limit` bytes.
+    """
+    for name, encoded in export.schemes.items():
+        if 4 * math.prod(encoded.shape) > limit:
+            raise LimitError(
+                f"{where}: {name!r} is said to be {list(encoded.shape)}, more than {limit:,} bytes decoded"
+            )
+    try:
+        found = {name: schemes.get(encoded.scheme).bias(encoded) for name, encoded in export.schemes.items()}
+        state = decode(export)
+    except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, UsageError, ValueError) as error:
+        if not export.schemes:
+            raise
+        # Tables are arithmetic to a scheme; what goes wrong in it is the file's doing.
+        raise CorruptError(
+            f"{where}: its encoded matrices ({', '.join(export.schemes)}) do not decode: {error}"
+        ) from None
+    return Decoded(state=state, biases={name: bias for name, bias in found.items() if bias is not None})
+
+
+def read_back(data: bytes, name: str) -> Decoded:
+    """What a file's bytes decode to, through the reader that inspects foreign files."""
+    return decoded(read_export(open_bytes(data, name=name, priced=False)), name, limit=sys.maxsize)

@@ -27,9 +27,8 @@ from golfbudget.certificates import (
     tied_rows,
 )
 from golfbudget.evidence import Evidence
-from golfbudget.plan.distortion import EQUAL_ERROR
 from golfbudget.plan.source import PlanSource
-from golfbudget.plan.trials import Candidate, Trials
+from golfbudget.plan.trials import EQUAL_ERROR, Candidate, Trials
 
 #: Token counts [vocabulary].
 Counts = NDArray[np.integer]

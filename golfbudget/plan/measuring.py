@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from golfbudget.evidence import Evidence
-from golfbudget.plan.reading import read_back
+from golfbudget.plan.building import read_back
 from golfbudget.plan.result_cache import FileLosses, ResultCache, digest
 from golfbudget.plan.results import Evaluation
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import BandLoss, Divergence, Trial
-from golfbudget.quality.bands import BandChange, FrequencyBands, frequency_bands, loss_by_band
-from golfbudget.quality.bootstrap import ratio_interval
+from golfbudget.quality.bands import BandChange, FrequencyBands, frequency_bands, loss_by_band, ratio_interval
 from golfbudget.quality.evaluate import METRIC, Evaluator
 from golfbudget.quality.tokens import predicted_counts
 

@@ -15,20 +15,8 @@ import msgspec
 from golfbudget.certificates import Certificate
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account, Ledger, Role
-from golfbudget.plan.results import (
-    Candidate,
-    Evaluation,
-    Inputs,
-    Joint,
-    Plan,
-    Quality,
-    RecordedFile,
-    Side,
-    TableSize,
-    Trial,
-    Verdict,
-    VqAnswer,
-)
+from golfbudget.plan.results import Evaluation, Inputs, Joint, Plan, RecordedFile, Verdict, VqAnswer
+from golfbudget.plan.trials import Candidate, Quality, Side, TableSize, Trial
 from golfbudget.rollup import roll_up, total
 from golfbudget.version import __version__
 

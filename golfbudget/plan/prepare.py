@@ -14,18 +14,14 @@ from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE
 from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import EncoderInputs
-from golfbudget.plan.model_source import NamedModelFile, model_source, named_model
-from golfbudget.plan.preview import parse_preview
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Inputs, RecordedFile
-from golfbudget.plan.source import PlanSource, open_source
-from golfbudget.quality.covariance import input_covariances
-from golfbudget.quality.evaluate import Evaluator
+from golfbudget.plan.source import NamedModelFile, PlanSource, model_source, named_model, open_source, parse_preview
+from golfbudget.quality.evaluate import Evaluator, input_covariances
 from golfbudget.quality.recovery import Training
 from golfbudget.quality.text import Text, load_counts
 from golfbudget.quality.tokens import check_counts, open_text, read_tokens
-from golfbudget.quality.user_evaluate import UserEvaluator
-from golfbudget.quality.user_model import UserModel
+from golfbudget.quality.user_model import UserEvaluator, UserModel
 from golfbudget.roles import Roles, load_roles
 from golfbudget.rules import load_rules
 

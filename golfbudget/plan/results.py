@@ -9,7 +9,7 @@ from enum import StrEnum
 from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE, Certificate
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.plan.trials import BandLoss, Candidate, Divergence, Quality, Side, TableSize, Trial, Trials, WorstRow
+from golfbudget.plan.trials import Side, Trial, Trials
 
 
 class Winner(StrEnum):
@@ -206,30 +206,3 @@ class Plan:
     def trial(self, name: str | None) -> Trial | None:
         """The trial of that candidate name."""
         return self.trials.named(name)
-
-
-__all__ = [
-    "Answer",
-    "BandLoss",
-    "BreakEven",
-    "Candidate",
-    "Divergence",
-    "Evaluation",
-    "Evidence",
-    "Exchange",
-    "Inputs",
-    "Joint",
-    "Margin",
-    "Plan",
-    "Quality",
-    "RecordedFile",
-    "Side",
-    "Situation",
-    "TableSize",
-    "Trial",
-    "Trials",
-    "Verdict",
-    "VqAnswer",
-    "Winner",
-    "WorstRow",
-]

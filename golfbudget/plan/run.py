@@ -8,11 +8,10 @@ import torch
 
 from golfbudget.evidence import Evidence
 from golfbudget.plan.advice import PlanTerms, advised
-from golfbudget.plan.candidates import candidates
+from golfbudget.plan.candidates import candidates, explained, worth_recovering
 from golfbudget.plan.certify import certificates
 from golfbudget.plan.joint import JointResult, make_joint
 from golfbudget.plan.prepare import Prepared, prepare
-from golfbudget.plan.recover import explained, worth_recovering
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, Verdict, VqAnswer
 from golfbudget.plan.source import PlanSource
@@ -21,8 +20,7 @@ from golfbudget.plan.trying import Workshop, workshop
 from golfbudget.plan.verdict import decide
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.threads import one_thread
-from golfbudget.recipe.assignment import rule_for
-from golfbudget.recipe.config import Integer
+from golfbudget.recipe.config import Integer, rule_for
 
 
 def make_plan(request: PlanRequest, progress: Progress = unwatched) -> Plan:

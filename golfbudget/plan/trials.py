@@ -16,6 +16,10 @@ from golfbudget.evidence import Evidence
 #: Bits per byte.  The contest's bar for a record is 0.005 nats per token, about 0.00194 bits per byte at a
 #: vocabulary of 8192; a change known to be smaller is treated as none.
 TOLERANCE = 0.002
+#: A candidate whose squared error is at most this much of the recipe's own counts as costing nothing …
+EQUAL_ERROR = 1.05
+#: … and so does one whose squared error is under this share of the matrix's energy.
+NEGLIGIBLE = 1e-6
 
 
 class Side(StrEnum):

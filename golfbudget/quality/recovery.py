@@ -28,8 +28,7 @@ from golfbudget.quality.baseline_model import BaselineModel
 from golfbudget.quality.evaluate import check_tokens
 from golfbudget.quality.text import Text
 from golfbudget.quality.threads import one_thread
-from golfbudget.recipe.export import Export, decode
-from golfbudget.recipe.quantizers import apply_correction, dequantise
+from golfbudget.recipe.export import Export, apply_correction, decode, dequantise
 from golfbudget.schemes import Encoded
 
 #: Adam's rate at its peak, between two needs seen on the embedded example in a hundred steps on 51,200 tokens: a VQ

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from golfbudget.plan.plan_json import plan_json
-from golfbudget.plan.results import Plan, Side, Trial, Winner
+from golfbudget.plan.results import Plan, Winner
+from golfbudget.plan.trials import Side, Trial
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import cap_text
 from golfbudget.report.numbers import count

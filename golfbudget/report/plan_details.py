@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from golfbudget.certificates import Certificate
-from golfbudget.plan.results import (
-    BandLoss,
-    Divergence,
-    Evidence,
-    Inputs,
-    Plan,
-    Quality,
-    Side,
-    Situation,
-    Trial,
-    Verdict,
-)
-from golfbudget.plan.trials import TOLERANCE
+from golfbudget.evidence import Evidence
+from golfbudget.plan.results import Inputs, Plan, Situation, Verdict
+from golfbudget.plan.trials import TOLERANCE, BandLoss, Divergence, Quality, Side, Trial
 from golfbudget.plan.verdict import describe
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import cap_facts

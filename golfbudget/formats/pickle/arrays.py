@@ -13,15 +13,7 @@ from golfbudget.dtypes import DTYPE_BITS, element_bytes, has_whole_bytes
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import row_major
 from golfbudget.formats.naming import spelled
-from golfbudget.formats.pickle.values import (
-    MOST_ELEMENTS,
-    ByteLiteral,
-    Call,
-    Global,
-    Node,
-    Sequenced,
-    whole_numbers,
-)
+from golfbudget.formats.pickle.values import MOST_ELEMENTS, ByteLiteral, Call, Global, Node, Sequenced, whole_numbers
 from golfbudget.formats.storages import StorageView
 
 _DTYPES = {

@@ -24,8 +24,7 @@ from golfbudget.plan.source import PlanSource, marked_head, open_source
 from golfbudget.plan.vocabulary.results import Trunk
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
-from golfbudget.recipe.assignment import matching
-from golfbudget.recipe.config import Recipe, recipe_from
+from golfbudget.recipe.config import Recipe, matching, recipe_from
 from golfbudget.recipe.export import Export, dtype_name
 from golfbudget.roles import Roles
 
