@@ -22,8 +22,6 @@ from golfbudget.certificates.prices import (
     DEFAULT_PRICE_SOURCE,
     allowance,
     bits_per_byte,
-    break_even,
-    loses_at_any_size,
     nats_per_token,
     price_of,
 )
@@ -43,9 +41,7 @@ __all__ = [
     "biased_floor",
     "biased_floor_nats",
     "bits_per_byte",
-    "break_even",
     "ceiling",
-    "loses_at_any_size",
     "marks_loser",
     "nats_per_token",
     "price_of",

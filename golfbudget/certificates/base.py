@@ -27,7 +27,7 @@ class Certificate:
 
     name: str
     statement: str
-    value: float
+    value: int | float
     unit: str
     source: str
     evidence: Evidence

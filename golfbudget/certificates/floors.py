@@ -61,63 +61,47 @@ def biased_floor_nats(counts: ArrayLike, codes: ArrayLike) -> float:
 
 def tie_floor(counts: ArrayLike, codes: ArrayLike, *, of: str) -> Certificate:
     """The plain floor of one map; `of` names the candidate."""
-    distinct = len(np.unique(np.asarray(codes)))
-    return Certificate(
-        name=f"tie-floor:{of}",
-        statement=(
-            f"the {distinct:,} codes of {of} give the tokens on one code equal logits, so no trunk and no training "
-            "takes its loss on this text below"
-        ),
-        value=tie_floor_nats(counts, codes),
-        unit=NATS_PER_TOKEN,
-        source=_PROOF,
-        evidence=Evidence.CERTIFIED,
+    statement = (
+        f"the {_distinct(codes):,} codes of {of} give the tokens on one code equal logits, so no trunk and no training "
+        "takes its loss on this text below"
     )
+    return _floor(f"tie-floor:{of}", statement, tie_floor_nats(counts, codes), _PROOF)
 
 
 def biased_floor(counts: ArrayLike, codes: ArrayLike, *, of: str) -> Certificate:
     """The floor of one map when a bias per token splits each code; `of` names the candidate."""
-    distinct = len(np.unique(np.asarray(codes)))
-    return Certificate(
-        name=f"tie-floor-bias:{of}",
-        statement=(
-            f"the {distinct:,} codes of {of} with a bias per token (added after any soft cap) split each code the same "
-            "way in every context, so no trunk and no training takes its loss on this text below"
-        ),
-        value=biased_floor_nats(counts, codes),
-        unit=NATS_PER_TOKEN,
-        source=_PROOF,
-        evidence=Evidence.CERTIFIED,
+    statement = (
+        f"the {_distinct(codes):,} codes of {of} with a bias per token (added after any soft cap) split each code the "
+        "same way in every context, so no trunk and no training takes its loss on this text below"
     )
+    return _floor(f"tie-floor-bias:{of}", statement, biased_floor_nats(counts, codes), _PROOF)
 
 
 def best_tie_floor(counts: ArrayLike, codes: int) -> Certificate:
     """The lowest plain floor of any map onto `codes` codes, whatever the map."""
-    return Certificate(
-        name=f"best-tie-floor:{codes}",
-        statement=(
-            f"no map of this vocabulary onto {codes:,} codes without bias, however it is found, has a loss on this "
-            "text below"
-        ),
-        value=best_partition(counts, codes).floor,
-        unit=NATS_PER_TOKEN,
-        source=_BEST_PROOF,
-        evidence=Evidence.CERTIFIED,
+    statement = (
+        f"no map of this vocabulary onto {codes:,} codes without bias, however it is found, has a loss on this "
+        "text below"
     )
+    return _floor(f"best-tie-floor:{codes}", statement, best_partition(counts, codes).floor, _BEST_PROOF)
 
 
 def best_biased_floor(counts: ArrayLike, codes: int) -> Certificate:
     """A bound on the lowest floor with bias of any map onto `codes` codes; no map need attain it."""
+    statement = (
+        f"no map of this vocabulary onto {codes:,} codes with a bias per token (added after any soft cap), however "
+        "it is found, has a loss on this text below this bound, which no map need attain"
+    )
+    return _floor(f"best-tie-floor-bias:{codes}", statement, biased_bound(counts, codes), _BOUND_PROOF)
+
+
+def _distinct(codes: ArrayLike) -> int:
+    return len(np.unique(np.asarray(codes)))
+
+
+def _floor(name: str, statement: str, value: float, source: str) -> Certificate:
     return Certificate(
-        name=f"best-tie-floor-bias:{codes}",
-        statement=(
-            f"no map of this vocabulary onto {codes:,} codes with a bias per token (added after any soft cap), however "
-            "it is found, has a loss on this text below this bound, which no map need attain"
-        ),
-        value=biased_bound(counts, codes),
-        unit=NATS_PER_TOKEN,
-        source=_BOUND_PROOF,
-        evidence=Evidence.CERTIFIED,
+        name=name, statement=statement, value=value, unit=NATS_PER_TOKEN, source=source, evidence=Evidence.CERTIFIED
     )
 
 

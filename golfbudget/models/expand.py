@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -89,10 +91,7 @@ class TensorSpec:
 
     @cached_property
     def elements(self) -> int:
-        product = 1
-        for size in self.shape:
-            product *= size
-        return product
+        return math.prod(self.shape)
 
     @property
     def floating(self) -> bool:
@@ -175,7 +174,7 @@ def _resolve(given: Mapping[str, Amount], path: Path) -> dict[str, Number]:
         under_way.append(name)
         amount = given[name]
         if isinstance(amount, str):
-            with _Place(path, f"variables.{name}"):
+            with _place(path, f"variables.{name}"):
                 for other in sorted(names_in(amount) & given.keys()):
                     value(other)
                 known = {key: done.get(key, 0) for key in given}
@@ -192,18 +191,13 @@ def _resolve(given: Mapping[str, Amount], path: Path) -> dict[str, Number]:
     return {name: done[name] for name in given}
 
 
-class _Place:
+@contextmanager
+def _place(path: Path, key: str) -> Iterator[None]:
     """Turns what an expression raises into an error that names file and key path."""
-
-    def __init__(self, path: Path, key: str) -> None:
-        self.path, self.key = path, key
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ExpressionError):
-            raise ConfigError(f"{self.path}: {self.key}: {error}") from None
+    try:
+        yield
+    except ExpressionError as error:
+        raise ConfigError(f"{path}: {key}: {error}") from None
 
 
 class _Expander:
@@ -258,15 +252,12 @@ class _Expander:
         self.specs[name] = spec
 
     def named(self, template: str, variables: Mapping[str, Number], key: str) -> str:
-        def one(found: re.Match[str]) -> str:
-            return str(self.whole(found[1], variables, key))
-
-        return _INDEX.sub(one, template)
+        return _INDEX.sub(lambda found: str(self.whole(found[1], variables, key)), template)
 
     def amount(self, amount: Amount, variables: Mapping[str, Number], key: str) -> Number:
         if not isinstance(amount, str):
             return amount
-        with _Place(self.path, key):
+        with _place(self.path, key):
             return evaluate(amount, variables)
 
     def whole(self, amount: Amount, variables: Mapping[str, Number], key: str) -> int:

@@ -49,7 +49,6 @@ class EncoderInputs:
 
     @property
     def needs_met(self) -> tuple[str, ...]:
-        """Of what schemes can need, what is there."""
         there = {"counts": self.counts is not None, "moment": bool(self.covariances)}
         return tuple(need for need, given in there.items() if given)
 
@@ -157,7 +156,6 @@ def decoder_bytes(candidate: Candidate) -> int:
 
 
 def _schemes(candidate: Candidate) -> set[str]:
-    """Names of the schemes that a file needs decoders of, each once."""
     if candidate.parts:
         return set[str]().union(*map(_schemes, candidate.parts))
     own = {candidate.input_side} if candidate.input_side in INPUT_SCHEMES else set[str | None]()
@@ -165,7 +163,6 @@ def _schemes(candidate: Candidate) -> set[str]:
 
 
 def _table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:
-    """Every serialised table with its raw bytes."""
     return tuple(
         TableSize(
             owner=owner,
@@ -188,7 +185,6 @@ class Decoded:
     biases: Mapping[str, Tensor]
 
     def bias_of(self, *owners: str) -> Tensor | None:
-        """The bias of the first of these matrices that has one."""
         return next((self.biases[owner] for owner in owners if owner in self.biases), None)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -73,7 +73,6 @@ class _CandidateMaker:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the head."""
         rows, columns = self.source.reference[self.source.head].shape
         return rows, columns
 
@@ -92,7 +91,6 @@ class _CandidateMaker:
             self.add(f"{name}-input-{input_side}", Side.HEAD, scheme, options, owners, input_side)
 
     def trunk(self, scheme: str, options: Options, *, by_part: bool = False, halves: bool = False) -> None:
-        """A trunk candidate, and where asked for those of its parts alone."""
         trunk, text = self.source.trunk, label(schemes.get(scheme), options)
         if trunk:
             self.add(f"trunk-{text}", Side.TRUNK, scheme, options, trunk)
@@ -163,7 +161,6 @@ def _possible(name: str, known: Collection[str], missing: dict[str, list[str]]) 
 
 
 def _scheme(maker: _CandidateMaker, name: str) -> None:
-    """All of a scheme's grid, on both sides."""
     scheme, shape = schemes.get(name), maker.shape
     heads = grid(HEAD, scheme, *shape)
     for options in heads:

@@ -41,7 +41,6 @@ class Baseline:
 
     @classmethod
     def of(cls, prepared: Prepared, data: bytes) -> Baseline:
-        """From its bytes."""
         request, artifact = prepared.request, open_bytes(data, name=BASELINE)
         budget = Budget(cap=request.cap, stored=len(data), code=request.code_bytes)
         return cls(
@@ -91,7 +90,6 @@ def _equal(one: Decoded, other: Decoded) -> bool:
 
 
 def _floor(prepared: Prepared, candidate: Candidate, decoded: Decoded, counts: Counts | None) -> Certificate | None:
-    """The floor of a head some of whose rows came out equal."""
     source = prepared.source
     owners = (source.head_owner, source.head)
     if counts is None or not counts.sum() or not set(owners).intersection(candidate.owners):

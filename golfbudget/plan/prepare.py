@@ -170,7 +170,6 @@ def _refuse_measuring(request: PlanRequest) -> None:
 
 
 def _tokens(request: PlanRequest) -> Path | None:
-    """The evaluation text: the one given, or the example's own."""
     model = request.model
     if model is not None and model not in MODELS and (model.startswith(BUILTIN) or ":" not in model):
         raise UsageError(

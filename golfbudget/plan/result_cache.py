@@ -113,7 +113,6 @@ class ResultCache:
 
     @classmethod
     def of(cls, folder: Path | None, source: PlanSource, inputs: EncoderInputs) -> ResultCache:
-        """The cache for a source."""
         if folder is None:
             return cls(folder=None)
         own = {
@@ -187,7 +186,6 @@ class ResultCache:
 
 
 def _deciding(candidate: Candidate) -> dict[str, object]:
-    """Everything of a candidate that decides its bytes."""
     return {
         "side": str(candidate.side),
         "scheme": candidate.scheme,

@@ -199,10 +199,8 @@ class Plan:
 
     @property
     def lossless_saved(self) -> int:
-        """Bytes that the best lossless packing saves."""
         best = self.trials.on(Side.LOSSLESS).largest_saving()
         return 0 if best is None else best.saved_bytes
 
     def trial(self, name: str | None) -> Trial | None:
-        """The trial of that candidate name."""
         return self.trials.named(name)

@@ -89,7 +89,6 @@ def _joint(shop: Workshop, trials: Trials) -> JointResult:
 
 
 def _untried(source: PlanSource, trials: Trials) -> list[str]:
-    """Rivals of VQ that the chosen schemes left out."""
     control = any(trial.candidate.scheme == "scalar" for trial in trials.head)
     left_out = {"scalar control": not control, "trunk candidate": not trials.trunk and bool(source.trunk)}
     return [name for name, missing in left_out.items() if missing]
@@ -153,7 +152,6 @@ def _floor_note(source: PlanSource) -> list[str]:
 
 
 def _counts_note(prepared: Prepared) -> list[str]:
-    """A warning where encoders see the counts of the very text that they are measured on."""
     if not prepared.counts_are_of_the_text:
         return []
     note = (

@@ -60,7 +60,6 @@ class Preview:
         return f"bytes are those of a preview codec, {self}; the cap is not decided by it: plan again without --preview"
 
     def note(self, recipe: Recipe) -> str:
-        """What the heading says."""
         return (
             f"preview: every file is written by {self} instead of the recipe's {recipe.codec}-{recipe.level}, so "
             "bytes, savings and what fits are not the recipe's; lossless packings are left out"
@@ -114,7 +113,6 @@ class PlanSource:
 
     @property
     def rows(self) -> int:
-        """The vocabulary: rows of the head."""
         return self.reference[self.head].shape[0]
 
     @property
@@ -296,7 +294,6 @@ class NamedModelFile:
 
     @property
     def file(self) -> Path:
-        """Where it lies."""
         return configs.find("models", self.name)
 
 

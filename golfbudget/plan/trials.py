@@ -228,11 +228,9 @@ class Trials(Sequence[Trial]):
         return iter(self.items)
 
     def where(self, wanted: Callable[[Trial], bool]) -> Trials:
-        """Those that are wanted, in the same order."""
         return Trials(tuple(trial for trial in self.items if wanted(trial)), self.compare)
 
     def with_more(self, *others: Trial) -> Trials:
-        """These and others after them."""
         return Trials((*self.items, *others), self.compare)
 
     def replaced(self, others: Mapping[str, Trial]) -> Trials:
@@ -254,7 +252,6 @@ class Trials(Sequence[Trial]):
 
     @property
     def vq(self) -> Trials:
-        """VQ-Logits heads."""
         return self.head.where(lambda trial: trial.candidate.is_vq)
 
     @property
@@ -285,7 +282,6 @@ class Trials(Sequence[Trial]):
 
     @property
     def untrained(self) -> Trials:
-        """Those without training after their encoding."""
         return self.where(lambda trial: not trial.candidate.steps)
 
     def saving(self, least: int = 1) -> Trials:

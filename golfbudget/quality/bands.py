@@ -46,15 +46,6 @@ def ratio_interval(
     return float(low), float(high)
 
 
-def mean_interval(
-    amounts: Values, *, seed: int, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """Percentile interval of the mean of amounts per token, [n, length], over windows drawn with replacement."""
-    weights = np.full(len(amounts), float(amounts.shape[1]))
-    return ratio_interval(amounts.sum(1), weights, seed=seed, resamples=resamples, confidence=confidence)
-
-
-#: Cuts by cumulative count: the head of the distribution, its body, and two shares of its tail.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrequencyBands:
     """Which band each token is in: `of_token` int64 [vocabulary].

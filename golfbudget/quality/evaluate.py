@@ -111,7 +111,6 @@ class Evaluator:
 
     @property
     def _at_once(self) -> int:
-        """Windows that are run together."""
         return max(1, _TOKENS_AT_ONCE // self.text.window)
 
     def _model(self, state: Mapping[str, Tensor]) -> nn.Module:
@@ -159,7 +158,6 @@ class Evaluator:
         return run.states[: len(wanted)]
 
     def bits_per_byte(self, losses: Losses) -> float:
-        """Total bits over total bytes."""
         return float(losses.sum()) / math.log(2) / self.text.bytes
 
     def compare(self, base: Losses, new: Losses, seed: int) -> Interval:

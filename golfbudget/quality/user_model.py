@@ -23,7 +23,7 @@ import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,15 +39,6 @@ _LOGITS_AT_ONCE = 1 << 26
 _AGREE = 1e-3
 _SHOWN = 8
 _PREFIX = "golfbudget_user_model_"
-
-
-@runtime_checkable
-class SplitModel(Protocol):
-    """A module that tells its final states from its head."""
-
-    def hidden(self, ids: Tensor) -> Tensor: ...
-
-    def logits(self, hidden: Tensor) -> Tensor: ...
 
 
 class UserModel:
@@ -87,17 +78,18 @@ class UserModel:
         return made.eval()
 
     def logits(self, module: nn.Module, ids: Tensor, vocabulary: int) -> Tensor:
-        """Logits of token ids, float32 [batch, time, vocabulary]."""
         return self._checked(lambda: module(ids), "module(ids)", (*ids.shape, vocabulary))
 
     def hidden(self, module: nn.Module, ids: Tensor) -> Tensor:
-        """Final states of token ids, [batch, time, width]; only for a `SplitModel`."""
-        return self._checked(lambda: _split(module).hidden(ids), "module.hidden(ids)", (*ids.shape, None))
+        """Final states of token ids, [batch, time, width]; only where it `is_split`."""
+        split: Any = module
+        return self._checked(lambda: split.hidden(ids), "module.hidden(ids)", (*ids.shape, None))
 
     def logits_of(self, module: nn.Module, hidden: Tensor, vocabulary: int) -> Tensor:
-        """Logits of final states, float32 [batch, time, vocabulary]; only for a `SplitModel`."""
+        """Logits of final states, float32 [batch, time, vocabulary]; only where it `is_split`."""
+        split: Any = module
         shape = (*hidden.shape[:2], vocabulary)
-        return self._checked(lambda: _split(module).logits(hidden), "module.logits(hidden)", shape)
+        return self._checked(lambda: split.logits(hidden), "module.logits(hidden)", shape)
 
     def _checked(self, run: Callable[[], object], what: str, shape: tuple[int | None, ...]) -> Tensor:
         try:
@@ -124,10 +116,6 @@ class UserModel:
 def is_split(module: nn.Module) -> bool:
     """Whether the module offers its final states apart from its head."""
     return callable(getattr(module, "hidden", None)) and callable(getattr(module, "logits", None))
-
-
-def _split(module: nn.Module) -> SplitModel:
-    return cast("SplitModel", module)
 
 
 def _import(path: Path, spec: str) -> types.ModuleType:
@@ -268,7 +256,6 @@ class UserEvaluator(Evaluator):
     def logit_chunks(
         self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False, windows: int | None = None
     ) -> Iterator[Tensor]:
-        """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
         module = self._model(state)
         wanted = self.text.windows[:windows].split(self._at_once)
         if is_split(module):

@@ -5,6 +5,7 @@ And which rule a tensor has.  No torch here: the modelled estimate needs this to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -70,7 +71,6 @@ class Integer(Rule, frozen=True, kw_only=True, tag="integer"):
 
     @property
     def bottom(self) -> int:
-        """The lowest integer."""
         return -(2 ** (self.bits - 1) - 1) if self.lowest is None else self.lowest
 
     @property
@@ -179,9 +179,7 @@ def _check_integer(rule: Integer, at: str) -> None:
 
 def rule_for(recipe: Recipe, name: str, shape: Sequence[int]) -> Rule:
     """The first rule that fits a float tensor; `ConfigError` when none does."""
-    elements = 1
-    for size in shape:
-        elements *= size
+    elements = math.prod(shape)
     for rule in recipe.tensors:
         large = elements > rule.more_elements_than or not rule.more_elements_than
         if large and rule.dimensions in (None, len(shape)) and _matches(rule.match, name):

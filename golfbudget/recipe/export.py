@@ -145,19 +145,9 @@ class Export:
         return list(dict.fromkeys((*self.order, *self.quantized, *self.passthrough, *self.schemes)))
 
     def without(self, name: str) -> Export:
-        """The export with one tensor taken out, wherever it stands."""
-        return replace(
-            self,
-            quantized=_drop(self.quantized, name),
-            scales=_drop(self.scales, name),
-            dtypes=_drop(self.dtypes, name),
-            passthrough=_drop(self.passthrough, name),
-            kept_dtypes=_drop(self.kept_dtypes, name),
-            schemes=_drop(self.schemes, name),
-            corrections=_drop(self.corrections, name),
-            labels=_drop(self.labels, name),
-            order=tuple(other for other in self.order if other != name),
-        )
+        held = ("quantized", "scales", "dtypes", "passthrough", "kept_dtypes", "schemes", "corrections", "labels")
+        left = {part: _drop(getattr(self, part), name) for part in held}
+        return replace(self, **left, order=tuple(other for other in self.order if other != name))
 
     def with_encoded(self, name: str, encoded: Encoded, dtype: str) -> Export:
         """The export with matrix `name` replaced by an encoding; int8-per-row ones use the layout's own slots.
@@ -167,19 +157,11 @@ class Export:
         if encoded.native:
             values, scales = encoded.tensor("values"), encoded.tensor("scales")
             if name in self.quantized:
-                return replace(
-                    self,
-                    quantized={**self.quantized, name: values},
-                    scales={**self.scales, name: scales},
-                    corrections=_drop(self.corrections, name),
-                )
-            rest = self.without(name)
-            return replace(
-                rest,
-                quantized={**rest.quantized, name: values},
-                scales={**rest.scales, name: scales},
-                dtypes={**rest.dtypes, name: dtype},
-            )
+                rest, dtype = replace(self, corrections=_drop(self.corrections, name)), self.dtypes[name]
+            else:
+                rest = self.without(name)
+            quantized, scaled = {**rest.quantized, name: values}, {**rest.scales, name: scales}
+            return replace(rest, quantized=quantized, scales=scaled, dtypes={**rest.dtypes, name: dtype})
         rest = self.without(name)
         return replace(rest, schemes={**rest.schemes, name: encoded}, dtypes={**rest.dtypes, name: dtype})
 
@@ -194,14 +176,9 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Expo
     `seed` is for schemes that draw anything.
     """
     check_patterns(recipe, state, f"recipe {recipe.name}")
-    quantized: dict[str, Tensor] = {}
-    scales: dict[str, Tensor] = {}
-    dtypes: dict[str, str] = {}
-    passthrough: dict[str, Tensor] = {}
-    kept_dtypes: dict[str, str] = {}
-    encoded: dict[str, Encoded] = {}
-    labels: dict[str, Label] = {}
-    suffixes: dict[str, tuple[str, str]] = {}
+    quantized, scales, passthrough = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
+    dtypes, kept_dtypes, encoded = dict[str, str](), dict[str, str](), dict[str, Encoded]()
+    labels, suffixes = dict[str, Label](), dict[str, tuple[str, str]]()
     for name, tensor in state.items():
         if not tensor.is_floating_point():
             passthrough[name] = tensor.contiguous()
@@ -223,7 +200,8 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Expo
             encoded[name] = schemes.get(rule.scheme).encode(tensor.float(), rule.options, Context(seed=seed))
             dtypes[name] = dtype_name(tensor)
         elif isinstance(rule, Keep):
-            passthrough[name] = _kept(tensor, rule)
+            kept = tensor if rule.dtype == "original" else tensor.to(getattr(torch, rule.dtype))
+            passthrough[name] = kept.contiguous()
             labels.setdefault(name, KEPT)
             if rule.dtype not in ("float32", "original") and tensor.dtype in (torch.float32, torch.bfloat16):
                 kept_dtypes[name] = dtype_name(tensor)
@@ -239,10 +217,6 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Expo
         suffixes=suffixes,
         order=tuple(state),
     )
-
-
-def _kept(tensor: Tensor, rule: Keep) -> Tensor:
-    return (tensor if rule.dtype == "original" else tensor.to(getattr(torch, rule.dtype))).contiguous()
 
 
 def _corrections(

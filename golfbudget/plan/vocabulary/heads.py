@@ -83,7 +83,6 @@ class _Product(Product):
 
 
 def _codes(shape: tuple[int, ...], codes: int, seed: int) -> Tensor:
-    """Codes [shape], each as likely as any other."""
     return torch.randint(codes, shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -181,7 +180,6 @@ class Writer:
     ranged: frozenset[str]
 
     def tables(self, specs: Sequence[TensorSpec], family: Family = "gaussian") -> int:
-        """Tensors as the recipe stores them."""
         if not specs:
             return 0
         state = dict(draw(specs, self.seed, family, self.ranged))
@@ -189,7 +187,6 @@ class Writer:
         return len(artifact_bytes(quantise(state, recipe, self.seed), recipe)) - self.container
 
     def encoded(self, head: TensorSpec, choice: Choice, counts: Tensor) -> int:
-        """The head by a scheme."""
         ((name, matrix),) = draw([head], self.seed, "gaussian", self.ranged)
         recipe = alone(self.recipe, {name: matrix})
         context = Context(seed=self.seed, counts=counts)

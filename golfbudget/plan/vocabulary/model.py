@@ -140,7 +140,6 @@ def _from_config(path: str, recipe: str | None, roles: Roles) -> Subject:
 
 
 def _grown(small: Request, large: Request) -> list[TensorSpec]:
-    """Tensors whose shape follows the vocabulary."""
     shapes = {spec.name: spec.shape for spec in large.model.tensors}
     return [spec for spec in small.model.tensors if shapes.get(spec.name) != spec.shape]
 
