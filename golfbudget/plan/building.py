@@ -91,17 +91,15 @@ def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encod
             dtype = source.dtype(source.head if owner == source.head_owner else owner)
             export = export.with_encoded(owner, matrix, dtype)
         if candidate.steps:
-            export = _trained(source, candidate, inputs, export)
+            if inputs.training is None:
+                raise UsageError(
+                    f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given"
+                )
+            reference = {name: matrix_of(source, name) for name in export.names()}
+            export = recover(export, reference, inputs.training, candidate.steps)
             encoded = {owner: export.schemes.get(owner, matrix) for owner, matrix in encoded.items()}
         data = artifact_bytes(export, recipe_of(source, candidate))
         return Built(data=data, tables=_table_sizes(encoded))
-
-
-def _trained(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, export: Export) -> Export:
-    if inputs.training is None:
-        raise UsageError(f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given")
-    reference = {name: matrix_of(source, name) for name in export.names()}
-    return recover(export, reference, inputs.training, candidate.steps)
 
 
 def baseline_file(source: PlanSource) -> bytes:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from golfbudget.artifact import open_bytes
 from golfbudget.budget import Budget
-from golfbudget.certificates import Certificate, bits_per_byte
+from golfbudget.certificates import Certificate, bits_per_byte, marks_loser
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 from golfbudget.plan.building import Decoded, WrittenFile, decoder_bytes, matrix_of, read_back
-from golfbudget.plan.certify import TYING, Counts, LossToBeat, adds_by_tying, floor_of, ruled_out
+from golfbudget.plan.certify import TYING, Counts, LossToBeat, floor_of
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import EQUAL_ERROR, NEGLIGIBLE, Candidate, Quality, Side, Trial, WorstRow
@@ -68,7 +68,8 @@ def examined(prepared: Prepared, baseline: Baseline, file: WrittenFile, data: by
         fits=counted + (request.code_bytes or 0) <= request.cap,
         quality=_quality(prepared, baseline, candidate, decoded),
         floor=_floor(prepared, candidate, decoded, counts),
-        loser=TYING if adds_by_tying(candidate, saved) else None,
+        # A tied head that keeps the input table dense adds its tables to the file, whatever training does.
+        loser=TYING if candidate.input_side == "dense" and saved <= 0 else None,
     )
 
 
@@ -100,8 +101,8 @@ def _floor(prepared: Prepared, candidate: Candidate, decoded: Decoded, counts: C
 
 
 def loses(trial: Trial, loss: LossToBeat | None) -> bool:
-    """Whether the trial's floor rules it out before it is run."""
-    return ruled_out(trial.floor, loss, trial.saved_bytes)
+    """Whether the trial's floor, over the baseline's loss and the worth of the bytes saved, rules it out unrun."""
+    return trial.floor is not None and loss is not None and marks_loser(trial.floor, loss.at(trial.saved_bytes))
 
 
 def lost(trial: Trial, loss: LossToBeat | None) -> Trial:

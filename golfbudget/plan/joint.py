@@ -61,16 +61,6 @@ class Allocation:
     chosen: Mapping[str, str] | None
     bytes: int
     loss: float | None
-    cap: int
-
-    @property
-    def feasible(self) -> bool:
-        return self.chosen is not None
-
-    @property
-    def headroom(self) -> int:
-        """Bytes left under the cap; negative by as much as the smallest choice is over it."""
-        return self.cap - self.bytes
 
 
 def allocate(groups: Sequence[TensorGroup], cap: int) -> Allocation:
@@ -82,13 +72,12 @@ def allocate(groups: Sequence[TensorGroup], cap: int) -> Allocation:
     kept = [(group.name, _undominated(group.options)) for group in sorted(groups, key=lambda group: group.name)]
     least = sum(options[0].bytes for _, options in kept)
     if least > cap:
-        return Allocation(chosen=None, bytes=least, loss=None, cap=cap)
+        return Allocation(chosen=None, bytes=least, loss=None)
     picked = _solve([options for _, options in kept], cap)
     return Allocation(
         chosen={name: option.name for (name, _), option in zip(kept, picked, strict=True)},
-        bytes=sum(option.bytes for option in picked),
+        bytes=_total(picked),
         loss=_loss(picked),
-        cap=cap,
     )
 
 

@@ -6,7 +6,6 @@ anything, so its losses are not kept, and it is run in one process only.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -38,22 +37,6 @@ class Measurer:
     source: PlanSource
     baseline: Mapping[str, Tensor]
     key: str
-
-    @classmethod
-    def of(
-        cls,
-        evaluator: Evaluator,
-        model: str,
-        cache: ResultCache,
-        source: PlanSource,
-        *,
-        file: bytes,
-        state: Mapping[str, Tensor],
-    ) -> Measurer:
-        """What measures against a baseline that was written as `file` and decodes to `state`."""
-        text = digest({"windows": evaluator.text.windows})
-        key = f"{text}:{model}:{hashlib.sha256(file).hexdigest()}"
-        return cls(evaluator=evaluator, cache=cache, source=source, baseline=state, key=key)
 
     def known(self, file: bytes | None) -> FileLosses | None:
         """The losses of a file (None: of the source itself) that were measured before."""

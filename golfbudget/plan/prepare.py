@@ -57,11 +57,6 @@ class Prepared:
         """Whether the model, if there is one, is the package's own: a user's program may do anything."""
         return (self.request.model or "").startswith(BUILTIN)
 
-    @property
-    def counts_are_of_the_text(self) -> bool:
-        """Whether encoders see the counts of the very text that they are measured on."""
-        return self.evaluator is not None and self.encoders.counts is self.evaluator.text.counts
-
 
 def prepare(request: PlanRequest) -> Prepared:
     """Open everything; raises a golfbudget error naming what is wrong before any long work starts."""

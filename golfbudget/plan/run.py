@@ -68,7 +68,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         joint=joint.joint,
         on_frontier=trials.head.frontier() | trials.trunk.frontier(),
         notes=(
-            *source.notes, *chosen.notes, *_counts_note(prepared), *_floor_note(source), *filter(None, [joint.reason])
+            *source.notes, *chosen.notes, *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason])
         ),
     )  # fmt: skip
 
@@ -132,7 +132,7 @@ def _terms(shop: Workshop) -> PlanTerms:
     )
 
 
-def _floor_note(source: PlanSource) -> list[str]:
+def _floor_note(source: PlanSource) -> str | None:
     """How many rows the recipe's scale floor coarsens: lower nominal bits may cost nothing there."""
     at_floor = rows = 0
     for name, scales in source.export.scales.items():
@@ -143,19 +143,17 @@ def _floor_note(source: PlanSource) -> list[str]:
         if isinstance(rule, Integer) and rule.floor:
             at_floor += int((scales <= torch.tensor(rule.floor).to(scales.dtype)).sum())
     if not at_floor:
-        return []
-    note = (
+        return None
+    return (
         f"{at_floor:,} of {rows:,} quantised rows sit at the recipe's scale floor: they use fewer levels than int8 "
         "has, so low-bit candidates, whose scales are fitted, may add bytes and lower the error"
     )
-    return [note]
 
 
-def _counts_note(prepared: Prepared) -> list[str]:
-    if not prepared.counts_are_of_the_text:
-        return []
-    note = (
+def _counts_note(prepared: Prepared) -> str | None:
+    if prepared.evaluator is None or prepared.encoders.counts is not prepared.evaluator.text.counts:
+        return None
+    return (
         "token counts are those of the evaluation text: what is fitted to them (a bias, tiers, own rows) does a little "
         "better here than on other text; --counts takes others"
     )
-    return [note]

@@ -197,6 +197,10 @@ class Trial:
         """The point estimate of the loss; the equal-error rule counts as none."""
         return self.quality.delta or 0.0 if self.quality.evidence is Evidence.MEASURED else 0.0
 
+    def no_worse_than(self, other: Trial) -> bool:
+        """In both counted bytes and loss."""
+        return self.counted_bytes <= other.counted_bytes and self.loss <= other.loss
+
 
 #: (low, high) of the change from one trial to another, in bits per byte, where both were measured.
 Compare = Callable[[Trial, Trial], tuple[float, float]]
@@ -333,11 +337,7 @@ class Trials(Sequence[Trial]):
     def beaten_by(self, others: Trials) -> Trials:
         """Those of known loss that one of the others is no worse than, in both counted bytes and loss."""
         rivals = others.known
-        return self.known.where(
-            lambda trial: any(
-                rival.counted_bytes <= trial.counted_bytes and rival.loss <= trial.loss for rival in rivals
-            )
-        )
+        return self.known.where(lambda trial: any(rival.no_worse_than(trial) for rival in rivals))
 
     def frontier(self) -> frozenset[str]:
         """Names of those that no other beats in both counted bytes and loss; trials of unknown loss are not ranked."""
@@ -345,12 +345,7 @@ class Trials(Sequence[Trial]):
         return frozenset(
             trial.name
             for trial in ranked
-            if not any(
-                (other.counted_bytes, other.loss) != (trial.counted_bytes, trial.loss)
-                and other.counted_bytes <= trial.counted_bytes
-                and other.loss <= trial.loss
-                for other in ranked
-            )
+            if not any(other.no_worse_than(trial) and not trial.no_worse_than(other) for other in ranked)
         )
 
     def in_order(self) -> Trials:

@@ -20,7 +20,7 @@ from golfbudget.plan.certify import Counts, LossToBeat
 from golfbudget.plan.examine import Baseline, examined, loses, lost
 from golfbudget.plan.measuring import Measurer, Yardstick
 from golfbudget.plan.prepare import Prepared
-from golfbudget.plan.result_cache import FileLosses, ResultCache
+from golfbudget.plan.result_cache import FileLosses, ResultCache, digest
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
 from golfbudget.progress import Progress
@@ -182,9 +182,10 @@ def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterato
     measurer = None
     if prepared.evaluator is not None:
         kept = cache if prepared.built_in else ResultCache(folder=None)
-        measurer = Measurer.of(
-            prepared.evaluator, model, kept, source, file=baseline.data, state=baseline.decoded.state
-        )
+        evaluator, state = prepared.evaluator, baseline.decoded.state
+        text = digest({"windows": evaluator.text.windows})
+        key = f"{text}:{model}:{hashlib.sha256(baseline.data).hexdigest()}"
+        measurer = Measurer(evaluator=evaluator, cache=kept, source=source, baseline=state, key=key)
     with tempfile.TemporaryDirectory(prefix="golfbudget-") as folder:
         bench = Bench(
             source=source, encoders=prepared.encoders, cache=cache, folder=Path(folder), measurer=measurer

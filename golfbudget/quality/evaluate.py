@@ -104,10 +104,15 @@ class Evaluator:
         self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False, windows: int | None = None
     ) -> Iterator[Tensor]:
         """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
-        model = self._model(state)
-        for hidden in self._hidden_states(model, state, keep=keep, windows=windows).split(self._at_once):
-            scores = self._logits(model, hidden)
+        for scores in self._scores(self._model(state), state, keep=keep, windows=windows):
             yield scores if bias is None else scores + bias.float()
+
+    def _scores(
+        self, model: nn.Module, state: Mapping[str, Tensor], *, keep: bool, windows: int | None
+    ) -> Iterator[Tensor]:
+        """Logits without a bias."""
+        hidden = self._hidden_states(model, state, keep=keep, windows=windows)
+        return (self._logits(model, chunk) for chunk in hidden.split(self._at_once))
 
     @property
     def _at_once(self) -> int:

@@ -253,18 +253,13 @@ class UserEvaluator(Evaluator):
     def _logits(self, model: nn.Module, hidden: Tensor) -> Tensor:
         return self.model.logits_of(model, hidden, self.vocabulary)
 
-    def logit_chunks(
-        self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False, windows: int | None = None
+    def _scores(
+        self, model: nn.Module, state: Mapping[str, Tensor], *, keep: bool, windows: int | None
     ) -> Iterator[Tensor]:
-        module = self._model(state)
+        if is_split(model):
+            return super()._scores(model, state, keep=keep, windows=windows)
         wanted = self.text.windows[:windows].split(self._at_once)
-        if is_split(module):
-            hidden = self._hidden_states(module, state, keep=keep, windows=windows).split(self._at_once)
-            chunks = (self._logits(module, chunk) for chunk in hidden)
-        else:
-            chunks = (self.model.logits(module, chunk[:, :-1], self.vocabulary) for chunk in wanted)
-        for scores in chunks:
-            yield scores if bias is None else scores + bias.float()
+        return (self.model.logits(model, chunk[:, :-1], self.vocabulary) for chunk in wanted)
 
     def _token_nats(self, state: Mapping[str, Tensor], bias: Tensor | None, *, keep: bool) -> Tensor:
         windows = self.text.windows.split(self._at_once)

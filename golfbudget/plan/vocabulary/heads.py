@@ -47,23 +47,7 @@ class _Unfitted(VqFamily):
         return to_used(matrix[:codes], drawn)
 
 
-class _Integer(_Unfitted, VqInteger):
-    pass
-
-
-class _Bias(_Unfitted, VqBias):
-    pass
-
-
-class _Explicit(_Unfitted, VqExplicit):
-    pass
-
-
-class _Residual(_Unfitted, VqResidual):
-    pass
-
-
-class _Plain(_Integer):
+class _Plain(_Unfitted, VqInteger):
     """`vq-logits` is `vq-logits-int` with an fp16 codebook, table for table."""
 
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
@@ -86,12 +70,11 @@ def _codes(shape: tuple[int, ...], codes: int, seed: int) -> Tensor:
     return torch.randint(codes, shape, generator=torch.Generator().manual_seed(seed))
 
 
+#: Schemes of the family whose encoders need nothing but their fit left out.
+_FITTED = (VqInteger, VqBias, VqExplicit, VqResidual)
 _DRAWN: dict[str, Callable[[], Scheme]] = {
     "vq-logits": _Plain,
-    "vq-logits-int": _Integer,
-    "vq-logits-bias": _Bias,
-    "vq-logits-explicit": _Explicit,
-    "vq-logits-residual": _Residual,
+    **{kind.name: type(f"_{kind.__name__}", (_Unfitted, kind), {}) for kind in _FITTED},
     "product": _Product,
 }
 
