@@ -19,14 +19,13 @@ import torch
 from golfbudget import example
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.ledger import Role
-from golfbudget.plan.building import EncoderInputs, baseline_file, build, matrix_of
+from golfbudget.plan.building import EncoderInputs, baseline_file, build, matrix_of, read_back
 from golfbudget.plan.candidates import ALL, candidates
 from golfbudget.plan.grids import HEAD, grid, label
 from golfbudget.plan.prepare import prepare
-from golfbudget.plan.reading import read_back
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Candidate, Side
 from golfbudget.plan.source import PlanSource
+from golfbudget.plan.trials import Candidate, Side
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
 from golfbudget.report.numbers import count

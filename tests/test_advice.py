@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from golfbudget.evidence import Evidence
 from golfbudget.plan.advice import PlanTerms, advised
-from golfbudget.plan.results import (
-    Answer,
-    Candidate,
-    Evidence,
-    Quality,
-    Side,
-    Situation,
-    Trial,
-    Trials,
-    Verdict,
-    VqAnswer,
-    Winner,
-)
+from golfbudget.plan.results import Answer, Situation, Verdict, VqAnswer, Winner
+from golfbudget.plan.trials import Candidate, Quality, Side, Trial, Trials
 from golfbudget.plan.verdict import decide
 
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from golfbudget.errors import ModelError, UsageError
-from golfbudget.quality.bands import frequency_bands, loss_by_band
-from golfbudget.quality.bootstrap import mean_interval, ratio_interval
-from golfbudget.quality.kl import divergence
+from golfbudget.quality.bands import frequency_bands, loss_by_band, ratio_interval
+from golfbudget.quality.evaluate import divergence
 
 
 def test_bands_are_cut_by_running_share() -> None:
@@ -128,6 +127,8 @@ def test_draws_without_weight_are_left_out() -> None:
 
 
 def test_the_mean_of_a_constant_has_no_width_and_windows_are_drawn_whole() -> None:
-    assert mean_interval(np.full((4, 3), 0.25), seed=1) == (0.25, 0.25)
+    lengths = np.full(4, 3.0)
+    assert ratio_interval(np.full((4, 3), 0.25).sum(1), lengths, seed=1) == (0.25, 0.25)
     # Within a window the changes cancel, so every draw of windows has the same mean.
-    assert mean_interval(np.array([[1.0, -1.0], [5.0, -5.0], [2.0, -2.0]]), seed=1) == (0.0, 0.0)
+    cancelling = np.array([[1.0, -1.0], [5.0, -5.0], [2.0, -2.0]]).sum(1)
+    assert ratio_interval(cancelling, np.full(3, 2.0), seed=1) == (0.0, 0.0)

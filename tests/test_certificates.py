@@ -27,9 +27,7 @@ from golfbudget.certificates import (
     biased_floor,
     biased_floor_nats,
     bits_per_byte,
-    break_even,
     ceiling,
-    loses_at_any_size,
     marks_loser,
     nats_per_token,
     price_of,
@@ -298,16 +296,6 @@ def test_prices_and_conversions_are_arithmetic() -> None:
     assert allowance(1_000_000, 4) == pytest.approx(0.004)
     assert price_of(0.004, 1_000_000) == pytest.approx(4)
     assert price_of(0.004, 0) is None
-    found = break_even(1_500_000, 4.0, of="head-vq512", source="community")
-    assert found.value == pytest.approx(0.006)
-    assert (found.unit, found.evidence) == ("bits/byte", Evidence.CERTIFIED)
-    assert "saves 1,500,000 bytes" in found.statement
-    added = break_even(-20_000, 4.0, of="head-vq512-dense", source="community")
-    assert added.value == pytest.approx(-0.00008)
-    assert "adds 20,000 bytes" in added.statement
-    # 2.2 MB of coded head are worth 8.8 mBPB at that price, and no more.
-    assert loses_at_any_size(0.0089, 4.0, 2_200_000)
-    assert not loses_at_any_size(0.0087, 4.0, 2_200_000)
     for wrong in (0.0, math.inf, -1.0):
         with pytest.raises(UsageError, match="bytes per token"):
             bits_per_byte(1.0, wrong)

@@ -14,12 +14,12 @@ from installed import Demo, Installation
 
 from golfbudget import example
 from golfbudget.example.build import artifact
-from golfbudget.plan.distortion import by_error
+from golfbudget.plan.examine import by_error
 from golfbudget.plan.prepare import prepare
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Candidate, Side
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
+from golfbudget.plan.trials import Candidate, Side
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.text import load_text
 from golfbudget.recipe.artifacts import decode_bytes

@@ -17,23 +17,10 @@ from golfbudget.artifact import open_bytes
 from golfbudget.budget import Budget
 from golfbudget.certificates import Certificate
 from golfbudget.entropy import measure
+from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.plan.results import (
-    Answer,
-    Candidate,
-    Evidence,
-    Inputs,
-    Plan,
-    Quality,
-    Side,
-    TableSize,
-    Trial,
-    Trials,
-    Verdict,
-    VqAnswer,
-    Winner,
-    WorstRow,
-)
+from golfbudget.plan.results import Answer, Inputs, Plan, Verdict, VqAnswer, Winner
+from golfbudget.plan.trials import Candidate, Quality, Side, TableSize, Trial, Trials, WorstRow
 from golfbudget.report import ReportFormat
 from golfbudget.report.document import Document
 from golfbudget.report.inspect import document, explain_document

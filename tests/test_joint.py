@@ -15,12 +15,14 @@ from test_advice import trial
 from torch import Generator
 
 from golfbudget.cache import default_folder
+from golfbudget.evidence import Evidence
 from golfbudget.plan.joint import best_choice, joint_candidate, make_joint
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Candidate, Evidence, Plan, Side, Trial, Trials
+from golfbudget.plan.results import Plan
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
+from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.recipe.artifacts import decode_bytes
 
 pytestmark = pytest.mark.usefixtures("kept_codebooks")

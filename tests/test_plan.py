@@ -14,13 +14,14 @@ from models import repeated_rows_model, save, ternary_trunk_model
 from golfbudget import example
 from golfbudget.cache import default_folder
 from golfbudget.errors import GolfbudgetError, UsageError
-from golfbudget.plan.distortion import EQUAL_ERROR
+from golfbudget.evidence import Evidence
 from golfbudget.plan.plan_json import candidate_of, load_plan, plan_json
 from golfbudget.plan.plan_json import saved as saved_plan
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Answer, Evidence, Plan, Side, Winner
+from golfbudget.plan.results import Answer, Plan, Winner
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
+from golfbudget.plan.trials import EQUAL_ERROR, Side
 from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes
 from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import quantise

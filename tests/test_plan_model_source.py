@@ -20,14 +20,13 @@ from golfbudget.errors import UsageError
 from golfbudget.estimate.measured import Draw, write
 from golfbudget.estimate.settings import make_request
 from golfbudget.models import load_model
-from golfbudget.plan.model_source import named_model
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.prepare import prepare
-from golfbudget.plan.preview import Preview, parse_preview
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan, plan_of
+from golfbudget.plan.source import Preview, named_model, parse_preview
 from golfbudget.recipe.artifacts import container_bytes, read_export
 from golfbudget.recipe.export import decode
 from golfbudget.report import ReportFormat

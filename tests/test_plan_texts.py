@@ -13,9 +13,10 @@ from golfbudget import example
 from golfbudget.cache import default_folder
 from golfbudget.certificates import tie_floor_nats, tied_rows
 from golfbudget.errors import GolfbudgetError
+from golfbudget.evidence import Evidence
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Evidence, Plan
+from golfbudget.plan.results import Plan
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
 from golfbudget.recipe.artifacts import decode_bytes

@@ -21,10 +21,15 @@ from golfbudget.filters import shuffle
 from golfbudget.ledger import Account, Role
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes, read_export
-from golfbudget.recipe.assignment import rule_for
-from golfbudget.recipe.config import Correction, Integer, Recipe, load_recipe, recipe_from
-from golfbudget.recipe.export import decode, quantise
-from golfbudget.recipe.quantizers import apply_correction, dequantise, low_rank_correction, quantise_tensor
+from golfbudget.recipe.config import Correction, Integer, Recipe, load_recipe, recipe_from, rule_for
+from golfbudget.recipe.export import (
+    apply_correction,
+    decode,
+    dequantise,
+    low_rank_correction,
+    quantise,
+    quantise_tensor,
+)
 from golfbudget.roles import assign, load_roles
 
 SHAPES = {"tok_emb.weight": (40, 24), "blocks.0.attn.c_q.weight": (24, 24), "blocks.0.mlp.fc.weight": (30, 24),

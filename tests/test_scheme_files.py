@@ -18,20 +18,21 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 from golfbudget import schemes
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import CorruptError, LimitError, UsageError
+from golfbudget.evidence import Evidence
 from golfbudget.ledger import Role
-from golfbudget.plan.building import build, matrix_of, scheme_of
+from golfbudget.plan.building import build, decoded, matrix_of, read_back, scheme_of
 from golfbudget.plan.candidates import ALL, INPUT_SCHEMES, REPACK, candidates
 from golfbudget.plan.grids import HEAD, TRUNK
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.prepare import Prepared, prepare
-from golfbudget.plan.reading import decoded, read_back
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Evidence, Plan, Side
+from golfbudget.plan.results import Plan
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import plan_of
 from golfbudget.plan.source import PlanSource
+from golfbudget.plan.trials import Side
 from golfbudget.quality.baseline_model import BaselineModel, Shape
-from golfbudget.quality.covariance import input_covariances
+from golfbudget.quality.evaluate import input_covariances
 from golfbudget.quality.text import load_text
 from golfbudget.recipe.artifacts import read_export
 from golfbudget.roles import assign, load_roles

@@ -16,8 +16,17 @@ from hypothesis import strategies as st
 from golfbudget import example
 from golfbudget.errors import UsageError
 from golfbudget.quality.text import load_text
-from golfbudget.quality.tokenizer import TokenBytes, open_tokenizer, token_bytes
-from golfbudget.quality.tokens import check_counts, count_tokens, open_text, predicted_counts, read_tokens, text_of
+from golfbudget.quality.tokens import (
+    TokenBytes,
+    check_counts,
+    count_tokens,
+    open_text,
+    open_tokenizer,
+    predicted_counts,
+    read_tokens,
+    text_of,
+    token_bytes,
+)
 
 TOKENIZER = example.FOLDER / "tokenizer.model"
 #: (piece, kind) of a vocabulary with one of everything.

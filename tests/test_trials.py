@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_verdict import trial as made
 
 from golfbudget.evidence import Evidence
-from golfbudget.plan.results import Side, Trial, Trials
+from golfbudget.plan.trials import Side, Trial, Trials
 
 FREE = Evidence.EQUAL_ERROR
 

@@ -13,8 +13,9 @@ from test_plan import planned
 from tied_tokens import TOKEN_BYTES, odds, write
 
 from golfbudget import example
-from golfbudget.plan.results import Answer, Evidence, Plan, Side, Winner
-from golfbudget.plan.trials import TOLERANCE, Trials
+from golfbudget.evidence import Evidence
+from golfbudget.plan.results import Answer, Plan, Winner
+from golfbudget.plan.trials import TOLERANCE, Side, Trials
 from golfbudget.plan.verdict import decide
 
 pytestmark = pytest.mark.usefixtures("kept_codebooks")

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from golfbudget.errors import UsageError
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.text import Text
-from golfbudget.quality.user_evaluate import UserEvaluator
-from golfbudget.quality.user_model import UserModel, is_split
+from golfbudget.quality.user_model import UserEvaluator, UserModel, is_split
 
 VOCABULARY, WIDTH = 12, 4
 

@@ -8,18 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golfbudget.plan.results import (
-    Answer,
-    Candidate,
-    Evidence,
-    Quality,
-    Side,
-    Trial,
-    Verdict,
-    VqAnswer,
-    Winner,
-)
-from golfbudget.plan.trials import TOLERANCE, Trials
+from golfbudget.evidence import Evidence
+from golfbudget.plan.results import Answer, Verdict, VqAnswer, Winner
+from golfbudget.plan.trials import TOLERANCE, Candidate, Quality, Side, Trial, Trials
 from golfbudget.plan.verdict import decide
 
 BASELINE = 1_000_000

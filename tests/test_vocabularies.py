@@ -20,10 +20,9 @@ from golfbudget.certificates import best_tie_floor, biased_bound
 from golfbudget.errors import GolfbudgetError, UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.plan.vocabulary import VocabularyPlan, VocabularyRequest, plan_vocabularies
-from golfbudget.plan.vocabulary.drawn import encode_drawn
-from golfbudget.plan.vocabulary.results import Figures, HeadRow, Vocabulary
+from golfbudget.plan.vocabulary.heads import encode_drawn
+from golfbudget.plan.vocabulary.results import Figures, HeadRow, Vocabulary, vocabulary_json
 from golfbudget.plan.vocabulary.run import closing
-from golfbudget.plan.vocabulary.vocabulary_json import vocabulary_json
 from golfbudget.report.vocabulary import answer, conclusion, heading
 from golfbudget.schemes import Context, Options
 

@@ -4,15 +4,16 @@ Nothing here imports torch, opens a file or looks at a weight.  Losses are nats 
 are given; bytes are stored bytes.
 """
 
-from golfbudget.certificates.arrays import tied_rows
-from golfbudget.certificates.base import Certificate, marks_loser
+from golfbudget.certificates.base import Certificate, marks_loser, tied_rows
 from golfbudget.certificates.best_floor import BestPartition, best_partition, best_partitions, biased_bound
-from golfbudget.certificates.ceiling import CEILING_BITS, ceiling, structure_found
 from golfbudget.certificates.floors import (
+    CEILING_BITS,
     best_biased_floor,
     best_tie_floor,
     biased_floor,
     biased_floor_nats,
+    ceiling,
+    structure_found,
     tie_floor,
     tie_floor_nats,
 )
@@ -21,8 +22,6 @@ from golfbudget.certificates.prices import (
     DEFAULT_PRICE_SOURCE,
     allowance,
     bits_per_byte,
-    break_even,
-    loses_at_any_size,
     nats_per_token,
     price_of,
 )
@@ -42,9 +41,7 @@ __all__ = [
     "biased_floor",
     "biased_floor_nats",
     "bits_per_byte",
-    "break_even",
     "ceiling",
-    "loses_at_any_size",
     "marks_loser",
     "nats_per_token",
     "price_of",

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golfbudget.certificates.arrays import Codes, Counts, token_counts
+from golfbudget.certificates.base import Codes, Counts, token_counts
 from golfbudget.errors import UsageError
 
 #: Costs closer than this share of the cost of one code are equal up to rounding.

@@ -1,4 +1,4 @@
-"""Losses against bytes: conversions, the break-even of a candidate, and what no size could pay for.
+"""Losses against bytes: conversions, and what saved bytes are worth.
 
 A price is in micro bits per byte (µbpb) for each kilobyte of 1,000 bytes.  "Bits per byte" counts bytes of text,
 "saved bytes" bytes of the artifact; the two never meet outside a price.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 
-from golfbudget.certificates.base import Certificate
 from golfbudget.errors import UsageError
-from golfbudget.evidence import Evidence
 
 #: The price at which hand tuning of public submissions near the cap has left head and trunk about equal.
 DEFAULT_PRICE = 4.0
@@ -65,33 +63,3 @@ def price_of(loss: float, saved_bytes: int) -> float | None:
     4.0
     """
     return None if saved_bytes <= 0 else loss * 1e6 / (saved_bytes / _KILOBYTE)
-
-
-def break_even(saved_bytes: int, price: float, *, of: str, source: str) -> Certificate:
-    """The loss under which `of` beats giving up the same bytes at `price` (the trunk's, from `source`)."""
-    if saved_bytes > 0:
-        statement = (
-            f"{of} saves {saved_bytes:,} bytes; it beats a rival that gives up bytes at {price:g} µbpb per kilobyte "
-            "only if it costs less than"
-        )
-    else:
-        statement = (
-            f"{of} adds {-saved_bytes:,} bytes; against a rival at {price:g} µbpb per kilobyte it must lower the loss, "
-            "to a change under"
-        )
-    return Certificate(
-        name=f"break-even:{of}",
-        statement=statement,
-        value=allowance(saved_bytes, price),
-        unit="bits/byte",
-        source=source,
-        evidence=Evidence.CERTIFIED,
-    )
-
-
-def loses_at_any_size(loss: float, price: float, coded_head_bytes: int) -> bool:
-    """Whether a loss in bits per byte is over what the whole coded head is worth at a price.
-
-    Then a head scheme with that loss could not win if its tables took no bytes at all.
-    """
-    return loss > allowance(coded_head_bytes, price)

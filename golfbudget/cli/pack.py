@@ -49,7 +49,7 @@ def unpack(
 
     from golfbudget.artifact import open_artifact
     from golfbudget.cli.output import note, write
-    from golfbudget.plan.reading import decoded
+    from golfbudget.plan.building import decoded
     from golfbudget.recipe.artifacts import read_export
 
     state = decoded(read_export(open_artifact(path)), str(path)).tensors()

@@ -16,8 +16,7 @@ from golfbudget.dtypes import element_bytes
 from golfbudget.errors import ConfigError
 from golfbudget.estimate.bins import Coder, Family, float_bits, level_bits, typical_maximum
 from golfbudget.models import TensorSpec
-from golfbudget.recipe.assignment import matching, rule_for
-from golfbudget.recipe.config import ByScheme, Correction, Integer, Keep, Recipe
+from golfbudget.recipe.config import ByScheme, Correction, Integer, Keep, Recipe, matching, rule_for
 
 #: Coded bytes of container per stored tensor (zip records, pickle and padding after the codec), and once per file.
 #: Measured on containers of 51 to 291 tensors full of zeros, each codec at its strongest; zlib's short window cannot

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from golfbudget.dtypes import element_bytes
 from golfbudget.models import Model, TensorSpec
-from golfbudget.recipe.assignment import check_patterns, matching, rule_for
-from golfbudget.recipe.config import ByScheme, Integer, Keep, Recipe, Rule
+from golfbudget.recipe.config import ByScheme, Integer, Keep, Recipe, Rule, check_patterns, matching, rule_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

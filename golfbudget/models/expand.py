@@ -1,24 +1,82 @@
-"""From a model file to its tensors: variables resolved, groups repeated, every size checked."""
+"""Model files, validated, and their tensors: variables resolved, groups repeated, every size checked."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
 
 from golfbudget import configs
 from golfbudget.dtypes import element_bytes
 from golfbudget.errors import ConfigError
-from golfbudget.models.config import Amount, Base, Group, ModelFile
 from golfbudget.models.expressions import ExpressionError, Number, evaluate, names_in
 
 MOST_TENSORS = 100_000
 MOST_ELEMENTS = 10**12
 _DEEPEST = 8
 _INDEX = re.compile(r"\{([^{}]*)\}")
+
+Expression = Annotated[str, Meta(min_length=1, max_length=500, description="arithmetic on variables")]
+Amount = int | float | Expression
+Size = Annotated[int, Meta(ge=1)] | Expression
+
+Dtype = Literal[
+    "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "int64", "int32", "int16", "int8", "uint8", "bool"
+]
+
+
+class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Either one tensor, or a group of tensors (`tensors`); either may be repeated over an index.
+
+    A name may hold the index in braces: `blocks.{i}.attn.c_q.weight`.  Elements of float tensors are drawn with
+    standard deviation `deviation` around `mean` where an artifact of synthetic weights is made.
+    """
+
+    name: (
+        Annotated[str, Meta(min_length=1, max_length=300, description="the tensor's name in the state dict")] | None
+    ) = None
+    shape: Annotated[tuple[Size, ...], Meta(max_length=8, description="sizes: numbers or expressions")] | None = None
+    dtype: Dtype = "float32"
+    deviation: Annotated[Amount, Meta(description="standard deviation of the weights before training")] = 1.0
+    mean: Annotated[Amount, Meta(description="mean of the weights before training")] = 0.0
+    when: Annotated[Amount, Meta(description="left out where this is 0 or false")] = 1
+    repeat: Annotated[Amount, Meta(description="how many times, the index counting from `first`")] | None = None
+    first: Amount = 0
+    index: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=40)] = "i"
+    tensors: Annotated[tuple[Group, ...], Meta(min_length=1, description="a group's tensors, in order")] | None = None
+
+
+class Base(msgspec.Struct, frozen=True):
+    """The one key that decides how the rest of a model file is read."""
+
+    base: str | None = None
+
+
+class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A model file.
+
+    One with a `base` takes from that file what it leaves out, all but the name; its variables are laid over the base's.
+    """
+
+    name: str
+    tensors: Annotated[tuple[Group, ...], Meta(min_length=1, description="in state-dict order")]
+    append: Annotated[tuple[Group, ...], Meta(description="tensors after those of the base")] = ()
+    base: Annotated[str, Meta(description="a shipped model's name, or a .toml path beside this file")] | None = None
+    summary: str = ""
+    tied: Annotated[bool, Meta(description="whether one matrix is input table and output head")] = True
+    recipe: Annotated[
+        str | dict[str, Any] | None,
+        Meta(description="the export: a recipe's name, a .toml path beside this file, or the recipe itself"),
+    ] = None
+    variables: dict[str, Amount] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +91,7 @@ class TensorSpec:
 
     @cached_property
     def elements(self) -> int:
-        product = 1
-        for size in self.shape:
-            product *= size
-        return product
+        return math.prod(self.shape)
 
     @property
     def floating(self) -> bool:
@@ -119,7 +174,7 @@ def _resolve(given: Mapping[str, Amount], path: Path) -> dict[str, Number]:
         under_way.append(name)
         amount = given[name]
         if isinstance(amount, str):
-            with _Place(path, f"variables.{name}"):
+            with _place(path, f"variables.{name}"):
                 for other in sorted(names_in(amount) & given.keys()):
                     value(other)
                 known = {key: done.get(key, 0) for key in given}
@@ -136,18 +191,13 @@ def _resolve(given: Mapping[str, Amount], path: Path) -> dict[str, Number]:
     return {name: done[name] for name in given}
 
 
-class _Place:
+@contextmanager
+def _place(path: Path, key: str) -> Iterator[None]:
     """Turns what an expression raises into an error that names file and key path."""
-
-    def __init__(self, path: Path, key: str) -> None:
-        self.path, self.key = path, key
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ExpressionError):
-            raise ConfigError(f"{self.path}: {self.key}: {error}") from None
+    try:
+        yield
+    except ExpressionError as error:
+        raise ConfigError(f"{path}: {key}: {error}") from None
 
 
 class _Expander:
@@ -202,15 +252,12 @@ class _Expander:
         self.specs[name] = spec
 
     def named(self, template: str, variables: Mapping[str, Number], key: str) -> str:
-        def one(found: re.Match[str]) -> str:
-            return str(self.whole(found[1], variables, key))
-
-        return _INDEX.sub(one, template)
+        return _INDEX.sub(lambda found: str(self.whole(found[1], variables, key)), template)
 
     def amount(self, amount: Amount, variables: Mapping[str, Number], key: str) -> Number:
         if not isinstance(amount, str):
             return amount
-        with _Place(self.path, key):
+        with _place(self.path, key):
             return evaluate(amount, variables)
 
     def whole(self, amount: Amount, variables: Mapping[str, Number], key: str) -> int:

@@ -6,9 +6,11 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 Number = int | float
+K = TypeVar("K")
+V = TypeVar("V")
 
 #: Characters of an expression, and the size of any number in one.
 MOST_CHARACTERS = 500
@@ -81,13 +83,17 @@ def _parse(text: str) -> ast.Expression:
 
 
 def _value(node: ast.expr, variables: Mapping[str, Number]) -> Number:
-    compute = _NODES.get(type(node))
-    if compute is None:
-        raise ExpressionError(f"{ast.unparse(node)!r} is not arithmetic on variables")
-    value = compute(node, variables)
+    value = _known(_NODES, node, node)(node, variables)
     if not math.isfinite(value) or abs(value) > LARGEST:
         raise ExpressionError(f"a value goes beyond {LARGEST:,}")
     return value
+
+
+def _known(table: Mapping[type[K], V], key: K, node: ast.expr) -> V:
+    """What a table has for a kind of node or operator; `node` is what a message shows."""
+    if (found := table.get(type(key))) is None:
+        raise ExpressionError(f"{ast.unparse(node)!r} is not arithmetic on variables")
+    return found
 
 
 def _constant(node: ast.Constant, variables: Mapping[str, Number]) -> Number:
@@ -104,18 +110,12 @@ def _name(node: ast.Name, variables: Mapping[str, Number]) -> Number:
 
 
 def _unary(node: ast.UnaryOp, variables: Mapping[str, Number]) -> Number:
-    operation = _UNARY.get(type(node.op))
-    if operation is None:
-        raise ExpressionError(f"{ast.unparse(node)!r} is not arithmetic on variables")
-    return operation(_value(node.operand, variables))
+    return _known(_UNARY, node.op, node)(_value(node.operand, variables))
 
 
 def _binary(node: ast.BinOp, variables: Mapping[str, Number]) -> Number:
     left, right = _value(node.left, variables), _value(node.right, variables)
-    operation = _BINARY.get(type(node.op))
-    if operation is None:
-        raise ExpressionError(f"{ast.unparse(node)!r} is not arithmetic on variables")
-    return operation(left, right)
+    return _known(_BINARY, node.op, node)(left, right)
 
 
 def _power(base: Number, exponent: Number) -> Number:
@@ -140,9 +140,7 @@ def _boolean(node: ast.BoolOp, variables: Mapping[str, Number]) -> Number:
 def _compared(node: ast.Compare, variables: Mapping[str, Number]) -> Number:
     left = _value(node.left, variables)
     for operation, part in zip(node.ops, node.comparators, strict=True):
-        holds = _COMPARISONS.get(type(operation))
-        if holds is None:
-            raise ExpressionError(f"{ast.unparse(node)!r} is not arithmetic on variables")
+        holds = _known(_COMPARISONS, operation, node)
         right = _value(part, variables)
         if not holds(left, right):
             return False

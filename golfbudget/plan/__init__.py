@@ -2,12 +2,12 @@
 
 From what a user asks to a plan, in the order in which data flows; each step makes values from values:
 
-- `request` is what was asked; `prepare` opens it: `source` (a checkpoint or artifact) or `model_source` (a model file's
-  synthetic weights), under a `preview` codec perhaps.
-- `candidates` with `grids`: what is tried.
-- `trying` makes trials of them: `writing` each file (`building` one) in processes side by side, `examine` it as it was
-  read back (`reading`, `distortion`), `measuring` it on text unless `certify` rules it out.  `result_cache` remembers.
-- `recover` trains the best; `joint` puts head and trunk together by `allocation`.
+- `request` is what was asked; `prepare` opens it: `source` (a checkpoint, an artifact, or a model file's synthetic
+  weights, under a preview codec perhaps).
+- `candidates` with `grids`: what is tried, and what is trained and tried again.
+- `trying` makes trials of them: it writes each file (`building` one and reading it back) in processes side by side,
+  `examine`s it, `measuring` it on text unless `certify` rules it out.  `result_cache` remembers.
+- `joint` puts head and trunk together.
 - `verdict` decides, once, on finished `trials`; `advice` says what follows.
 - `run` does all of it in order; `plan_json` is what it looks like saved, and `rewrite` writes any of its files again.
 - `vocabulary`: the joint question, over vocabularies.

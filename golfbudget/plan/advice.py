@@ -62,10 +62,7 @@ def _exchange(measured: Trials, needed: int) -> Exchange | None:
         return None
     price = price_of(chosen.loss, chosen.saved_bytes)
     return Exchange(
-        candidate=chosen.name,
-        saved_bytes=chosen.saved_bytes,
-        loss=chosen.loss,
-        price=round(price or 0.0, 3),
+        candidate=chosen.name, saved_bytes=chosen.saved_bytes, loss=chosen.loss, price=round(price or 0.0, 3)
     )
 
 

@@ -1,13 +1,14 @@
-"""How a candidate becomes a file: encode its matrices, rebuild the artifact whole.
+"""How a candidate becomes a file (encode its matrices, rebuild the artifact whole), and what comes back out of one.
 
-A plan counts and `pack` writes the same bytes because both call `build`.  An encoded matrix stands in the file as its
-tables under the layout's key `schemes`, with the scheme's name and the matrix's shape beside them; integers with one
-scale per row use the layout's own slots.  No option is stored: tables say their own widths, so that the file alone is
-decoded (`reading`).
+A plan counts and `pack` writes the same bytes because both call `build`.  An encoded matrix stands in the file under
+the layout's key `schemes`, by its name: `{"scheme": name, "shape": [rows, columns], table: tensor, ...}`; integers with
+one scale per row use the layout's own slots.  No option is stored: tables say their own widths, so that every scheme's
+`decode` needs these alone.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,15 +16,17 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from golfbudget import codecs, schemes
-from golfbudget.errors import UsageError
+from golfbudget.artifact import open_bytes
+from golfbudget.codecs import DECODED_LIMIT
+from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.plan.candidates import INPUT_SCHEMES, RECIPE, REPACK
 from golfbudget.plan.source import PlanSource, replace_codec
 from golfbudget.plan.trials import Candidate, Side, TableSize
 from golfbudget.quality.recovery import Training, recover
 from golfbudget.quality.threads import one_thread
-from golfbudget.recipe.artifacts import artifact_bytes
+from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import Recipe
-from golfbudget.recipe.export import Export
+from golfbudget.recipe.export import Export, decode
 from golfbudget.schemes import Context, Encoded, Options
 
 
@@ -46,7 +49,6 @@ class EncoderInputs:
 
     @property
     def needs_met(self) -> tuple[str, ...]:
-        """Of what schemes can need, what is there."""
         there = {"counts": self.counts is not None, "moment": bool(self.covariances)}
         return tuple(need for need, given in there.items() if given)
 
@@ -59,6 +61,15 @@ class Built:
     tables: tuple[TableSize, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFile:
+    """A candidate's file by its hash, and the tables in it."""
+
+    candidate: Candidate
+    sha256: str
+    tables: tuple[TableSize, ...]
+
+
 #: Encodings already made, so that candidates which differ only in the input side share one.
 Encodings = dict[tuple[object, ...], Encoded]
 
@@ -68,12 +79,7 @@ def matrix_of(source: PlanSource, owner: str) -> Tensor:
     return source.reference[source.head if owner == source.head_owner else owner]
 
 
-def build(
-    source: PlanSource,
-    candidate: Candidate,
-    inputs: EncoderInputs,
-    encodings: Encodings | None = None,
-) -> Built:
+def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encodings: Encodings | None = None) -> Built:
     """Write a candidate's whole file through the recipe's container and codec.
 
     `encodings` is read and added to.  Torch runs on one thread, so that the bytes do not depend on the machine's load.
@@ -85,17 +91,15 @@ def build(
             dtype = source.dtype(source.head if owner == source.head_owner else owner)
             export = export.with_encoded(owner, matrix, dtype)
         if candidate.steps:
-            export = _trained(source, candidate, inputs, export)
+            if inputs.training is None:
+                raise UsageError(
+                    f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given"
+                )
+            reference = {name: matrix_of(source, name) for name in export.names()}
+            export = recover(export, reference, inputs.training, candidate.steps)
             encoded = {owner: export.schemes.get(owner, matrix) for owner, matrix in encoded.items()}
         data = artifact_bytes(export, recipe_of(source, candidate))
         return Built(data=data, tables=_table_sizes(encoded))
-
-
-def _trained(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, export: Export) -> Export:
-    if inputs.training is None:
-        raise UsageError(f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given")
-    reference = {name: matrix_of(source, name) for name in export.names()}
-    return recover(export, reference, inputs.training, candidate.steps)
 
 
 def baseline_file(source: PlanSource) -> bytes:
@@ -150,7 +154,6 @@ def decoder_bytes(candidate: Candidate) -> int:
 
 
 def _schemes(candidate: Candidate) -> set[str]:
-    """Names of the schemes that a file needs decoders of, each once."""
     if candidate.parts:
         return set[str]().union(*map(_schemes, candidate.parts))
     own = {candidate.input_side} if candidate.input_side in INPUT_SCHEMES else set[str | None]()
@@ -158,7 +161,6 @@ def _schemes(candidate: Candidate) -> set[str]:
 
 
 def _table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:
-    """Every serialised table with its raw bytes."""
     return tuple(
         TableSize(
             owner=owner,
@@ -171,3 +173,51 @@ def _table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:
         for owner, matrix in encoded.items()
         for table in matrix.tables
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """`state` has every tensor in its original dtype; `biases` float32 [rows] of the matrices that carry one."""
+
+    state: Mapping[str, Tensor]
+    biases: Mapping[str, Tensor]
+
+    def bias_of(self, *owners: str) -> Tensor | None:
+        return next((self.biases[owner] for owner in owners if owner in self.biases), None)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """State and biases together, a bias under its matrix's name with `bias` in place of `weight`."""
+        found = dict(self.state)
+        for owner, bias in self.biases.items():
+            name = f"{owner.removesuffix('.weight')}.bias"
+            found[name if name not in found else f"{owner}.bias"] = bias
+        return found
+
+
+def decoded(export: Export, where: str, limit: int = DECODED_LIMIT) -> Decoded:
+    """Everything an export decodes to.
+
+    `CorruptError` when tables do not fit the shape that is said of them, `LimitError` when that shape, which a file can
+    put as high as it likes, takes more than `limit` bytes.
+    """
+    for name, encoded in export.schemes.items():
+        if 4 * math.prod(encoded.shape) > limit:
+            raise LimitError(
+                f"{where}: {name!r} is said to be {list(encoded.shape)}, more than {limit:,} bytes decoded"
+            )
+    try:
+        found = {name: schemes.get(encoded.scheme).bias(encoded) for name, encoded in export.schemes.items()}
+        state = decode(export)
+    except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, UsageError, ValueError) as error:
+        if not export.schemes:
+            raise
+        # Tables are arithmetic to a scheme; what goes wrong in it is the file's doing.
+        raise CorruptError(
+            f"{where}: its encoded matrices ({', '.join(export.schemes)}) do not decode: {error}"
+        ) from None
+    return Decoded(state=state, biases={name: bias for name, bias in found.items() if bias is not None})
+
+
+def read_back(data: bytes, name: str) -> Decoded:
+    """What a file's bytes decode to, through the reader that inspects foreign files."""
+    return decoded(read_export(open_bytes(data, name=name, priced=False)), name, limit=sys.maxsize)

@@ -20,16 +20,14 @@ from golfbudget.certificates import (
     best_tie_floor,
     biased_floor,
     ceiling,
-    marks_loser,
     nats_per_token,
     structure_found,
     tie_floor,
     tied_rows,
 )
 from golfbudget.evidence import Evidence
-from golfbudget.plan.distortion import EQUAL_ERROR
 from golfbudget.plan.source import PlanSource
-from golfbudget.plan.trials import Candidate, Trials
+from golfbudget.plan.trials import EQUAL_ERROR, Candidate, Trials
 
 #: Token counts [vocabulary].
 Counts = NDArray[np.integer]
@@ -64,16 +62,6 @@ def floor_of(
     own = any(tensor.ndim == 1 and len(tensor) == len(counts) for tensor in source.reference.values())
     made = biased_floor if bias is not None or own else tie_floor
     return made(counts, codes, of=candidate.name)
-
-
-def adds_by_tying(candidate: Candidate, saved_bytes: int) -> bool:
-    """Whether a tied model's head adds its tables to a file that keeps the input table, whatever training does."""
-    return candidate.input_side == "dense" and saved_bytes <= 0
-
-
-def ruled_out(floor: Certificate | None, loss: LossToBeat | None, saved_bytes: int) -> bool:
-    """Whether a floor is over the baseline's loss and the worth of the bytes saved."""
-    return floor is not None and loss is not None and marks_loser(floor, loss.at(saved_bytes))
 
 
 def certificates(source: PlanSource, trials: Trials, counts: Counts | None) -> Iterator[Certificate]:

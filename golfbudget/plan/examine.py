@@ -5,22 +5,22 @@ Everything is taken from what comes back out of the file, so what is judged is w
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from golfbudget.artifact import open_bytes
 from golfbudget.budget import Budget
-from golfbudget.certificates import Certificate, bits_per_byte
+from golfbudget.certificates import Certificate, bits_per_byte, marks_loser
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.plan.building import decoder_bytes, matrix_of
-from golfbudget.plan.certify import TYING, Counts, LossToBeat, adds_by_tying, floor_of, ruled_out
-from golfbudget.plan.distortion import by_error, output_error
+from golfbudget.plan.building import Decoded, WrittenFile, decoder_bytes, matrix_of, read_back
+from golfbudget.plan.certify import TYING, Counts, LossToBeat, floor_of
 from golfbudget.plan.prepare import Prepared
-from golfbudget.plan.reading import Decoded, read_back
-from golfbudget.plan.trials import Candidate, Quality, Side, Trial
-from golfbudget.plan.writing import WrittenFile
+from golfbudget.plan.source import PlanSource
+from golfbudget.plan.trials import EQUAL_ERROR, NEGLIGIBLE, Candidate, Quality, Side, Trial, WorstRow
 from golfbudget.quality.evaluate import METRIC
 from golfbudget.roles import assign
 
@@ -41,7 +41,6 @@ class Baseline:
 
     @classmethod
     def of(cls, prepared: Prepared, data: bytes) -> Baseline:
-        """From its bytes."""
         request, artifact = prepared.request, open_bytes(data, name=BASELINE)
         budget = Budget(cap=request.cap, stored=len(data), code=request.code_bytes)
         return cls(
@@ -69,7 +68,8 @@ def examined(prepared: Prepared, baseline: Baseline, file: WrittenFile, data: by
         fits=counted + (request.code_bytes or 0) <= request.cap,
         quality=_quality(prepared, baseline, candidate, decoded),
         floor=_floor(prepared, candidate, decoded, counts),
-        loser=TYING if adds_by_tying(candidate, saved) else None,
+        # A tied head that keeps the input table dense adds its tables to the file, whatever training does.
+        loser=TYING if candidate.input_side == "dense" and saved <= 0 else None,
     )
 
 
@@ -91,7 +91,6 @@ def _equal(one: Decoded, other: Decoded) -> bool:
 
 
 def _floor(prepared: Prepared, candidate: Candidate, decoded: Decoded, counts: Counts | None) -> Certificate | None:
-    """The floor of a head some of whose rows came out equal."""
     source = prepared.source
     owners = (source.head_owner, source.head)
     if counts is None or not counts.sum() or not set(owners).intersection(candidate.owners):
@@ -102,8 +101,8 @@ def _floor(prepared: Prepared, candidate: Candidate, decoded: Decoded, counts: C
 
 
 def loses(trial: Trial, loss: LossToBeat | None) -> bool:
-    """Whether the trial's floor rules it out before it is run."""
-    return ruled_out(trial.floor, loss, trial.saved_bytes)
+    """Whether the trial's floor, over the baseline's loss and the worth of the bytes saved, rules it out unrun."""
+    return trial.floor is not None and loss is not None and marks_loser(trial.floor, loss.at(trial.saved_bytes))
 
 
 def lost(trial: Trial, loss: LossToBeat | None) -> Trial:
@@ -115,3 +114,69 @@ def lost(trial: Trial, loss: LossToBeat | None) -> Trial:
         trial.quality, metric=METRIC, delta=None, low=least, high=None, evidence=Evidence.CERTIFIED
     )  # fmt: skip
     return replace(trial, quality=quality, loser=trial.floor.name)
+
+
+ERROR_METRIC = "squared-error-ratio"
+
+
+def by_error(
+    source: PlanSource,
+    candidate: Candidate,
+    baseline: Mapping[str, Tensor],
+    decoded: Mapping[str, Tensor],
+    *,
+    biased: bool = False,
+) -> Quality:
+    """The equal-error rule, matrix by matrix; `modelled` when it does not carry.
+
+    It speaks of matrices only, so it does not carry where a bias is added to the logits (`biased`).
+    """
+    ratio: float | None = 0.0
+    passes, relative, worst = not biased, 0.0, None
+    for owner in candidate.owners:
+        reference = matrix_of(source, owner).double()
+        own = (decoded[owner].double() - reference).square()
+        recipe = (baseline[source.head if owner == source.head_owner else owner].double() - reference).square()
+        error, allowed, energy = float(own.sum()), float(recipe.sum()), float(reference.square().sum())
+        passes = passes and (error <= EQUAL_ERROR * allowed or error <= NEGLIGIBLE * energy)
+        relative = max(relative, error / energy if energy else error)
+        if ratio is not None:
+            ratio = max(ratio, error / allowed) if allowed else (ratio if error == 0 else None)
+        rows = own.sum(1) / reference.square().sum(1).clamp_min(1e-30)
+        row = int(rows.argmax())
+        if worst is None or float(rows[row]) > worst.relative_error:
+            worst = WorstRow(owner=owner, row=row, relative_error=float(f"{float(rows[row]):.4g}"))
+    return Quality(
+        metric=ERROR_METRIC,
+        delta=None,
+        low=None,
+        high=None,
+        evidence=Evidence.EQUAL_ERROR if passes else Evidence.MODELLED,
+        error_ratio=None if ratio is None else float(f"{ratio:.6g}"),
+        relative_error=float(f"{relative:.6g}"),
+        worst_row=worst,
+    )
+
+
+def output_error(
+    reference: Mapping[str, Tensor],
+    decoded: Mapping[str, Tensor],
+    covariances: Mapping[str, Tensor],
+    names: Sequence[str],
+) -> float | None:
+    """E‖(Ŵ-W)x‖² over E‖Wx‖² = tr(E C Eᵀ) / tr(W C Wᵀ), C = E[xxᵀ], in the worst matrix; None where no C is known.
+
+    Of an output head these are logits before any cap.  `reference`, `decoded` [rows, columns] and `covariances`
+    [columns, columns] go by the names given.
+    """
+    errors = [
+        _energy(decoded[name].double() - reference[name].double(), covariance) / energy
+        for name in names
+        if (covariance := covariances.get(name)) is not None
+        and (energy := _energy(reference[name].double(), covariance)) > 0
+    ]
+    return max(errors, default=None)
+
+
+def _energy(matrix: Tensor, covariance: Tensor) -> float:
+    return float(torch.sum((matrix @ covariance.double()) * matrix))

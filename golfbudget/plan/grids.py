@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from math import isqrt
 
-from golfbudget import schemes
 from golfbudget.schemes import Options, Scheme
 
 #: Bit widths of the scalar control and of the trunk's scalar candidates.
@@ -112,6 +111,15 @@ def _ranks(*over: int) -> Grid:
     return lambda _rows, columns: [{"rank": _part(columns, n), "bits": 8} for n in over]
 
 
+#: The last of what is tried on both sides.
+_FEW_BITS: dict[str, Grid] = {
+    "weight-vq": _WEIGHT_VQ,
+    "ternary": _always({}),
+    "ternary-packed": _always({}),
+    "ternary-groups": _TRITS,
+    "ternary-bitmask": _always({"group": 128}),
+    "binary": _always({"group": 0}, {"group": 128}),
+}
 HEAD: dict[str, Grid] = {
     "scalar": _SCALAR,
     "clipped": _CLIPPED,
@@ -137,12 +145,7 @@ HEAD: dict[str, Grid] = {
     "grouped": _grouped,
     "hashed": _hashed,
     "binary-codes": _always({"bits": 16}),
-    "weight-vq": _WEIGHT_VQ,
-    "ternary": _always({}),
-    "ternary-packed": _always({}),
-    "ternary-groups": _TRITS,
-    "ternary-bitmask": _always({"group": 128}),
-    "binary": _always({"group": 0}, {"group": 128}),
+    **_FEW_BITS,
 }
 TRUNK: dict[str, Grid] = {
     "scalar": _SCALAR,
@@ -157,12 +160,7 @@ TRUNK: dict[str, Grid] = {
     "lqer": _lqer,
     "low-rank": _ranks(2, 4),
     "pruned": _PRUNED,
-    "weight-vq": _WEIGHT_VQ,
-    "ternary": _always({}),
-    "ternary-packed": _always({}),
-    "ternary-groups": _TRITS,
-    "ternary-bitmask": _always({"group": 128}),
-    "binary": _always({"group": 0}, {"group": 128}),
+    **_FEW_BITS,
 }
 #: Letters that stand for numbers in a candidate's name.
 _LETTERS = {
@@ -210,6 +208,3 @@ def label(scheme: Scheme, options: Options) -> str:
         for name, value in options.items()
     ]
     return "-".join([scheme.name.replace("vq-logits", "vq"), *parts])
-
-
-__all__ = ["BITS", "BY_PART", "HEAD", "TRUNK", "VOCABULARY_OVER", "grid", "input_options", "label", "schemes"]

@@ -1,15 +1,23 @@
 """The joint optimum: which candidate each group of tensors takes, so that the whole file loses least within its bytes.
 
+A multiple-choice knapsack, solved to optimality as a mixed integer program by HiGHS through scipy.  Of solutions with
+the least loss it takes one with the fewest bytes; groups and options are put in one fixed order before solving, so the
+answer does not depend on theirs.
+
 The choice supposes that bytes and losses of groups add up.  They do not quite, so what is chosen is written into one
 file, counted and measured like any candidate; where that file is too long the choice is made again with less room.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from golfbudget.plan.allocation import Allocation, Option, TensorGroup, allocate
+import numpy as np
+from numpy.typing import NDArray
+
+from golfbudget.errors import UsageError
 from golfbudget.plan.results import Joint
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 
@@ -19,6 +27,149 @@ _AS_IS = "as it is"
 _ROUNDS = 6
 
 Owners = frozenset[str]
+#: Losses are scaled to this range for the solver, whose absolute gap of 1e-6 is then far below what matters.
+_RANGE = 1e6
+#: Of that range: losses closer than this are one loss when bytes decide.
+_SAME = 1e-5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One way to store a group: its bytes (or their change; negative saves) and its loss in any one unit."""
+
+    name: str
+    bytes: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorGroup:
+    """An owner or group of owners that takes exactly one of its options."""
+
+    name: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """The answer.  `chosen` maps group to option name, and is None when no choice is within the cap.
+
+    `bytes` and `loss` are the sums over what is chosen; with no choice, `bytes` is the least there is and `loss`
+    is None.
+    """
+
+    chosen: Mapping[str, str] | None
+    bytes: int
+    loss: float | None
+
+
+def allocate(groups: Sequence[TensorGroup], cap: int) -> Allocation:
+    """Take one option per group: least loss, then fewest bytes, with total bytes at most `cap`.
+
+    Raises `UsageError` for a group without options, for names used twice, and for a loss that is not finite.
+    """
+    _check(groups)
+    kept = [(group.name, _undominated(group.options)) for group in sorted(groups, key=lambda group: group.name)]
+    least = sum(options[0].bytes for _, options in kept)
+    if least > cap:
+        return Allocation(chosen=None, bytes=least, loss=None)
+    picked = _solve([options for _, options in kept], cap)
+    return Allocation(
+        chosen={name: option.name for (name, _), option in zip(kept, picked, strict=True)},
+        bytes=_total(picked),
+        loss=_loss(picked),
+    )
+
+
+def _check(groups: Sequence[TensorGroup]) -> None:
+    if len({group.name for group in groups}) != len(groups):
+        raise UsageError(f"allocation: group names repeat in {', '.join(group.name for group in groups)}")
+    for group in groups:
+        if not group.options:
+            raise UsageError(f"allocation: group {group.name} has no options; give at least what it is now")
+        if len({option.name for option in group.options}) != len(group.options):
+            raise UsageError(f"allocation: option names repeat in group {group.name}")
+        for option in group.options:
+            if not math.isfinite(option.loss):
+                raise UsageError(f"allocation: {group.name}/{option.name} has loss {option.loss}, expected a number")
+
+
+def _undominated(options: Sequence[Option]) -> list[Option]:
+    """Options in order of rising bytes and strictly falling loss; no other can be in a best choice."""
+    kept: list[Option] = []
+    for option in sorted(options, key=lambda option: (option.bytes, option.loss, option.name)):
+        if not kept or option.loss < kept[-1].loss:
+            kept.append(option)
+    return kept
+
+
+def _loss(picked: Sequence[Option]) -> float:
+    return math.fsum(option.loss for option in picked)
+
+
+def _total(picked: Sequence[Option]) -> int:
+    return sum(option.bytes for option in picked)
+
+
+def _solve(groups: Sequence[Sequence[Option]], cap: int) -> list[Option]:
+    flat = [option for options in groups for option in options]
+    spread = math.fsum(options[0].loss - options[-1].loss for options in groups)
+    if spread == 0:
+        return [options[0] for options in groups]
+    # Both are counted from each group's own least, which keeps the numbers small and the same choices best.
+    bytes_ = np.array([option.bytes - options[0].bytes for options in groups for option in options], dtype=np.float64)
+    losses = np.array([option.loss - options[-1].loss for options in groups for option in options])
+    losses *= _RANGE / spread
+    room = min(float(cap - sum(options[0].bytes for options in groups)), float(bytes_.sum()))
+    program = _Program([len(options) for options in groups], bytes_, room)
+    first = program.choose(losses, losses, math.inf)
+    ceiling = float(losses[first].sum()) + _SAME
+    second = program.choose(bytes_, losses, ceiling)
+    best, thrifty = [flat[i] for i in first], [flat[i] for i in second]
+    # The second solve may give up a rounding of the loss for bytes; it is kept only if the loss is the same.
+    same = math.isclose(_loss(thrifty), _loss(best), rel_tol=1e-12, abs_tol=1e-12 * spread)
+    return thrifty if _total(thrifty) <= _total(best) and (same or _loss(thrifty) < _loss(best)) else best
+
+
+class _Program:
+    """One variable per option; exactly one per group; bytes within the room.
+
+    The solver allows variables to miss whole numbers by 1e-6, which on millions of bytes is more than a byte.  So
+    each answer is rounded and its bytes counted exactly; one that is over is forbidden and the program solved again.
+    The true optimum is never forbidden, and choices are finite.
+    """
+
+    def __init__(self, sizes: Sequence[int], bytes_: NDArray[np.float64], room: float) -> None:
+        self.owner = np.repeat(np.arange(len(sizes)), sizes)
+        self.one_each = (self.owner == np.arange(len(sizes))[:, None]).astype(np.float64)
+        self.bytes, self.room = bytes_, room
+        self.forbidden: list[NDArray[np.float64]] = []
+
+    def choose(self, objective: NDArray[np.float64], losses: NDArray[np.float64], ceiling: float) -> NDArray[np.int64]:
+        """Flat indices of the options with the least objective whose losses sum to at most `ceiling`."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        groups = len(self.one_each)
+        while True:
+            rules = [LinearConstraint(self.one_each, 1, 1), LinearConstraint(self.bytes, -np.inf, self.room)]
+            if math.isfinite(ceiling):
+                rules.append(LinearConstraint(losses, -np.inf, ceiling))
+            rules += [LinearConstraint(taken, -np.inf, groups - 1) for taken in self.forbidden]
+            found = milp(
+                objective,
+                constraints=rules,
+                integrality=np.ones(len(objective)),
+                bounds=Bounds(0, 1),
+                options={"mip_rel_gap": 0.0},
+            )
+            if found.x is None or found.status != 0:
+                raise RuntimeError(f"HiGHS found no optimum of a feasible program: {found.message}")
+            chosen = np.flatnonzero(found.x > 0.5)
+            if self.bytes[chosen].sum() <= self.room:
+                return chosen
+            taken = np.zeros(len(objective))
+            taken[chosen] = 1
+            self.forbidden.append(taken)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ anything, so its losses are not kept, and it is run in one process only.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,13 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from golfbudget.evidence import Evidence
-from golfbudget.plan.reading import read_back
+from golfbudget.plan.building import read_back
 from golfbudget.plan.result_cache import FileLosses, ResultCache, digest
 from golfbudget.plan.results import Evaluation
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import BandLoss, Divergence, Trial
-from golfbudget.quality.bands import BandChange, FrequencyBands, frequency_bands, loss_by_band
-from golfbudget.quality.bootstrap import ratio_interval
+from golfbudget.quality.bands import FrequencyBands, frequency_bands, loss_by_band, ratio_interval
 from golfbudget.quality.evaluate import METRIC, Evaluator
 from golfbudget.quality.tokens import predicted_counts
 
@@ -40,29 +38,12 @@ class Measurer:
     baseline: Mapping[str, Tensor]
     key: str
 
-    @classmethod
-    def of(
-        cls,
-        evaluator: Evaluator,
-        model: str,
-        cache: ResultCache,
-        source: PlanSource,
-        *,
-        file: bytes,
-        state: Mapping[str, Tensor],
-    ) -> Measurer:
-        """What measures against a baseline that was written as `file` and decodes to `state`."""
-        text = digest({"windows": evaluator.text.windows})
-        key = f"{text}:{model}:{hashlib.sha256(file).hexdigest()}"
-        return cls(evaluator=evaluator, cache=cache, source=source, baseline=state, key=key)
-
     def known(self, file: bytes | None) -> FileLosses | None:
         """The losses of a file (None: of the source itself) that were measured before."""
         losses = self.cache.losses(self.key, self._kept_by(file))
         return losses if losses is not None and losses.nats.shape == self.evaluator.text.windows[:, 1:].shape else None
 
     def losses(self, file: bytes | None) -> FileLosses:
-        """The losses of what a file decodes to, or of the source itself."""
         bias = None
         if file is None:
             state, windows = self.source.reference, 0
@@ -149,7 +130,6 @@ class Yardstick:
         return interval.low, interval.high
 
     def nats_of(self, trial: Trial) -> float:
-        """A measured trial's loss, nats per token."""
         if trial.window_nats is None:
             raise RuntimeError(f"{trial.name} was not measured")
         return float(trial.window_nats.sum()) / self.evaluation.tokens
@@ -163,18 +143,13 @@ class Yardstick:
         """The bands that occur, rounded for people and for files that are compared byte by byte."""
         targets = self.evaluator.text.windows[:, 1:].numpy()
         changes = loss_by_band(self.bands, targets, self.nats, nats, seed=self.seed)
-        return tuple(band for change in changes if (band := _band(change)) is not None)
-
-
-def _band(change: BandChange) -> BandLoss | None:
-    if change.base is None or change.delta is None or change.low is None or change.high is None:
-        return None
-    return BandLoss(
-        label=change.label,
-        tokens=change.tokens,
-        occurrences=change.occurrences,
-        base=round(change.base, _DIGITS),
-        delta=round(change.delta, _DIGITS),
-        low=round(change.low, _DIGITS),
-        high=round(change.high, _DIGITS),
-    )
+        return tuple(
+            BandLoss(
+                label=change.label,
+                tokens=change.tokens,
+                occurrences=change.occurrences,
+                **{name: round(getattr(change, name), _DIGITS) for name in ("base", "delta", "low", "high")},
+            )
+            for change in changes
+            if change.occurrences
+        )

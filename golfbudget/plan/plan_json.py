@@ -6,40 +6,20 @@ The fields of `SavedPlan` and of what it holds are the JSON's keys, in the JSON'
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from golfbudget.certificates import Certificate
 from golfbudget.errors import UsageError
-from golfbudget.ledger import Account, Ledger, Role
-from golfbudget.plan.results import (
-    Candidate,
-    Evaluation,
-    Inputs,
-    Joint,
-    Plan,
-    Quality,
-    RecordedFile,
-    Side,
-    TableSize,
-    Trial,
-    Verdict,
-    VqAnswer,
-)
-from golfbudget.rollup import roll_up, total
+from golfbudget.inspection.report import RoleReport, SourceReport, role_reports
+from golfbudget.plan.results import Evaluation, Joint, Plan, RecordedFile, Verdict, VqAnswer
+from golfbudget.plan.trials import Candidate, Quality, Side, TableSize, Trial
 from golfbudget.version import __version__
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedSource:
-    """The source's file; of a model file its name."""
-
-    path: str
-    bytes: int
-    sha256: str
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,26 +44,6 @@ class SavedInputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountBytes:
-    """One account of a role."""
-
-    account: str
-    decoded_bytes: int
-    stored_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoleBytes:
-    """One role of the baseline, and its accounts."""
-
-    role: str
-    parameters: int
-    decoded_bytes: int
-    stored_bytes: int
-    accounts: tuple[AccountBytes, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SavedBaseline:
     """The recipe's own file."""
 
@@ -91,7 +51,7 @@ class SavedBaseline:
     counted_bytes: int
     headroom: int
     fits: bool
-    roles: tuple[RoleBytes, ...]
+    roles: tuple[RoleReport, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +61,6 @@ class SavedPrice:
     value: float
     unit: str
     source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedCertificate(Certificate):
-    """A certificate; its value is whole where it is bytes, or else of nine digits."""
-
-    value: int | float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +77,7 @@ class SavedTrial(Candidate):
     quality: Quality
     price: float | None
     pareto: bool
-    floor: SavedCertificate | None
+    floor: Certificate | None
     loser: str | None
 
 
@@ -151,7 +104,7 @@ class SavedPlan:
 
     schema: Literal["golfbudget/plan/1"]
     golfbudget: str
-    source: SavedSource
+    source: SourceReport
     recipe: str
     preview: str | None = None
     seed: int
@@ -162,7 +115,7 @@ class SavedPlan:
     evaluation: Evaluation | None
     baseline: SavedBaseline
     price: SavedPrice
-    certificates: tuple[SavedCertificate, ...]
+    certificates: tuple[Certificate, ...]
     candidates: tuple[SavedTrial, ...]
     frontiers: Mapping[Side, tuple[str, ...]]
     joint: Joint | None
@@ -191,109 +144,53 @@ def load_plan(path: Path) -> SavedPlan:
 def saved(plan: Plan) -> SavedPlan:
     """A plan in the shape in which it is written."""
     inputs, size, budget = plan.inputs, plan.baseline.artifact.size, plan.baseline.budget
-    return SavedPlan(
+    model_file = None
+    if inputs.model_file is not None:
+        model_file = SavedModelFile(path=inputs.model_file, sha256=inputs.source_sha256, settings=inputs.settings)
+    return _filled(
+        SavedPlan,
+        plan,
+        inputs,
         schema="golfbudget/plan/1",
         golfbudget=__version__,
-        source=SavedSource(path=inputs.source_path, bytes=inputs.source_bytes, sha256=inputs.source_sha256),
-        recipe=inputs.recipe,
-        preview=inputs.preview,
-        seed=inputs.seed,
-        cap=plan.cap,
-        code_bytes=plan.code_bytes,
-        inputs=_inputs(inputs),
-        tied=plan.tied,
-        evaluation=plan.evaluation,
-        baseline=SavedBaseline(
+        source=SourceReport(path=inputs.source_path, bytes=inputs.source_bytes, sha256=inputs.source_sha256),
+        inputs=_filled(SavedInputs, inputs, recipe=inputs.recipe_argument, model_file=model_file),
+        baseline=_filled(
+            SavedBaseline,
+            budget,
             artifact_bytes=size,
             counted_bytes=size,
-            headroom=budget.headroom,
-            fits=budget.fits,
-            roles=tuple(_roles(plan.baseline.assignment.ledger)),
+            roles=role_reports(plan.baseline.assignment.ledger),
         ),
         price=SavedPrice(value=plan.price, unit="µbpb/kB", source=plan.price_source),
-        certificates=tuple(map(_certificate, plan.certificates)),
+        certificates=tuple(map(_rounded, plan.certificates)),
         candidates=tuple(map(_trial, plan.trials)),
         frontiers={side: plan.frontier(side) for side in (Side.HEAD, Side.TRUNK)},
-        joint=plan.joint,
         lossless=SavedLossless(
             saved_bytes=plan.lossless_saved,
-            steps=tuple(
-                LosslessStep(name=trial.name, artifact_bytes=trial.artifact_bytes, saved_bytes=trial.saved_bytes)
-                for trial in plan.trials.on(Side.LOSSLESS)
-            ),
+            steps=tuple(_filled(LosslessStep, trial) for trial in plan.trials.on(Side.LOSSLESS)),
         ),
-        vq=plan.vq,
-        verdict=plan.verdict,
-        notes=plan.notes,
     )
 
 
 def candidate_of(trial: SavedTrial) -> Candidate:
     """The candidate that was saved."""
-    return Candidate(**_values(Candidate, trial))
+    return _filled(Candidate, trial)
 
 
-def _values(of: type, value: object) -> dict[str, Any]:
-    return {each.name: getattr(value, each.name) for each in fields(of)}
-
-
-def _inputs(inputs: Inputs) -> SavedInputs:
-    model_file = None
-    if inputs.model_file is not None:
-        model_file = SavedModelFile(path=inputs.model_file, sha256=inputs.source_sha256, settings=inputs.settings)
-    return SavedInputs(
-        recipe=inputs.recipe_argument,
-        counts=inputs.counts,
-        roles=inputs.roles,
-        calibration=inputs.calibration,
-        tokenizer=inputs.tokenizer,
-        token_limit=inputs.token_limit,
-        counts_of_tokens=inputs.counts_of_tokens,
-        model_file=model_file,
-    )
+def _filled(of: type[T], *sources: object, **given: object) -> T:
+    """A value of a dataclass: each field as given, or else that of the first source which has one of its name."""
+    names = [each.name for each in fields(of) if each.name not in given]  # type: ignore[arg-type]
+    copied = {name: next(getattr(source, name) for source in sources if hasattr(source, name)) for name in names}
+    return of(**copied, **given)
 
 
 def _trial(trial: Trial) -> SavedTrial:
-    return SavedTrial(
-        **_values(Candidate, trial.candidate),
-        tables=trial.tables,
-        decoder_bytes=trial.decoder_bytes,
-        artifact_bytes=trial.artifact_bytes,
-        counted_bytes=trial.counted_bytes,
-        saved_bytes=trial.saved_bytes,
-        sha256=trial.sha256,
-        fits=trial.fits,
-        quality=trial.quality,
-        price=trial.price,
-        pareto=trial.pareto,
-        floor=None if trial.floor is None else _certificate(trial.floor),
-        loser=trial.loser,
-    )
+    floor = None if trial.floor is None else _rounded(trial.floor)
+    return _filled(SavedTrial, trial.candidate, trial, floor=floor)
 
 
-def _certificate(certificate: Certificate) -> SavedCertificate:
+def _rounded(certificate: Certificate) -> Certificate:
+    """The value is whole where it is bytes, or else of nine digits."""
     value = int(certificate.value) if certificate.unit == "bytes" else float(f"{certificate.value:.9g}")
-    return SavedCertificate(**{**_values(Certificate, certificate), "value": value})
-
-
-def _roles(ledger: Ledger) -> list[RoleBytes]:
-    """Roles in the fixed order of the enumeration, each with its accounts."""
-    by_both = roll_up(ledger, lambda entry: (entry.role, entry.account))
-    rows = []
-    for role in Role:
-        accounts = {account: by_both[role, account] for account in Account if (role, account) in by_both}
-        whole = total(accounts.values())
-        if accounts:
-            rows.append(
-                RoleBytes(
-                    role=str(role),
-                    parameters=whole.parameters,
-                    decoded_bytes=whole.decoded_bytes,
-                    stored_bytes=whole.stored_bytes,
-                    accounts=tuple(
-                        AccountBytes(account=str(a), decoded_bytes=t.decoded_bytes, stored_bytes=t.stored_bytes)
-                        for a, t in accounts.items()
-                    ),
-                )
-            )
-    return rows
+    return replace(certificate, value=value)

@@ -14,18 +14,14 @@ from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE
 from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import EncoderInputs
-from golfbudget.plan.model_source import NamedModelFile, model_source, named_model
-from golfbudget.plan.preview import parse_preview
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Inputs, RecordedFile
-from golfbudget.plan.source import PlanSource, open_source
-from golfbudget.quality.covariance import input_covariances
-from golfbudget.quality.evaluate import Evaluator
+from golfbudget.plan.source import NamedModelFile, PlanSource, model_source, named_model, open_source, parse_preview
+from golfbudget.quality.evaluate import Evaluator, input_covariances
 from golfbudget.quality.recovery import Training
 from golfbudget.quality.text import Text, load_counts
 from golfbudget.quality.tokens import check_counts, open_text, read_tokens
-from golfbudget.quality.user_evaluate import UserEvaluator
-from golfbudget.quality.user_model import UserModel
+from golfbudget.quality.user_model import UserEvaluator, UserModel
 from golfbudget.roles import Roles, load_roles
 from golfbudget.rules import load_rules
 
@@ -60,11 +56,6 @@ class Prepared:
     def built_in(self) -> bool:
         """Whether the model, if there is one, is the package's own: a user's program may do anything."""
         return (self.request.model or "").startswith(BUILTIN)
-
-    @property
-    def counts_are_of_the_text(self) -> bool:
-        """Whether encoders see the counts of the very text that they are measured on."""
-        return self.evaluator is not None and self.encoders.counts is self.evaluator.text.counts
 
 
 def prepare(request: PlanRequest) -> Prepared:
@@ -174,7 +165,6 @@ def _refuse_measuring(request: PlanRequest) -> None:
 
 
 def _tokens(request: PlanRequest) -> Path | None:
-    """The evaluation text: the one given, or the example's own."""
     model = request.model
     if model is not None and model not in MODELS and (model.startswith(BUILTIN) or ":" not in model):
         raise UsageError(

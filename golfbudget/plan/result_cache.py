@@ -80,18 +80,13 @@ class _FileFacts(msgspec.Struct, frozen=True):
 def export_digest(export: Export) -> str:
     """SHA-256 of everything that an export serialises."""
     facts = {
-        "quantized": digest(export.quantized),
-        "scales": digest(export.scales),
-        "dtypes": list(export.dtypes.items()),
-        "passthrough": digest(export.passthrough),
-        "kept_dtypes": list(export.kept_dtypes.items()),
+        **{part: digest(getattr(export, part)) for part in ("quantized", "scales", "passthrough")},
+        **{part: list(getattr(export, part).items()) for part in ("dtypes", "kept_dtypes", "labels", "suffixes")},
         "schemes": [
             (name, encoded.scheme, encoded.shape, digest({table.name: table.tensor for table in encoded.tables}))
             for name, encoded in export.schemes.items()
         ],
         "corrections": [(name, digest(tables)) for name, tables in export.corrections.items()],
-        "labels": [(name, label) for name, label in export.labels.items()],
-        "suffixes": list(export.suffixes.items()),
         "order": export.order,
     }
     # The order of a dictionary decides a file's: labels are written down as they stand.
@@ -113,7 +108,6 @@ class ResultCache:
 
     @classmethod
     def of(cls, folder: Path | None, source: PlanSource, inputs: EncoderInputs) -> ResultCache:
-        """The cache for a source."""
         if folder is None:
             return cls(folder=None)
         own = {
@@ -187,7 +181,6 @@ class ResultCache:
 
 
 def _deciding(candidate: Candidate) -> dict[str, object]:
-    """Everything of a candidate that decides its bytes."""
     return {
         "side": str(candidate.side),
         "scheme": candidate.scheme,

@@ -9,17 +9,7 @@ from enum import StrEnum
 from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE, Certificate
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.plan.trials import (
-    BandLoss,
-    Candidate,
-    Divergence,
-    Quality,
-    Side,
-    TableSize,
-    Trial,
-    Trials,
-    WorstRow,
-)
+from golfbudget.plan.trials import Side, Trial, Trials
 
 
 class Winner(StrEnum):
@@ -209,37 +199,8 @@ class Plan:
 
     @property
     def lossless_saved(self) -> int:
-        """Bytes that the best lossless packing saves."""
         best = self.trials.on(Side.LOSSLESS).largest_saving()
         return 0 if best is None else best.saved_bytes
 
     def trial(self, name: str | None) -> Trial | None:
-        """The trial of that candidate name."""
         return self.trials.named(name)
-
-
-__all__ = [
-    "Answer",
-    "BandLoss",
-    "BreakEven",
-    "Candidate",
-    "Divergence",
-    "Evaluation",
-    "Evidence",
-    "Exchange",
-    "Inputs",
-    "Joint",
-    "Margin",
-    "Plan",
-    "Quality",
-    "RecordedFile",
-    "Side",
-    "Situation",
-    "TableSize",
-    "Trial",
-    "Trials",
-    "Verdict",
-    "VqAnswer",
-    "Winner",
-    "WorstRow",
-]

@@ -11,11 +11,11 @@ from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import baseline_file, build
 from golfbudget.plan.examine import BASELINE
-from golfbudget.plan.model_source import NamedModelFile
 from golfbudget.plan.plan_json import SavedPlan, candidate_of, load_plan, saved
 from golfbudget.plan.prepare import encoder_inputs, opened_source
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, RecordedFile
+from golfbudget.plan.source import NamedModelFile
 
 
 def write_candidate(plan: Path | Plan, name: str, limit: int = DECODED_LIMIT) -> bytes:

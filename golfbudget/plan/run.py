@@ -8,11 +8,10 @@ import torch
 
 from golfbudget.evidence import Evidence
 from golfbudget.plan.advice import PlanTerms, advised
-from golfbudget.plan.candidates import candidates
+from golfbudget.plan.candidates import candidates, explained, worth_recovering
 from golfbudget.plan.certify import certificates
 from golfbudget.plan.joint import JointResult, make_joint
 from golfbudget.plan.prepare import Prepared, prepare
-from golfbudget.plan.recover import explained, worth_recovering
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, Verdict, VqAnswer
 from golfbudget.plan.source import PlanSource
@@ -21,8 +20,7 @@ from golfbudget.plan.trying import Workshop, workshop
 from golfbudget.plan.verdict import decide
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.threads import one_thread
-from golfbudget.recipe.assignment import rule_for
-from golfbudget.recipe.config import Integer
+from golfbudget.recipe.config import Integer, rule_for
 
 
 def make_plan(request: PlanRequest, progress: Progress = unwatched) -> Plan:
@@ -70,7 +68,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         joint=joint.joint,
         on_frontier=trials.head.frontier() | trials.trunk.frontier(),
         notes=(
-            *source.notes, *chosen.notes, *_counts_note(prepared), *_floor_note(source), *filter(None, [joint.reason])
+            *source.notes, *chosen.notes, *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason])
         ),
     )  # fmt: skip
 
@@ -91,7 +89,6 @@ def _joint(shop: Workshop, trials: Trials) -> JointResult:
 
 
 def _untried(source: PlanSource, trials: Trials) -> list[str]:
-    """Rivals of VQ that the chosen schemes left out."""
     control = any(trial.candidate.scheme == "scalar" for trial in trials.head)
     left_out = {"scalar control": not control, "trunk candidate": not trials.trunk and bool(source.trunk)}
     return [name for name, missing in left_out.items() if missing]
@@ -135,7 +132,7 @@ def _terms(shop: Workshop) -> PlanTerms:
     )
 
 
-def _floor_note(source: PlanSource) -> list[str]:
+def _floor_note(source: PlanSource) -> str | None:
     """How many rows the recipe's scale floor coarsens: lower nominal bits may cost nothing there."""
     at_floor = rows = 0
     for name, scales in source.export.scales.items():
@@ -146,20 +143,17 @@ def _floor_note(source: PlanSource) -> list[str]:
         if isinstance(rule, Integer) and rule.floor:
             at_floor += int((scales <= torch.tensor(rule.floor).to(scales.dtype)).sum())
     if not at_floor:
-        return []
-    note = (
+        return None
+    return (
         f"{at_floor:,} of {rows:,} quantised rows sit at the recipe's scale floor: they use fewer levels than int8 "
         "has, so low-bit candidates, whose scales are fitted, may add bytes and lower the error"
     )
-    return [note]
 
 
-def _counts_note(prepared: Prepared) -> list[str]:
-    """A warning where encoders see the counts of the very text that they are measured on."""
-    if not prepared.counts_are_of_the_text:
-        return []
-    note = (
+def _counts_note(prepared: Prepared) -> str | None:
+    if prepared.evaluator is None or prepared.encoders.counts is not prepared.evaluator.text.counts:
+        return None
+    return (
         "token counts are those of the evaluation text: what is fitted to them (a bias, tiers, own rows) does a little "
         "better here than on other text; --counts takes others"
     )
-    return [note]

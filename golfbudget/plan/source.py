@@ -1,20 +1,29 @@
-"""What a plan starts from: reference matrices, the recipe's own export of them, and which of them is the head."""
+"""What a plan starts from: reference matrices, the recipe's own export of them, and which of them is the head.
+
+From a checkpoint or an artifact; or from a model file's synthetic weights, those of `golfbudget estimate`: independent
+Gaussian ones, without structure that a codebook could find or loss that could be measured.  A preview writes every file
+through a fast codec instead of the recipe's own.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 from torch import Tensor
 
-from golfbudget import codecs
+from golfbudget import codecs, configs
 from golfbudget.artifact import Artifact, Layer, open_artifact
 from golfbudget.errors import UsageError
+from golfbudget.estimate.measured import draw
+from golfbudget.estimate.request import Request, dependence
+from golfbudget.estimate.settings import Value, make_request
 from golfbudget.ledger import Role
-from golfbudget.plan.preview import Preview
 from golfbudget.quality.baseline_model import HEAD
+from golfbudget.quality.threads import one_thread
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import Keep, Recipe, Shuffle, load_recipe
@@ -24,6 +33,54 @@ from golfbudget.recipe.layouts import Layout
 from golfbudget.recipe.layouts.int8_clean import FORMAT_KEY
 from golfbudget.recipe.state import checkpoint_state
 from golfbudget.roles import Roles
+
+#: Layouts whose files have no place for the labels of encoded matrices, which most candidates are.
+_NO_PLACE = ("state-dict",)
+
+CAVEAT = (
+    "weights are synthetic, so this says nothing certain of a trained model: there the verdict is modelled at most, "
+    "and a checkpoint of it decides"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The codec that stands in for the recipe's."""
+
+    codec: str
+    level: int
+
+    def __str__(self) -> str:
+        return f"{self.codec}-{self.level}"
+
+    @property
+    def caveat(self) -> str:
+        """What a verdict reached on such bytes has to say."""
+        return f"bytes are those of a preview codec, {self}; the cap is not decided by it: plan again without --preview"
+
+    def note(self, recipe: Recipe) -> str:
+        return (
+            f"preview: every file is written by {self} instead of the recipe's {recipe.codec}-{recipe.level}, so "
+            "bytes, savings and what fits are not the recipe's; lossless packings are left out"
+        )
+
+
+def parse_preview(text: str) -> Preview:
+    """`CODEC-LEVEL`, such as `zstd-3`; `UsageError` lists what there is.
+
+    >>> parse_preview("zstd-3")
+    Preview(codec='zstd', level=3)
+    """
+    known = codecs.registered()
+    written = re.fullmatch(r"(.+?)-(-?[0-9]{1,3})", text)
+    name = "" if written is None else written[1]
+    if written is None or name not in known:
+        raise UsageError(f"--preview {text}: write CODEC-LEVEL, as in zstd-3; known codecs: {', '.join(sorted(known))}")
+    levels = known[name].levels
+    level = int(written[2])
+    if level not in levels:
+        raise UsageError(f"--preview {text}: {name} takes levels {levels.start} to {levels.stop - 1}")
+    return Preview(name, level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +112,6 @@ class PlanSource:
 
     @property
     def rows(self) -> int:
-        """The vocabulary: rows of the head."""
         return self.reference[self.head].shape[0]
 
     @property
@@ -226,3 +282,64 @@ def marked_head(matrices: Iterable[str], roles: Roles, where: str) -> tuple[str,
                 f"{where}: several matrices could be the head: {', '.join(marked[kind])}; say which in --roles"
             )
     return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedModelFile:
+    """A model file as the user named it, with changed variables and recipe fields."""
+
+    name: str
+    settings: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def file(self) -> Path:
+        return configs.find("models", self.name)
+
+
+def named_model(path: Path, settings: Mapping[str, Value] | None = None) -> NamedModelFile | None:
+    """The model file that a path or a shipped name means, None where it means a checkpoint or an artifact.
+
+    A shipped name gives way to a file or folder of that name; `./NAME.toml` and the like are always a model file.
+    """
+    shipped = path.parent == Path() and path.name in configs.names("models") and not path.exists()
+    if path.suffix == ".toml" or shipped:
+        return NamedModelFile(name=str(path), settings=dict(settings or {}))
+    if settings:
+        raise UsageError(f"--set {next(iter(settings))}: {path} is no model file, so it has no variables to set")
+    return None
+
+
+def model_source(
+    model: NamedModelFile, *, recipe: str | None, seed: int, roles: Roles, preview: Preview | None = None
+) -> PlanSource:
+    """The source that a model file stands for; `seed` draws its weights.
+
+    `UsageError` when the recipe's layout has no place for encoded matrices, or no matrix is the output head.
+    """
+    request = make_request(model.name, recipe, model.settings)
+    if request.recipe.layout in _NO_PLACE:
+        raise UsageError(
+            f"{model.name}: layout {request.recipe.layout} of recipe {request.recipe.name} has no place for encoded "
+            "matrices; give a --recipe of layout w-m, safetensors, packed or int8_clean_per_row_v1"
+        )
+    with one_thread():
+        reference = dict(draw(request.model.tensors, seed))
+        export = quantise(reference, request.recipe, seed)
+    found = source_of(
+        reference, export, request.recipe, roles=roles, where=model.name, notes=_notes(request, seed), preview=preview
+    )
+    notes = found.notes
+    if found.tied != request.model.tied:
+        told = "tied" if request.model.tied else "untied"
+        notes = (*notes, f"the model file says {told}, its tensors' names say the opposite")
+    return replace(found, notes=notes, caveats=(*found.caveats, CAVEAT))
+
+
+def _notes(request: Request, seed: int) -> list[str]:
+    model = request.model
+    drawn = (
+        f"weights are synthetic: {model.name}, {model.parameters:,} parameters, drawn with seed {seed} and never "
+        "trained; bytes are those of independent Gaussian weights of the stated deviations, and so are errors, "
+        "equal-error conclusions and what structure is found or missed"
+    )
+    return [drawn, *(f"bytes depend on training: {reason}" for reason in dependence(request).reasons)]

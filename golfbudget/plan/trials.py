@@ -16,6 +16,10 @@ from golfbudget.evidence import Evidence
 #: Bits per byte.  The contest's bar for a record is 0.005 nats per token, about 0.00194 bits per byte at a
 #: vocabulary of 8192; a change known to be smaller is treated as none.
 TOLERANCE = 0.002
+#: A candidate whose squared error is at most this much of the recipe's own counts as costing nothing …
+EQUAL_ERROR = 1.05
+#: … and so does one whose squared error is under this share of the matrix's energy.
+NEGLIGIBLE = 1e-6
 
 
 class Side(StrEnum):
@@ -193,6 +197,10 @@ class Trial:
         """The point estimate of the loss; the equal-error rule counts as none."""
         return self.quality.delta or 0.0 if self.quality.evidence is Evidence.MEASURED else 0.0
 
+    def no_worse_than(self, other: Trial) -> bool:
+        """In both counted bytes and loss."""
+        return self.counted_bytes <= other.counted_bytes and self.loss <= other.loss
+
 
 #: (low, high) of the change from one trial to another, in bits per byte, where both were measured.
 Compare = Callable[[Trial, Trial], tuple[float, float]]
@@ -224,11 +232,9 @@ class Trials(Sequence[Trial]):
         return iter(self.items)
 
     def where(self, wanted: Callable[[Trial], bool]) -> Trials:
-        """Those that are wanted, in the same order."""
         return Trials(tuple(trial for trial in self.items if wanted(trial)), self.compare)
 
     def with_more(self, *others: Trial) -> Trials:
-        """These and others after them."""
         return Trials((*self.items, *others), self.compare)
 
     def replaced(self, others: Mapping[str, Trial]) -> Trials:
@@ -250,7 +256,6 @@ class Trials(Sequence[Trial]):
 
     @property
     def vq(self) -> Trials:
-        """VQ-Logits heads."""
         return self.head.where(lambda trial: trial.candidate.is_vq)
 
     @property
@@ -281,7 +286,6 @@ class Trials(Sequence[Trial]):
 
     @property
     def untrained(self) -> Trials:
-        """Those without training after their encoding."""
         return self.where(lambda trial: not trial.candidate.steps)
 
     def saving(self, least: int = 1) -> Trials:
@@ -333,11 +337,7 @@ class Trials(Sequence[Trial]):
     def beaten_by(self, others: Trials) -> Trials:
         """Those of known loss that one of the others is no worse than, in both counted bytes and loss."""
         rivals = others.known
-        return self.known.where(
-            lambda trial: any(
-                rival.counted_bytes <= trial.counted_bytes and rival.loss <= trial.loss for rival in rivals
-            )
-        )
+        return self.known.where(lambda trial: any(rival.no_worse_than(trial) for rival in rivals))
 
     def frontier(self) -> frozenset[str]:
         """Names of those that no other beats in both counted bytes and loss; trials of unknown loss are not ranked."""
@@ -345,12 +345,7 @@ class Trials(Sequence[Trial]):
         return frozenset(
             trial.name
             for trial in ranked
-            if not any(
-                (other.counted_bytes, other.loss) != (trial.counted_bytes, trial.loss)
-                and other.counted_bytes <= trial.counted_bytes
-                and other.loss <= trial.loss
-                for other in ranked
-            )
+            if not any(other.no_worse_than(trial) and not trial.no_worse_than(other) for other in ranked)
         )
 
     def in_order(self) -> Trials:

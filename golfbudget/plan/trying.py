@@ -1,7 +1,11 @@
-"""Candidates to trials: each is written, examined, and run where a model is at hand and no certificate spares it."""
+"""Candidates to trials: each is written, examined, and run where a model is at hand and no certificate spares it.
+
+Files are written and measured once, in processes side by side, and kept for the next plan of the source.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,17 +14,80 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golfbudget.certificates import marks_loser
-from golfbudget.plan.building import baseline_file
+from golfbudget.plan.building import Built, EncoderInputs, Encodings, WrittenFile, baseline_file, build, recoded
+from golfbudget.plan.candidates import batches
 from golfbudget.plan.certify import Counts, LossToBeat
 from golfbudget.plan.examine import Baseline, examined, loses, lost
 from golfbudget.plan.measuring import Measurer, Yardstick
 from golfbudget.plan.prepare import Prepared
-from golfbudget.plan.result_cache import FileLosses, ResultCache
+from golfbudget.plan.result_cache import FileLosses, ResultCache, digest
+from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
-from golfbudget.plan.writing import Bench, WrittenFile, recoded_length, written
 from golfbudget.progress import Progress
 from golfbudget.quality.threads import one_thread
 from golfbudget.workers import Processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What every process that writes and measures files has: the source (not its opened file), and where files lie.
+
+    Files lie in `folder` by the SHA-256 of their bytes while the plan is made, so that none is sent or held.
+    """
+
+    source: PlanSource
+    encoders: EncoderInputs
+    cache: ResultCache
+    folder: Path
+    measurer: Measurer | None
+
+    def keep(self, data: bytes) -> str:
+        """Lay a file down; its hash."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        (self.folder / sha256).write_bytes(data)
+        return sha256
+
+    def data(self, sha256: str) -> bytes:
+        return (self.folder / sha256).read_bytes()
+
+
+def written(processes: Processes[Bench], bench: Bench, tried: Sequence[Candidate], jobs: int) -> Iterator[WrittenFile]:
+    """Every candidate's file: those kept from before first, the others as they are done."""
+    missing = []
+    for candidate in tried:
+        built = bench.cache.file(candidate)
+        if built is None:
+            missing.append(candidate)
+        else:
+            yield _placed(bench, candidate, built)
+    for _, files in processes.results(_write, batches(missing), jobs):
+        yield from files
+
+
+def _write(bench: Bench, batch: Sequence[Candidate]) -> list[WrittenFile]:
+    """The files of candidates that share their encodings, each kept as soon as it is written."""
+    encodings: Encodings = {}
+    files = []
+    for candidate in batch:
+        built = build(bench.source, candidate, bench.encoders, encodings)
+        bench.cache.keep_file(candidate, built)
+        files.append(_placed(bench, candidate, built))
+    return files
+
+
+def _placed(bench: Bench, candidate: Candidate, built: Built) -> WrittenFile:
+    return WrittenFile(candidate=candidate, sha256=bench.keep(built.data), tables=built.tables)
+
+
+def recoded_length(bench: Bench, task: tuple[WrittenFile, tuple[str, int]]) -> int:
+    """How long a file is through another codec at some level, nothing encoded again."""
+    file, codec = task
+    built = bench.cache.file(file.candidate, codec)
+    if built is None:
+        built = Built(data=recoded(bench.data(file.sha256), bench.source, codec), tables=file.tables)
+        bench.cache.keep_file(file.candidate, built, codec)
+    return len(built.data)
+
 
 #: What takes about as long as starting processes for it does: numbers written, and multiplications of a model run.
 _WORTH_WRITING, _WORTH_RUNNING = 50_000_000, 1_000_000_000_000
@@ -115,9 +182,10 @@ def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterato
     measurer = None
     if prepared.evaluator is not None:
         kept = cache if prepared.built_in else ResultCache(folder=None)
-        measurer = Measurer.of(
-            prepared.evaluator, model, kept, source, file=baseline.data, state=baseline.decoded.state
-        )
+        evaluator, state = prepared.evaluator, baseline.decoded.state
+        text = digest({"windows": evaluator.text.windows})
+        key = f"{text}:{model}:{hashlib.sha256(baseline.data).hexdigest()}"
+        measurer = Measurer(evaluator=evaluator, cache=kept, source=source, baseline=state, key=key)
     with tempfile.TemporaryDirectory(prefix="golfbudget-") as folder:
         bench = Bench(
             source=source, encoders=prepared.encoders, cache=cache, folder=Path(folder), measurer=measurer

@@ -1,4 +1,4 @@
-"""Bits per byte of a model on evaluation text, and the change between two models with an interval.
+"""Bits per byte of a model on evaluation text, its divergence from another, and the covariances of matrices' inputs.
 
 Losses are kept per window, so that two models are compared on the same text: the interval is a paired bootstrap
 over windows.  Torch works on one thread, so that losses are the same wherever and beside whatever they are measured.
@@ -7,7 +7,7 @@ over windows.  Torch works on one thread, so that losses are the same wherever a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,15 +18,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import ModelError
-from golfbudget.quality.baseline_model import HEAD, LOGIT_CAP, BaselineModel, logits
-from golfbudget.quality.bootstrap import ratio_interval
-from golfbudget.quality.kl import divergence
+from golfbudget.quality.bands import ratio_interval
+from golfbudget.quality.baseline_model import EMBEDDING, HEAD, LOGIT_CAP, BaselineModel, logits
 from golfbudget.quality.text import Text
 from golfbudget.quality.threads import one_thread
 
 METRIC = "bits-per-byte"
 #: Few enough that a layer's values stay in a core's own cache.
 _TOKENS_AT_ONCE = 1024
+#: … and as many windows where covariances are summed.
+_WINDOWS_AT_ONCE = 8
 
 Losses = NDArray[np.float64]
 
@@ -100,22 +101,21 @@ class Evaluator:
         return torch.stack(parts).numpy()
 
     def logit_chunks(
-        self,
-        state: Mapping[str, Tensor],
-        *,
-        bias: Tensor | None = None,
-        keep: bool = False,
-        windows: int | None = None,
+        self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False, windows: int | None = None
     ) -> Iterator[Tensor]:
         """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
-        model = self._model(state)
-        for hidden in self._hidden_states(model, state, keep=keep, windows=windows).split(self._at_once):
-            scores = self._logits(model, hidden)
+        for scores in self._scores(self._model(state), state, keep=keep, windows=windows):
             yield scores if bias is None else scores + bias.float()
+
+    def _scores(
+        self, model: nn.Module, state: Mapping[str, Tensor], *, keep: bool, windows: int | None
+    ) -> Iterator[Tensor]:
+        """Logits without a bias."""
+        hidden = self._hidden_states(model, state, keep=keep, windows=windows)
+        return (self._logits(model, chunk) for chunk in hidden.split(self._at_once))
 
     @property
     def _at_once(self) -> int:
-        """Windows that are run together."""
         return max(1, _TOKENS_AT_ONCE // self.text.window)
 
     def _model(self, state: Mapping[str, Tensor]) -> nn.Module:
@@ -163,7 +163,6 @@ class Evaluator:
         return run.states[: len(wanted)]
 
     def bits_per_byte(self, losses: Losses) -> float:
-        """Total bits over total bytes."""
         return float(losses.sum()) / math.log(2) / self.text.bytes
 
     def compare(self, base: Losses, new: Losses, seed: int) -> Interval:
@@ -197,3 +196,54 @@ def check_tokens(text: Text, vocabulary: int) -> None:
     """`ModelError` unless every token of the text is in the vocabulary."""
     if int(text.windows.max()) >= vocabulary:
         raise ModelError(f"the text holds token {int(text.windows.max())}, the model's vocabulary has {vocabulary}")
+
+
+def divergence(base: Tensor, new: Tensor) -> Tensor:
+    """KL(base || new) in nats, float64 [...], of logits [..., vocabulary].
+
+    The mean surprise of `new` over that of `base` on tokens drawn from `base`; zero where they agree, infinite where
+    `new` gives no probability to what `base` may draw.  Logits of minus infinity are allowed, on either side.
+    `ModelError` when the shapes differ.
+    """
+    if base.shape != new.shape:
+        raise ModelError(f"logits of two models must have one shape, found {list(base.shape)} and {list(new.shape)}")
+    before, after = base.double().log_softmax(-1), new.double().log_softmax(-1)
+    terms = before.exp() * (before - after)
+    # A share too small for its exponential times an infinite surprise is infinite, not undefined …
+    terms = torch.where(after == -torch.inf, torch.inf, terms)
+    # … but a token that `base` never draws adds nothing, whatever `new` says of it.
+    return torch.where(before == -torch.inf, 0.0, terms).sum(-1).clamp_min(0.0)
+
+
+def input_covariances(state: Mapping[str, Tensor], text: Text) -> dict[str, Tensor]:
+    """E[x xᵀ], uncentred, of every linear layer's inputs by the name of its weight, float64 [columns, columns].
+
+    GPTQ's Hessian but for a factor (arXiv:2210.17323).
+    The output matrix's inputs are the last hidden states; they stand under its name, and under the name that it
+    takes when a tied model's is untied.  `ModelError` where the built-in model does not take the state.
+    """
+    model = BaselineModel.from_state(state)
+    check_tokens(text, model.shape.vocab)
+    sums: dict[str, Tensor] = {}
+
+    def adding(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda _module, inputs: _add(sums, name, inputs[0])
+
+    hooks = [
+        module.register_forward_pre_hook(adding(f"{name}.weight"))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+    ]
+    with torch.inference_mode(), one_thread():
+        for windows in text.windows.split(_WINDOWS_AT_ONCE):
+            _add(sums, HEAD, model.hidden_states(windows[:, :-1]))
+    for hook in hooks:
+        hook.remove()
+    if model.shape.tied:
+        sums[EMBEDDING] = sums[HEAD]
+    return {name: (total / text.tokens).clone() for name, total in sums.items()}
+
+
+def _add(sums: dict[str, Tensor], name: str, inputs: Tensor) -> None:
+    rows = inputs.reshape(-1, inputs.shape[-1]).double()
+    sums[name] = sums[name] + rows.T @ rows if name in sums else rows.T @ rows

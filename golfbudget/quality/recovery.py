@@ -12,9 +12,9 @@ On one thread and from a seed: the same inputs give the same bytes.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -28,8 +28,7 @@ from golfbudget.quality.baseline_model import BaselineModel
 from golfbudget.quality.evaluate import check_tokens
 from golfbudget.quality.text import Text
 from golfbudget.quality.threads import one_thread
-from golfbudget.recipe.export import Export, decode
-from golfbudget.recipe.quantizers import apply_correction, dequantise
+from golfbudget.recipe.export import Export, apply_correction, decode, dequantise
 from golfbudget.schemes import Encoded
 
 #: Adam's rate at its peak, between two needs seen on the embedded example in a hundred steps on 51,200 tokens: a VQ
@@ -73,24 +72,24 @@ class Training:
             order = order[many:]
 
 
-class _Stored(Protocol):
+class _Stored(ABC):
     """How one tensor is stored; `bias` is what a head adds to its logits, for schemes that have one."""
 
+    @abstractmethod
     def decoded(self, latent: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """What latent values decode to once they are stored, float32; the latent itself is not changed."""
-        ...
 
     def smooth(self, latent: Tensor) -> Tensor:
         """The same without rounding, differentiable."""
-        ...
+        return latent
 
+    @abstractmethod
     def written(self, export: Export, name: str, latent: Tensor, bias: Tensor | None) -> Export:
         """The export with these latent values stored in it."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Integers:
+class _Integers(_Stored):
     """Integers in the layout's slots, at the scales they have, within the range and the step that they show."""
 
     values: Tensor
@@ -112,17 +111,13 @@ class _Integers:
             matrix = matrix + self.correction
         return matrix.to(self.dtype).float(), bias
 
-    def smooth(self, latent: Tensor) -> Tensor:
-        return latent
-
     def written(self, export: Export, name: str, latent: Tensor, bias: Tensor | None) -> Export:
-        del bias
         values = self._rounded(latent).reshape(self.values.shape).contiguous()
         return replace(export, quantized={**export.quantized, name: values})
 
 
 @dataclass(frozen=True, slots=True)
-class _AsItIs:
+class _AsItIs(_Stored):
     """A tensor stored as it is, in `stored`; decoders give it back as `dtype`."""
 
     stored: torch.dtype
@@ -131,16 +126,12 @@ class _AsItIs:
     def decoded(self, latent: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
         return latent.to(self.stored).to(self.dtype).float(), bias
 
-    def smooth(self, latent: Tensor) -> Tensor:
-        return latent
-
     def written(self, export: Export, name: str, latent: Tensor, bias: Tensor | None) -> Export:
-        del bias
         return replace(export, passthrough={**export.passthrough, name: latent.to(self.stored).contiguous()})
 
 
 @dataclass(frozen=True, slots=True)
-class _Tables:
+class _Tables(_Stored):
     """A scheme's tables, moved by its `refit`."""
 
     encoded: Encoded
@@ -177,11 +168,6 @@ def _stored(export: Export) -> dict[str, _Stored]:
         if scheme.refit(encoded, scheme.decode(encoded), scheme.bias(encoded)) is not None:
             found[name] = _Tables(encoded, getattr(torch, export.dtypes[name]))
     return found
-
-
-def still(export: Export) -> list[str]:
-    """Names of encoded matrices that training leaves as they are, because their scheme cannot move its tables."""
-    return [name for name in export.schemes if name not in _stored(export)]
 
 
 def recover(export: Export, reference: Mapping[str, Tensor], training: Training, steps: int) -> Export:
@@ -237,7 +223,6 @@ class _Weight:
 
 
 def _train(module: nn.Module, weights: Sequence[_Weight], training: Training, steps: int) -> None:
-    """Adam on the latent values, in place."""
     trained = [tensor for weight in weights for tensor in (weight.latent, weight.bias) if tensor is not None]
     adam = torch.optim.Adam(trained, lr=0.0, betas=BETAS)
     for step, windows in enumerate(training.batches(steps)):

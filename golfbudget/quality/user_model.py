@@ -21,26 +21,24 @@ import inspect
 import sys
 import traceback
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import UsageError
+from golfbudget.quality.evaluate import Evaluator
+from golfbudget.quality.text import Text
 
+#: Logits held at once, in numbers: 256 MiB of float32.
+_LOGITS_AT_ONCE = 1 << 26
+#: How far module(ids) may be from module.logits(module.hidden(ids)), in nats.
+_AGREE = 1e-3
 _SHOWN = 8
 _PREFIX = "golfbudget_user_model_"
-
-
-@runtime_checkable
-class SplitModel(Protocol):
-    """A module that tells its final states from its head."""
-
-    def hidden(self, ids: Tensor) -> Tensor: ...
-
-    def logits(self, hidden: Tensor) -> Tensor: ...
 
 
 class UserModel:
@@ -80,17 +78,18 @@ class UserModel:
         return made.eval()
 
     def logits(self, module: nn.Module, ids: Tensor, vocabulary: int) -> Tensor:
-        """Logits of token ids, float32 [batch, time, vocabulary]."""
         return self._checked(lambda: module(ids), "module(ids)", (*ids.shape, vocabulary))
 
     def hidden(self, module: nn.Module, ids: Tensor) -> Tensor:
-        """Final states of token ids, [batch, time, width]; only for a `SplitModel`."""
-        return self._checked(lambda: _split(module).hidden(ids), "module.hidden(ids)", (*ids.shape, None))
+        """Final states of token ids, [batch, time, width]; only where it `is_split`."""
+        split: Any = module
+        return self._checked(lambda: split.hidden(ids), "module.hidden(ids)", (*ids.shape, None))
 
     def logits_of(self, module: nn.Module, hidden: Tensor, vocabulary: int) -> Tensor:
-        """Logits of final states, float32 [batch, time, vocabulary]; only for a `SplitModel`."""
+        """Logits of final states, float32 [batch, time, vocabulary]; only where it `is_split`."""
+        split: Any = module
         shape = (*hidden.shape[:2], vocabulary)
-        return self._checked(lambda: _split(module).logits(hidden), "module.logits(hidden)", shape)
+        return self._checked(lambda: split.logits(hidden), "module.logits(hidden)", shape)
 
     def _checked(self, run: Callable[[], object], what: str, shape: tuple[int | None, ...]) -> Tensor:
         try:
@@ -117,10 +116,6 @@ class UserModel:
 def is_split(module: nn.Module) -> bool:
     """Whether the module offers its final states apart from its head."""
     return callable(getattr(module, "hidden", None)) and callable(getattr(module, "logits", None))
-
-
-def _split(module: nn.Module) -> SplitModel:
-    return cast("SplitModel", module)
 
 
 def _import(path: Path, spec: str) -> types.ModuleType:
@@ -227,3 +222,60 @@ def _where(error: BaseException) -> str:
         place = f" (line {error.lineno})"
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}{': ' + text[0] if text else ''}{place}"
+
+
+class UserEvaluator(Evaluator):
+    """Scores state dicts of a user's model on one text.
+
+    `head` names the tensors that only the head reads: with a split model, states that differ in nothing else reuse
+    the hidden states.  The claim is checked on one window each time, and not relied on where it is false.
+    """
+
+    def __init__(self, text: Text, model: UserModel, *, vocabulary: int, head: frozenset[str] = frozenset()) -> None:
+        super().__init__(text, head)
+        if int(text.windows.max()) >= vocabulary:
+            raise UsageError(
+                f"the text holds token {int(text.windows.max())}, the model's vocabulary has {vocabulary} tokens"
+            )
+        self.model, self.vocabulary = model, vocabulary
+        self._agrees = False
+
+    @property
+    def _at_once(self) -> int:
+        return max(1, _LOGITS_AT_ONCE // (self.text.window * self.vocabulary))
+
+    def _model(self, state: Mapping[str, Tensor]) -> nn.Module:
+        return self.model.on(state)
+
+    def _states(self, model: nn.Module, ids: Tensor) -> Tensor:
+        return self.model.hidden(model, ids)
+
+    def _logits(self, model: nn.Module, hidden: Tensor) -> Tensor:
+        return self.model.logits_of(model, hidden, self.vocabulary)
+
+    def _scores(
+        self, model: nn.Module, state: Mapping[str, Tensor], *, keep: bool, windows: int | None
+    ) -> Iterator[Tensor]:
+        if is_split(model):
+            return super()._scores(model, state, keep=keep, windows=windows)
+        wanted = self.text.windows[:windows].split(self._at_once)
+        return (self.model.logits(model, chunk[:, :-1], self.vocabulary) for chunk in wanted)
+
+    def _token_nats(self, state: Mapping[str, Tensor], bias: Tensor | None, *, keep: bool) -> Tensor:
+        windows = self.text.windows.split(self._at_once)
+        chunks = zip(self.logit_chunks(state, bias=bias, keep=keep), windows, strict=True)
+        return torch.cat([F.cross_entropy(z.transpose(1, 2), chunk[:, 1:], reduction="none") for z, chunk in chunks])
+
+    def _probe(self, model: nn.Module) -> Tensor:
+        """Hidden states of the first window; the first time they are seen to give the module's own logits."""
+        ids = self.text.windows[:1, :-1]
+        states = self._states(model, ids)
+        if not self._agrees:
+            apart = (self._logits(model, states) - self.model.logits(model, ids, self.vocabulary)).abs().max()
+            if not float(apart) <= _AGREE:
+                raise UsageError(
+                    f"--model {self.model.spec}: module(ids) and module.logits(module.hidden(ids)) differ by up to "
+                    f"{float(apart):.3g}; they must be the same"
+                )
+            self._agrees = True
+        return states

@@ -1,8 +1,14 @@
-"""Recipe files: how a state dict becomes an artifact, as ordered rules over tensor names, validated.  No torch here."""
+"""Recipe files: how a state dict becomes an artifact, as ordered rules over tensor names, validated.
+
+And which rule a tensor has.  No torch here: the modelled estimate needs this too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +19,9 @@ from golfbudget import codecs, configs
 from golfbudget.errors import ConfigError
 
 DEFAULT = "int8-zlib"
+
+#: How many tensor names a message lists.
+_NAMED = 6
 
 Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FloatType = Literal["float16", "bfloat16", "float32"]
@@ -62,7 +71,6 @@ class Integer(Rule, frozen=True, kw_only=True, tag="integer"):
 
     @property
     def bottom(self) -> int:
-        """The lowest integer."""
         return -(2 ** (self.bits - 1) - 1) if self.lowest is None else self.lowest
 
     @property
@@ -167,3 +175,39 @@ def _check_integer(rule: Integer, at: str) -> None:
         raise ConfigError(f'{at}.scale_floor: found {rule.scale_floor!r}, expected a number or a fraction as "1/127"')
     if rule.step > rule.top:
         raise ConfigError(f"{at}.step: found {rule.step}, above the highest value {rule.top}")
+
+
+def rule_for(recipe: Recipe, name: str, shape: Sequence[int]) -> Rule:
+    """The first rule that fits a float tensor; `ConfigError` when none does."""
+    elements = math.prod(shape)
+    for rule in recipe.tensors:
+        large = elements > rule.more_elements_than or not rule.more_elements_than
+        if large and rule.dimensions in (None, len(shape)) and _matches(rule.match, name):
+            return rule
+    raise ConfigError(
+        f"recipe {recipe.name}: tensors: no rule fits {name!r} of shape {list(shape)}; "
+        'add one that matches ["*"] at the end'
+    )
+
+
+def check_patterns(recipe: Recipe, names: Iterable[str], where: str) -> None:
+    """`ConfigError` for a rule or correction that is for no tensor at all: a misspelt pattern, most likely."""
+    known = list(names)
+    places = [(f"tensors[{i}].match", rule.match) for i, rule in enumerate(recipe.tensors) if not rule.optional]
+    places += [(f"corrections[{i}].match", correction.match) for i, correction in enumerate(recipe.corrections)]
+    for key, patterns in places:
+        if not any(_matches(patterns, name) for name in known):
+            near = get_close_matches(patterns[0], known, n=3, cutoff=0.4) or known[:_NAMED]
+            raise ConfigError(
+                f"{where}: {key}: {' and '.join(repr(p) for p in patterns)} match none of the model's {len(known)} "
+                f"tensors; among them: {', '.join(near)}; correct it, or say optional = true"
+            )
+
+
+def matching(patterns: Sequence[str], names: Iterable[str]) -> list[str]:
+    """The names that some pattern matches, in their order."""
+    return [name for name in names if _matches(patterns, name)]
+
+
+def _matches(patterns: Sequence[str], name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,4 +1,7 @@
-"""The export: a state dict after a recipe's quantisers, before any layout serialises it, and the way back."""
+"""The export: a state dict after a recipe's quantisers, before any layout serialises it, and the way back.
+
+Quantisers compute what public export scripts do.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,109 @@ from torch import Tensor
 
 from golfbudget import schemes
 from golfbudget.errors import UsageError
-from golfbudget.recipe.assignment import check_patterns, matching, rule_for
-from golfbudget.recipe.config import ByScheme, Integer, Keep, Label, Recipe
-from golfbudget.recipe.quantizers import apply_correction, dequantise, low_rank_correction, quantise_tensor
+from golfbudget.recipe.config import (
+    ByScheme,
+    Correction,
+    Integer,
+    Keep,
+    Label,
+    Recipe,
+    check_patterns,
+    matching,
+    rule_for,
+)
 from golfbudget.schemes.base import Context, Encoded
 
 T = TypeVar("T")
 
 #: What a label says of a tensor that is kept, where the recipe gives it none.
 KEPT = "passthrough"
+
+
+def quantise_tensor(tensor: Tensor, rule: Integer) -> tuple[Tensor, Tensor]:
+    """Values int8 of the tensor's shape, and scales [rows] for a matrix, a scalar for anything else.
+
+    Values are divided by the scale before it is rounded to its stored type, as the public scripts do.
+    """
+    tensor = tensor.float()
+    rows = tensor if tensor.ndim == 2 else tensor.reshape(1, -1)
+    clips = _clips(rows, rule)
+    if tensor.ndim == 2:
+        scales = (clips / rule.top).clamp_min(rule.floor)
+        scales = torch.where(scales > 0, scales, torch.ones(()))
+        stored = scales.to(getattr(torch, rule.scale_dtype)).contiguous()
+    else:
+        scales = torch.where(clips > 0, clips / rule.top, torch.ones(()))
+        stored = scales[0].to(getattr(torch, rule.scalar_scale_dtype))
+    if rule.clip_deviations is None:
+        rows = torch.maximum(torch.minimum(rows, clips[:, None]), -clips[:, None])
+    levels = rows / scales[:, None]
+    if rule.step > 1:
+        levels = (levels / rule.step).round() * rule.step
+    values = levels.round().clamp(rule.bottom, rule.top).to(torch.int8)
+    return values.reshape(tensor.shape).contiguous(), stored
+
+
+def _clips(rows: Tensor, rule: Integer) -> Tensor:
+    if rule.clip_deviations is not None:
+        return rule.clip_deviations * (rows.std(dim=1) if rows.shape[1] > 1 else rows.abs()[:, 0])
+    if rule.clip_quantile is not None:
+        return torch.quantile(rows.abs(), rule.clip_quantile, dim=1)
+    return rows.abs().amax(dim=1)
+
+
+def dequantise(values: Tensor, scales: Tensor) -> Tensor:
+    """The float32 tensor that values and scales stand for."""
+    return values.float() * scales.float().view(-1, *([1] * (values.ndim - 1)))
+
+
+def low_rank_correction(residual: Tensor, rule: Correction) -> dict[str, Tensor]:
+    """The stored tables of a correction, by suffix: left factor and its scale, right factor and its group scales.
+
+    The factors are the leading singular pairs, the root of each singular value on either side.
+    """
+    rows, columns = residual.shape
+    rank = min(rule.rank, rows, columns)
+    # The second moment of the shorter side is small, and its eigenvectors give the leading pairs.
+    moment = residual.T @ residual if columns <= rows else residual @ residual.T
+    values, vectors = torch.linalg.eigh(moment.double())
+    singular = values[-rank:].flip(0).clamp_min(1e-30).sqrt()
+    leading = vectors[:, -rank:].flip(1)
+    if columns <= rows:
+        left, right = residual.double() @ leading / singular.sqrt(), (leading * singular.sqrt()).T
+    else:
+        left, right = leading * singular.sqrt(), (residual.T.double() @ leading / singular.sqrt()).T
+    left_values, left_scale = _asymmetric(left.float().reshape(1, -1), rule.left_bits)
+    # As many groups as the rule's size needs, all of one size, so that a decoder knows it from the number of scales.
+    groups = -(-columns // rule.group)
+    size = -(-columns // groups)
+    wide = torch.zeros(rank, groups * size)
+    wide[:, :columns] = right.float()
+    right_values, right_scales = _asymmetric(wide.reshape(-1, size), rule.right_bits)
+    return {
+        ".lqA_a": left_values.reshape(rows, rank),
+        ".lqAs_a": left_scale[0],
+        ".lqB_a": right_values.reshape(rank, -1)[:, :columns].contiguous(),
+        ".lqBs_a": right_scales,
+    }
+
+
+def apply_correction(tables: dict[str, Tensor]) -> Tensor:
+    """What a correction adds to its matrix, float32 [rows, columns]."""
+    left = tables[".lqA_a"].float() * tables[".lqAs_a"].float()
+    right = tables[".lqB_a"].float()
+    rank, columns = right.shape
+    groups = tables[".lqBs_a"].numel() // rank
+    scales = tables[".lqBs_a"].float().view(rank, groups).repeat_interleave(-(-columns // groups), dim=1)
+    return left @ (right * scales[:, :columns])
+
+
+def _asymmetric(rows: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Integers from -2^(bits-1) to 2^(bits-1) - 1 by absolute maximum, and an fp16 scale a row."""
+    top = 2 ** (bits - 1) - 1
+    scales = (rows.abs().amax(dim=1) / (top + 0.5)).clamp_min(1e-10)
+    values = (rows / scales[:, None]).round().clamp(-top - 1, top)
+    return values.to(torch.int8), scales.half()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +145,9 @@ class Export:
         return list(dict.fromkeys((*self.order, *self.quantized, *self.passthrough, *self.schemes)))
 
     def without(self, name: str) -> Export:
-        """The export with one tensor taken out, wherever it stands."""
-        return replace(
-            self,
-            quantized=_drop(self.quantized, name),
-            scales=_drop(self.scales, name),
-            dtypes=_drop(self.dtypes, name),
-            passthrough=_drop(self.passthrough, name),
-            kept_dtypes=_drop(self.kept_dtypes, name),
-            schemes=_drop(self.schemes, name),
-            corrections=_drop(self.corrections, name),
-            labels=_drop(self.labels, name),
-            order=tuple(other for other in self.order if other != name),
-        )
+        held = ("quantized", "scales", "dtypes", "passthrough", "kept_dtypes", "schemes", "corrections", "labels")
+        left = {part: _drop(getattr(self, part), name) for part in held}
+        return replace(self, **left, order=tuple(other for other in self.order if other != name))
 
     def with_encoded(self, name: str, encoded: Encoded, dtype: str) -> Export:
         """The export with matrix `name` replaced by an encoding; int8-per-row ones use the layout's own slots.
@@ -70,19 +157,11 @@ class Export:
         if encoded.native:
             values, scales = encoded.tensor("values"), encoded.tensor("scales")
             if name in self.quantized:
-                return replace(
-                    self,
-                    quantized={**self.quantized, name: values},
-                    scales={**self.scales, name: scales},
-                    corrections=_drop(self.corrections, name),
-                )
-            rest = self.without(name)
-            return replace(
-                rest,
-                quantized={**rest.quantized, name: values},
-                scales={**rest.scales, name: scales},
-                dtypes={**rest.dtypes, name: dtype},
-            )
+                rest, dtype = replace(self, corrections=_drop(self.corrections, name)), self.dtypes[name]
+            else:
+                rest = self.without(name)
+            quantized, scaled = {**rest.quantized, name: values}, {**rest.scales, name: scales}
+            return replace(rest, quantized=quantized, scales=scaled, dtypes={**rest.dtypes, name: dtype})
         rest = self.without(name)
         return replace(rest, schemes={**rest.schemes, name: encoded}, dtypes={**rest.dtypes, name: dtype})
 
@@ -97,14 +176,9 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Expo
     `seed` is for schemes that draw anything.
     """
     check_patterns(recipe, state, f"recipe {recipe.name}")
-    quantized: dict[str, Tensor] = {}
-    scales: dict[str, Tensor] = {}
-    dtypes: dict[str, str] = {}
-    passthrough: dict[str, Tensor] = {}
-    kept_dtypes: dict[str, str] = {}
-    encoded: dict[str, Encoded] = {}
-    labels: dict[str, Label] = {}
-    suffixes: dict[str, tuple[str, str]] = {}
+    quantized, scales, passthrough = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
+    dtypes, kept_dtypes, encoded = dict[str, str](), dict[str, str](), dict[str, Encoded]()
+    labels, suffixes = dict[str, Label](), dict[str, tuple[str, str]]()
     for name, tensor in state.items():
         if not tensor.is_floating_point():
             passthrough[name] = tensor.contiguous()
@@ -126,7 +200,8 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Expo
             encoded[name] = schemes.get(rule.scheme).encode(tensor.float(), rule.options, Context(seed=seed))
             dtypes[name] = dtype_name(tensor)
         elif isinstance(rule, Keep):
-            passthrough[name] = _kept(tensor, rule)
+            kept = tensor if rule.dtype == "original" else tensor.to(getattr(torch, rule.dtype))
+            passthrough[name] = kept.contiguous()
             labels.setdefault(name, KEPT)
             if rule.dtype not in ("float32", "original") and tensor.dtype in (torch.float32, torch.bfloat16):
                 kept_dtypes[name] = dtype_name(tensor)
@@ -142,10 +217,6 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Expo
         suffixes=suffixes,
         order=tuple(state),
     )
-
-
-def _kept(tensor: Tensor, rule: Keep) -> Tensor:
-    return (tensor if rule.dtype == "original" else tensor.to(getattr(torch, rule.dtype))).contiguous()
 
 
 def _corrections(

@@ -9,7 +9,8 @@ from golfbudget.inspection import Inspection
 from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
 from golfbudget.plan.plan_json import plan_json
-from golfbudget.plan.results import Plan, Side, Trial, Winner
+from golfbudget.plan.results import Plan, Winner
+from golfbudget.plan.trials import Side, Trial
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import cap_text
 from golfbudget.report.inspect import document as inspect_document

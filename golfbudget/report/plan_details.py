@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from golfbudget.certificates import Certificate
-from golfbudget.plan.results import (
-    BandLoss,
-    Evidence,
-    Inputs,
-    Plan,
-    Side,
-    Situation,
-    Trial,
-    Verdict,
-)
-from golfbudget.plan.trials import TOLERANCE
+from golfbudget.evidence import Evidence
+from golfbudget.plan.results import Inputs, Plan, Situation, Verdict
+from golfbudget.plan.trials import TOLERANCE, BandLoss, Side, Trial
 from golfbudget.plan.verdict import describe
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import cap_facts

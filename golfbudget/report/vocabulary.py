@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from golfbudget.evidence import Evidence
-from golfbudget.plan.vocabulary.results import Figures, Floor, HeadRow, Vocabulary, VocabularyPlan
-from golfbudget.plan.vocabulary.vocabulary_json import vocabulary_json
+from golfbudget.plan.vocabulary.results import Figures, Floor, HeadRow, Vocabulary, VocabularyPlan, vocabulary_json
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import code_counted
 from golfbudget.report.numbers import count, optional, percent

@@ -1,28 +1,88 @@
-"""Head schemes at one vocabulary: which are tried, and the bytes of a synthetic head through the recipe's own codec."""
+"""Head schemes at one vocabulary: which are tried, and the bytes of a synthetic head through the recipe's own codec.
+
+Codebook heads are as if trained in that form, codebook rows drawn like the head's, codes drawn evenly.  Fitting
+thousands of codes to weights without structure takes minutes and says nothing about bytes: the codebook's values are
+of the same kind, and a map in full use is as good as random.  So the fit is left out, and all else (rounding, tables,
+packing, bias, explicit rows, residual) is the scheme's own encoder.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from golfbudget import schemes
 from golfbudget.errors import UsageError
 from golfbudget.estimate.bins import Family
 from golfbudget.estimate.measured import draw
+from golfbudget.ledger import Account
 from golfbudget.models import TensorSpec
 from golfbudget.plan.candidates import ALL, DEFAULT, REPACK
 from golfbudget.plan.grids import HEAD, grid, label
-from golfbudget.plan.vocabulary.drawn import encode_drawn
 from golfbudget.plan.vocabulary.model import alone
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import Recipe
 from golfbudget.recipe.export import dtype_name, quantise
-from golfbudget.schemes import Context, Options
+from golfbudget.schemes.base import Context, Encoded, Options, Scheme
+from golfbudget.schemes.grouped_codes import Product
+from golfbudget.schemes.values import HALF_BITS, check_bits, map_tables, matrix_tables
+from golfbudget.schemes.vq_family import VqBias, VqExplicit, VqFamily, VqInteger, VqResidual
+from golfbudget.schemes.vq_logits import to_used
 
 #: A width of codebooks whose step by absolute maximum is no coarser than int8's at k = 20.
 _CODEBOOK_BITS = 6
+
+
+class _Unfitted(VqFamily):
+    """The first K rows as codebook, and codes drawn evenly."""
+
+    def _fit(self, matrix: Tensor, options: Options, context: Context) -> tuple[Tensor, Tensor]:
+        codes = min(len(matrix), int(options["codes"]))
+        drawn = _codes((len(matrix),), codes, context.seed)
+        # Every code names a token: in a trained codebook none lies idle.
+        drawn[:codes] = torch.randperm(codes, generator=torch.Generator().manual_seed(context.seed))
+        return to_used(matrix[:codes], drawn)
+
+
+class _Plain(_Unfitted, VqInteger):
+    """`vq-logits` is `vq-logits-int` with an fp16 codebook, table for table."""
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        return replace(super().encode(matrix, {**options, "bits": HALF_BITS}, context), scheme="vq-logits")
+
+
+class _Product(Product):
+    """The first K rows as all groups' codebooks."""
+
+    def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:
+        options = self.options(options)
+        (rows, columns), bits = matrix.shape, check_bits(self.name, "bits", options)
+        groups, codes = self._sizes((rows, columns), options)
+        tables = matrix_tables("codebook", matrix[:codes], bits, str(options["store"]), Account.CODEBOOK)
+        mapping = map_tables("map", _codes((groups, rows), codes, context.seed), codes)
+        return Encoded(scheme=self.name, shape=(rows, columns), tables=(*tables, mapping))
+
+
+def _codes(shape: tuple[int, ...], codes: int, seed: int) -> Tensor:
+    return torch.randint(codes, shape, generator=torch.Generator().manual_seed(seed))
+
+
+#: Schemes of the family whose encoders need nothing but their fit left out.
+_FITTED = (VqInteger, VqBias, VqExplicit, VqResidual)
+_DRAWN: dict[str, Callable[[], Scheme]] = {
+    "vq-logits": _Plain,
+    **{kind.name: type(f"_{kind.__name__}", (_Unfitted, kind), {}) for kind in _FITTED},
+    "product": _Product,
+}
+
+
+def encode_drawn(scheme: Scheme, matrix: Tensor, options: Options, context: Context) -> Encoded:
+    """The encoding of a synthetic matrix [vocabulary, width], its codebooks drawn where the scheme is known here."""
+    made = _DRAWN.get(scheme.name)
+    return (scheme if made is None else made()).encode(matrix, options, context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +163,6 @@ class Writer:
     ranged: frozenset[str]
 
     def tables(self, specs: Sequence[TensorSpec], family: Family = "gaussian") -> int:
-        """Tensors as the recipe stores them."""
         if not specs:
             return 0
         state = dict(draw(specs, self.seed, family, self.ranged))
@@ -111,7 +170,6 @@ class Writer:
         return len(artifact_bytes(quantise(state, recipe, self.seed), recipe)) - self.container
 
     def encoded(self, head: TensorSpec, choice: Choice, counts: Tensor) -> int:
-        """The head by a scheme."""
         ((name, matrix),) = draw([head], self.seed, "gaussian", self.ranged)
         recipe = alone(self.recipe, {name: matrix})
         context = Context(seed=self.seed, counts=counts)
@@ -123,6 +181,3 @@ class Writer:
 def decoder_bytes(choice: Choice) -> int:
     """Decoder code that a scheme adds to a submission, uncompressed, as a plan counts it."""
     return len(schemes.get(choice.scheme).decoder_source.encode())
-
-
-__all__ = ["Choice", "Writer", "choices", "decoder_bytes", "floor_codes"]

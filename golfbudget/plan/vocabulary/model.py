@@ -23,8 +23,7 @@ from golfbudget.plan.source import PlanSource, marked_head, open_source
 from golfbudget.plan.vocabulary.results import Trunk
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
-from golfbudget.recipe.assignment import matching
-from golfbudget.recipe.config import Recipe, recipe_from
+from golfbudget.recipe.config import Recipe, matching, recipe_from
 from golfbudget.recipe.export import Export, dtype_name
 from golfbudget.roles import Roles
 
@@ -140,7 +139,6 @@ def _from_config(path: str, recipe: str | None, roles: Roles) -> Subject:
 
 
 def _grown(small: Request, large: Request) -> list[TensorSpec]:
-    """Tensors whose shape follows the vocabulary."""
     shapes = {spec.name: spec.shape for spec in large.model.tensors}
     return [spec for spec in small.model.tensors if shapes.get(spec.name) != spec.shape]
 

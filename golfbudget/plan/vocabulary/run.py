@@ -106,7 +106,6 @@ def plan_vocabularies(request: VocabularyRequest, progress: Progress = unwatched
 
 
 def _counts(path: Path) -> NDArray[np.int64]:
-    """Token counts [vocabulary] of an .npy array or a safetensors file."""
     if path.suffix == ".npy":
         return read_tokens(path).astype(np.int64)
     found: NDArray[np.int64] = load_counts(path).numpy()

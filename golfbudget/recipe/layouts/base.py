@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,9 @@ from golfbudget.recipe.config import Label, LayoutName
 from golfbudget.recipe.export import Export
 from golfbudget.registry import Registry
 from golfbudget.schemes.base import Encoded, Table
+
+#: Where the tables of encoded matrices stand, in every layout.
+APART = "schemes/"
 
 
 class Layout(ABC):
@@ -53,6 +57,13 @@ register, registered, get = _LAYOUTS.register, _LAYOUTS.registered, _LAYOUTS.get
 def recognise(artifact: Artifact) -> Layout | None:
     """The layout an artifact is of, None when it is none that is known."""
     return next((layout for layout in registered().values() if layout.recognises(artifact)), None)
+
+
+def torch_saved(contents: object) -> bytes:
+    """What torch.save writes."""
+    out = io.BytesIO()
+    torch.save(contents, out)
+    return out.getvalue()
 
 
 def tensors_payload(tensors: Iterable[Tensor]) -> int:
@@ -99,17 +110,13 @@ def read_scheme(path: str, name: str, scheme: object, shape: object, tables: Map
     return Encoded(
         scheme=str(scheme),
         shape=(rows, columns),
-        tables=tuple(
-            Table(
-                name=table,
-                account=Account.WEIGHTS,
-                tensor=tensor,
-                bits=8 * tensor.element_size(),
-                shape=tuple(tensor.shape),
-            )
-            for table, tensor in tables.items()
-        ),
+        tables=tuple(_table(table, tensor) for table, tensor in tables.items()),
     )
+
+
+def _table(name: str, tensor: Tensor) -> Table:
+    bits = 8 * tensor.element_size()
+    return Table(name=name, account=Account.WEIGHTS, tensor=tensor, bits=bits, shape=tuple(tensor.shape))
 
 
 def check_dtypes(artifact: Artifact, dtypes: Mapping[str, str]) -> None:

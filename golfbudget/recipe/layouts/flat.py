@@ -6,14 +6,12 @@ with the labels of encoded matrices as JSON in the header's metadata.
 
 from __future__ import annotations
 
-import io
 import json
 import operator
 from collections.abc import Mapping
 
 import msgspec
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from golfbudget.artifact import Artifact
@@ -21,6 +19,7 @@ from golfbudget.errors import CorruptError, UsageError
 from golfbudget.recipe.config import Label
 from golfbudget.recipe.export import KEPT, Export
 from golfbudget.recipe.layouts.base import (
+    APART,
     Layout,
     interned,
     read_label,
@@ -31,6 +30,7 @@ from golfbudget.recipe.layouts.base import (
     scheme_label,
     scheme_tables,
     tensors_payload,
+    torch_saved,
 )
 from golfbudget.recipe.state import read_tensors
 from golfbudget.schemes.base import Encoded
@@ -41,8 +41,6 @@ _DEFAULT = _SUFFIXES[0]
 _CORRECTION = (".lqA_a", ".lqAs_a", ".lqB_a", ".lqBs_a")
 _CORRECTED = "+lqer_asym"
 _SCHEMES = "__metadata__/schemes"
-#: Where the tables of encoded matrices stand, in every layout.
-_APART = "schemes/"
 
 
 class _SchemeLabel(msgspec.Struct):
@@ -75,7 +73,7 @@ class _Flat(Layout):
     def recognises(self, artifact: Artifact) -> bool:
         """Only where some tensor is stored as values and scales: a plain checkpoint is no artifact."""
         names = {tensor.name for tensor in artifact.tensors}
-        inside = all(name.startswith((self.prefix, _APART)) for name in names)
+        inside = all(name.startswith((self.prefix, APART)) for name in names)
         return inside and any(
             name.endswith(values) and name.removesuffix(values) + scales in names
             for name in names
@@ -84,28 +82,23 @@ class _Flat(Layout):
 
     def read(self, artifact: Artifact) -> Export:
         every = read_tensors(artifact)
-        encoded = self._schemes(artifact, {k.removeprefix(_APART): t for k, t in every.items() if k.startswith(_APART)})
-        stored = {k.removeprefix(self.prefix): tensor for k, tensor in every.items() if not k.startswith(_APART)}
-        quantized: dict[str, Tensor] = {}
-        scales: dict[str, Tensor] = {}
-        corrections: dict[str, dict[str, Tensor]] = {}
-        suffixes: dict[str, tuple[str, str]] = {}
-        taken: set[str] = set()
-        owners: list[str] = []
+        encoded = self._schemes(artifact, {k.removeprefix(APART): t for k, t in every.items() if k.startswith(APART)})
+        stored = {k.removeprefix(self.prefix): tensor for k, tensor in every.items() if not k.startswith(APART)}
+        quantized, scales, corrections = dict[str, Tensor](), dict[str, Tensor](), dict[str, dict[str, Tensor]]()
+        suffixes, taken = dict[str, tuple[str, str]](), set[str]()
         for key, tensor in stored.items():
             for pair in _SUFFIXES:
                 name = interned(key.removesuffix(pair[0]))
                 if key.endswith(pair[0]) and name + pair[1] in stored:
                     quantized[name], scales[name], suffixes[name] = tensor, stored[name + pair[1]], pair
                     taken |= {key, name + pair[1]}
-                    owners.append(name)
         for name in quantized:
             parts = {suffix: stored[name + suffix] for suffix in _CORRECTION if name + suffix in stored}
             if len(parts) == len(_CORRECTION):
                 corrections[name] = parts
                 taken |= {name + suffix for suffix in parts}
         passthrough = {interned(key): tensor for key, tensor in stored.items() if key not in taken}
-        order = [*_order(stored, [*owners, *passthrough]), *encoded]
+        order = [*_order(stored, [*quantized, *passthrough]), *encoded]
         labels = {name: label for name in order if (label := self._label(artifact, name)) is not None}
         return Export(
             quantized=quantized,
@@ -159,7 +152,7 @@ class WeightsAndMetaLayout(_Flat):
     def recognises(self, artifact: Artifact) -> bool:
         """Where every matrix is encoded there are no values and scales, but tables apart from the weights."""
         own = [tensor.name.startswith(self.prefix) for tensor in artifact.tensors]
-        apart = [tensor.name.startswith(_APART) for tensor in artifact.tensors]
+        apart = [tensor.name.startswith(APART) for tensor in artifact.tensors]
         encoded = any(own) and any(apart) and all(map(operator.or_, own, apart))
         return encoded or super().recognises(artifact)
 
@@ -172,10 +165,8 @@ class WeightsAndMetaLayout(_Flat):
             if name in export.corrections:
                 label = label + _CORRECTED if isinstance(label, str) else {**label, "correction": _CORRECTED[1:]}
             labels[name] = _interned(label)
-        out = io.BytesIO()
         apart = {"schemes": scheme_entries(export)} if export.schemes else {}
-        torch.save({"w": flatten(export), "m": labels, **apart}, out)
-        return out.getvalue()
+        return torch_saved({"w": flatten(export), "m": labels, **apart})
 
 
 @register
@@ -188,7 +179,7 @@ class SafetensorsLayout(_Flat):
         described = {name: scheme_label(encoded) for name, encoded in export.schemes.items()}
         metadata = {"schemes": json.dumps(described, separators=(",", ":"))} if described else None
         tables = {
-            f"{_APART}{name}/{table.name}": table.tensor
+            f"{APART}{name}/{table.name}": table.tensor
             for name, encoded in export.schemes.items()
             for table in encoded.tables
         }
@@ -221,6 +212,4 @@ class StateDictLayout(_Flat):
             raise UsageError(
                 f"layout {self.name} has no place for the label of {next(iter(export.schemes))!r}; use w-m"
             )
-        out = io.BytesIO()
-        torch.save(flatten(export), out)
-        return out.getvalue()
+        return torch_saved(flatten(export))

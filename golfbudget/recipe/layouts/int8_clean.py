@@ -6,10 +6,8 @@ candidate's file is what the recipe itself would write.
 
 from __future__ import annotations
 
-import io
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from golfbudget.artifact import Artifact
@@ -24,6 +22,7 @@ from golfbudget.recipe.layouts.base import (
     scheme_entries,
     scheme_tables,
     tensors_payload,
+    torch_saved,
 )
 from golfbudget.recipe.state import read_tensors
 
@@ -52,9 +51,7 @@ class Int8CleanLayout(Layout):
             dictionary["passthrough_orig_dtypes"] = dict(export.kept_dtypes)
         if export.schemes:
             dictionary["schemes"] = scheme_entries(export)
-        out = io.BytesIO()
-        torch.save(dictionary, out)
-        return out.getvalue()
+        return torch_saved(dictionary)
 
     def payload_bytes(self, export: Export) -> int:
         parts = (export.quantized, export.scales, export.passthrough)

@@ -6,7 +6,7 @@ take two.  The container's length therefore depends on the values.
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Mapping
 
 import torch
@@ -15,12 +15,19 @@ from torch import Tensor
 from golfbudget.artifact import Artifact
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.recipe.export import Export
-from golfbudget.recipe.layouts.base import Layout, interned, read_schemes, register, scheme_label, tensors_payload
+from golfbudget.recipe.layouts.base import (
+    APART,
+    Layout,
+    interned,
+    read_schemes,
+    register,
+    scheme_label,
+    tensors_payload,
+    torch_saved,
+)
 from golfbudget.recipe.state import read_tensors
 from golfbudget.schemes.packing import pack_bits, unpack_bits
 
-#: Where encoded matrices stand, in every layout.
-_APART = "schemes/"
 _NAMES = {torch.float8_e4m3fn: "fp8", torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
 
 
@@ -40,9 +47,7 @@ class PackedLayout(Layout):
         }
         if export.schemes:
             entries["schemes"] = {name: _entry(export, name) for name in export.schemes}
-        out = io.BytesIO()
-        torch.save(entries, out)
-        return out.getvalue()
+        return torch_saved(entries)
 
     def payload_bytes(self, export: Export) -> int:
         total = 0
@@ -58,11 +63,9 @@ class PackedLayout(Layout):
     def read(self, artifact: Artifact) -> Export:
         values = artifact.values
         tensors = read_tensors(artifact)
-        quantized: dict[str, Tensor] = {}
-        scales: dict[str, Tensor] = {}
-        passthrough: dict[str, Tensor] = {}
+        quantized, scales, passthrough = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
         encoded = read_schemes(artifact, _tables(artifact, tensors))
-        typed = [key for key in values if key.endswith("/type") and not key.startswith(_APART)]
+        typed = [key for key in values if key.endswith("/type") and not key.startswith(APART)]
         order = [interned(key.removesuffix("/type")) for key in typed]
         for name in order:
             bits, shape = values.get(f"{name}/bits"), _shape(artifact, name)
@@ -70,9 +73,7 @@ class PackedLayout(Layout):
             if f"{name}/data" in tensors:
                 passthrough[name] = tensors[f"{name}/data"]
             elif isinstance(packed, bytes) and isinstance(bits, int) and 2 <= bits <= 8 and f"{name}/scale" in tensors:
-                count = 1
-                for size in shape:
-                    count *= size
+                count = math.prod(shape)
                 if len(packed) != -(-count * bits // 8):
                     raise CorruptError(
                         f"{artifact.path}: {name!r} packs {count:,} values of {bits} bits in {len(packed):,} bytes"
@@ -126,15 +127,13 @@ def _entry(export: Export, name: str) -> dict[str, object]:
 def _tables(artifact: Artifact, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tables of encoded matrices by NAME/TABLE, byte strings as uint8, in as many rows as they had."""
     values = artifact.values
-    tables = {key.removeprefix(_APART): tensor for key, tensor in tensors.items() if key.startswith(_APART)}
+    tables = {key.removeprefix(APART): tensor for key, tensor in tensors.items() if key.startswith(APART)}
     for key, value in values.items():
-        if key.startswith(_APART) and isinstance(value, bytes):
-            name, _, table = key.removeprefix(_APART).partition("/")
-            table = str(values.get(f"{_APART}{name}/table")) if table == "packed" else table
-            flat, rows = (
-                torch.frombuffer(bytearray(value), dtype=torch.uint8),
-                values.get(f"{_APART}{name}/{table}_rows"),
-            )
+        if key.startswith(APART) and isinstance(value, bytes):
+            name, _, table = key.removeprefix(APART).partition("/")
+            table = str(values.get(f"{APART}{name}/table")) if table == "packed" else table
+            flat = torch.frombuffer(bytearray(value), dtype=torch.uint8)
+            rows = values.get(f"{APART}{name}/{table}_rows")
             whole = isinstance(rows, int) and rows > 0 and len(value) % rows == 0
             tables[f"{name}/{table}"] = flat.view(int(str(rows)), -1) if whole else flat
     return tables
