@@ -341,7 +341,7 @@ def test_a_large_payload_is_not_copied_many_times() -> None:
     ],
 )
 def test_a_literal_that_many_values_share_is_copied_once(literal: bytes, use: bytes) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     text = b"\x80\x05" + literal + b"q\x000(" + use * 5000 + b"t."
     tracemalloc.start()
     contents = get("pickle").read(text, where="m.pkl")
@@ -350,7 +350,7 @@ def test_a_literal_that_many_values_share_is_copied_once(literal: bytes, use: by
     assert contents is not None
     assert len(contents.values) + sum(1 + len(t.aliases) for t in contents.tensors) == 5000
     assert peak < 40_000_000
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 # .npy

@@ -153,11 +153,11 @@ def test_items_and_arguments_of_an_unknown_class_are_found_by_number() -> None:
 
 def test_shared_states_and_arguments_take_time_in_proportion() -> None:
     state = b"\x80\x02}q\x00(" + b"".join(b"M" + struct.pack("<H", n) + b"N" for n in range(20_000)) + b"u0"
-    begin = time.perf_counter()
+    begin = time.process_time()
     opened(archive(state + b"(" + b"cmy\nConfig\n)\x81h\x00b" * 20_000 + b"t."))
     arguments = b"\x80\x02(" + b"N" * 20_000 + b"tq\x000cmy\nConfig\nq\x010("
     opened(archive(arguments + b"h\x01h\x00\x81" * 20_000 + b"t."))
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def doubled(opcodes: bytes, times: int) -> bytes:
@@ -181,10 +181,10 @@ def doubled(opcodes: bytes, times: int) -> bytes:
     ],
 )
 def test_a_value_that_would_unfold_to_a_trillion_is_read_at_once(opcodes: bytes) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     artifact = opened(archive(doubled(opcodes, 40) + b"."))
     assert artifact.contents.tensors == ()
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 HUGE = b"\x8b" + struct.pack("<i", 4000) + b"\x7f" * 4000  # An int of more digits than Python spells.
@@ -249,10 +249,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_malformed_pickle_is_refused_and_says_where(name: str) -> None:
     text, message = REFUSED[name]
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises((CorruptError, UnsupportedError), match=rf"(?s)^m\.pt: .*{message}"):
         open_bytes(archive(text, {"0": b"abcd"}), name="m.pt")
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_a_pickle_cut_short_anywhere_is_refused() -> None:
@@ -281,7 +281,7 @@ def test_names_that_no_report_could_print_are_spelled_otherwise() -> None:
 
 def test_long_names_and_many_views_take_time_in_proportion() -> None:
     key = b"X" + struct.pack("<I", 1 << 20) + b"k" * (1 << 20)
-    begin = time.perf_counter()
+    begin = time.process_time()
     opened(archive(b"\x80\x02}" + key + b"](" + b"N" * 2000 + b"es."))
     names = (b"X\x05\x00\x00\x00%05d" % number for number in range(2000))
     views = b"".join(name + tensor(first=b"M" + struct.pack("<H", at)) for at, name in enumerate(names))
@@ -295,7 +295,7 @@ def test_long_names_and_many_views_take_time_in_proportion() -> None:
         + b"t."
     )
     opened(archive(b"\x80\x02" + encoded))
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_a_pickle_of_more_opcodes_than_memory_allows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
