@@ -78,9 +78,8 @@ def weight_map(index: Path) -> dict[str, str]:
         raise CorruptError(f'{index}: expected an object with a "weight_map" from tensor names to file names')
     for name, file in entries.items():
         if not file or file in (".", "..") or PurePosixPath(file).name != file or "\\" in file or "\0" in file:
-            raise CorruptError(
-                f"{index}: tensor {name[:80]!r} is in {file[:80]!r}, which is no file of the same folder"
-            )
+            place = f"{index}: tensor {name[:80]!r}"
+            raise CorruptError(f"{place} is in {file[:80]!r}, which is no file of the same folder")
     return entries
 
 
@@ -88,9 +87,8 @@ def _index(path: Path) -> Path | None:
     if path.is_dir():
         indexes = sorted(p for p in path.iterdir() if p.is_file() and p.name.endswith(INDEX_SUFFIX))
         if len(indexes) > 1:
-            raise UsageError(
-                f"{path}: the folder holds {len(indexes)} indexes ({', '.join(p.name for p in indexes[:6])}); name one"
-            )
+            names = ", ".join(p.name for p in indexes[:6])
+            raise UsageError(f"{path}: the folder holds {len(indexes)} indexes ({names}); name one")
         return indexes[0] if indexes else None
     return path if path.name.endswith(INDEX_SUFFIX) and path.is_file() else None
 

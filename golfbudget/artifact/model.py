@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class Artifact:
     files: tuple[OpenedFile, ...] = ()
     tied: bool | None = None
     notes: tuple[str, ...] = ()
-    bundle: tuple[Contents, ...] = field(default=())
+    bundle: tuple[Contents, ...] = ()
 
     @property
     def contents(self) -> Contents:
@@ -95,15 +95,10 @@ class Artifact:
 
     def placed(self) -> Iterator[tuple[Leaf, StoredTensor]]:
         """All tensors, each with the leaf its offset counts in."""
-        for leaf in self.leaves:
-            for tensor in leaf.contents.tensors:
-                yield leaf, tensor
+        return ((leaf, tensor) for leaf in self.leaves for tensor in leaf.contents.tensors)
 
     @cached_property
     def values(self) -> Mapping[str, object]:
         """Plain values by name, of every container."""
-        return {
-            name: value
-            for contents in (*self.bundle, *(leaf.contents for leaf in self.leaves))
-            for name, value in contents.values.items()
-        }
+        containers = (*self.bundle, *(leaf.contents for leaf in self.leaves))
+        return {name: value for contents in containers for name, value in contents.values.items()}

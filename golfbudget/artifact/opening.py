@@ -110,11 +110,10 @@ class _Opening:
         self, path: str, size: int, outermost: str, files: tuple[OpenedFile, ...], place: Location | None
     ) -> Artifact:
         seen: set[str] = set()
-        for leaf in self.leaves:
-            for tensor in leaf.contents.tensors:
-                if tensor.name in seen:
-                    raise CorruptError(f"{path}: two streams hold a tensor called {tensor.name[:80]!r}")
-                seen.add(tensor.name)
+        for name in (tensor.name for leaf in self.leaves for tensor in leaf.contents.tensors):
+            if name in seen:
+                raise CorruptError(f"{path}: two streams hold a tensor called {name[:80]!r}")
+            seen.add(name)
         return Artifact(
             path=path,
             size=size,

@@ -76,12 +76,7 @@ class Aimed:
     """
 
     def __init__(
-        self,
-        *,
-        stop: int,
-        foresight: Foresight | None = None,
-        foresee: Foresee | None = None,
-        decoded: Buffer = b"",
+        self, *, stop: int, foresight: Foresight | None = None, foresee: Foresee | None = None, decoded: Buffer = b""
     ) -> None:
         self._stop = stop
         self._foresee, self._decoded = foresee, decoded
@@ -96,8 +91,7 @@ class Aimed:
             self._believe(Foresight(dense=[(0, first)], horizon=first))
         self._step = 1
         #: Whether single bytes are being fed at a boundary; and after one, until where they still are.
-        self._dense_run, self._from = False, 0
-        self._rate = 1.0
+        self._dense_run, self._from, self._rate = False, 0, 1.0
         self._made = self._at = 0
 
     def plan(self, made: int, at: int) -> tuple[int, int, int]:

@@ -23,16 +23,9 @@ _WINDOW_LOG = range(10, 28)
 _LONG = 1 << 23
 
 
-def _none(data: bytes) -> bytes:
-    return data
-
-
 def _zlib(data: bytes) -> bytes:
-    made = []
-    for memory in (9, 8):
-        deflate = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, memory)
-        made.append(deflate.compress(data) + deflate.flush())
-    return min(made, key=len)
+    ways = (zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, memory) for memory in (9, 8))
+    return min((deflate.compress(data) + deflate.flush() for deflate in ways), key=len)
 
 
 def _lzma(data: bytes) -> bytes:
@@ -69,13 +62,8 @@ def quick(data: bytes) -> int:
     return len(brotli.compress(data, quality=5, lgwin=24))
 
 
-COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
-    "none": _none,
-    "zlib": _zlib,
-    "lzma": _lzma,
-    "zstd": _zstd,
-    "brotli": _brotli,
-}
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {"none": bytes, "zlib": _zlib, "lzma": _lzma, "zstd": _zstd}
+COMPRESSORS["brotli"] = _brotli
 
 
 def tools() -> Iterator[tuple[str, str]]:
@@ -109,14 +97,12 @@ class Compressor:
         return [self.known[key] for key in keys]
 
     def _run(self, tasks: Sequence[tuple[str, bytes]], label: str) -> list[bytes]:
-        made: list[bytes] = [b""] * len(tasks)
         self.steps += len(tasks)
-        compressed = in_threads(_compress, tasks, self.jobs)
+        compressed, made = in_threads(_compress, tasks, self.jobs), dict[int, bytes]()
         for _ in tasks:
             self.progress(label, self.steps)
-            number, data = next(compressed)
-            made[number] = data
-        return made
+            made.update([next(compressed)])
+        return [made[number] for number in range(len(tasks))]
 
 
 def _compress(task: tuple[str, bytes]) -> bytes:

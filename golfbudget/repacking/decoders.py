@@ -24,6 +24,16 @@ _CALLS = {
 _UNSHUFFLE = "s=d[4];y=bytearray(len(d)-5);k=5\nfor j in range(s):m=len(y[j::s]);y[j::s]=d[k:k+m];k+=m\nd=y\n"
 
 
+_ORDERED = (" import collections", " r=collections.OrderedDict(g(t[1]))")
+#: Lines for each kind of special value.
+_SPECIAL = {
+    "t": [" if t[0]=='t':return(*g(t[1]),)"],
+    "s": [" if t[0]=='s':return n.Size(t[1])"],
+    "d": [" if t[0]=='d':return dict(g(t[1]))"],
+    "o": [*_ORDERED, " if t[2:]:r._metadata=collections.OrderedDict(t[2])", " return r"],
+}
+
+
 def chain_source(steps: Iterable[str]) -> str:
     """Undo codecs and filters from the outside in; a step that has no plain call counts for nothing."""
     made = ""
@@ -59,7 +69,8 @@ def pack_source(held: SavedObject, codecs: Sequence[str], *, shuffled: bool, for
         lines[2] += ";R=[]"
     lines += ["def g(t):", " if type(t)is list:return[*map(g,t)]", " if type(t)is not dict:return t"]
     lines += [' if""not in t:return{k:g(v)for k,v in t.items()}', ' t=t[""]', " if type(t)is int:return P[t]"]
-    lines += _special_lines(held)
+    kinds = _kinds(held.tree)
+    lines += [line for kind, special in _SPECIAL.items() if kind in kinds for line in special]
     return "\n".join([*lines, "o=g(t)"]) + "\n"
 
 
@@ -84,28 +95,10 @@ def _piece_lines(forms: Sequence[str], *, numpy: bool) -> list[str]:
     return [*lines, "  q+=k;P+=v,"]
 
 
-def _special_lines(held: SavedObject) -> list[str]:
-    """The kinds of special values that the tree has."""
-    kinds = _kinds(held.tree)
-    lines = []
-    if "t" in kinds:
-        lines.append(" if t[0]=='t':return(*g(t[1]),)")
-    if "s" in kinds:
-        lines.append(" if t[0]=='s':return n.Size(t[1])")
-    if "d" in kinds:
-        lines.append(" if t[0]=='d':return dict(g(t[1]))")
-    if "o" in kinds:
-        lines += [" import collections", " r=collections.OrderedDict(g(t[1]))"]
-        lines += [" if t[2:]:r._metadata=collections.OrderedDict(t[2])", " return r"]
-    return lines
-
-
 def _kinds(tree: object) -> set[str]:
     if isinstance(tree, list):
-        return set().union(*map(_kinds, tree)) if tree else set()
-    if not isinstance(tree, dict):
-        return set()
-    special = tree.get("")
+        return set().union(*map(_kinds, tree))
+    special = tree.get("") if isinstance(tree, dict) else None
     if isinstance(special, list):
         return {special[0]} | _kinds(special[1])
-    return set().union(*map(_kinds, tree.values())) if tree else set()
+    return set().union(*map(_kinds, tree.values())) if isinstance(tree, dict) else set()

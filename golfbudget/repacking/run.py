@@ -32,7 +32,7 @@ SEARCH_VERSION = 1
 CACHE_PREFIX = "repack-"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Input:
     """The artifact, its innermost container, and what is around that from the outside in."""
 
@@ -89,14 +89,8 @@ def _read(path: Path, levers: frozenset[Lever], limit: int) -> _Input:
         held = None if reason else saved_object(artifact, container)
     except NotCarriedError as error:
         reason = f"it holds {error}"
-    return _Input(
-        artifact=artifact,
-        container=container,
-        chain=tuple(map(step_name, steps)),
-        known=known(head),
-        held=held,
-        not_rebuilt=reason,
-    )
+    chain = tuple(map(step_name, steps))
+    return _Input(artifact, container, chain, known=known(head), held=held, not_rebuilt=reason)
 
 
 def _searched(given: _Input, sha256: str, levers: frozenset[Lever], compressor: Compressor) -> Repacked:

@@ -230,11 +230,9 @@ class Rebuild:
         return [(f"tensors {told}", self._ordered(arrangement, chosen))] if told else []
 
     def _ordered(self, arrangement: Arrangement, keys: Sequence[object]) -> Arrangement:
-        streams = tuple(
-            tuple(sorted(stream, key=key)) if callable(key) else stream
-            for stream, key in zip(arrangement.streams, keys, strict=True)
-        )
-        return replace(arrangement, streams=streams)
+        pairs = zip(arrangement.streams, keys, strict=True)
+        streams = (tuple(sorted(stream, key=key)) if callable(key) else stream for stream, key in pairs)
+        return replace(arrangement, streams=tuple(streams))
 
     def _rows(self, before: Arrangement) -> list[_Option]:
         """Matrices whose rows, put in another order, promise more than the order takes."""

@@ -77,10 +77,8 @@ def raw_streams(held: SavedObject, arrangement: Arrangement) -> list[bytes]:
 
 def assemble(streams: Sequence[tuple[str, bytes]], shuffled: frozenset[int]) -> bytes:
     """The file, from (codec, compressed bytes) of every stream."""
-    table = b"".join(
-        STREAM.pack(_NUMBER[codec] + SHUFFLED * (number in shuffled), len(data))
-        for number, (codec, data) in enumerate(streams)
-    )
+    ways = (_NUMBER[codec] + SHUFFLED * (number in shuffled) for number, (codec, _) in enumerate(streams))
+    table = b"".join(STREAM.pack(way, len(data)) for way, (_, data) in zip(ways, streams, strict=True))
     return PACK + bytes([len(streams)]) + table + b"".join(data for _, data in streams)
 
 

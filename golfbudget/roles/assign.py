@@ -16,6 +16,8 @@ from golfbudget.roles.rules import RoleRule, Roles
 
 #: How far above a path the item that it serves is looked for; quantisers nest their parts three deep.
 _MOST_ABOVE = 8
+#: Accounts that shapes and values gave away, with the reason, by stored name.
+_Detected = Mapping[str, tuple[Account, str]]
 #: An entry's tensor, dtype, shape and parameters.
 _Kind = tuple[str | None, str | None, tuple[int, ...] | None, int]
 
@@ -24,15 +26,14 @@ _Kind = tuple[str | None, str | None, tuple[int, ...] | None, int]
 class Assignment:
     """A ledger with roles, the model's tensors, and whether one matrix is input table and output head.
 
-    `tied` is None where there is no input table; `detected` holds accounts that shapes and values gave away,
-    with the reason, by stored name.
+    `tied` is None where there is no input table.
     """
 
     ledger: Ledger
     tied: bool | None
     tied_reason: str
     models: Mapping[str, ModelTensor]
-    detected: Mapping[str, tuple[Account, str]]
+    detected: _Detected
 
 
 def assign(artifact: Artifact, roles: Roles) -> Assignment:
@@ -58,12 +59,7 @@ class _Assigner:
     """Makes one entry per part; a tensor's parameters are counted with its first."""
 
     def __init__(
-        self,
-        artifact: Artifact,
-        roles: Roles,
-        grouping: TensorGrouping,
-        detected: Mapping[str, tuple[Account, str]],
-        tied: Tied,
+        self, artifact: Artifact, roles: Roles, grouping: TensorGrouping, detected: _Detected, tied: Tied
     ) -> None:
         self.roles, self.grouping, self.detected, self.tied = roles, grouping, detected, tied
         self.tensors = {tensor.name: tensor for tensor in artifact.tensors}

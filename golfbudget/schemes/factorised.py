@@ -75,6 +75,8 @@ def product(encoded: Encoded, rows: int, suffix: str = "") -> Tensor:
 
 
 _RANK = Parameter("rank", int, "r, the factors' inner width", lowest=1)
+_BITS = values.bits_parameter("bits", "bits of a factor's value", 8)
+FACTOR_BITS = values.bits_parameter("factor_bits", "c, bits of a factor's value", 8)
 
 
 @register
@@ -84,7 +86,7 @@ class Factorised(TableScheme):
     name = "factorised"
     summary = "two factors of rank r, by singular values (ALBERT)"
     formula = "r·(V+d)·b/8 + 4r (b=16: no scales)"
-    parameters = (_RANK, values.bits_parameter("bits", "bits of a factor's value", 8), values.STORE)
+    parameters = (_RANK, _BITS, values.STORE)
     decoder_source = values.READ_MATRIX + READ_PRODUCT + "w=f('',R)\n"
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
@@ -107,12 +109,7 @@ class Lqer(TableScheme):
     name = "lqer"
     summary = "integers of few bits and a low-rank correction of their error (LQER)"
     formula = "V·d·b/8 + 2V + r·(V+d)·c/8 + 4r (c=16: no scales)"
-    parameters = (
-        values.bits_parameter("bits", "b, bits of a value"),
-        _RANK,
-        values.bits_parameter("factor_bits", "c, bits of a factor's value", 8),
-        values.STORE,
-    )
+    parameters = (values.bits_parameter("bits", "b, bits of a value"), _RANK, FACTOR_BITS, values.STORE)
     decoder_source = values.READ_MATRIX + READ_PRODUCT + "w=g('values',C)+f('',R)\n"
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
@@ -137,7 +134,7 @@ class BandedFactors(TableScheme):
     formula = "Σ (r_i·(n_i+d)·b/8 + 4r_i) + V·idx(bands)/8 (b=16: no scales; one band: no map)"
     parameters = (
         Parameter("bands", str, "RANKxROWS of the most frequent rows, …, and the RANK of the rest"),
-        values.bits_parameter("bits", "bits of a factor's value", 8),
+        _BITS,
         values.STORE,
     )
     decoder_source = _READ_BANDS + (

@@ -82,11 +82,7 @@ class Grouped(TableScheme):
     name = "grouped"
     summary = "two-level vocabulary: a group's row plus a row within the group, no two tokens alike"
     formula = "(G+n)·(d·b/8 + 2) + V·idx(G)/8 + V·idx(n)/8, n = ⌈V/G⌉ (b=16: no scales)"
-    parameters = (
-        Parameter("groups", int, "G, groups of tokens", lowest=1),
-        values.bits_parameter("bits", "b, bits of a value", 16),
-        values.STORE,
-    )
+    parameters = (Parameter("groups", int, "G, groups of tokens", lowest=1), values.HALF_DEFAULT, values.STORE)
     decoder_source = values.READ_CODED + (
         "a=g('groups',C);b=g('members',C)\nw=a[m(t['group_map'],R,len(a))]+b[m(t['member_map'],R,len(b))]\n"
     )

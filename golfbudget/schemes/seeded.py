@@ -37,7 +37,7 @@ class Hashed(TableScheme):
     parameters = (
         Parameter("entries", int, "M, sub-vectors in the table", lowest=1, highest=2**31 - 1),
         Parameter("pieces", int, "κ, sub-vectors of a row", lowest=1, default=8),
-        values.bits_parameter("bits", "b, bits of a value", 16),
+        values.HALF_DEFAULT,
         values.STORE,
     )
     decoder_source = values.READ_MATRIX + (
@@ -93,7 +93,7 @@ class BinaryCodes(TableScheme):
     name = "binary-codes"
     summary = "token ids in binary times a fitted projection: an input table of 0 bytes of codes"
     formula = "idx(V)·(d·b/8 + 2) (b=16: no scales)"
-    parameters = (values.bits_parameter("bits", "b, bits of a value", 16), values.STORE)
+    parameters = (values.HALF_DEFAULT, values.STORE)
     decoder_source = values.READ_MATRIX + (
         "x=g('projection',C);w=((2.*(n.arange(R)[:,None]>>n.arange(len(x))&1)-1)@x).astype('f')\n"
     )

@@ -47,6 +47,10 @@ def bits_parameter(name: str, summary: str, default: int | None = None) -> Param
     return Parameter(name, int, f"{summary}: 2 to 8, or 16", default=default, lowest=2, highest=16)
 
 
+#: The width of a matrix that is fp16 unless it is told to be integers.
+HALF_DEFAULT = bits_parameter("bits", "b, bits of a value", HALF_BITS)
+
+
 def check_bits(scheme: str, name: str, options: Options) -> int:
     """The width in bits that an option gives; `UsageError` for one between bytes and fp16."""
     bits = int(options[name])

@@ -16,7 +16,7 @@ from golfbudget.ledger import Account
 from golfbudget.schemes import values
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.calibration import counts_of, most_frequent, needed_counts
-from golfbudget.schemes.factorised import READ_PRODUCT, factor_bytes, factor_tables, product
+from golfbudget.schemes.factorised import FACTOR_BITS, READ_PRODUCT, factor_bytes, factor_tables, product
 from golfbudget.schemes.packing import bits_for
 from golfbudget.schemes.vq_logits import code_means, fit_codebook, nearest, to_used
 
@@ -28,11 +28,7 @@ _FORMULA = "K·d·b/8 + 2K + V·idx(K)/8"
 class VqFamily(TableScheme):
     """The codebook, as fp16 or integers, and the map; `codes` is K before codes that no token uses are dropped."""
 
-    parameters: ClassVar[tuple[Parameter, ...]] = (
-        _CODES,
-        values.bits_parameter("bits", "b, bits of a value", 16),
-        values.STORE,
-    )
+    parameters: ClassVar[tuple[Parameter, ...]] = (_CODES, values.HALF_DEFAULT, values.STORE)
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         return self._coded(matrix, options, context)[0]
@@ -203,11 +199,7 @@ class VqResidual(VqFamily):
     name = "vq-logits-residual"
     summary = "VQ-Logits with a low-rank residual"
     formula = f"{_FORMULA} + r·(V+d)·c/8 + 4r (b=16, c=16: no scales)"
-    parameters = (
-        *VqFamily.parameters,
-        Parameter("rank", int, "r, the residual's rank", lowest=1),
-        values.bits_parameter("factor_bits", "c, bits of a factor's value", 8),
-    )
+    parameters = (*VqFamily.parameters, Parameter("rank", int, "r, the residual's rank", lowest=1), FACTOR_BITS)
     decoder_source = _READ_ROWS.replace("w=c[i]", "") + READ_PRODUCT + "w=c[i]+f('',R)\n"
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:

@@ -212,7 +212,7 @@ def frame_costs(
     stored: Span,
     decoded: Buffer,
     offsets: Sequence[int],
-    window_limit: int,
+    limit: int,
     *,
     where: str,
     open_all: bool = False,
@@ -226,7 +226,7 @@ def frame_costs(
     if skippable(data[stored.start : stored.stop]):
         return [0] * (len(offsets) - 1)
     frame = read_frame(data, stored, where=where)
-    starts = _block_starts(data, frame, len(decoded), window_limit, where=where)
+    starts = _block_starts(data, frame, len(decoded), limit, where=where)
     reader = Reader(data, frame.blocks)
     view = memoryview(decoded)
     costs = [0] * (len(offsets) - 1)
