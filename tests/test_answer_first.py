@@ -20,9 +20,9 @@ from golfbudget.plan.results import (
     Winner,
 )
 from golfbudget.plan.trials import Trials
-from golfbudget.report import ReportFormat, demo
+from golfbudget.report import ReportFormat
 from golfbudget.report.document import Document
-from golfbudget.report.plan import document, shortlist
+from golfbudget.report.plan import demo_document, document, shortlist
 from golfbudget.report.render import rendered
 from golfbudget.report.render.terminal import show
 
@@ -112,7 +112,7 @@ def shown(document: Document, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 def test_an_answer_fits_on_a_screen_of_eighty_by_forty(
     large: Plan, inspection: Inspection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for made in (document(large), demo.document(inspection, large, saved="build/example/plan.json")):
+    for made in (document(large), demo_document(inspection, large, saved="build/example/plan.json")):
         lines = shown(made, monkeypatch, capsys)
         assert len(lines) <= 40
         assert max(map(len, lines)) <= 80

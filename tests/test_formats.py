@@ -21,7 +21,7 @@ from golfbudget import example
 from golfbudget.cli.app import run
 from golfbudget.inspection import Inspection
 from golfbudget.plan.results import Plan
-from golfbudget.report import ReportFormat, demo
+from golfbudget.report import ReportFormat
 from golfbudget.report.document import (
     Cell,
     Details,
@@ -39,7 +39,7 @@ from golfbudget.report.document import (
     prose,
     strong,
 )
-from golfbudget.report.plan import document
+from golfbudget.report.plan import demo_document, document
 from golfbudget.report.render import html_fragment, rendered
 
 __all__ = ["inspection", "plan"]
@@ -164,7 +164,7 @@ def test_a_plan_in_every_format(plan: Plan, output_format: str, details: bool) -
 
 @pytest.mark.parametrize("details", [False, True])
 def test_the_demo_is_a_page_of_two_reports(inspection: Inspection, plan: Plan, details: bool) -> None:  # noqa: FBT001
-    made = demo.document(inspection, plan, details=details)
+    made = demo_document(inspection, plan, details=details)
     page = rendered(made, ReportFormat.MARKDOWN)
     check_text("markdown", page)
     assert page.count("### ") == 2

@@ -66,12 +66,9 @@ class Code:
     @property
     def helpers(self) -> tuple[Counted, ...]:
         """Files that the program needs beside its entry and what a stub leaves the work to."""
-        stub = self.stub
-        return tuple(
-            counted
-            for counted in self.counted
-            if counted.how in ("imported", "named") and not (stub and counted.by == stub.path)
-        )
+        behind = self.stub.path if self.stub else None
+        reached = (counted for counted in self.counted if counted.how in ("imported", "named"))
+        return tuple(counted for counted in reached if behind is None or counted.by != behind)
 
 
 def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
@@ -110,9 +107,8 @@ def _entry(folder: Folder, rules: Rules) -> SubmissionFile:
             return matching[0]
         if matching:
             names = ", ".join(file.path for file in matching[:6])
-            raise UsageError(
-                f"{folder.root}: {len(matching)} files could be the program ({names}); say which with --code FILE"
-            )
+            several = f"{len(matching)} files could be the program ({names})"
+            raise UsageError(f"{folder.root}: {several}; say which with --code FILE")
     programs = [file for file in top if file.path.endswith(".py")]
     if len(programs) == 1:
         return programs[0]
