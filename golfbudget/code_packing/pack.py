@@ -54,7 +54,6 @@ class PackedProgram:
 
     @property
     def length(self) -> int:
-        """Bytes of the packed file."""
         return len(self.stub)
 
     @property
@@ -63,7 +62,6 @@ class PackedProgram:
 
     @property
     def minified(self) -> bool:
-        """Whether what was chosen is made of minified source."""
         return self.chosen.minified
 
 
@@ -164,7 +162,6 @@ def _unpacked(stub: bytes, chosen: PackingStep, read: ProgramSource) -> bytes:
 
 
 def _warnings(read: ProgramSource, chosen: PackingStep) -> Iterator[str]:
-    """What a user must know before shipping the file."""
     if chosen.codec == "none":
         yield "no compressor is worth its stub: the packed file is plain source"
     if chosen.codec in OPTIONAL:

@@ -96,7 +96,6 @@ def _lzma(source: bytes, *, search: bool) -> Iterator[ProgramPayload]:
 
 
 def _said(options: dict[str, int]) -> str:
-    """Options of LZMA as people write them."""
     finder = {lzma.MF_BT2: "bt2", lzma.MF_BT3: "bt3", lzma.MF_BT4: "bt4"}[options["mf"]]
     names = " ".join(f"{name}={options[name]}" for name in ("lc", "lp", "pb"))
     return f"preset=9e {names} nice={options['nice_len']} mf={finder}"

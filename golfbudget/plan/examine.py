@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from golfbudget.artifact import open_bytes
-from golfbudget.budget import Budget
 from golfbudget.certificates import Certificate, bits_per_byte
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
@@ -23,6 +22,7 @@ from golfbudget.plan.trials import Candidate, Quality, Side, Trial
 from golfbudget.plan.writing import WrittenFile
 from golfbudget.quality.evaluate import METRIC
 from golfbudget.roles import assign
+from golfbudget.rules import Budget
 
 BASELINE = "baseline"
 
