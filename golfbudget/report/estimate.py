@@ -167,16 +167,11 @@ def _points(points: Sequence[Point]) -> doc.Grid:
 def _point(point: Point, *, ranged: bool) -> doc.GridRow:
     estimate, chance = point.estimate, point.estimate.chance
     ends = (estimate.artifact.low, estimate.artifact.high) if ranged else (estimate.expected,)
-    return doc.line(
-        *map(str, point.settings.values()),
-        doc.amount(estimate.request.model.parameters),
-        doc.amount(estimate.payload_bytes),
-        *map(doc.amount, ends),
-        doc.change(estimate.headroom),
-        doc.Cell(text=doc.DASH, value=None)
-        if chance is None
-        else doc.Cell(text=percentage(chance), value=round(chance, 4)),
-    )
+    amounts = map(doc.amount, (estimate.request.model.parameters, estimate.payload_bytes, *ends))
+    fits = doc.Cell(text=doc.DASH, value=None)
+    if chance is not None:
+        fits = doc.Cell(text=percentage(chance), value=round(chance, 4))
+    return doc.line(*map(str, point.settings.values()), *amounts, doc.change(estimate.headroom), fits)
 
 
 def _data(estimate: Estimate) -> dict[str, object]:
