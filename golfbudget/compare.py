@@ -72,7 +72,6 @@ class ComparedSide:
 
     @property
     def total(self) -> int:
-        """All bytes that are compared."""
         return self.bytes + (self.code_bytes or 0)
 
     @property
@@ -81,11 +80,9 @@ class ComparedSide:
 
     @property
     def hashed(self) -> bool:
-        """Whether contents are known at all."""
         return any(row.content is not None for row in self.rows)
 
     def in_role(self, role: Role) -> int:
-        """Stored bytes of a role."""
         return sum(row.stored_bytes for row in self.rows if row.role is role)
 
     def with_code(self, code: int | None, content: str | None = None) -> ComparedSide:
@@ -138,12 +135,10 @@ class Change:
 
     @property
     def was(self) -> str | None:
-        """The name it had."""
         return self.base.owner if self.base and self.new and self.base.owner != self.new.owner else None
 
     @property
     def role_was(self) -> Role | None:
-        """The role it had."""
         return self.base.role if self.base and self.new and self.base.role is not self.new.role else None
 
 
@@ -171,7 +166,6 @@ class Comparison:
         return Delta(base_bytes=self.base.total, new_bytes=self.new.total)
 
     def in_role(self, role: Role) -> Delta:
-        """Stored bytes of a role."""
         return Delta(base_bytes=self.base.in_role(role), new_bytes=self.new.in_role(role))
 
     @property
@@ -182,17 +176,14 @@ class Comparison:
 
     @property
     def moved(self) -> tuple[Change, ...]:
-        """Changes of owners that are not the same."""
         return tuple(change for change in self.changes if change.status is not Status.SAME)
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """How many owners have each status."""
         return {status: sum(change.status is status for change in self.changes) for status in Status}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the figures must know."""
         made = []
         if self.code_missing is not None:
             made.append(f"code is left out: {self.code_missing} counts none (--{self.code_missing}-code FILE or SIZE)")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from golfbudget.budget import parse_size
 from golfbudget.compare import Comparison
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Role
+from golfbudget.rules import parse_size
 
 TOTAL = "total"
 _Compared = Callable[[Fraction, Fraction], bool]

@@ -45,7 +45,6 @@ class Registry(Generic[T]):
         self._others: tuple[T, ...] | None = None
 
     def register(self, member_class: Callable[[], T]) -> Callable[[], T]:
-        """Class decorator: add an instance."""
         member = member_class()
         if member.name in self._members:
             raise UsageError(f"{self._noun} {member.name!r} is registered twice")

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from golfbudget.artifact import open_bytes
-from golfbudget.budget import Budget
 from golfbudget.certificates import Certificate
 from golfbudget.entropy import measure
 from golfbudget.evidence import Evidence
@@ -28,6 +27,7 @@ from golfbudget.report.plan import document as plan_document
 from golfbudget.report.render import html_fragment, rendered
 from golfbudget.roles import assign, load_roles
 from golfbudget.roles.explain import explain
+from golfbudget.rules import Budget
 
 FOLDER = Path(__file__).parent / "golden"
 

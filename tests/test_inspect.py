@@ -12,9 +12,9 @@ import pytest
 from command_line import Run
 
 from golfbudget import example
-from golfbudget.budget import code_size, parse_size
 from golfbudget.errors import UsageError
 from golfbudget.report.numbers import human
+from golfbudget.rules import code_size, parse_size
 
 
 def report(golfbudget: Run, *arguments: object) -> dict[str, Any]:

@@ -28,7 +28,6 @@ from hypothesis import strategies as st
 
 from golfbudget import example, formats
 from golfbudget.artifact import Artifact, Layer, open_bytes
-from golfbudget.budget import Budget
 from golfbudget.codecs import Method
 from golfbudget.entropy import measure
 from golfbudget.inspection import Inspection
@@ -40,6 +39,7 @@ from golfbudget.report.render.terminal import fitting
 from golfbudget.report.views import block_of, view, whole
 from golfbudget.roles import assign, load_roles
 from golfbudget.rollup import total
+from golfbudget.rules import Budget
 
 VIEWS = ["role", "account", "owner", "block", "dtype"]
 

@@ -4,10 +4,7 @@ Each function returns a `Result`: a value with a short `repr`, which a notebook 
 JSON that the command prints.  The commands call these functions; `import golfbudget` offers them, and imports them when
 they are named.
 
-    base       what all results can do
-    arguments  sizes, paths and files as they are given
-    progress   a bar while long work runs, or a function that is told
-    inspect, compare, check, estimate, plan, repack: one function and its result each
+`base` is what all share; `inspect`, `compare`, `check`, `estimate`, `plan` and `repack` are a function and its result.
 
 Reading imports neither torch nor numpy (numpy where zstd or entropy needs it).
 """

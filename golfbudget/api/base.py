@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from golfbudget.budget import code_size, parse_size
 from golfbudget.errors import UsageError
 from golfbudget.progress import Progress, unwatched
+from golfbudget.rules import code_size, parse_size
 
 if TYPE_CHECKING:
     from golfbudget.formats import Format

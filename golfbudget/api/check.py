@@ -80,14 +80,7 @@ def check(
         chosen = None if convention is None else Convention(convention)
     except ValueError:
         known = ", ".join(Convention)
-        raise UsageError(f"--convention {(convention or '')[:80]}: expected one of {known}") from None
-    loaded = load_rules(Path(rules))
-    return CheckResult(
-        submissions=tuple(
-            check_submission(
-                Path(path), loaded, convention=chosen, model=paths(model), code=paths(code), log=paths(log)
-            )
-            for path in submissions
-        ),
-        strict=strict,
-    )
+        raise UsageError(f"--convention {str(convention)[:80]}: expected one of {known}") from None
+    loaded, named = load_rules(Path(rules)), {"model": paths(model), "code": paths(code), "log": paths(log)}
+    checked = (check_submission(Path(path), loaded, convention=chosen, **named) for path in submissions)
+    return CheckResult(submissions=tuple(checked), strict=strict)

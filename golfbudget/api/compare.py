@@ -119,5 +119,5 @@ def _with_code_beside(sides: list[ComparedSide], paths: Sequence[Path]) -> list[
     made = []
     for side, path in zip(sides, paths, strict=True):
         code = code_beside(path, load_rules()) if side.code_bytes is None else None
-        made.append(side if code is None else side.with_code(code.length, code.sha256[:DIGITS]))
+        made.append(side if code is None else side.with_code(code[0], code[1][:DIGITS]))
     return made if all(side.code_bytes is not None for side in made) else sides

@@ -110,11 +110,8 @@ class ExplainResult(Result):
         from golfbudget.report.inspect import explain_document
         from golfbudget.roles.explain import explain
 
-        inspection = self.inspected.inspection
-        return explain_document(
-            inspection,
-            [explain(owner, inspection.artifact, inspection.assignment, self.inspected.rules) for owner in self.owners],
-        )
+        own, rules = self.inspected.inspection, self.inspected.rules
+        return explain_document(own, [explain(owner, own.artifact, own.assignment, rules) for owner in self.owners])
 
     def summary(self) -> str:
         from golfbudget.report.numbers import printable

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from golfbudget.cli import options
-from golfbudget.cli.options import arg, flag, opt
+from golfbudget.cli.options import arg, opt
 from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
 
@@ -24,18 +24,18 @@ def _list_findings(value: bool) -> None:
 
 def check(
     submissions: Annotated[list[Path], arg("SUBMISSION...", "Folders, each with code, logs, JSON, model files.")],
-    rules: Annotated[str, opt("--rules", "NAME|FILE", "What counts, and the cap: a TOML file.")] = "parameter-golf",
+    rules: Annotated[str, opt("--rules NAME|FILE", "What counts, and the cap: a TOML file.")] = "parameter-golf",
     convention: Annotated[
-        str | None, opt("--convention", "NAME", "Decide by logged, shipped, packed or folder.  [default: the rules']")
+        str | None, opt("--convention NAME", "Decide by logged, shipped, packed or folder.  [default: the rules']")
     ] = None,
     model: Annotated[
-        list[Path] | None, opt("--model", "FILE", "The model file; several: one of each seed, or parts of one.")
+        list[Path] | None, opt("--model FILE", "The model file; several: one of each seed, or parts of one.")
     ] = None,
-    code: Annotated[list[Path] | None, opt("--code", "FILE", "The program; may be repeated.")] = None,
-    log: Annotated[list[Path] | None, opt("--log", "FILE", "Only these logs count; may be repeated.")] = None,
-    strict: Annotated[bool, flag("--strict", "Fail on warnings too.")] = False,
+    code: Annotated[list[Path] | None, opt("--code FILE", "The program; may be repeated.")] = None,
+    log: Annotated[list[Path] | None, opt("--log FILE", "Only these logs count; may be repeated.")] = None,
+    strict: Annotated[bool, opt("--strict", "Fail on warnings too.")] = False,
     list_findings: Annotated[
-        bool, flag("--list-findings", "Print all finding codes and exit.", callback=_list_findings, is_eager=True)
+        bool, opt("--list-findings", "Print all finding codes and exit.", callback=_list_findings, is_eager=True)
     ] = False,
     output_format: options.Format = ReportFormat.TABLE,
     output: options.Output = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from golfbudget.cli import options
-from golfbudget.cli.options import arg, flag, opt
+from golfbudget.cli.options import arg, opt
 from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
 
@@ -25,8 +25,7 @@ def compare(
     fail_on: Annotated[
         list[str] | None,
         opt(
-            "--fail-on",
-            "EXPR",
+            "--fail-on EXPR",
             "Exit with 1 when EXPR is true; quote it.  ROLE or total, one of > >= < <=, and an amount: with a "
             "sign or % the change, otherwise NEW itself.  May be repeated.",
         ),
@@ -34,13 +33,12 @@ def compare(
     base_code: Annotated[
         str | None,
         opt(
-            "--base-code",
-            "FILE|SIZE",
+            "--base-code FILE|SIZE",
             "Code that ships with BASE too; a folder's own, if both sides have some, counts without.",
         ),
     ] = None,
-    new_code: Annotated[str | None, opt("--new-code", "FILE|SIZE", "Code that ships with NEW too.")] = None,
-    every: Annotated[bool, flag("--all", "Show all owners that moved, not only those that moved most.")] = False,
+    new_code: Annotated[str | None, opt("--new-code FILE|SIZE", "Code that ships with NEW too.")] = None,
+    every: Annotated[bool, opt("--all", "Show all owners that moved, not only those that moved most.")] = False,
     roles: options.Roles = None,
     as_format: options.As = None,
     layout: options.Layout = None,

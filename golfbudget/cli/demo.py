@@ -13,7 +13,7 @@ from golfbudget.report import ReportFormat
 
 def demo(
     save: Annotated[
-        Path | None, opt("--save", "DIR", "Copy the example's files to DIR first, and leave the plan there too.")
+        Path | None, opt("--save DIR", "Copy the example's files to DIR first, and leave the plan there too.")
     ] = None,
     cap: options.Cap = None,
     seed: options.Seed = 0,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from golfbudget.cli import options
-from golfbudget.cli.options import arg, flag, opt
+from golfbudget.cli.options import arg, opt
 from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
 
@@ -14,25 +14,25 @@ from golfbudget.report import ReportFormat
 def estimate(
     config: Annotated[str, arg("CONFIG", "A model file, or a shipped one's name.")],
     recipe: Annotated[
-        str | None, opt("--recipe", "NAME|FILE", "How it is exported, instead of what the model file names.")
+        str | None, opt("--recipe NAME|FILE", "How it is exported, instead of what the model file names.")
     ] = None,
-    seed: Annotated[int, opt("--seed", None, "Seed of the synthetic weights.", min=0, max=2**32 - 1)] = 0,
+    seed: Annotated[int, opt("--seed", "Seed of the synthetic weights.", min=0, max=2**32 - 1)] = 0,
     repeat: Annotated[
-        int, opt("--repeat", None, "Artifacts to write, of as many seeds; gives the spread.", min=1, max=100)
+        int, opt("--repeat", "Artifacts to write, of as many seeds; gives the spread.", min=1, max=100)
     ] = 1,
     fast: Annotated[
-        bool, flag("--fast", "The entropy formula alone, in a second: nothing is built or compressed.")
+        bool, opt("--fast", "The entropy formula alone, in a second: nothing is built or compressed.")
     ] = False,
     set_: Annotated[
-        list[str] | None, opt("--set", "NAME=VALUE", "Change a variable or a recipe field; may be repeated.")
+        list[str] | None, opt("--set NAME=VALUE", "Change a variable or a recipe field; may be repeated.")
     ] = None,
     sweep: Annotated[
-        list[str] | None, opt("--sweep", "NAME=A,B,C", "A table over these values; may be repeated (all combinations).")
+        list[str] | None, opt("--sweep NAME=A,B,C", "A table over these values; may be repeated (all combinations).")
     ] = None,
     cap: options.Cap = None,
     code: options.Code = None,
     roles: options.Roles = None,
-    save: Annotated[Path | None, opt("--save", "FILE", "Keep the first seed's artifact.")] = None,
+    save: Annotated[Path | None, opt("--save FILE", "Keep the first seed's artifact.")] = None,
     output_format: options.Format = ReportFormat.TABLE,
     output: options.Output = None,
     quiet: options.Quiet = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from golfbudget.cli import options
-from golfbudget.cli.options import arg, flag, opt
+from golfbudget.cli.options import arg, opt
 from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
 
@@ -16,20 +16,20 @@ from golfbudget.report import ReportFormat
 def inspect(
     path: Annotated[Path, arg("PATH", "A checkpoint or artifact, or a folder that holds one.")],
     by: Annotated[
-        options.By, opt("--by", None, "Rows: what bytes are for, what they are, whose, in which block, of which type.")
+        options.By, opt("--by", "Rows: what bytes are for, what they are, whose, in which block, of which type.")
     ] = options.By.ROLE,
     entropy: Annotated[
         bool,
-        flag(
+        opt(
             "--entropy",
             "Add the order-0 entropy of each tensor and what it takes compressed by itself (slow for brotli, xz).",
         ),
     ] = False,
     explain: Annotated[
-        list[str] | None, opt("--explain", "OWNER", "Say instead why OWNER has its role and accounts; may be repeated.")
+        list[str] | None, opt("--explain OWNER", "Say instead why OWNER has its role and accounts; may be repeated.")
     ] = None,
     as_config: Annotated[
-        bool, flag("--as-config", "Write the artifact's config instead: a model file (TOML) for `estimate`.")
+        bool, opt("--as-config", "Write the artifact's config instead: a model file (TOML) for `estimate`.")
     ] = False,
     cap: options.Cap = None,
     code: options.Code = None,

@@ -17,14 +17,11 @@ def arg(metavar: str, text: str, **more: Any) -> Any:  # noqa: ANN401  (typer's 
     return typer.Argument(metavar=metavar, help=text, **more)
 
 
-def opt(names: str, metavar: str | None, text: str, **more: Any) -> Any:  # noqa: ANN401
-    """An option by its names, such as `--output -o`."""
-    return typer.Option(*names.split(), metavar=metavar, help=text, **more)
-
-
-def flag(names: str, text: str, **more: Any) -> Any:  # noqa: ANN401
-    """An option without a value."""
-    return opt(names, None, text, **more)
+def opt(usage: str, text: str, **more: Any) -> Any:  # noqa: ANN401
+    """An option by its names and, where it takes a value, what that is called: `--output -o FILE`."""
+    names = [word for word in usage.split() if word.startswith("-")]
+    metavar = usage.split()[len(names) :]
+    return typer.Option(*names, metavar=metavar[0] if metavar else None, help=text, **more)
 
 
 class By(StrEnum):
@@ -47,9 +44,7 @@ class _FormatChoice(click.Choice[str]):
 def format_option(*others: ReportFormat, more: str = "") -> Any:  # noqa: ANN401
     """--format, of a page and other formats; `more` ends its help."""
     formats = (ReportFormat.TABLE, ReportFormat.JSON, ReportFormat.MARKDOWN, *others)
-    return opt(
-        "--format", None, f"How to print the result{more}.", click_type=_FormatChoice([str(one) for one in formats])
-    )
+    return opt("--format", f"How to print the result{more}.", click_type=_FormatChoice([str(one) for one in formats]))
 
 
 #: For what has a table that programs read, and for what has none.
@@ -67,30 +62,25 @@ CompareFormat = Annotated[
         "summary, and writes it to the file of -o",
     ),
 ]
-Output = Annotated[Path | None, opt("--output -o", "FILE", "Write the result to FILE instead of stdout.")]
-Details = Annotated[
-    bool, flag("--details", "Print every candidate, note, certificate and price, not the answer alone.")
-]
-Quiet = Annotated[bool, flag("--quiet -q", "Print no progress and no notes.")]
-Cap = Annotated[str | None, opt("--cap", "SIZE", "Byte cap: 16000000, 16MB (decimal) or 16MiB.  [default: 16000000]")]
-Code = Annotated[str | None, opt("--code", "FILE|SIZE", "Code that ships too: a file, or a size such as 48kB.")]
-Roles = Annotated[Path | None, opt("--roles", "FILE", "Role rules (TOML) instead of the default ones.")]
+Output = Annotated[Path | None, opt("--output -o FILE", "Write the result to FILE instead of stdout.")]
+Details = Annotated[bool, opt("--details", "Print every candidate, note, certificate and price, not the answer alone.")]
+Quiet = Annotated[bool, opt("--quiet -q", "Print no progress and no notes.")]
+Cap = Annotated[str | None, opt("--cap SIZE", "Byte cap: 16000000, 16MB (decimal) or 16MiB.  [default: 16000000]")]
+Code = Annotated[str | None, opt("--code FILE|SIZE", "Code that ships too: a file, or a size such as 48kB.")]
+Roles = Annotated[Path | None, opt("--roles FILE", "Role rules (TOML) instead of the default ones.")]
 As = Annotated[
     str | None,
     opt(
-        "--as",
-        "FORMAT",
+        "--as FORMAT",
         "Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, golfbudget-pack, "
         "python-source or opaque, whatever the file claims; opaque does not even decode.",
     ),
 ]
-Layout = Annotated[Path | None, opt("--layout", "FILE", "Read a binary of your own by its description (TOML).")]
-MaxDecoded = Annotated[str, opt("--max-decoded", "SIZE", "Refuse streams that decode to more than this.")]
-Seed = Annotated[int, opt("--seed", None, "Seed of k-means and of the bootstrap.", min=0, max=2**32 - 1)]
+Layout = Annotated[Path | None, opt("--layout FILE", "Read a binary of your own by its description (TOML).")]
+MaxDecoded = Annotated[str, opt("--max-decoded SIZE", "Refuse streams that decode to more than this.")]
+Seed = Annotated[int, opt("--seed", "Seed of k-means and of the bootstrap.", min=0, max=2**32 - 1)]
 Jobs = Annotated[
-    int | None, opt("--jobs -j", None, "Candidates written at a time.  [default: by cores and work]", min=1, max=256)
+    int | None, opt("--jobs -j", "Candidates written at a time.  [default: by cores and work]", min=1, max=256)
 ]
-Cache = Annotated[
-    Path | None, opt("--cache", "DIR", "Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]")
-]
-NoCache = Annotated[bool, flag("--no-cache", "Do everything anew, and keep nothing.")]
+Cache = Annotated[Path | None, opt("--cache DIR", "Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]")]
+NoCache = Annotated[bool, opt("--no-cache", "Do everything anew, and keep nothing.")]

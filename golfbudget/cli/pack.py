@@ -8,12 +8,12 @@ from typing import Annotated
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
 
-_Output = Annotated[Path, opt("--output -o", "FILE", "The file to write.")]
+_Output = Annotated[Path, opt("--output -o FILE", "The file to write.")]
 
 
 def pack(
     plan: Annotated[Path, arg("PLAN", "A plan saved with --format json.")],
-    candidate: Annotated[str, opt("--candidate", "NAME", "Which candidate, or baseline.")],
+    candidate: Annotated[str, opt("--candidate NAME", "Which candidate, or baseline.")],
     output: _Output,
     quiet: options.Quiet = False,
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from golfbudget.cli import options
-from golfbudget.cli.options import arg, flag, opt
+from golfbudget.cli.options import arg, opt
 from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
 
@@ -21,18 +21,16 @@ class Allow(StrEnum):
 
 def pack_code(
     path: Annotated[Path, arg("FILE", "A Python program.")],
-    output: Annotated[
-        Path | None, opt("--output -o", "OUT", "Write the packed program; without it, only count.")
-    ] = None,
+    output: Annotated[Path | None, opt("--output -o OUT", "Write the packed program; without it, only count.")] = None,
     allow: Annotated[
         list[Allow] | None,
-        flag(
+        opt(
             "--allow",
             "Also try brotli, which must then be installed where the program runs; or drop annotations of "
             "parameters, results and variables, which a decorator may read.  May be repeated.",
         ),
     ] = None,
-    minify: Annotated[bool, flag("--minify/--no-minify", "Minify the source before packing it.")] = True,
+    minify: Annotated[bool, opt("--minify/--no-minify", "Minify the source before packing it.")] = True,
     output_format: options.Format = ReportFormat.TABLE,
     quiet: options.Quiet = False,
 ) -> None:

@@ -20,24 +20,22 @@ def plan(
         ),
     ],
     set_: Annotated[
-        list[str] | None, opt("--set", "NAME=VALUE", "Change a model file's variable or recipe field; may be repeated.")
+        list[str] | None, opt("--set NAME=VALUE", "Change a model file's variable or recipe field; may be repeated.")
     ] = None,
     recipe: Annotated[
-        str | None, opt("--recipe", "NAME|FILE", "How a checkpoint becomes an artifact.  [default: int8-zlib]")
+        str | None, opt("--recipe NAME|FILE", "How a checkpoint becomes an artifact.  [default: int8-zlib]")
     ] = None,
     preview: Annotated[
         str | None,
         opt(
-            "--preview",
-            "CODEC-LEVEL",
+            "--preview CODEC-LEVEL",
             "Write every file by this codec, zstd-3 for instance, not the recipe's own: fast, not real bytes.",
         ),
     ] = None,
     model: Annotated[
         str | None,
         opt(
-            "--model",
-            "FILE:OBJECT|builtin:NAME",
+            "--model FILE:OBJECT|builtin:NAME",
             "Run it to measure quality: builtin:baseline, builtin:example, or your own module.  FILE is run as a "
             "program with your rights: name only code that you trust.",
         ),
@@ -45,27 +43,25 @@ def plan(
     tokens: Annotated[
         Path | None,
         opt(
-            "--tokens",
-            "FILE",
+            "--tokens FILE",
             "Evaluation text: safetensors with `tokens` and `token_bytes`; or, with --tokenizer, an .npy array, "
             "a .bin shard, or UTF-8 text.",
         ),
     ] = None,
     tokenizer: Annotated[
-        Path | None, opt("--tokenizer", "FILE", "The SentencePiece .model that the tokens are made with.")
+        Path | None, opt("--tokenizer FILE", "The SentencePiece .model that the tokens are made with.")
     ] = None,
     token_limit: Annotated[
-        int | None, opt("--token-limit", "N", "Take no more than the text's first N tokens.", min=2)
+        int | None, opt("--token-limit N", "Take no more than the text's first N tokens.", min=2)
     ] = None,
     counts: Annotated[
         Path | None,
-        opt("--counts", "FILE", "Token counts: an .npy array, or safetensors with `counts`.  [default: of --tokens]"),
+        opt("--counts FILE", "Token counts: an .npy array, or safetensors with `counts`.  [default: of --tokens]"),
     ] = None,
     schemes: Annotated[
         str | None,
         opt(
-            "--schemes",
-            "LIST",
+            "--schemes LIST",
             "What to try, by commas: names from `golfbudget schemes`, repack, default (what is tried without "
             "this option), or all.",
         ),
@@ -73,16 +69,14 @@ def plan(
     calibration: Annotated[
         Path | None,
         opt(
-            "--calibration",
-            "FILE",
+            "--calibration FILE",
             "Text to run the model on for scheme gptq, and to train on with --recover, in the form of --tokens.",
         ),
     ] = None,
     vocab: Annotated[
         list[str] | None,
         opt(
-            "--vocab",
-            "FILE|V:BYTES",
+            "--vocab FILE|V:BYTES",
             "Compare vocabularies instead: a SentencePiece .model measured on the text of --tokens, or a size and "
             "its bytes per token; may be repeated.  PATH may be a model file or a shipped one's name.",
         ),
@@ -90,16 +84,14 @@ def plan(
     price: Annotated[
         float | None,
         opt(
-            "--price",
-            "µBPB/KB",
+            "--price µBPB/KB",
             "What a kilobyte is worth, in micro bits per byte, where none was measured.  [default: 4]",
         ),
     ] = None,
     recover: Annotated[
         int | None,
         opt(
-            "--recover",
-            "STEPS",
+            "--recover STEPS",
             "Try the best candidates of each side, and the unchanged model, again after STEPS of training on "
             "--calibration.",
         ),

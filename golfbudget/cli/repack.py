@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from golfbudget.cli import options
-from golfbudget.cli.options import arg, flag, opt
+from golfbudget.cli.options import arg, opt
 from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
 
@@ -14,25 +14,24 @@ from golfbudget.report import ReportFormat
 def repack(
     path: Annotated[Path, arg("ARTIFACT", "A model file that golfbudget opens.")],
     output: Annotated[
-        Path | None, opt("--output -o", "FILE", "Write the repacked artifact; without it, only count.")
+        Path | None, opt("--output -o FILE", "Write the repacked artifact; without it, only count.")
     ] = None,
     levers: Annotated[
         str | None,
         opt(
-            "--levers",
-            "LIST",
+            "--levers LIST",
             "Try only these, by commas: codec, filter, container, streams, shuffle, dtype, order, rows.",
         ),
     ] = None,
     same_container: Annotated[
         bool,
-        flag("--same-container", "Keep the container's bytes, so that its own loader reads it: codec and filter only."),
+        opt("--same-container", "Keep the container's bytes, so that its own loader reads it: codec and filter only."),
     ] = False,
-    jobs: Annotated[int, opt("--jobs -j", None, "Compressions at a time.", min=1, max=64)] = 2,
+    jobs: Annotated[int, opt("--jobs -j", "Compressions at a time.", min=1, max=64)] = 2,
     cache: options.Cache = None,
     no_cache: options.NoCache = False,
     decoder: Annotated[
-        Path | None, opt("--decoder", "FILE", "Write the Python that undoes the packing, as it is counted.")
+        Path | None, opt("--decoder FILE", "Write the Python that undoes the packing, as it is counted.")
     ] = None,
     output_format: options.Format = ReportFormat.TABLE,
     quiet: options.Quiet = False,

@@ -14,12 +14,10 @@ from golfbudget.report import ReportFormat
 
 def schemes(
     names: Annotated[list[str] | None, arg("[NAME...]", "Only these schemes, by name.", show_default=False)] = None,
-    shape: Annotated[
-        str | None, opt("--shape", "ROWSxCOLUMNS", "Print the raw bytes for a matrix of this shape.")
-    ] = None,
+    shape: Annotated[str | None, opt("--shape ROWSxCOLUMNS", "Print the raw bytes for a matrix of this shape.")] = None,
     option: Annotated[
         list[str] | None,
-        opt("--option", "NAME=VALUE", "With --shape: for every scheme that takes it.  May be repeated."),
+        opt("--option NAME=VALUE", "With --shape: for every scheme that takes it.  May be repeated."),
     ] = None,
     output_format: options.Format = ReportFormat.TABLE,
     output: options.Output = None,

@@ -1,7 +1,7 @@
 """Code as small as it can ship: minified, compressed, and spelled as a program that unpacks and executes itself.
 
-Reading order: `source` (what is packed), `minifier`, `payload` (compressors), `stub`, `pack` (the search for the
-smallest), `trees` (what makes two programs the same).  No program is executed here.
+Reading order: `source` (what is packed, and what makes two programs the same), `minifier`, `payload` (compressors and
+stubs), `pack` (the search for the smallest).  No program is executed here.
 """
 
 from golfbudget.code_packing.pack import PackedProgram, PackingStep, pack_code

@@ -54,7 +54,6 @@ class PackedProgram:
 
     @property
     def length(self) -> int:
-        """Bytes of the packed file."""
         return len(self.stub)
 
     @property
@@ -63,7 +62,6 @@ class PackedProgram:
 
     @property
     def minified(self) -> bool:
-        """Whether what was chosen is made of minified source."""
         return self.chosen.minified
 
 
@@ -125,13 +123,11 @@ def _programs(
     made = [(plain, source, source)]
     for payload in payloads(source, allowed, search=search):
         text = base64.b85encode(payload.data).decode()
-        stubs = {name: spell(payload.module, text, payload.arguments).encode() for name, spell in SPELLINGS.items()}
-        spelling = min(stubs, key=lambda name: len(stubs[name]))
-        stub = stubs[spelling]
-        step = PackingStep(
-            minified=minified, codec=payload.codec, settings=payload.settings, spelling=spelling, length=len(stub)
-        )
-        made.append((step, stub, source))
+        filled = {"module": payload.module, "text": text, "arguments": payload.arguments}
+        stubs = {name: program.format(**filled).encode() for name, program in SPELLINGS.items()}
+        spelling, stub = min(stubs.items(), key=lambda item: len(item[1]))
+        named = {"codec": payload.codec, "settings": payload.settings, "spelling": spelling}
+        made.append((PackingStep(minified=minified, length=len(stub), **named), stub, source))
     return made
 
 
@@ -166,7 +162,6 @@ def _unpacked(stub: bytes, chosen: PackingStep, read: ProgramSource) -> bytes:
 
 
 def _warnings(read: ProgramSource, chosen: PackingStep) -> Iterator[str]:
-    """What a user must know before shipping the file."""
     if chosen.codec == "none":
         yield "no compressor is worth its stub: the packed file is plain source"
     if chosen.codec in OPTIONAL:

@@ -13,7 +13,7 @@ import bz2
 import lzma
 import platform
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -88,20 +88,14 @@ def _lzma(source: bytes, *, search: bool) -> Iterator[ProgramPayload]:
     raw = [(lzma.compress(source, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, **o}]), o) for o in settings]
     data, options = min(raw, key=lambda made: len(made[0]))
     filters = f'[{{"id":{lzma.FILTER_LZMA2}}}]'
-    yield ProgramPayload(
-        codec="lzma2-raw",
-        settings=_said(options),
-        data=data,
-        module="lzma",
-        arguments=f",{lzma.FORMAT_RAW},None,{filters}",
-    )
+    arguments = f",{lzma.FORMAT_RAW},None,{filters}"
+    yield ProgramPayload(codec="lzma2-raw", settings=_said(options), data=data, module="lzma", arguments=arguments)
     xz = [(lzma.compress(source, check=lzma.CHECK_NONE, filters=[{"id": lzma.FILTER_LZMA2, **o}]), o) for o in settings]
     data, options = min(xz, key=lambda made: len(made[0]))
     yield ProgramPayload(codec="xz", settings=f"{_said(options)} check=none", data=data, module="lzma")
 
 
 def _said(options: dict[str, int]) -> str:
-    """Options of LZMA as people write them."""
     finder = {lzma.MF_BT2: "bt2", lzma.MF_BT3: "bt3", lzma.MF_BT4: "bt4"}[options["mf"]]
     names = " ".join(f"{name}={options[name]}" for name in ("lc", "lp", "pb"))
     return f"preset=9e {names} nice={options['nice_len']} mf={finder}"
@@ -116,13 +110,8 @@ def _deflate(source: bytes) -> ProgramPayload:
 
     # More memory means longer blocks, which is not always better.
     data, memory = min(((made(memory), memory) for memory in (9, 8, 7)), key=lambda tried: len(tried[0]))
-    return ProgramPayload(
-        codec="deflate",
-        settings=f"level=9 memory={memory}",
-        data=data,
-        module="zlib",
-        arguments=f",-{zlib.MAX_WBITS}",
-    )
+    settings, arguments = f"level=9 memory={memory}", f",-{zlib.MAX_WBITS}"
+    return ProgramPayload(codec="deflate", settings=settings, data=data, module="zlib", arguments=arguments)
 
 
 def _brotli(source: bytes) -> ProgramPayload:
@@ -137,25 +126,9 @@ def _brotli(source: bytes) -> ProgramPayload:
     return ProgramPayload(codec="brotli", settings=settings, data=data, module="brotli")
 
 
-_Spelling = Callable[[str, str, str], str]
-
-
-def _plain(module: str, text: str, arguments: str) -> str:
-    return f'import {module},base64\nexec({module}.decompress(base64.b85decode("{text}"){arguments}))'
-
-
-def _aliases(module: str, text: str, arguments: str) -> str:
-    return f'import {module} as L,base64 as B\nexec(L.decompress(B.b85decode("{text}"){arguments}))'
-
-
-def _nameless(module: str, text: str, arguments: str) -> str:
-    call = f'__import__("base64").b85decode("{text}")'
-    return f'exec(__import__("{module}").decompress({call}{arguments}))'
-
-
-#: From (module, base-85 text, further arguments of decompress) to the program, in order of preference.
-SPELLINGS: Mapping[str, _Spelling] = MappingProxyType({
-    "import": _plain,
-    "import as": _aliases,
-    "__import__": _nameless,
+#: Programs around a base-85 text and further arguments of decompress, in order of preference.
+SPELLINGS: Mapping[str, str] = MappingProxyType({
+    "import": 'import {module},base64\nexec({module}.decompress(base64.b85decode("{text}"){arguments}))',
+    "import as": 'import {module} as L,base64 as B\nexec(L.decompress(B.b85decode("{text}"){arguments}))',
+    "__import__": 'exec(__import__("{module}").decompress(__import__("base64").b85decode("{text}"){arguments}))',
 })  # fmt: skip

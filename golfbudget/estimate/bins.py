@@ -13,7 +13,7 @@ import math
 import random
 import struct
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from statistics import NormalDist
 from typing import Literal
@@ -64,14 +64,8 @@ def sampled_length(probabilities: Iterable[float], codec: str) -> float:
     return 8 * len(known.encode(bytes(drawn), known.default_level)) / _SAMPLE
 
 
-_BITS: dict[Coder, Callable[[Iterable[float]], float]] = {
-    "arithmetic": entropy,
-    "prefix": prefix_length,
-    "zlib": lambda probabilities: sampled_length(probabilities, "zlib"),
-    "zstd": lambda probabilities: sampled_length(probabilities, "zstd"),
-    "xz": lambda probabilities: sampled_length(probabilities, "xz"),
-    "bz2": lambda probabilities: sampled_length(probabilities, "bz2"),
-}
+_BITS: dict[str, Callable[[Iterable[float]], float]] = {"arithmetic": entropy, "prefix": prefix_length}
+_BITS |= {name: partial(sampled_length, codec=name) for name in ("zlib", "zstd", "xz", "bz2")}
 
 
 @lru_cache(maxsize=4096)

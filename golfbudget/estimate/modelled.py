@@ -112,7 +112,6 @@ class Formula:
         return count * float_bits(dtype, _rounded(mean), _rounded(deviation), coder=self.coder) / 8
 
     def _clip(self, count: int, rule: Integer, family: Family) -> float:
-        """A row's clip in standard deviations of its weights."""
         if rule.clip_deviations is not None:
             return rule.clip_deviations
         if rule.clip_quantile is not None and rule.clip_quantile * (count - 1) < count - 2:
@@ -120,7 +119,6 @@ class Formula:
         return typical_maximum(count, family)
 
     def _integer(self, spec: TensorSpec, rule: Integer) -> tuple[float, float]:
-        """Bytes of a tensor's values and of its scales."""
         matrix = len(spec.shape) == 2
         rows, columns = spec.shape if matrix else (1, spec.elements)
         family = self.family if spec.name in self.named else "gaussian"

@@ -10,7 +10,6 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from golfbudget.artifact import open_bytes
-from golfbudget.budget import Budget
 from golfbudget.errors import ConfigError
 from golfbudget.estimate.modelled import Formula, Modelled
 from golfbudget.estimate.request import Dependence, Request, dependence, payload_bytes
@@ -20,6 +19,7 @@ from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 from golfbudget.progress import Progress
 from golfbudget.roles import Roles, assign
+from golfbudget.rules import Budget
 
 if TYPE_CHECKING:
     from golfbudget.estimate.measured import Draw

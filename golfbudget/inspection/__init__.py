@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golfbudget.artifact import Artifact, open_artifact
-from golfbudget.budget import Budget
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.formats import Format
 from golfbudget.roles import Assignment, Roles, assign, load_roles
+from golfbudget.rules import Budget
 
 if TYPE_CHECKING:
     from golfbudget.entropy import Entropy

@@ -235,7 +235,6 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
             yield f"owners of role {role.role}", by_role[role.role], "its row", role.stored_bytes
 
     def plain(self) -> object:
-        """The report as plain values, in the order of its fields."""
         return msgspec.to_builtins(self)
 
 

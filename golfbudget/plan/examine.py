@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from golfbudget.artifact import open_bytes
-from golfbudget.budget import Budget
 from golfbudget.certificates import Certificate, bits_per_byte, marks_loser
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
@@ -23,6 +22,7 @@ from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import EQUAL_ERROR, NEGLIGIBLE, Candidate, Quality, Side, Trial, WorstRow
 from golfbudget.quality.evaluate import METRIC
 from golfbudget.roles import assign
+from golfbudget.rules import Budget
 
 BASELINE = "baseline"
 

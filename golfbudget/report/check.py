@@ -49,7 +49,6 @@ def _submission(checked: Checked, *, strict: bool) -> doc.Section:
 
 
 def _heading(checked: Checked) -> tuple[tuple[str, str], ...]:
-    """What was checked and by what."""
     rules = checked.rules
     by = {counted.file.path: f" ({counted.how} by {counted.by})" for counted in checked.code.counted if counted.by}
     code = [f"{file.path} {count(file.size)}{by.get(file.path, '')}" for file in checked.code.files]
@@ -122,7 +121,6 @@ def _amounts(row: CountedRun | None) -> tuple[doc.Cell, doc.Cell, doc.Cell, doc.
 
 
 def _verdict(tally: Tally) -> doc.Cell:
-    """Three ways it can be."""
     text = {True: "fits", False: "OVER", None: "not known"}[tally.fits]
     return doc.Cell(text=text, value=tally.fits)
 
@@ -149,7 +147,6 @@ def _runs(checked: Checked) -> doc.Grid | None:
 
 
 def _claims(checked: Checked) -> doc.Grid | None:
-    """Every claim and what it agrees with."""
     rows: list[doc.GridRow] = [
         doc.line(m.claim.source, m.claim.key, m.agrees.name if m.agrees else "–", doc.amount(m.claim.number))
         for m in checked.matched
@@ -159,7 +156,6 @@ def _claims(checked: Checked) -> doc.Grid | None:
 
 
 def _findings(checked: Checked) -> list[doc.Facts | doc.Prose]:
-    """Severity, code and message, the worst first."""
     found = sorted(checked.findings, key=lambda finding: (_SEVERITIES.index(finding.severity), finding.code))
     if not found:
         return []

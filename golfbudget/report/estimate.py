@@ -69,7 +69,6 @@ def sweep_document(points: Sequence[Point]) -> doc.Document:
 
 
 def _heading(estimate: Estimate) -> _Rows:
-    """Model, recipe, and the exact figures."""
     model, recipe = estimate.request.model, estimate.request.recipe
     codec = recipe.codec if recipe.codec == "none" else f"{recipe.codec} {recipe.level}"
     steps = [recipe.layout, *([] if recipe.filter is None else [recipe.filter.name]), codec]
@@ -157,36 +156,29 @@ def percentage(chance: float) -> str:
 def _points(points: Sequence[Point]) -> doc.Grid:
     """Swept settings, then amounts; where any depends on training, the artifact has two ends."""
     ranged = any(point.estimate.artifact.value is None for point in points)
-    ends = [doc.number("artifact, low", "artifact_low"), doc.number("artifact, high", "artifact_high")]
-    columns = (
-        *(doc.name(setting, setting) for setting in points[0].settings),
-        doc.number("parameters", "parameters"),
-        doc.number("payload", "payload_bytes"),
-        *(ends if ranged else [doc.number("artifact", "artifact_bytes")]),
-        doc.number("headroom", "headroom"),
-        doc.number("fits", "chance_to_fit"),
-    )
+    ends = (("artifact, low", "artifact_low"), ("artifact, high", "artifact_high"))
+    artifact = ends if ranged else (("artifact", "artifact_bytes"),)
+    amounts = (("parameters", "parameters"), ("payload", "payload_bytes"), *artifact, ("headroom", "headroom"))
+    names = (doc.name(setting, setting) for setting in points[0].settings)
+    columns = (*names, *(doc.number(*amount) for amount in (*amounts, ("fits", "chance_to_fit"))))
     return doc.grid(columns, (_point(point, ranged=ranged) for point in points))
 
 
 def _point(point: Point, *, ranged: bool) -> doc.GridRow:
     estimate, chance = point.estimate, point.estimate.chance
     ends = (estimate.artifact.low, estimate.artifact.high) if ranged else (estimate.expected,)
-    return doc.line(
-        *map(str, point.settings.values()),
-        doc.amount(estimate.request.model.parameters),
-        doc.amount(estimate.payload_bytes),
-        *map(doc.amount, ends),
-        doc.change(estimate.headroom),
-        doc.Cell(text=doc.DASH, value=None)
-        if chance is None
-        else doc.Cell(text=percentage(chance), value=round(chance, 4)),
-    )
+    amounts = map(doc.amount, (estimate.request.model.parameters, estimate.payload_bytes, *ends))
+    fits = doc.Cell(text=doc.DASH, value=None)
+    if chance is not None:
+        fits = doc.Cell(text=percentage(chance), value=round(chance, 4))
+    return doc.line(*map(str, point.settings.values()), *amounts, doc.change(estimate.headroom), fits)
 
 
 def _data(estimate: Estimate) -> dict[str, object]:
     request, terms, inspection = estimate.request, estimate.terms, estimate.inspection
     recipe = request.recipe
+    shuffle = None if recipe.filter is None else recipe.filter.name
+    written = {"name": recipe.name, "layout": recipe.layout, "filter": shuffle}
     modelled: dict[str, object] | None = None
     if estimate.modelled is not None:
         parts = None if terms is None else {name: round(value) for name, value in _parts(terms).items()}
@@ -194,13 +186,7 @@ def _data(estimate: Estimate) -> dict[str, object]:
         modelled["terms"] = None if terms is None or parts is None else {"coder": terms.coder, **parts}
     return {
         "model": {"name": request.model.name, "tensors": len(request.model.tensors), "tied": request.model.tied},
-        "recipe": {
-            "name": recipe.name,
-            "layout": recipe.layout,
-            "filter": None if recipe.filter is None else recipe.filter.name,
-            "codec": recipe.codec,
-            "level": recipe.level,
-        },
+        "recipe": {**written, "codec": recipe.codec, "level": recipe.level},
         "parameters": request.model.parameters,
         "payload_bytes": estimate.payload_bytes,
         "container_bytes": estimate.container_bytes,

@@ -104,7 +104,6 @@ class _Group:
 
 
 def _heading(inspection: Inspection) -> tuple[tuple[str, str], ...]:
-    """File, layers, head and notes."""
     artifact = inspection.artifact
     files = f" in {len(artifact.files)} files" if len(artifact.files) > 1 else ""
     rows = [("file", f"{artifact.path}  {bytes_text(artifact.size)}{files}"), ("layers", layers_line(artifact))]
@@ -170,7 +169,6 @@ def _layer(layer: Layer, *, bundle: bool = False) -> str:
 
 
 def _entropy(entropy: Entropy) -> tuple[tuple[str, str], ...]:
-    """What the entropy columns are."""
     coders = " or ".join(f"{coder.codec} at level {coder.level}" for coder in entropy.coders)
     floor = "order-0 entropy in bytes, no coder's tables, of each tensor's elements (its bytes where wider than two)"
     slack = "stored bytes of the tensors' own data minus the floor; below 0 the codec found more than order 0"

@@ -67,18 +67,9 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.1f} %"
 
 
-def ratio(value: float | None, digits: int = 3) -> str:
+def ratio(value: float | None) -> str:
     """A ratio, or a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def optional(n: int | None) -> str:
-    """As `count`, or a dash where there is none.
-
-    >>> optional(-1200), optional(None)
-    ('-1,200', '–')
-    """
-    return "–" if n is None else count(n)
+    return "–" if value is None else f"{value:.3f}"
 
 
 #: What could begin a span: code, emphasis, a link, a struck text, mathematics, or end a cell.

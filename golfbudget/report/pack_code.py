@@ -51,7 +51,6 @@ def _what(step: PackingStep) -> str:
 
 
 def _data(packed: PackedProgram) -> dict[str, object]:
-    """The whole result as plain values, the packed file itself aside."""
     return {
         "schema": SCHEMA,
         "golfbudget": __version__,

@@ -95,7 +95,6 @@ def _vq(plan: Plan) -> Iterator[str]:
 
 
 def _next(plan: Plan, saved: str | None) -> Iterator[doc.Line]:
-    """What to do: the command to type, where there is one."""
     verdict = plan.verdict
     if verdict.settle is not None:
         yield doc.Line(text=f"what would settle it: {verdict.settle}")

@@ -26,17 +26,9 @@ _FLOORS = ("best-tie-floor", "best-tie-floor-bias")
 
 def detailed(plan: Plan) -> tuple[doc.Part, ...]:
     """Everything, top to bottom."""
-    return (
-        doc.Facts(rows=tuple(_heading(plan)), order=-1),
-        grid(plan.baseline, "role", last="baseline"),
-        cap_facts(plan.baseline, order=-1),
-        candidates(plan, plan.trials),
-        doc.prose(*_legend(plan)),
-        *_joint(plan),
-        *_quality(plan),
-        *_certificates(plan),
-        *_answers(plan),
-    )
+    facts, roles = doc.Facts(rows=tuple(_heading(plan)), order=-1), grid(plan.baseline, "role", last="baseline")
+    tried = (candidates(plan, plan.trials), doc.prose(*_legend(plan)), *_joint(plan), *_quality(plan))
+    return (facts, roles, cap_facts(plan.baseline, order=-1), *tried, *_certificates(plan), *_answers(plan))
 
 
 def baseline_text(plan: Plan) -> str:
@@ -255,13 +247,11 @@ def _certificates(plan: Plan) -> Iterator[doc.Part]:
 
 
 def _certificate(certificate: Certificate) -> str:
-    """One certificate: statement, number and unit, and how it is known."""
     value = count(int(certificate.value)) if certificate.unit in _WHOLE else f"{certificate.value:.3f}"
     return f"{certificate.statement}: {value} {certificate.unit} ({certificate.evidence}: {certificate.source})"
 
 
 def _answers(plan: Plan) -> Iterator[doc.Prose]:
-    """The verdict, then the VQ answer, each with its reasons."""
     verdict = plan.verdict
     yield doc.prose(verdict_line(plan), *map(doc.bullet, (*situation(verdict), *verdict.reasons, *_follows(plan))))
     yield doc.prose(vq_line(plan), *map(doc.bullet, (plan.vq.reason, *break_even(verdict))), tight=True)
@@ -290,7 +280,6 @@ def situation(verdict: Verdict) -> Iterator[str]:
 
 
 def _follows(plan: Plan) -> Iterator[str]:
-    """Margin and prices."""
     verdict = plan.verdict
     if verdict.margin is not None:
         margin = verdict.margin

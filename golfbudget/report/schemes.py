@@ -34,7 +34,6 @@ class SchemeSize:
 
     @property
     def decoder_bytes(self) -> int:
-        """Bytes of the decoder source, as a submission would ship it."""
         return len(self.scheme.decoder_source.encode())
 
     @property

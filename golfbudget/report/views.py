@@ -160,7 +160,6 @@ def _largest_first(rows: Iterable[ViewRow]) -> list[ViewRow]:
 
 
 def _group(label: str, parts: list[ViewRow], remark: str = "") -> list[ViewRow]:
-    """A group's row, then its parts."""
     measures = [part.measure for part in parts if part.measure is not None]
     measure = None
     if measures:

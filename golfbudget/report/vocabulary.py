@@ -6,7 +6,7 @@ from golfbudget.evidence import Evidence
 from golfbudget.plan.vocabulary.results import Figures, Floor, HeadRow, Vocabulary, VocabularyPlan, vocabulary_json
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import code_counted
-from golfbudget.report.numbers import count, optional, percent
+from golfbudget.report.numbers import count, percent
 
 
 def document(plan: VocabularyPlan) -> doc.Document:
@@ -63,7 +63,7 @@ def _trunk(plan: VocabularyPlan) -> str:
 def _text(plan: VocabularyPlan) -> str:
     if plan.text is None:
         return "none: bytes per token are as claimed, floors are of counts ∝ 1/rank unless --counts gives them"
-    return f"{plan.text}, {optional(plan.text_bytes)} bytes: bytes per token and counts are measured on it"
+    return f"{plan.text}, {doc.amount(plan.text_bytes).text} bytes: bytes per token and counts are measured on it"
 
 
 def _figures(plan: VocabularyPlan) -> doc.Grid:
@@ -82,28 +82,20 @@ def _figures(plan: VocabularyPlan) -> doc.Grid:
 
 
 def _heads(plan: VocabularyPlan) -> doc.Grid:
-    columns = (
-        doc.name("vocabulary", "vocabulary"),
-        doc.name("head scheme", "name"),
-        doc.number("head\nbytes", "head_bytes"),
-        doc.number("saved\nbytes", "saved_bytes"),
-        doc.number("trunk bytes\nleft", "trunk_bytes_left"),
-        doc.number("headroom", "headroom"),
-        doc.number("codes", "codes"),
-        doc.number("floor\nnats/token", "floor_nats_per_token"),
-        doc.number("floor\nbits/byte", "floor_bits_per_byte"),
-        doc.number("pays under\nbits/byte", "break_even_bits_per_byte"),
-    )
+    names = (doc.name("vocabulary", "vocabulary"), doc.name("head scheme", "name"))
+    bytes_ = ("head\nbytes", "head_bytes"), ("saved\nbytes", "saved_bytes"), ("trunk bytes\nleft", "trunk_bytes_left")
+    floors = ("floor\nnats/token", "floor_nats_per_token"), ("floor\nbits/byte", "floor_bits_per_byte")
+    pays = ("pays under\nbits/byte", "break_even_bits_per_byte")
+    amounts = (doc.number(*one) for one in (*bytes_, ("headroom", "headroom"), ("codes", "codes"), *floors, pays))
     rows = [
         doc.GridRow(cells=_cells(plan, vocabulary, row), apart=bool(at) and not place)
         for at, vocabulary in enumerate(plan.vocabularies)
         for place, row in enumerate(vocabulary.rows)
     ]
-    return doc.grid(columns, rows)
+    return doc.grid((*names, *amounts), rows)
 
 
 def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> tuple[str | doc.Cell, ...]:
-    """One line of vocabulary x head scheme."""
     floor = row.floor
     codes = nats = bits = doc.Cell(text=doc.DASH, value=None)
     if floor is not None:
@@ -132,7 +124,6 @@ def _figure(value: float | None, form: str, mark: str = "") -> doc.Cell:
 
 
 def _legend(plan: VocabularyPlan) -> list[str]:
-    """What the columns mean, and what they prove."""
     lines = [
         "saved: the control (the head as the recipe stores it) less head bytes and decoder code",
         "tokenizer bytes are never counted",

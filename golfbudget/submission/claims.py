@@ -117,7 +117,6 @@ def _leaves(value: object, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, .
 
 
 def _whole(value: object) -> int | None:
-    """A count of bytes, as a number or as text."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -133,12 +132,9 @@ def _claim(source: str, keys: tuple[str, ...], number: int) -> Claim:
     about = next((about for about, told in _ABOUT.items() if told & words), About.OTHER)
     seeds = [re.fullmatch(r"(?:seed[_\-]?)?(\d{1,10})", key, re.IGNORECASE) for key in keys[:-1]]
     named = [match for match in seeds if match]
-    return Claim(
-        source=source,
-        key=".".join(keys),
-        number=number,
-        about=about,
-        seed=int(named[-1][1]) if named and "seed" in ".".join(keys[:-1]).lower() else None,
-        mean=bool({"mean", "avg", "average"} & words),
-        largest=bool({"max", "maximum", "worst", "largest"} & words),
-    )
+    seed = int(named[-1][1]) if named and "seed" in ".".join(keys[:-1]).lower() else None
+    told = {
+        "mean": bool({"mean", "avg", "average"} & words),
+        "largest": bool({"max", "maximum", "worst", "largest"} & words),
+    }
+    return Claim(source=source, key=".".join(keys), number=number, about=about, seed=seed, **told)

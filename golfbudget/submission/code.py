@@ -46,7 +46,6 @@ class Code:
 
     @property
     def length(self) -> int:
-        """Bytes of all code that counts as shipped."""
         return sum(counted.file.size for counted in self.counted)
 
     @property
@@ -66,12 +65,9 @@ class Code:
     @property
     def helpers(self) -> tuple[Counted, ...]:
         """Files that the program needs beside its entry and what a stub leaves the work to."""
-        stub = self.stub
-        return tuple(
-            counted
-            for counted in self.counted
-            if counted.how in ("imported", "named") and not (stub and counted.by == stub.path)
-        )
+        behind = self.stub.path if self.stub else None
+        reached = (counted for counted in self.counted if counted.how in ("imported", "named"))
+        return tuple(counted for counted in reached if behind is None or counted.by != behind)
 
 
 def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
@@ -110,9 +106,8 @@ def _entry(folder: Folder, rules: Rules) -> SubmissionFile:
             return matching[0]
         if matching:
             names = ", ".join(file.path for file in matching[:6])
-            raise UsageError(
-                f"{folder.root}: {len(matching)} files could be the program ({names}); say which with --code FILE"
-            )
+            several = f"{len(matching)} files could be the program ({names})"
+            raise UsageError(f"{folder.root}: {several}; say which with --code FILE")
     programs = [file for file in top if file.path.endswith(".py")]
     if len(programs) == 1:
         return programs[0]
@@ -248,18 +243,11 @@ def _named(text: str, folder: Folder, folders: Sequence[PurePosixPath]) -> Submi
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeBeside:
-    """Bytes of the code as shipped, and the SHA-256 of its files one after another."""
+def code_beside(path: Path, rules: Rules) -> tuple[int, str] | None:
+    """Bytes of the code of a submission folder as shipped, and the SHA-256 of its files one after another.
 
-    length: int
-    sha256: str
-
-
-def code_beside(path: Path, rules: Rules) -> CodeBeside | None:
-    """The code of a submission folder; None for a file, and for a folder with no program by the rules' names.
-
-    Raises `UsageError` where several files could be the program.
+    None for a file, and for a folder with no program by the rules' names.  Raises `UsageError` where several files
+    could be the program.
     """
     if not path.is_dir():
         return None
@@ -268,7 +256,7 @@ def code_beside(path: Path, rules: Rules) -> CodeBeside | None:
     if not any(matches(name, rules.files.entry) for name in top):
         return None
     code = find_code(folder, rules)
-    return CodeBeside(length=code.length, sha256=file_hashes([folder.place(file) for file in code.files])[0])
+    return code.length, file_hashes([folder.place(file) for file in code.files])[0]
 
 
 _PYTHON = ".py"

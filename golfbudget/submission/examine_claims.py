@@ -112,7 +112,6 @@ def _total(checked: Checked, matched: Matched) -> Iterator[str]:
 
 
 def _largest(checked: Checked) -> str:
-    """What the total should be."""
     for convention in (checked.convention, Convention.LOGGED, Convention.SHIPPED):
         row = checked.tallies[convention].largest
         if row is not None:

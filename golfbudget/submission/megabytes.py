@@ -75,7 +75,6 @@ def binary_caps(tree: ast.Module, cap: int) -> list[int]:
 
 
 def _name(target: ast.expr) -> str:
-    """The last name of what is assigned to."""
     return target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
 
 

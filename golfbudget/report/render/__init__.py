@@ -1,4 +1,4 @@
-"""Renderers of documents: one file per format; they know no command.  Each is imported when it is asked for."""
+"""Renderers of documents: they know no command.  Each is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def rendered(document: Document, output_format: ReportFormat, *, width: int | No
 
         return text(document, width)
     if output_format is ReportFormat.MARKDOWN:
-        from golfbudget.report.render.markdown import markdown
+        from golfbudget.report.render.pages import markdown
 
         return markdown(document)
     if output_format is ReportFormat.CSV and document.csv is not None:
@@ -57,6 +57,6 @@ def json_text(value: object) -> str:
 
 def html_fragment(document: Document) -> str:
     """The page as HTML without head and body, everything in it escaped; for notebooks too."""
-    from golfbudget.report.render.html import fragment
+    from golfbudget.report.render.pages import fragment
 
     return fragment(document)
