@@ -16,7 +16,7 @@ from models import repeated_rows_model, save, state
 from test_scheme_files import files
 
 from golfbudget import cache
-from golfbudget.plan import trying, writing
+from golfbudget.plan import trying
 from golfbudget.plan.building import Built, baseline_file, build
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
@@ -112,7 +112,7 @@ def test_a_second_plan_writes_nothing_anew(model: Path, tmp_path: Path, monkeypa
         raise AssertionError("built again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "build", never)
+        patch.setattr(trying, "build", never)
         patch.setattr(trying, "baseline_file", never)
         assert plan_json(planned(model, cache=folder)) == first
         with pytest.raises(AssertionError, match="built again"):
@@ -197,7 +197,7 @@ def test_what_an_interrupted_plan_wrote_is_not_written_again(tmp_path: Path, mon
         return build(source, candidate, *others)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "build", interrupted)
+        patch.setattr(trying, "build", interrupted)
         with pytest.raises(KeyboardInterrupt):
             planned(path, **more)
     again = list[str]()
@@ -209,7 +209,7 @@ def test_what_an_interrupted_plan_wrote_is_not_written_again(tmp_path: Path, mon
     def never(*_arguments: object) -> bytes:
         raise AssertionError("the baseline is kept")
 
-    monkeypatch.setattr(writing, "build", counted)
+    monkeypatch.setattr(trying, "build", counted)
     monkeypatch.setattr(trying, "baseline_file", never)
     found = plan_json(planned(path, **more))
     assert len(done) == 5
