@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from golfbudget.evidence import Evidence
-from golfbudget.plan.advice import PlanTerms, advised
 from golfbudget.plan.results import Answer, Situation, Verdict, VqAnswer, Winner
 from golfbudget.plan.trials import Candidate, Quality, Side, Trial, Trials
-from golfbudget.plan.verdict import decide
+from golfbudget.plan.verdict import PlanTerms, advised, decide
 
 
 def trial(name: str, side: Side, saved: int, delta: float | None, *, half: float = 0.0001, fits: bool = True) -> Trial:

@@ -16,8 +16,7 @@ from golfbudget.artifact import open_artifact
 from golfbudget.certificates import best_partition, best_tie_floor, biased_floor, marks_loser, tie_floor, tied_rows
 from golfbudget.quality.baseline_model import HEAD, BaselineModel
 from golfbudget.quality.evaluate import Evaluator
-from golfbudget.quality.text import Text, load_text
-from golfbudget.quality.tokens import predicted_counts
+from golfbudget.quality.text import Text, load_text, predicted_counts
 from golfbudget.recipe.state import checkpoint_state
 from golfbudget.schemes import Context
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from golfbudget import example
 from golfbudget.errors import UsageError
-from golfbudget.quality.text import load_text
-from golfbudget.quality.tokens import (
+from golfbudget.quality.text import (
     TokenBytes,
     check_counts,
     count_tokens,
+    load_text,
     open_text,
     open_tokenizer,
     predicted_counts,

@@ -4,7 +4,17 @@ Nothing here imports torch, opens a file or looks at a weight.  Losses are nats 
 are given; bytes are stored bytes.
 """
 
-from golfbudget.certificates.base import Certificate, marks_loser, tied_rows
+from golfbudget.certificates.base import (
+    DEFAULT_PRICE,
+    DEFAULT_PRICE_SOURCE,
+    Certificate,
+    allowance,
+    bits_per_byte,
+    marks_loser,
+    nats_per_token,
+    price_of,
+    tied_rows,
+)
 from golfbudget.certificates.best_floor import BestPartition, best_partition, best_partitions, biased_bound
 from golfbudget.certificates.floors import (
     CEILING_BITS,
@@ -16,14 +26,6 @@ from golfbudget.certificates.floors import (
     structure_found,
     tie_floor,
     tie_floor_nats,
-)
-from golfbudget.certificates.prices import (
-    DEFAULT_PRICE,
-    DEFAULT_PRICE_SOURCE,
-    allowance,
-    bits_per_byte,
-    nats_per_token,
-    price_of,
 )
 
 __all__ = [

@@ -25,7 +25,6 @@ from golfbudget.plan.trials import Candidate, Side, TableSize
 from golfbudget.quality.recovery import Training, recover
 from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
-from golfbudget.recipe.config import Recipe
 from golfbudget.recipe.export import Export, decode
 from golfbudget.schemes import Context, Encoded, Options
 
@@ -98,7 +97,10 @@ def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encod
             reference = {name: matrix_of(source, name) for name in export.names()}
             export = recover(export, reference, inputs.training, candidate.steps)
             encoded = {owner: export.schemes.get(owner, matrix) for owner, matrix in encoded.items()}
-        data = artifact_bytes(export, recipe_of(source, candidate))
+        recipe = source.recipe
+        if candidate.scheme == REPACK:
+            recipe = replace_codec(recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
+        data = artifact_bytes(export, recipe)
         return Built(data=data, tables=_table_sizes(encoded))
 
 
@@ -112,13 +114,6 @@ def recoded(data: bytes, source: PlanSource, codec: tuple[str, int]) -> bytes:
     name, level = codec
     stream = codecs.decode(codecs.get(source.recipe.codec), data, where="written", limit=sys.maxsize)
     return codecs.get(name).encode(stream.decoded, level)
-
-
-def recipe_of(source: PlanSource, candidate: Candidate) -> Recipe:
-    """The source's recipe, with the candidate's codec where it changes that."""
-    if candidate.scheme != REPACK:
-        return source.recipe
-    return replace_codec(source.recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
 
 
 def scheme_of(source: PlanSource, candidate: Candidate, owner: str) -> tuple[str, Options]:

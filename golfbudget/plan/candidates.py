@@ -121,8 +121,7 @@ class _CandidateMaker:
 def candidates(source: PlanSource, chosen: Sequence[str] | None = None, known: Collection[str] = ()) -> Tried:
     """Every candidate of the chosen schemes: by name, `all`, or `default` (which None means).
 
-    `known` are the needs of schemes that can be met: `counts`, `moment`.  Schemes with others are left out, and a
-    note says so.
+    `known` are the needs that can be met: `counts`, `moment`.  Schemes with others are left out, and a note says so.
     """
     maker, missing = _CandidateMaker(source), dict[str, list[str]]()
     for name in _named(chosen):

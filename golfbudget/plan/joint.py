@@ -54,8 +54,7 @@ class TensorGroup:
 class Allocation:
     """The answer.  `chosen` maps group to option name, and is None when no choice is within the cap.
 
-    `bytes` and `loss` are the sums over what is chosen; with no choice, `bytes` is the least there is and `loss`
-    is None.
+    `bytes` and `loss` are sums over what is chosen; with no choice, `bytes` is the least there is and `loss` is None.
     """
 
     chosen: Mapping[str, str] | None

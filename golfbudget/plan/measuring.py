@@ -21,7 +21,7 @@ from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import BandLoss, Divergence, Trial
 from golfbudget.quality.bands import FrequencyBands, frequency_bands, loss_by_band, ratio_interval
 from golfbudget.quality.evaluate import METRIC, Evaluator
-from golfbudget.quality.tokens import predicted_counts
+from golfbudget.quality.text import predicted_counts
 
 #: Divergence is taken on the text's first windows, this many tokens of them: it varies far less than loss does.
 _DIVERGENCE_TOKENS = 16_384

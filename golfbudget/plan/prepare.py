@@ -19,8 +19,7 @@ from golfbudget.plan.results import Inputs, RecordedFile
 from golfbudget.plan.source import NamedModelFile, PlanSource, model_source, named_model, open_source, parse_preview
 from golfbudget.quality.evaluate import Evaluator, input_covariances
 from golfbudget.quality.recovery import Training
-from golfbudget.quality.text import Text, load_counts
-from golfbudget.quality.tokens import check_counts, open_text, read_tokens
+from golfbudget.quality.text import Text, check_counts, load_counts, open_text, read_tokens
 from golfbudget.quality.user_model import UserEvaluator, UserModel
 from golfbudget.roles import Roles, load_roles
 from golfbudget.rules import load_rules

@@ -7,9 +7,8 @@ from dataclasses import replace
 import torch
 
 from golfbudget.evidence import Evidence
-from golfbudget.plan.advice import PlanTerms, advised
 from golfbudget.plan.candidates import candidates, explained, worth_recovering
-from golfbudget.plan.certify import certificates
+from golfbudget.plan.examine import certificates
 from golfbudget.plan.joint import JointResult, make_joint
 from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.request import PlanRequest
@@ -17,7 +16,7 @@ from golfbudget.plan.results import Plan, Verdict, VqAnswer
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.plan.trying import Workshop, workshop
-from golfbudget.plan.verdict import decide
+from golfbudget.plan.verdict import PlanTerms, advised, decide
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.config import Integer, rule_for

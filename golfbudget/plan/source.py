@@ -34,9 +34,6 @@ from golfbudget.recipe.layouts.int8_clean import FORMAT_KEY
 from golfbudget.recipe.state import checkpoint_state
 from golfbudget.roles import Roles
 
-#: Layouts whose files have no place for the labels of encoded matrices, which most candidates are.
-_NO_PLACE = ("state-dict",)
-
 CAVEAT = (
     "weights are synthetic, so this says nothing certain of a trained model: there the verdict is modelled at most, "
     "and a checkpoint of it decides"
@@ -162,7 +159,8 @@ def source_of(
     """A source from its matrices and the recipe's export of them; `where` names them in messages."""
     head, tied = _find_head(reference, roles, where)
     changed = (*export.quantized, *export.schemes)
-    trunk = tuple(name for name in changed if reference[name].ndim == 2 and _role(roles, name) is Role.TRUNK)
+    ruled = {name: roles.rule_of(name) for name in changed if reference[name].ndim == 2}
+    trunk = tuple(name for name, rule in ruled.items() if rule is not None and rule.role is Role.TRUNK)
     own = list(notes)
     if not trunk:
         own.append("the recipe quantises no trunk matrix: there are no trunk candidates")
@@ -249,11 +247,6 @@ def _known() -> str:
     return ", ".join(layouts.registered())
 
 
-def _role(roles: Roles, name: str) -> Role | None:
-    rule = roles.rule_of(name)
-    return None if rule is None else rule.role
-
-
 def _find_head(state: Mapping[str, Tensor], roles: Roles, where: str) -> tuple[str, bool]:
     head = marked_head([name for name, tensor in state.items() if tensor.ndim == 2], roles, where)
     if head is not None:
@@ -317,7 +310,8 @@ def model_source(
     `UsageError` when the recipe's layout has no place for encoded matrices, or no matrix is the output head.
     """
     request = make_request(model.name, recipe, model.settings)
-    if request.recipe.layout in _NO_PLACE:
+    # Its files have no labels, which encoded matrices need, and most candidates are such.
+    if request.recipe.layout == "state-dict":
         raise UsageError(
             f"{model.name}: layout {request.recipe.layout} of recipe {request.recipe.name} has no place for encoded "
             "matrices; give a --recipe of layout w-m, safetensors, packed or int8_clean_per_row_v1"

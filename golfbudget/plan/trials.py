@@ -171,11 +171,7 @@ class Trial:
 
     @property
     def costless(self) -> bool:
-        """Whether its quality counts as the baseline's.
-
-        That is where it decodes to the same bytes, passes the equal-error rule, or the whole interval of the measured
-        change lies at or below `TOLERANCE`.
-        """
+        """Whether it decodes to the same bytes, passes the equal-error rule, or loses at most `TOLERANCE`, surely."""
         if self.loser is not None:
             return False
         if self.quality.evidence is Evidence.MEASURED:

@@ -16,8 +16,7 @@ from pathlib import Path
 from golfbudget.certificates import marks_loser
 from golfbudget.plan.building import Built, EncoderInputs, Encodings, WrittenFile, baseline_file, build, recoded
 from golfbudget.plan.candidates import batches
-from golfbudget.plan.certify import Counts, LossToBeat
-from golfbudget.plan.examine import Baseline, examined, loses, lost
+from golfbudget.plan.examine import Baseline, Counts, LossToBeat, examined, loses, lost
 from golfbudget.plan.measuring import Measurer, Yardstick
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.result_cache import FileLosses, ResultCache, digest

@@ -218,9 +218,9 @@ def divergence(base: Tensor, new: Tensor) -> Tensor:
 def input_covariances(state: Mapping[str, Tensor], text: Text) -> dict[str, Tensor]:
     """E[x xᵀ], uncentred, of every linear layer's inputs by the name of its weight, float64 [columns, columns].
 
-    GPTQ's Hessian but for a factor (arXiv:2210.17323).
-    The output matrix's inputs are the last hidden states; they stand under its name, and under the name that it
-    takes when a tied model's is untied.  `ModelError` where the built-in model does not take the state.
+    GPTQ's Hessian but for a factor (arXiv:2210.17323).  The output matrix's inputs are the last hidden states; they
+    stand under its name, and under the one that it takes when a tied model's is untied.  `ModelError` where the
+    built-in model does not take the state.
     """
     model = BaselineModel.from_state(state)
     check_tokens(text, model.shape.vocab)

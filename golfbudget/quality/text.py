@@ -1,17 +1,37 @@
-"""Evaluation text: token ids in windows, the bytes each token stands for, and how often each token occurs."""
+"""Evaluation text: token ids in windows, the bytes each token stands for, and how often each token occurs.
+
+Read from a safetensors file of tokens, an `.npy` array, one of the contest's `.bin` shards, or text and its tokenizer.
+A shard is 256 little-endian int32, the first three being 20240520, version 1 and the number of tokens, and then as
+many little-endian uint16; the contest's training script writes and checks it so.  A file is known by its first bytes.
+Bytes of tokens are those of a SentencePiece model, whose library is optional.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from golfbudget.artifact import open_artifact
 from golfbudget.errors import UsageError
 from golfbudget.recipe.state import read_tensors
 
+Ids = NDArray[np.integer]
+
+NPY_MAGIC = b"\x93NUMPY"
+SHARD_MAGIC, SHARD_VERSION = 20240520, 1
+_HEADER = np.dtype("<i4")
+_HEADER_BYTES = 256 * _HEADER.itemsize
+_TOKEN = np.dtype("<u2")
+#: The contest's sequence length in evaluation, unless a submission sets another.
+CONTEST_WINDOW = 1024
+_FORMS = "an .npy array of integers, a .bin shard, a safetensors file of tokens, or UTF-8 text with its tokenizer"
+_SPACE = "\u2581"
 DEFAULT_WINDOW = 256
 _EXPECTED = "a safetensors file with integer tensors `tokens` [n] and `token_bytes` [vocabulary]"
 
@@ -53,7 +73,7 @@ class Text:
 
 
 def load_text(path: Path) -> Text:
-    """Read evaluation tokens; the window length stands in the file's metadata (`window`), 256 by default."""
+    """Read a safetensors file of tokens; its metadata may have the length of a `window`, 256 by default."""
     artifact = open_artifact(path)
     tensors = read_tensors(artifact)
     missing = {"tokens", "token_bytes"} - tensors.keys()
@@ -95,3 +115,242 @@ def load_counts(path: Path) -> Tensor:
             f"{path}: expected an integer tensor `counts` [vocabulary], found {', '.join(tensors) or 'none'}"
         )
     return counts.long()
+
+
+class Processor(Protocol):
+    """What is asked of a `sentencepiece.SentencePieceProcessor`."""
+
+    def vocab_size(self) -> int: ...
+
+    def id_to_piece(self, id: int, /) -> str: ...  # noqa: A002  (the library's word)
+
+    def is_control(self, id: int, /) -> bool: ...  # noqa: A002
+
+    def is_unknown(self, id: int, /) -> bool: ...  # noqa: A002
+
+    def is_unused(self, id: int, /) -> bool: ...  # noqa: A002
+
+    def is_byte(self, id: int, /) -> bool: ...  # noqa: A002
+
+    def encode(self, text: str, /) -> list[int]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenBytes:
+    """UTF-8 bytes that each token stands for, as three columns [vocabulary].
+
+    `own` counts a piece without its leading space mark; `space` says whether it has one; `boundary` marks tokens that
+    stand for no text (control, unknown, unused), after which a leading space is not counted.
+    """
+
+    own: NDArray[np.int64]
+    space: NDArray[np.bool_]
+    boundary: NDArray[np.bool_]
+
+    @property
+    def vocabulary(self) -> int:
+        return len(self.own)
+
+    def predicted(self, previous: NDArray[np.integer], target: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Bytes of each target, given the token before it; any one shape."""
+        found: NDArray[np.int64] = self.own[target] + (self.space[target] & ~self.boundary[previous])
+        return found
+
+    def of_sequence(self, ids: NDArray[np.integer]) -> int:
+        """Bytes of all tokens of a sequence that are predicted: every one but the first."""
+        return int(self.predicted(ids[:-1], ids[1:]).sum())
+
+
+def token_bytes(processor: Processor, vocabulary: int | None = None) -> TokenBytes:
+    """The contest's rule, piece by piece, as its public training script computes it.
+
+    A byte-fallback piece is one byte.  A piece is its UTF-8 bytes without one leading space mark, which adds one byte
+    when the token before it is no boundary.  Control, unknown and unused pieces are no bytes.  A further space mark
+    within a piece counts as the three bytes of that character: so the contest counts it, though it stands for one.
+
+    `vocabulary`: rows of the model's head; ids beyond the tokenizer's own are boundaries.  `UsageError` when the
+    tokenizer has more pieces than that.
+    """
+    pieces = processor.vocab_size()
+    size = pieces if vocabulary is None else vocabulary
+    if size < pieces:
+        raise UsageError(
+            f"the tokenizer has {pieces:,} pieces and the model a vocabulary of {size:,}; "
+            "give the tokenizer that the model was trained with"
+        )
+    own, space, boundary = np.zeros(size, np.int64), np.zeros(size, np.bool_), np.ones(size, np.bool_)
+    for token in range(pieces):
+        if processor.is_control(token) or processor.is_unknown(token) or processor.is_unused(token):
+            continue
+        boundary[token] = False
+        if processor.is_byte(token):
+            own[token] = 1
+            continue
+        piece = processor.id_to_piece(token)
+        space[token] = piece.startswith(_SPACE)
+        own[token] = len(piece.removeprefix(_SPACE).encode())
+    return TokenBytes(own=own, space=space, boundary=boundary)
+
+
+def open_tokenizer(path: Path) -> Processor:
+    """Open a SentencePiece `.model`; `UsageError` when it is none, or the library is not installed."""
+    try:
+        from sentencepiece import SentencePieceProcessor
+    except ImportError as error:
+        raise UsageError(
+            f"{path}: reading a tokenizer needs the package sentencepiece, which is not installed: "
+            "pip install sentencepiece"
+        ) from error
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    try:
+        processor: Processor = SentencePieceProcessor(model_proto=data)
+    except (RuntimeError, OSError) as error:
+        raise UsageError(
+            f"{path}: expected a SentencePiece .model, which this file is not ({len(data):,} bytes)"
+        ) from (error)
+    if not data or processor.vocab_size() < 1:
+        raise UsageError(f"{path}: expected a SentencePiece .model, found one without pieces")
+    return processor
+
+
+def open_text(
+    path: Path,
+    *,
+    vocabulary: int,
+    tokenizer: Path | None = None,
+    window: int = CONTEST_WINDOW,
+    limit: int | None = None,
+) -> Text:
+    """Evaluation text in windows, with its bytes by the contest's definition.
+
+    `tokenizer` is a SentencePiece .model: every form but safetensors needs it, to know each token's bytes.  At most
+    the first `limit` tokens are taken.  `UsageError` says what is wrong with the file and what was expected.
+    """
+    if path.suffix == ".safetensors":
+        return load_text(path)
+    if tokenizer is None:
+        raise UsageError(
+            f"{path}: bits per byte need each token's bytes; give the SentencePiece .model that the tokens were made "
+            "with, or a safetensors file with `tokens` and `token_bytes`"
+        )
+    lengths = token_bytes(open_tokenizer(tokenizer), vocabulary)
+    ids = read_tokens(path, tokenizer=tokenizer, limit=limit)
+    return text_of(ids, lengths, window=window, where=str(path))
+
+
+def read_tokens(path: Path, *, tokenizer: Path | None = None, limit: int | None = None) -> Ids:
+    """Token ids [n] of a file of any form but safetensors, in its own integer type; at most the first `limit`."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(NPY_MAGIC))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    if start == NPY_MAGIC:
+        return _read_npy(path)[:limit]
+    if path.suffix == ".bin" or start[:4] == SHARD_MAGIC.to_bytes(4, "little"):
+        return _read_shard(path, limit)
+    if path.suffix == ".npy":
+        raise UsageError(f"{path}: expected an .npy file, which begins with {NPY_MAGIC!r}, found {start!r}")
+    return _encode(path, tokenizer)[:limit]
+
+
+def _read_npy(path: Path) -> Ids:
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise UsageError(f"{path}: the .npy array cannot be read: {error}") from error
+    if found.ndim != 1 or found.dtype.kind not in "iu":
+        raise UsageError(f"{path}: expected integer token ids [n], found {found.dtype} {list(found.shape)}")
+    ids: Ids = found.astype(found.dtype.newbyteorder("="), copy=False)
+    return ids
+
+
+def _read_shard(path: Path, limit: int | None) -> Ids:
+    size = path.stat().st_size
+    header = np.fromfile(path, dtype=_HEADER, count=256)
+    if len(header) < 256:
+        raise UsageError(f"{path}: a shard begins with a header of {_HEADER_BYTES:,} bytes, the file has {size:,}")
+    magic, version, count = (int(value) for value in header[:3])
+    if (magic, version) != (SHARD_MAGIC, SHARD_VERSION):
+        raise UsageError(
+            f"{path}: expected a shard of magic {SHARD_MAGIC} and version {SHARD_VERSION}, found {magic} and {version}"
+        )
+    expected = _HEADER_BYTES + count * _TOKEN.itemsize
+    if count < 0 or size != expected:
+        state = "truncated" if size < expected else "longer than its header says"
+        raise UsageError(
+            f"{path}: the shard is {state}: {count:,} tokens make {expected:,} bytes, the file has {size:,}"
+        )
+    taken = count if limit is None else min(count, limit)
+    return np.fromfile(path, dtype=_TOKEN, count=taken, offset=_HEADER_BYTES).astype(np.uint16, copy=False)
+
+
+def _encode(path: Path, tokenizer: Path | None) -> Ids:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: expected {_FORMS}; byte {error.start:,} is not UTF-8") from error
+    if tokenizer is None:
+        raise UsageError(f"{path}: text must be cut into tokens; give the SentencePiece .model of its tokenizer")
+    return np.array(open_tokenizer(tokenizer).encode(text), dtype=np.int64)
+
+
+def check_ids(ids: Ids, vocabulary: int, where: str) -> None:
+    """`UsageError` for the first token outside [0, vocabulary)."""
+    outside = (ids < 0) | (ids >= vocabulary)
+    if outside.any():
+        at = int(outside.argmax())
+        raise UsageError(
+            f"{where}: token {int(ids[at])} at position {at:,} is outside the vocabulary: "
+            f"expected 0 to {vocabulary - 1:,}"
+        )
+
+
+def count_tokens(ids: Ids, vocabulary: int, where: str) -> NDArray[np.int64]:
+    """How often each token occurs, int64 [vocabulary]."""
+    check_ids(ids, vocabulary, where)
+    return np.bincount(ids.astype(np.int64, copy=False), minlength=vocabulary)
+
+
+def check_counts(counts: NDArray[np.integer], vocabulary: int, where: str) -> None:
+    """`UsageError` unless there is one count, zero or more, for each row of the head."""
+    if counts.ndim != 1 or counts.dtype.kind not in "iu" or len(counts) != vocabulary:
+        raise UsageError(
+            f"{where}: expected integer token counts [{vocabulary}], one for each row of the head, "
+            f"found {counts.dtype} {list(counts.shape)}"
+        )
+    if (counts < 0).any():
+        raise UsageError(f"{where}: token {int((counts < 0).argmax())} has a count below zero")
+
+
+def predicted_counts(text: Text, vocabulary: int) -> NDArray[np.int64]:
+    """How often each token is predicted, int64 [vocabulary]: the counts that tie floors on this text are about.
+
+    The first token of a text is never predicted, nor is what is left over after the last whole window.
+    """
+    return count_tokens(text.windows[:, 1:].flatten().numpy(), vocabulary, "the evaluation text")
+
+
+def text_of(ids: Ids, lengths: TokenBytes, *, window: int, where: str) -> Text:
+    """Token ids as windows of `window` predicted tokens; what is left over at the end is dropped.
+
+    A window's bytes follow the token before each predicted one, the first of the window included.
+    """
+    check_ids(ids, lengths.vocabulary, where)
+    if window < 1:
+        raise UsageError(f"{where}: a window has one predicted token or more, found {window}")
+    count = (len(ids) - 1) // window
+    if count < 2:
+        raise UsageError(f"{where}: {len(ids):,} tokens are too few for two windows of {window:,}")
+    used = ids[: count * window + 1].astype(np.int64, copy=False)
+    bytes_ = lengths.predicted(used[:-1], used[1:]).reshape(count, window).sum(axis=1)
+    if not bytes_.sum():
+        raise UsageError(f"{where}: the tokens stand for no text at all: is this their tokenizer?")
+    return Text(
+        windows=torch.from_numpy(used).unfold(0, window + 1, window).contiguous(),
+        bytes_per_window=torch.from_numpy(bytes_),
+        counts=torch.from_numpy(np.bincount(used, minlength=lengths.vocabulary)),
+    )

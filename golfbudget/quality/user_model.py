@@ -195,18 +195,15 @@ def _fit(module: nn.Module, state: Mapping[str, Tensor], spec: str) -> None:
             wrong.append(f"{' and '.join(held)}: one tensor in the model, two that differ in the state dict")
         values |= dict.fromkeys(names, state[held[0]])
     if wrong:
+        # What the model lacks comes before what it does not know.
+        wrong.sort(key=lambda line: ("unexpected" in line, line))
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise UsageError(
             f"--model {spec} does not take this state dict ({len(state)} tensors, the model has {len(own)}): "
-            f"{'; '.join(sorted(wrong, key=_order)[:_SHOWN])}{more}"
+            f"{'; '.join(wrong[:_SHOWN])}{more}"
         )
     with torch.no_grad():
         module.load_state_dict(values)
-
-
-def _order(line: str) -> tuple[bool, str]:
-    """What the model lacks comes before what it does not know."""
-    return "unexpected" in line, line
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

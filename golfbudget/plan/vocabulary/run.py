@@ -29,9 +29,8 @@ from golfbudget.plan.vocabulary.heads import Choice, Writer, choices, decoder_by
 from golfbudget.plan.vocabulary.model import Shapes, Subject, empty_bytes, open_subject
 from golfbudget.plan.vocabulary.results import Closing, Floor, HeadRow, Trunk, Vocabulary, VocabularyPlan
 from golfbudget.progress import Progress, unwatched
-from golfbudget.quality.text import load_counts
+from golfbudget.quality.text import load_counts, read_tokens
 from golfbudget.quality.threads import one_thread
-from golfbudget.quality.tokens import read_tokens
 from golfbudget.roles import load_roles
 from golfbudget.workers import in_threads
 

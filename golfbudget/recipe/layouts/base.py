@@ -25,10 +25,7 @@ APART = "schemes/"
 
 
 class Layout(ABC):
-    """A registered layout.
-
-    `fixed` says whether the container's length follows from names, shapes and dtypes alone, whatever the values.
-    """
+    """A registered layout; `fixed`: the container's length follows from names, shapes and dtypes alone."""
 
     name: ClassVar[LayoutName]
     fixed: ClassVar[bool] = True
