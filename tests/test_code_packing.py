@@ -376,15 +376,15 @@ def test_a_stub_that_holds_other_source_is_an_error(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("stub", "payloads"),
     [
-        ('import {0},base64\nexec({0}.decompress(base64.b85decode("{1}"){2})+b"#")', 1),
-        ('import {0},base64\nx={0}.decompress(base64.b85decode("{1}"){2})\nexec("x=1")', 1),
+        ('import {module},base64\nexec({module}.decompress(base64.b85decode("{text}"){arguments})+b"#")', 1),
+        ('import {module},base64\nx={module}.decompress(base64.b85decode("{text}"){arguments})\nexec("x=1")', 1),
         ("exec('x=1')", 0),
     ],
 )
 def test_a_stub_that_executes_other_source_is_an_error(
     monkeypatch: pytest.MonkeyPatch, stub: str, payloads: int
 ) -> None:
-    monkeypatch.setattr(pack, "SPELLINGS", {"x": stub.format})
+    monkeypatch.setattr(pack, "SPELLINGS", {"x": stub})
     with pytest.raises(CorruptError, match=rf"^x\.py, packed: it has {payloads} payloads, expected one of"):
         pack_code(PADDING.encode(), name="x.py")
 

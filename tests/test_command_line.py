@@ -107,7 +107,7 @@ def test_a_bug_ends_with_its_traceback(golfbudget: Run, monkeypatch: pytest.Monk
     def bug(*_arguments: object, **_options: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("golfbudget.inspection.inspect_file", bug)
+    monkeypatch.setattr("golfbudget.api.inspect.inspect_file", bug)
     done = golfbudget("inspect", example.ARTIFACT)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Traceback (most recent call last):")
@@ -118,7 +118,7 @@ def test_a_warning_fails_a_command_under_test(golfbudget: Run, monkeypatch: pyte
     def warn(*_arguments: object, **_options: object) -> None:
         warnings.warn("old", DeprecationWarning, stacklevel=1)
 
-    monkeypatch.setattr("golfbudget.inspection.inspect_file", warn)
+    monkeypatch.setattr("golfbudget.api.inspect.inspect_file", warn)
     done = golfbudget("inspect", example.ARTIFACT)
     assert done.returncode == 1
     assert done.stderr.endswith("DeprecationWarning: old\n")

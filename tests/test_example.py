@@ -81,7 +81,8 @@ def test_the_demo_ends_with_the_verdict(demo: Demo) -> None:
     lines = demo.stdout.splitlines()
     verdict = next(i for i, line in enumerate(lines) if line.startswith("verdict: "))
     answer = next(i for i, line in enumerate(lines) if line.startswith("does a VQ-Logits head win? "))
-    assert len(lines) - 14 < verdict < answer == len(lines) - 3
+    # All of it stands on a screen of 40 lines, what was asked below the table and near the prompt.
+    assert len(lines) - 14 < verdict < answer < len(lines) <= 40
 
 
 @pytest.mark.slow

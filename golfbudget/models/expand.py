@@ -61,7 +61,10 @@ class Base(msgspec.Struct, frozen=True):
 
 
 class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One with a `base` takes from that what it leaves out, all but the name; its variables lie over the base's."""
+    """A model file.
+
+    One with a `base` takes from that file what it leaves out, all but the name; its variables are laid over the base's.
+    """
 
     name: str
     tensors: Annotated[tuple[Group, ...], Meta(min_length=1, description="in state-dict order")]

@@ -192,6 +192,7 @@ def input_options(scheme: str, rows: int, columns: int) -> Options:
 def label(scheme: Scheme, options: Options) -> str:
     """A candidate's scheme and options as part of its name.
 
+    >>> from golfbudget import schemes
     >>> label(schemes.get("lqer"), {"bits": 4, "rank": 16, "store": "bytes"})
     'lqer-b4-r16-bytes'
     >>> label(schemes.get("vq-logits-explicit"), {"codes": 256, "explicit": 128})
