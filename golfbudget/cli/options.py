@@ -80,7 +80,7 @@ Layout = Annotated[Path | None, opt("--layout FILE", "Read a binary of your own 
 MaxDecoded = Annotated[str, opt("--max-decoded SIZE", "Refuse streams that decode to more than this.")]
 Seed = Annotated[int, opt("--seed", "Seed of k-means and of the bootstrap.", min=0, max=2**32 - 1)]
 Jobs = Annotated[
-    int | None, opt("--jobs -j", "Candidates written and measured at a time.  [default: by cores and work]", min=1, max=256)
+    int | None, opt("--jobs -j", "Candidates tried side by side.  [default: by cores and work]", min=1, max=256)
 ]
 Cache = Annotated[Path | None, opt("--cache DIR", "Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]")]
 NoCache = Annotated[bool, opt("--no-cache", "Do everything anew, and keep nothing.")]
