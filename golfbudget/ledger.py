@@ -22,6 +22,7 @@ class Role(StrEnum):
     TRUNK = "trunk"
     CODE = "code"
     TOKENIZER = "tokenizer"
+    TRAINING = "training"
     SHARED = "shared"
     UNASSIGNED = "unassigned"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
@@ -59,15 +60,10 @@ def read_file(path: Path) -> Buffer:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def tie_word_embeddings(config: Path | None) -> bool | None:
-    """What a Hugging Face `config.json` says of the head; None where it says nothing or is something else."""
+def read_config(config: Path | None) -> Mapping[str, object] | None:
+    """The settings of a `config.json`; None where there is none, or none that is an object."""
     settings = None if config is None else _json(config)
-    if not isinstance(settings, dict):
-        return None
-    for holder in (settings, settings.get("text_config")):
-        if isinstance(holder, dict) and isinstance(holder.get("tie_word_embeddings"), bool):
-            return bool(holder["tie_word_embeddings"])
-    return None
+    return settings if isinstance(settings, dict) else None
 
 
 def weight_map(index: Path) -> dict[str, str]:

@@ -68,8 +68,9 @@ class OpenedFile(Struct, frozen=True, kw_only=True):
 class Artifact:
     """An opened artifact: the stored bits of its parts sum to its size.
 
-    `format` is the outermost container's.  `tied` is what a configuration beside the weights says of the head,
-    None where nothing does.
+    `format` is the outermost container's.  `config` is the configuration beside the weights (`config.json`), None
+    where there is none.  `part_of` says of what larger checkpoint this is known to be only a part, None where it is
+    whole for all that is known.
     """
 
     path: str
@@ -79,7 +80,8 @@ class Artifact:
     leaves: tuple[Leaf, ...]
     parts: tuple[Part, ...]
     files: tuple[OpenedFile, ...] = ()
-    tied: bool | None = None
+    config: Mapping[str, object] | None = None
+    part_of: str | None = None
     notes: tuple[str, ...] = ()
     bundle: tuple[Contents, ...] = ()
 
@@ -102,3 +104,9 @@ class Artifact:
         """Plain values by name, of every container."""
         containers = (*self.bundle, *(leaf.contents for leaf in self.leaves))
         return {name: value for contents in containers for name, value in contents.values.items()}
+
+    @cached_property
+    def outer_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of the tensors that are made of other tensors, by name."""
+        containers = (*self.bundle, *(leaf.contents for leaf in self.leaves))
+        return {name: shape for contents in containers for name, shape in contents.outer_shapes.items()}

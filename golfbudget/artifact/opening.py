@@ -8,7 +8,7 @@ from pathlib import Path
 
 from golfbudget import formats
 from golfbudget.artifact import peel as peeling
-from golfbudget.artifact.locating import Location, locate_all, read_file, tie_word_embeddings, weight_map
+from golfbudget.artifact.locating import Location, locate_all, read_config, read_file, weight_map
 from golfbudget.artifact.model import Artifact, Layer, Leaf, OpenedFile, Part
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
 from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError
@@ -114,6 +114,7 @@ class _Opening:
             if name in seen:
                 raise CorruptError(f"{path}: two streams hold a tensor called {name[:80]!r}")
             seen.add(name)
+        containers = (*self.bundles, *(leaf.contents for leaf in self.leaves))
         return Artifact(
             path=path,
             size=size,
@@ -122,7 +123,8 @@ class _Opening:
             leaves=tuple(self.leaves),
             parts=tuple(self.parts) if self.priced else (),
             files=files,
-            tied=None if place is None else tie_word_embeddings(place.config),
+            config=None if place is None else read_config(place.config),
+            notes=tuple(note for contents in containers for note in contents.notes),
             bundle=tuple(self.bundles),
         )
 

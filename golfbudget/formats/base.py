@@ -158,7 +158,9 @@ class Contents(Struct, frozen=True, kw_only=True):
     """What a reader found: regions that tile the container, its tensors in file order, and plain values by name.
 
     `roles` holds what the container itself says that a stored name is for; it goes before any rule.  `unpacked` is
-    how many bytes the reader decoded on its own, which count against the limit on decoded bytes.
+    how many bytes the reader decoded on its own, which count against the limit on decoded bytes.  `outer_shapes` has
+    the shapes of tensors that are objects made of other tensors (subclasses), whose names begin with theirs and a slash.
+    `notes` say what was found and not understood.
     """
 
     format: str
@@ -167,6 +169,8 @@ class Contents(Struct, frozen=True, kw_only=True):
     values: Mapping[str, object] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     unpacked: int = 0
+    outer_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Format(Protocol):

@@ -51,13 +51,22 @@ def find_tied(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace
             outputs.append(place.owner)
     if not inputs:
         return Tied(tied=None, reason="no input table is known by name")
-    if artifact.tied is not None:
-        said = "true" if artifact.tied else "false"
+    said_tied = _said_tied(artifact.config)
+    if said_tied is not None:
+        said = "true" if said_tied else "false"
         stored = f"{outputs[0]} is stored too" if outputs else "no output matrix is stored"
-        return Tied(tied=artifact.tied, reason=f"config.json says tie_word_embeddings: {said}; {stored}")
+        return Tied(tied=said_tied, reason=f"config.json says tie_word_embeddings: {said}; {stored}")
     if outputs:
         return Tied(tied=False, reason=f"{outputs[0]} is an output matrix of its own")
     return Tied(tied=True, reason=f"{inputs[0]} is an input table and no output matrix is stored")
+
+
+def _said_tied(config: Mapping[str, object] | None) -> bool | None:
+    """What a configuration says of the head."""
+    for holder in () if config is None else (config, config.get("text_config")):
+        if isinstance(holder, dict) and isinstance(holder.get("tie_word_embeddings"), bool):
+            return bool(holder["tie_word_embeddings"])
+    return None
 
 
 def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace]) -> dict[str, tuple[Account, str]]:
