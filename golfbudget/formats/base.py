@@ -159,7 +159,7 @@ class Contents(Struct, frozen=True, kw_only=True):
 
     `roles` holds what the container itself says that a stored name is for; it goes before any rule.  `unpacked` is
     how many bytes the reader decoded on its own, which count against the limit on decoded bytes.  `outer_shapes` has
-    the shapes of tensors that are objects made of other tensors (subclasses), whose names begin with theirs and a slash.
+    the shapes of tensors that are objects made of other tensors (subclasses), whose names begin with it and a slash.
     `notes` say what was found and not understood.
     """
 

@@ -1,7 +1,8 @@
 """The report that `inspect` saves, schema `golfbudget/inspect/1`: its fields, how they are made, how they are read.
 
 Bytes are integers; nothing depends on when it was made.  The accounts of a role sum to the role; roles, owners and
-entries each sum to the file.  `span` is an entry's half-open range of decoded bytes, null for codec framing.  The
+entries each sum to the file.  `redundant_bytes` are the decoded bytes of matrices that repeat the head's, where there
+are such.  `span` is an entry's half-open range of decoded bytes, null for codec framing.  The
 `content` of an owner is the hash that `content.contents` makes of what it holds.  What `--entropy` adds is estimates:
 fields beside the ledger's, null for what is no tensor's own data.
 
@@ -157,6 +158,7 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
     cap: CapReport
     tied: bool | UnsetType | None = UNSET
     tied_reason: str | UnsetType = UNSET
+    redundant_bytes: _Amount | UnsetType = UNSET
     parameters: _Amount
     roles: tuple[RoleReport, ...]
     owners: tuple[OwnerReport, ...]
@@ -179,6 +181,7 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
             cap=cap,
             tied=inspection.assignment.tied,
             tied_reason=inspection.assignment.tied_reason,
+            redundant_bytes=inspection.assignment.head.redundant_bytes or UNSET,
             parameters=sum(entry.parameters for entry in ledger.entries),
             roles=role_reports(ledger, entropy),
             owners=_owners(inspection),

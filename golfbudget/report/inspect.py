@@ -21,6 +21,7 @@ from golfbudget.version import __version__
 if TYPE_CHECKING:
     from golfbudget.entropy import Entropy
     from golfbudget.roles.explain import Explanation
+    from golfbudget.roles.head import Head
 
 EXPLAIN_SCHEMA = "golfbudget/explain/1"
 
@@ -107,14 +108,28 @@ def _heading(inspection: Inspection) -> tuple[tuple[str, str], ...]:
     artifact = inspection.artifact
     files = f" in {len(artifact.files)} files" if len(artifact.files) > 1 else ""
     rows = [("file", f"{artifact.path}  {bytes_text(artifact.size)}{files}"), ("layers", layers_line(artifact))]
-    tied = inspection.assignment.tied
-    if tied is not None:
-        one = "tied: one matrix is input table and output head, charged once"
-        rows.append(("head", one if tied else "untied: it has its own matrix"))
+    if inspection.assignment.tied is not None or any(
+        entry.parameters for entry in inspection.assignment.ledger.entries
+    ):
+        rows.append(("head", _head(inspection.assignment.head)))
     if any(entry.role is Role.UNASSIGNED for entry in inspection.assignment.ledger.entries):
         what = "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)"
         rows.append(("note", what))
-    return (*rows, *(("note", note) for note in artifact.notes))
+    return (*rows, *(("note", note) for note in (*artifact.notes, *inspection.assignment.notes)))
+
+
+def _head(head: Head) -> str:
+    """Whether it is tied; what is redundant, and what makes it unknown, with the tensors' names."""
+    if head.tied is None:
+        return f"not known whether it is tied: {head.reason}"
+    text = (
+        "tied: one matrix is input table and output head, charged once"
+        if head.tied
+        else "untied: it has its own matrix"
+    )
+    if head.redundant_bytes:
+        text += f"; the table is stored {1 + len(head.copies)} times, {count(head.redundant_bytes)} bytes redundant"
+    return text
 
 
 def layers_line(artifact: Artifact) -> str:

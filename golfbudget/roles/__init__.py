@@ -1,14 +1,18 @@
 """What bytes are for: stored names to model tensors, model tensors to roles, and the ledger that says so.
 
-rules          the patterns of a roles file, and which one matches
-model_tensors  which stored tensors together make one model tensor; its parameters, nominal and packed bits
-detect         what names do not tell: tied heads, id maps and codebooks by shape and values
-assign         an opened artifact to a ledger
-explain        why an owner has its role
+rules      the patterns of a roles file, and which one matches
+settings   what a config.json says of ties, vocabulary and packing
+unpacking  the shapes of matrices behind packed tensors
+packed     which stored tensors together are one packed matrix
+resolve    every stored name to one value: owner, account, parameters, and what decided
+head       which matrix is the output head, and whether it is tied, by evidence
+maps       id maps and codebooks that only shapes and values give away
+assign     an opened artifact to a ledger
+explain    why an owner has its role
 """
 
 from golfbudget.roles.assign import Assignment, assign
-from golfbudget.roles.model_tensors import ModelTensor
+from golfbudget.roles.resolve import ModelTensor
 from golfbudget.roles.rules import Roles, load_roles
 
 __all__ = ["Assignment", "ModelTensor", "Roles", "assign", "load_roles"]

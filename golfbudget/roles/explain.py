@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from golfbudget.artifact import Artifact
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account, Role
-from golfbudget.roles.assign import Assignment, stated_roles
-from golfbudget.roles.rules import Roles
+from golfbudget.roles.assign import Assignment
+from golfbudget.roles.resolve import stated_roles
+from golfbudget.roles.rules import AnyRule, Roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,30 +46,32 @@ def explain(owner: str, artifact: Artifact, assignment: Assignment, roles: Roles
             f"{artifact.path}: no bytes are owned by {owner!r}; near it: {', '.join(near)} (--by owner lists all)"
         )
     stored = {entry.tensor: entry.account for entry in entries if entry.tensor is not None}
-    known_names = {tensor.name for tensor in artifact.tensors}
     reasons = tuple(
-        StoredReason(stored=name, account=account, reason=_stored_reason(name, known_names, assignment, roles))
+        StoredReason(stored=name, account=account, reason=_stored_reason(name, assignment, roles))
         for name, account in stored.items()
     )
     reason = _role_reason(owner, stored, artifact, assignment, roles)
     return Explanation(owner=owner, role=entries[0].role, reason=reason, stored=reasons)
 
 
-def _role_reason(
+def _role_reason(  # noqa: PLR0911  (one way out per reason)
     owner: str, stored: dict[str, Account], artifact: Artifact, assignment: Assignment, roles: Roles
 ) -> str:
-    stated = stated_roles(artifact)
-    if stated.keys() & (stored.keys() | {owner}):
-        return "the container states it"
-    rule = roles.rule_of(owner)
+    names = [assignment.names[name] for name in stored if name in assignment.names]
+    if any(one.stated is not None for one in names) or owner in stated_roles(artifact):
+        by_name = next((one.name_rule for one in names if one.name_rule is not None and one.name_rule.role), None)
+        return "the container states it" if by_name is None else f"{_rule('names', by_name, roles)} states it"
+    if owner in assignment.head.rejected:
+        return assignment.head.rejected[owner]
+    if not assignment.head.copies.isdisjoint(stored):
+        return f"it repeats the bytes of {assignment.head.table}; the head is {_state(assignment)}"
+    rule = names[0].rule if names else roles.rule_of(owner)
     if rule is not None:
-        number = roles.roles.index(rule) + 1
-        text = f"[[roles]] rule {number}, match = '{rule.match}', role = {str(rule.role)!r}"
+        text = f"{_rule('roles', rule, roles)}, role = {str(rule.role)!r}"
         if rule.matrix is not None:
             text += f", matrix = {rule.matrix!r}"
         if rule.tied_role is not None:
-            state = {True: "tied", False: "not tied", None: "unknown"}[assignment.tied]
-            text += f", tied_role = {str(rule.tied_role)!r}; the head is {state}: {assignment.tied_reason}"
+            text += f", tied_role = {str(rule.tied_role)!r}; the head is {_state(assignment)}"
         return text
     detected = [assignment.detected[name][1] for name in stored if name in assignment.detected]
     if detected:
@@ -78,16 +81,29 @@ def _role_reason(
     return f"none of the {len(roles.roles)} [[roles]] rules matches; write one and pass it with --roles FILE"
 
 
-def _stored_reason(name: str, known: set[str], assignment: Assignment, roles: Roles) -> str:
+def _state(assignment: Assignment) -> str:
+    state = {True: "tied", False: "not tied", None: "unknown"}[assignment.tied]
+    return f"{state}: {assignment.tied_reason}"
+
+
+def _rule(kind: str, rule: AnyRule, roles: Roles) -> str:
+    return f"[[{kind}]] rule {roles.number(rule)}, match = '{rule.match}'"
+
+
+def _stored_reason(name: str, assignment: Assignment, roles: Roles) -> str:
     if name in assignment.detected:
         return assignment.detected[name][1]
-    owner, rule = roles.name_rule(name, known)
+    one = assignment.names[name]
     parts = []
-    if rule is not None:
-        parts.append(f"[[names]] rule {roles.names.index(rule) + 1}, match = '{rule.match}'")
-        if rule.account is not None:
-            return parts[0] + f", account = {str(rule.account)!r}"
-    by_owner = roles.account_rule(owner)
-    if by_owner is not None:
-        parts.append(f"[[accounts]] rule {roles.accounts.index(by_owner) + 1}, match = '{by_owner.match}'")
+    if one.packed is not None:
+        matrix = one.packed.matrix
+        shape = "of a shape that nothing tells" if matrix.shape is None else f"{list(matrix.shape)}"
+        what = "the packed values" if one.packed.data else "beside the packed values"
+        return f"{what} of {one.owner} {shape} ({matrix.family})"
+    if one.name_rule is not None:
+        parts.append(_rule("names", one.name_rule, roles))
+        if one.name_rule.account is not None:
+            return parts[0] + f", account = {str(one.name_rule.account)!r}"
+    if one.account_rule is not None:
+        parts.append(_rule("accounts", one.account_rule, roles))
     return "; ".join(parts) or "plain weights: no [[names]] or [[accounts]] rule matches"

@@ -1,12 +1,17 @@
-"""Ordered pattern rules (`configs/roles/default.toml`, or a user's file): stored name to owner, owner to role."""
+"""Ordered pattern rules (`configs/roles/default.toml`, or a user's file): stored name to owner, owner to role.
+
+Patterns are tried in order, and the first that matches decides.  A checkpoint has hundreds of names that differ only in
+block and expert numbers: which patterns match is remembered by the name with its digits blanked out, unless a pattern
+asks for particular digits.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -16,6 +21,11 @@ from golfbudget.ledger import Account, Role
 
 #: Longer names match no rule: patterns can take time that grows with the square of the length.
 _LONGEST = 256
+_BLANK = str.maketrans("123456789", "0" * 9)
+#: Ways to write a pattern that mean any digit, or how many times; what digits are left mean themselves.
+_ANY_DIGIT = re.compile(r"0-9|\{\d*,?\d*\}")
+#: Names that are remembered; far above any model's once their digits are blanked out.
+_MOST_REMEMBERED = 1 << 16
 
 
 class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
@@ -30,17 +40,28 @@ class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class NameRule(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
-    """Stored name to owner, with the account of such bytes; `counted` says whether its elements are parameters."""
+    """Stored name to owner, with the account of such bytes; `counted` says whether its elements are parameters.
+
+    `role` is for names that say it themselves (an optimizer's state).  A `copy` of the model is the model where the
+    file holds no other.
+    """
 
     account: Account | None = None
     beside: str | None = None
     counted: bool = True
+    role: Role | None = None
+    copy: bool = False
+
+
+class WrapperRule(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
+    """What only wraps the model's names: it is left out of owners where no two of them become one."""
 
 
 class AccountRule(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
-    """Owner to account."""
+    """Owner to account; `counted` says whether such elements are parameters of the model."""
 
     account: Account
+    counted: bool = True
 
 
 class RoleRule(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
@@ -51,30 +72,87 @@ class RoleRule(_Rule, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
     tied_role: Role | None = None
 
 
-class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A roles file."""
+AnyRule = NameRule | WrapperRule | AccountRule | RoleRule
+_AnyRule = TypeVar("_AnyRule", bound=AnyRule)
 
-    roles: tuple[RoleRule, ...]
+
+class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
+    """A roles file; with `extends` its rules stand before the shipped ones, otherwise in their place."""
+
+    roles: tuple[RoleRule, ...] = ()
     names: tuple[NameRule, ...] = ()
+    wrappers: tuple[WrapperRule, ...] = ()
     accounts: tuple[AccountRule, ...] = ()
+    extends: Literal["default"] | None = None
 
     def name_rule(self, stored: str, known: Collection[str]) -> tuple[str, NameRule | None]:
-        """The model's name for a stored tensor, and the rule that says so; without a rule it keeps its own name."""
-        for rule in self.names if len(stored) <= _LONGEST else ():
+        """The owner that a stored name says by itself, and the rule; without one it is the name."""
+        for rule in self._matching(stored, self.names):
             match = rule.pattern.match(stored)
             if match and (rule.beside is None or rule.beside.format(**match.groupdict()) in known):
                 return match["owner"], rule
         return stored, None
 
+    def unwrapped(self, owner: str) -> str:
+        """The owner without what wraps it; each wrapper is taken off once, in the order of the rules."""
+        for rule in self._matching(owner, self.wrappers):
+            rest = rule.pattern.sub("", owner, count=1)
+            owner = rest or owner
+        return owner
+
     def rule_of(self, owner: str) -> RoleRule | None:
         """The first role rule that matches an owner."""
-        return next((rule for rule in self.roles if len(owner) <= _LONGEST and rule.pattern.search(owner)), None)
+        return next(iter(self._matching(owner, self.roles)), None)
 
     def account_rule(self, owner: str) -> AccountRule | None:
         """The first account rule that matches an owner, None for plain weights."""
-        return next((rule for rule in self.accounts if len(owner) <= _LONGEST and rule.pattern.search(owner)), None)
+        return next(iter(self._matching(owner, self.accounts)), None)
+
+    def number(self, rule: AnyRule) -> int:
+        """Where a rule stands among those of its kind, from 1 on."""
+        own: Sequence[AnyRule] = next(rules for rules in self._kinds if any(rule is one for one in rules))
+        return 1 + next(number for number, one in enumerate(own) if one is rule)
+
+    @property
+    def _kinds(self) -> tuple[Sequence[AnyRule], ...]:
+        return (self.roles, self.names, self.wrappers, self.accounts)
+
+    def _matching(self, name: str, rules: tuple[_AnyRule, ...]) -> Sequence[_AnyRule]:
+        """The rules whose pattern matches, in order."""
+        if len(name) > _LONGEST or not rules:
+            return ()
+        key = id(rules), (name.translate(_BLANK) if self._any_digit else name)
+        places = self._remembered.get(key)
+        if places is None:
+            places = tuple(place for place, rule in enumerate(rules) if rule.pattern.search(name))
+            if len(self._remembered) < _MOST_REMEMBERED:
+                self._remembered[key] = places
+        return [rules[place] for place in places]
+
+    @cached_property
+    def _remembered(self) -> dict[tuple[int, str], tuple[int, ...]]:
+        return {}
+
+    @cached_property
+    def _any_digit(self) -> bool:
+        """Whether no pattern can tell one digit from another."""
+        patterns = [rule.match for rules in self._kinds for rule in rules]
+        return not any("(?P=" in text or re.search("[0-9]", _ANY_DIGIT.sub("", text)) for text in patterns)
 
 
 def load_roles(path: Path | None = None) -> Roles:
-    """The default rules, or those of a user's file; `ConfigError` names file and key."""
-    return configs.load(configs.find("roles", "default") if path is None else path, Roles)
+    """The default rules, those of a user's file, or both; `ConfigError` names file and key."""
+    shipped = configs.find("roles", "default")
+    own = configs.load(shipped if path is None else path, Roles)
+    if own.extends is None:
+        return own
+    if path is None:
+        raise ConfigError(f"{shipped}: extends: the shipped rules extend nothing")
+    rest = configs.load(shipped, Roles)
+    return Roles(
+        roles=own.roles + rest.roles,
+        names=own.names + rest.names,
+        wrappers=own.wrappers + rest.wrappers,
+        accounts=own.accounts + rest.accounts,
+        extends=own.extends,
+    )

@@ -1,4 +1,4 @@
-"""What names do not tell: whether the head is tied, and which integer vectors are maps from tokens to codes."""
+"""What names do not tell: which integer vectors are maps from tokens to codes, and which tables they index."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import re
 from array import array
 from collections.abc import Mapping
 
-from msgspec import Struct
-
 from golfbudget.artifact import Artifact, Leaf
 from golfbudget.formats import BYTE_ORDER, StoredTensor
 from golfbudget.ledger import Account
-from golfbudget.roles.model_tensors import TensorPlace
-from golfbudget.roles.rules import Roles
+from golfbudget.roles.resolve import ResolvedName
 
 _CODES = {"": {8: "b", 16: "h", 32: "i", 64: "q"}, "u": {8: "B", 16: "H", 32: "I", 64: "Q"}}
 _INTEGERS = {f"{sign}int{bits}": code for sign, codes in _CODES.items() for bits, code in codes.items()}
@@ -27,49 +24,7 @@ _MOST_VALUES = 1 << 24
 _MOST_BOOKS = 256
 
 
-class Tied(Struct, frozen=True, kw_only=True):
-    """Whether one matrix serves as input table and output head (None: no input table), and how that is known."""
-
-    tied: bool | None
-    reason: str
-
-
-def find_tied(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace]) -> Tied:
-    """Tied: there is an input table, and no output matrix of its own bytes, unless a configuration says otherwise."""
-    inputs: list[str] = []
-    outputs: list[str] = []
-    aliases = {tensor.name: tensor.aliases for tensor in artifact.tensors}
-    for stored, place in places.items():
-        if place.account not in (Account.WEIGHTS, Account.CODEBOOK):
-            continue
-        # One matrix under several names: it is an input table if any of them is one, and then no output of its own.
-        owners = [place.owner, *(roles.name_rule(alias, places)[0] for alias in aliases.get(stored, ()))]
-        kinds = {owner: rule.matrix for owner in owners if (rule := roles.rule_of(owner)) is not None}
-        if "input" in kinds.values():
-            inputs.append(place.owner)
-        elif "output" in kinds.values():
-            outputs.append(place.owner)
-    if not inputs:
-        return Tied(tied=None, reason="no input table is known by name")
-    said_tied = _said_tied(artifact.config)
-    if said_tied is not None:
-        said = "true" if said_tied else "false"
-        stored = f"{outputs[0]} is stored too" if outputs else "no output matrix is stored"
-        return Tied(tied=said_tied, reason=f"config.json says tie_word_embeddings: {said}; {stored}")
-    if outputs:
-        return Tied(tied=False, reason=f"{outputs[0]} is an output matrix of its own")
-    return Tied(tied=True, reason=f"{inputs[0]} is an input table and no output matrix is stored")
-
-
-def _said_tied(config: Mapping[str, object] | None) -> bool | None:
-    """What a configuration says of the head."""
-    for holder in () if config is None else (config, config.get("text_config")):
-        if isinstance(holder, dict) and isinstance(holder.get("tie_word_embeddings"), bool):
-            return bool(holder["tie_word_embeddings"])
-    return None
-
-
-def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace]) -> dict[str, tuple[Account, str]]:
+def find_maps(artifact: Artifact, names: Mapping[str, ResolvedName]) -> dict[str, tuple[Account, str]]:
     """Stored name to (account, reason) for maps and codebooks that only shapes and values give away.
 
     A map is an integer vector with one entry per token whose values all index rows of a codebook that is present:
@@ -78,14 +33,14 @@ def find_maps(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace
     if artifact.values.get(BYTE_ORDER) == "big":
         return {}
     tables = (t for t in artifact.tensors if len(t.shape) == 2 and t.shape[0] > 1)
-    books = [t for t in tables if places[t.name].account is Account.CODEBOOK]
-    loose = [t for t in artifact.tensors if _could_be_codebook(t, roles, places[t.name])]
+    books = [t for t in tables if names[t.name].account is Account.CODEBOOK]
+    loose = [t for t in artifact.tensors if _could_be_codebook(t, names[t.name])]
     named, exact = _by_rows(books, _MOST_BOOKS), _by_rows(loose, len(loose))
-    tokens = _vocabulary(artifact, roles, places)
+    tokens = _vocabulary(artifact, names)
     left = _MOST_VALUES if named or exact else 0
     maps: dict[str, tuple[Account, str]] = {}
     for leaf, tensor in artifact.placed():
-        if not _could_be_map(tensor, places[tensor.name], tokens) or tensor.elements > left:
+        if not _could_be_map(tensor, names[tensor.name], tokens) or tensor.elements > left:
             continue
         left -= tensor.elements
         low, high, distinct = _extent(leaf, tensor)
@@ -113,33 +68,32 @@ def _by_rows(books: list[StoredTensor], most: int) -> dict[int, StoredTensor]:
     return codebooks
 
 
-def _vocabulary(artifact: Artifact, roles: Roles, places: Mapping[str, TensorPlace]) -> set[int]:
+def _vocabulary(artifact: Artifact, names: Mapping[str, ResolvedName]) -> set[int]:
     """Numbers of tokens that the input and output tables of a known name speak of; empty where there are none."""
     sizes = set()
     for tensor in artifact.tensors:
-        rule = roles.rule_of(places[tensor.name].owner)
-        plain = tensor.shape and places[tensor.name].account in (Account.WEIGHTS, Account.BIAS)
+        rule = names[tensor.name].rule
+        plain = tensor.shape and names[tensor.name].account in (Account.WEIGHTS, Account.BIAS)
         if rule is not None and plain and (rule.matrix or tensor.name.endswith(("vocab_bias", "bias"))):
             sizes.add(tensor.shape[0])
     return sizes
 
 
-def _could_be_map(tensor: StoredTensor, place: TensorPlace, tokens: set[int]) -> bool:
+def _could_be_map(tensor: StoredTensor, one: ResolvedName, tokens: set[int]) -> bool:
     return (
         tensor.dtype in _INTEGERS
         and len(tensor.shape) == 1
         and 1 < tensor.elements <= _MOST_TOKENS
         and tensor.contiguous
         and tensor.offset is not None
-        and place.account is Account.WEIGHTS
+        and one.account is Account.WEIGHTS
         and not _COUNTS.search(tensor.name)
         and (not tokens or tensor.elements in tokens)
     )
 
 
-def _could_be_codebook(tensor: StoredTensor, roles: Roles, place: TensorPlace) -> bool:
-    known = roles.rule_of(place.owner)
-    return len(tensor.shape) == 2 and tensor.dtype in _FLOATS and place.account is Account.WEIGHTS and known is None
+def _could_be_codebook(tensor: StoredTensor, one: ResolvedName) -> bool:
+    return len(tensor.shape) == 2 and tensor.dtype in _FLOATS and one.account is Account.WEIGHTS and one.rule is None
 
 
 def _extent(leaf: Leaf, tensor: StoredTensor) -> tuple[int, int, int]:

@@ -1,0 +1,240 @@
+"""Which matrix is the output head, which the input table, and whether they are one: by evidence, never by silence.
+
+The evidence, strongest first: two stored matrices that differ; one storage under both names, or two with equal bytes; a
+configuration; a matrix named like an output; a matrix of the vocabulary's size that no rule claims, which makes the
+answer unknown; and only then that no output matrix is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct, field
+
+from golfbudget.artifact import Artifact, Leaf
+from golfbudget.formats import StoredTensor
+from golfbudget.ledger import Account
+from golfbudget.roles.resolve import Resolution, ResolvedName, matrix_shape
+from golfbudget.roles.settings import Settings
+
+_PIECE = 1 << 20
+#: Words in a name that speak for the decoder's table where several are named like one, and against another's.
+_FOR, _AGAINST = (
+    ("decoder", "language_model", "text", "thinker", "llm"),
+    (
+        "encoder.",
+        "vision",
+        "visual",
+        "audio",
+        "talker",
+        "position",
+        "token_type",
+        "per_layer",
+    ),
+)
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """What is known of the head; `tied` is None where it is not known, and `reason` says which evidence decides.
+
+    `table` is the owner of the input table that a tied head is, `outputs` are the owners of output matrices, `rejected`
+    those that are only named like one, with why.  `copies` are stored names of matrices that repeat the table's bytes,
+    `redundant_bytes` what they take, decoded.
+    """
+
+    tied: bool | None
+    reason: str
+    table: str | None = None
+    outputs: tuple[str, ...] = ()
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    copies: frozenset[str] = frozenset()
+    redundant_bytes: int = 0
+
+
+class _Matrix(Struct, frozen=True, kw_only=True):
+    """A stored tensor that may be a table of the vocabulary, under every name it has."""
+
+    stored: str
+    owners: tuple[str, ...]
+    shape: tuple[int, ...]
+    tensor: StoredTensor
+    leaf: Leaf
+    kinds: frozenset[str]
+    claimed: bool
+    plain: bool
+
+    @property
+    def owner(self) -> str:
+        return self.owners[0]
+
+
+def find_head(artifact: Artifact, resolution: Resolution) -> Head:
+    """Weigh the evidence that an artifact holds."""
+    settings = Settings.of(artifact.config)
+    matrices = list(_matrices(artifact, resolution))
+    inputs = [matrix for matrix in matrices if "input" in matrix.kinds]
+    table = _chosen(inputs, settings)
+    tokens = {*settings.vocabularies, *([max(table.shape)] if table and not settings.vocabularies else [])}
+    if table is not None and not tokens.intersection(table.shape):
+        tokens.add(max(table.shape))
+    named = [matrix for matrix in matrices if "output" in matrix.kinds and "input" not in matrix.kinds]
+    outputs = [matrix for matrix in named if not tokens or _fits(matrix, tokens)]
+    rejected = {
+        matrix.owner: f"named like an output matrix, but none of its dimensions is the vocabulary's ({_sizes(tokens)})"
+        for matrix in named
+        if matrix not in outputs
+    }
+    copies = [] if table is None else list(_same(table, matrices, inputs))
+    shared = table is not None and ("output" in table.kinds or any(other not in inputs for other in copies))
+    own = [matrix for matrix in outputs if matrix not in copies]
+    loose = [m for m in matrices if not m.claimed and m is not table and m not in copies and _fits(m, tokens)]
+    if table is None and not tokens:
+        loose = [matrix for matrix in matrices if not matrix.claimed]
+    tied, reason = _judged(table, own, loose, settings, artifact, shared=shared, copies=copies)
+    return Head(
+        tied=tied,
+        reason=reason,
+        table=None if table is None else table.owner,
+        outputs=tuple(matrix.owner for matrix in outputs),
+        rejected=rejected,
+        copies=frozenset(matrix.stored for matrix in copies),
+        redundant_bytes=sum(matrix.tensor.stored_bytes for matrix in copies),
+    )
+
+
+def _judged(  # noqa: PLR0911  (one way out per evidence)
+    table: _Matrix | None,
+    outputs: Sequence[_Matrix],
+    loose: Sequence[_Matrix],
+    settings: Settings,
+    artifact: Artifact,
+    *,
+    shared: bool,
+    copies: Sequence[_Matrix],
+) -> tuple[bool | None, str]:
+    """Whether the head is tied, and the evidence."""
+    said = None if settings.tied is None else f"config.json says {settings.tied_at}: {str(settings.tied).lower()}"
+    config = f"{said}; " if said else ""
+    if table is None:
+        return _without_table(outputs, loose, said, tied=settings.tied)
+    if outputs:
+        return False, f"{config}{outputs[0].owner} is an output matrix of its own"
+    if shared:
+        if copies and "output" not in table.kinds:
+            names = ", ".join(other.owner for other in copies[:3])
+            taken = sum(other.tensor.stored_bytes for other in copies)
+            return True, f"{config}{names} repeats the bytes of {table.owner}: {taken:,} bytes redundant"
+        return True, f"{config}{table.owner} and the output matrix are one storage"
+    if said is not None and settings.tied:
+        return True, f"{said}; no output matrix is stored"
+    if artifact.part_of is not None:
+        return None, f"{config}no output matrix is stored here, but this is {artifact.part_of}"
+    if loose:
+        found = f"{_listed(loose)} has a dimension of the vocabulary and no rule claims it"
+        if said is not None:
+            return False, f"{said}; {found}"
+        return None, f"{found}; it may be the output matrix (--roles FILE says so)"
+    if said is not None:
+        return False, f"{said}; no output matrix is stored"
+    if settings.headless is not None:
+        return None, f"no output matrix is stored, and config.json says {settings.headless}, which has none"
+    return True, f"{table.owner} is an input table and no output matrix is stored"
+
+
+def _without_table(
+    outputs: Sequence[_Matrix], loose: Sequence[_Matrix], said: str | None, *, tied: bool | None
+) -> tuple[bool | None, str]:
+    if outputs and loose:
+        twins = [matrix for matrix in loose if sorted(matrix.shape) == sorted(outputs[0].shape)]
+        if twins:
+            return False, f"{outputs[0].owner} is an output matrix of its own, beside {twins[0].owner} of its size"
+    if said is not None:
+        return tied, f"{said}; no input table is known by name"
+    unclaimed = f"; {_listed(loose)} matches no rule and may be one (--roles FILE says so)" if loose else ""
+    return None, f"no input table is known by name{unclaimed}"
+
+
+def _listed(matrices: Sequence[_Matrix]) -> str:
+    """The largest, with how many more there are."""
+    largest = max(matrices, key=lambda matrix: math.prod(matrix.shape))
+    more = f" (and {len(matrices) - 1} more)" if len(matrices) > 1 else ""
+    return f"{largest.owner} {list(largest.shape)}{more}"
+
+
+def _matrices(artifact: Artifact, resolution: Resolution) -> Iterable[_Matrix]:
+    """Every tensor of two dimensions that holds parameters, with what its names say."""
+    for leaf, tensor in artifact.placed():
+        one = resolution.names[tensor.name]
+        if one.account not in (Account.WEIGHTS, Account.CODEBOOK) or one.stated is not None or not one.counted:
+            continue
+        shape = matrix_shape(one, tensor)
+        if len(shape) != 2 and one.matrix is None:
+            continue
+        names: list[ResolvedName] = [one, *(resolution.called(alias) for alias in tensor.aliases)]
+        yield _Matrix(
+            stored=tensor.name,
+            owners=tuple(name.owner for name in names),
+            shape=shape,
+            tensor=tensor,
+            leaf=leaf,
+            kinds=frozenset(kind for name in names if (kind := name.matrix) is not None),
+            claimed=any(name.rule is not None for name in names),
+            plain=one.packed is None,
+        )
+
+
+def _chosen(inputs: Sequence[_Matrix], settings: Settings) -> _Matrix | None:
+    """The input table of the model that gives the logits, where several are named like one."""
+
+    def rank(matrix: _Matrix) -> tuple[bool, bool, int, int]:
+        name = matrix.owner
+        known = bool(set(matrix.shape) & set(settings.vocabularies))
+        return (
+            "output" in matrix.kinds,
+            known,
+            sum(word in name for word in _FOR) - 2 * sum(word in name for word in _AGAINST),
+            max(matrix.shape, default=0),
+        )
+
+    # The first of equals: a file's order is the model's.
+    return max(inputs, key=rank, default=None)
+
+
+def _fits(matrix: _Matrix, tokens: set[int]) -> bool:
+    return bool(tokens.intersection(matrix.shape))
+
+
+def _sizes(tokens: set[int]) -> str:
+    return " or ".join(str(size) for size in sorted(tokens))
+
+
+def _same(table: _Matrix, matrices: Iterable[_Matrix], inputs: Sequence[_Matrix]) -> Iterable[_Matrix]:
+    """Other matrices that repeat the table's bytes: those named as tables, and those that no rule claims."""
+    for other in matrices:
+        if other is table or (other.claimed and "output" not in other.kinds and other not in inputs):
+            continue
+        if (other.tensor.dtype, other.tensor.shape) == (table.tensor.dtype, table.tensor.shape) and _equal(
+            table, other
+        ):
+            yield other
+
+
+def _equal(one: _Matrix, other: _Matrix) -> bool:
+    """Whether two tensors of one dtype and shape hold the same bytes; read piece by piece, up to the first that differ.
+
+    One number over and over tells nothing: matrices that were never trained are equal too.
+    """
+    a, b, length = one.tensor.offset, other.tensor.offset, one.tensor.stored_bytes
+    if a is None or b is None or not (one.tensor.contiguous and other.tensor.contiguous) or not length:
+        return False
+    if not (one.plain and other.plain):
+        return False
+    first, second = memoryview(one.leaf.data), memoryview(other.leaf.data)
+    width, told = max(1, length // max(1, one.tensor.elements)), False
+    for at in range(0, length, _PIECE):
+        piece = bytes(first[a + at : a + min(at + _PIECE, length)])
+        if piece != bytes(second[b + at : b + min(at + _PIECE, length)]):
+            return False
+        told = told or piece[width:] != piece[:-width]
+    return told

@@ -1,0 +1,420 @@
+"""Packed weights: which stored tensors together are one matrix of the model, and how many parameters it has.
+
+Quantisers store a matrix as integers that hold several values each, with scales, zero points, permutations and
+descriptions beside them.  A family is known by the endings of its names; shapes must agree, or it is not that family.
+How many values an integer holds is read from the shapes; where they leave it open, the configuration says it
+(`quantization_config`, at any nesting); where neither does, it is unknown and said to be.
+
+Names and shapes are those that the libraries write (GPTQ, AWQ, bitsandbytes, compressed-tensors, ModelOpt, MLX, HQQ,
+torch.ao, torchao and `transformers`' own FP8, MXFP4 and BitNet).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+from msgspec import Struct
+
+from golfbudget.artifact import Artifact
+from golfbudget.formats import StoredTensor
+from golfbudget.ledger import Account
+from golfbudget.roles.settings import Settings
+from golfbudget.roles.unpacking import UNPACKERS, Pack, Unpacked, whole_numbers
+
+_SCALES, _MAPPING, _CONTAINER = Account.SCALES, Account.MAPPING, Account.CONTAINER
+
+
+class PackedFamily(Struct, frozen=True, kw_only=True):
+    """One layout: `data` is the ending of the name that holds the values, `owner` the ending of the matrix it makes.
+
+    `parts` are the endings of everything else that the matrix owns.  At least one of `needs` must be stored.
+    """
+
+    name: str
+    data: str
+    owner: str
+    needs: tuple[str, ...]
+    parts: Mapping[str, Account]
+    unpack: Callable[[Pack], Unpacked | None]
+
+
+class PackedMatrix(Struct, frozen=True, kw_only=True):
+    """A matrix of the model behind packed tensors.
+
+    `shape` is the model's own and `bits` what each value takes, None where neither shapes nor configuration tell.
+    """
+
+    family: str
+    stored: str
+    owner: str
+    shape: tuple[int, ...] | None
+    bits: float | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> int | None:
+        return None if self.shape is None else math.prod(self.shape)
+
+
+class PackedPart(Struct, frozen=True, kw_only=True):
+    """What one stored tensor is to its matrix."""
+
+    matrix: PackedMatrix
+    account: Account
+    data: bool = False
+
+
+def _scaled(*names: str) -> dict[str, Account]:
+    return dict.fromkeys(names, _SCALES)
+
+
+#: What stands beside a weight whatever its own dtype is: scales of it and of the activations around it.
+_BESIDE = _scaled(
+    ".weight_scale",
+    ".weight_scale_inv",
+    ".weight_scale_2",
+    ".weight_scales",
+    ".weight_zero_point",
+    ".input_scale",
+    ".input_zero_point",
+    ".output_scale",
+    ".output_zero_point",
+    ".input_scale_ub",
+    ".weight_global_scale",
+    ".input_global_scale",
+    ".weight_scaler",
+)
+_HQQ_SETTINGS = (
+    "nbits",
+    "shape",
+    "group_size",
+    "axis",
+    "view_as_float",
+    "packing",
+    "compute_dtype",
+    "stores_quant_config",
+    "unpack_view_dtype",
+    "optimize",
+    "round_zero",
+    "channel_wise",
+    "encoded_state_dict",
+    "quant_zero",
+    "quant_scale",
+    "offload_meta",
+)
+
+#: In the order in which they are tried.
+FAMILIES = (
+    PackedFamily(
+        name="gptq or awq",
+        data=".qweight",
+        owner=".weight",
+        needs=(".scales",),
+        parts={
+            **_scaled(".scales", ".qzeros", ".zeros"),
+            ".g_idx": _MAPPING,
+            ".g_idx_sort_indices": _MAPPING,
+            ".perm": _MAPPING,
+            ".workspace": _CONTAINER,
+        },
+        unpack=UNPACKERS["qweight"],
+    ),
+    PackedFamily(
+        name="exl2",
+        data=".q_weight",
+        owner=".weight",
+        needs=(".q_scale",),
+        parts={**_scaled(".q_scale", ".q_scale_max", ".q_groups"), ".q_perm": _MAPPING, ".q_invperm": _MAPPING},
+        unpack=UNPACKERS["exl2"],
+    ),
+    PackedFamily(
+        name="exl3",
+        data=".trellis",
+        owner=".weight",
+        needs=(".suh", ".svh"),
+        parts={**_scaled(".suh", ".svh"), ".mcg": _CONTAINER, ".mul1": _CONTAINER},
+        unpack=UNPACKERS["exl3"],
+    ),
+    PackedFamily(
+        name="aqlm",
+        data=".codes",
+        owner=".weight",
+        needs=(".codebooks",),
+        parts={".codebooks": Account.CODEBOOK, ".scales": _SCALES},
+        unpack=UNPACKERS["aqlm"],
+    ),
+    PackedFamily(
+        name="bitsandbytes 4-bit",
+        data="",
+        owner="",
+        needs=(".absmax", ".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4"),
+        parts={
+            **_scaled(".absmax", ".nested_absmax"),
+            ".quant_map": Account.CODEBOOK,
+            ".nested_quant_map": Account.CODEBOOK,
+            ".quant_state.bitsandbytes__nf4": _CONTAINER,
+            ".quant_state.bitsandbytes__fp4": _CONTAINER,
+        },
+        unpack=UNPACKERS["bitsandbytes"],
+    ),
+    PackedFamily(
+        name="bitsandbytes int8",
+        data=".weight",
+        owner=".weight",
+        needs=(".SCB",),
+        parts={".SCB": _SCALES, ".weight_format": _CONTAINER, ".CB": _CONTAINER},
+        unpack=UNPACKERS["plain"],
+    ),
+    PackedFamily(
+        name="compressed-tensors",
+        data=".weight_packed",
+        owner=".weight",
+        needs=(".weight_scale", ".scale_packed"),
+        parts={
+            **_BESIDE,
+            ".weight_shape": _CONTAINER,
+            ".weight_g_idx": _MAPPING,
+            ".scale_packed": _SCALES,
+            ".meta": _MAPPING,
+        },
+        unpack=UNPACKERS["compressed-tensors"],
+    ),
+    PackedFamily(
+        name="compressed-tensors sparse",
+        data=".weight.compressed",
+        owner=".weight",
+        needs=(".weight.bitmask",),
+        parts={".weight.bitmask": _MAPPING, ".weight.row_offsets": _MAPPING, ".weight.shape": _CONTAINER, **_BESIDE},
+        unpack=UNPACKERS["sparse"],
+    ),
+    PackedFamily(
+        name="mxfp4",
+        data="_blocks",
+        owner="",
+        needs=("_scales",),
+        parts=_scaled("_scales"),
+        unpack=UNPACKERS["mxfp4"],
+    ),
+    PackedFamily(
+        name="hqq",
+        data=".W_q",
+        owner=".weight",
+        needs=(".scale", ".zero", ".nbits", ".shape"),
+        parts={
+            **_scaled(".scale", ".zero", ".scale_q", ".zero_q", ".meta.scale", ".meta.zero"),
+            **dict.fromkeys((f".{name}" for name in _HQQ_SETTINGS), _CONTAINER),
+        },
+        unpack=UNPACKERS["hqq"],
+    ),
+    PackedFamily(
+        name="mlx",
+        data=".weight",
+        owner=".weight",
+        needs=(".scales",),
+        parts=_scaled(".scales", ".biases"),
+        unpack=UNPACKERS["mlx"],
+    ),
+    PackedFamily(
+        name="torch.ao",
+        data="._packed_params._packed_params/0",
+        owner=".weight",
+        needs=("._packed_params._packed_params/0",),
+        parts=_scaled(".scale", ".zero_point"),
+        unpack=UNPACKERS["plain"],
+    ),
+    PackedFamily(
+        name="torchao",
+        data=":qdata",
+        owner="",
+        needs=(":scale", ":zero_point"),
+        parts=_scaled(":scale", ":zero_point", ":act_pre_scale"),
+        unpack=UNPACKERS["qdata"],
+    ),
+    PackedFamily(
+        name="torchao",
+        data="._weight_qdata",
+        owner=".weight",
+        needs=("._weight_scale", "._weight_zero_point"),
+        parts=_scaled("._weight_scale", "._weight_zero_point", "._weight_act_pre_scale"),
+        unpack=UNPACKERS["qdata"],
+    ),
+    PackedFamily(
+        name="quanto",
+        data=".weight._data",
+        owner=".weight",
+        needs=(".weight._scale",),
+        parts=_scaled(".weight._scale", ".weight._shift", ".input_scale", ".output_scale"),
+        unpack=UNPACKERS["plain"],
+    ),
+    PackedFamily(
+        name="scaled",
+        data=".weight",
+        owner=".weight",
+        needs=(
+            ".weight_scale",
+            ".weight_scale_inv",
+            ".weight_scales",
+            ".weight_scale_2",
+            ".input_scale",
+            ".weight_zero_point",
+        ),
+        parts=_BESIDE,
+        unpack=UNPACKERS["scaled"],
+    ),
+)
+
+#: The bias of a quantised module of torch.ao stands in a tuple behind its weight.
+_AO_BIAS = "._packed_params._packed_params/1"
+
+
+def find_packed(artifact: Artifact) -> dict[str, PackedPart]:
+    """Stored name to its part in a packed matrix, for every tensor that has one."""
+    stored = {tensor.name: (leaf, tensor) for leaf, tensor in artifact.placed()}
+    tensors = {name: tensor for name, (_, tensor) in stored.items()}
+    settings = Settings.of(artifact.config)
+
+    def numbers(name: str) -> tuple[int, ...] | None:
+        return whole_numbers(*stored[name]) if name in stored else None
+
+    found: dict[str, PackedPart] = {}
+    for family, stem in _stems(tensors):
+        data = tensors.get(stem + family.data)
+        if data is None or data.name in found:
+            continue
+        parts = {ending: tensors[stem + ending] for ending in family.parts if stem + ending in tensors}
+        pack = Pack(
+            stem=stem,
+            data=data,
+            parts=parts,
+            numbers=numbers,
+            settings=settings,
+            values=artifact.values,
+            plain=tensors,
+        )
+        unpacked = family.unpack(pack)
+        if unpacked is None:
+            continue
+        matrix = PackedMatrix(
+            family=unpacked.family or family.name,
+            stored=data.name,
+            owner=stem + family.owner,
+            shape=unpacked.shape,
+            bits=unpacked.bits,
+            notes=unpacked.notes,
+        )
+        found[data.name] = PackedPart(matrix=matrix, account=Account.WEIGHTS, data=True)
+        for ending, tensor in parts.items():
+            found.setdefault(tensor.name, PackedPart(matrix=matrix, account=family.parts[ending]))
+    found |= {name: _ao_bias(tensor) for name, tensor in tensors.items() if name.endswith(_AO_BIAS)}
+    return found | _inside(artifact, tensors, found)
+
+
+def _ao_bias(tensor: StoredTensor) -> PackedPart:
+    owner = tensor.name.removesuffix(_AO_BIAS) + ".bias"
+    matrix = PackedMatrix(family="torch.ao", stored=tensor.name, owner=owner, shape=tensor.shape, bits=None)
+    return PackedPart(matrix=matrix, account=Account.BIAS, data=True)
+
+
+def _stems(tensors: Mapping[str, StoredTensor]) -> Iterator[tuple[PackedFamily, str]]:
+    """Families and the stems that have one of the names that a family needs; in the order of the families."""
+    endings = sorted({need for family in FAMILIES for need in family.needs}, key=len, reverse=True)
+    tails: dict[str, list[str]] = {}
+    for ending in endings:
+        tails.setdefault(ending[-3:], []).append(ending)
+    stems: dict[str, list[str]] = {ending: [] for ending in endings}
+    for name in tensors:
+        for ending in tails.get(name[-3:], ()):
+            if name.endswith(ending):
+                stems[ending].append(name[: -len(ending)])
+    for family in FAMILIES:
+        seen = dict.fromkeys(stem for need in family.needs for stem in stems[need])
+        yield from ((family, stem) for stem in seen)
+
+
+#: Attributes of tensor subclasses that hold the values; everything else describes them.
+_VALUES = frozenset(
+    {
+        "int_data",
+        "qdata",
+        "packed_weight",
+        "float8_data",
+        "data",
+        "elem",
+        "values",
+        "_data",
+        "_values",
+        "quantized_data",
+        "codes",
+        "_local_tensor",
+        "local_tensor",
+    }
+)
+_INDICES = frozenset(
+    {
+        "indices",
+        "crow_indices",
+        "col_indices",
+        "ccol_indices",
+        "row_indices",
+        "_indices",
+        "offsets",
+        "sizes",
+        "strides",
+        "meta",
+        "bitmask",
+        "metadata",
+    }
+)
+
+
+def _inside(
+    artifact: Artifact, tensors: Mapping[str, StoredTensor], found_before: Mapping[str, PackedPart]
+) -> dict[str, PackedPart]:
+    """Tensors inside tensors that are objects: `x/qdata` and `x/scale` make `x`; scales of a quantised tensor too."""
+    groups: dict[str, list[str]] = {}
+    for name in tensors:
+        outer = _outer(name, artifact.outer_shapes, tensors)
+        if outer is not None:
+            groups.setdefault(outer, []).append(name)
+    found: dict[str, PackedPart] = {}
+    for outer, names in groups.items():
+        data = outer if outer in tensors else _data_of(names, tensors)
+        shape = artifact.outer_shapes.get(outer, tensors[data].shape)
+        elements = math.prod(shape)
+        bits = 8 * tensors[data].stored_bytes / elements if elements else None
+        sparse = any(name.rpartition("/")[2] in _INDICES for name in names)
+        known = found_before.get(outer)
+        matrix = PackedMatrix(
+            family="tensor subclass", stored=data, owner=outer, shape=shape, bits=None if sparse else bits
+        )
+        if known is not None and known.data:
+            matrix = known.matrix
+        for name in dict.fromkeys((data, *names)):
+            attribute = name.rpartition("/")[2]
+            if name == data:
+                found[name] = PackedPart(matrix=matrix, account=Account.WEIGHTS, data=True)
+            else:
+                account = _MAPPING if attribute in _INDICES else _SCALES if _describes(attribute) else Account.WEIGHTS
+                found[name] = PackedPart(matrix=matrix, account=account)
+    return found
+
+
+def _describes(attribute: str) -> bool:
+    return attribute not in _VALUES
+
+
+def _outer(name: str, shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, StoredTensor]) -> str | None:
+    """The nearest path above a name that is itself a tensor."""
+    above = name.rpartition("/")[0]
+    while above:
+        if above in shapes or above in tensors:
+            return above
+        above = above.rpartition("/")[0]
+    return None
+
+
+def _data_of(names: list[str], tensors: Mapping[str, StoredTensor]) -> str:
+    """The inner tensor that holds the values: by its attribute's name, or else the largest."""
+    named = [name for name in names if name.rpartition("/")[2] in _VALUES]
+    return max(named or names, key=lambda name: tensors[name].stored_bytes)

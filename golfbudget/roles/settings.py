@@ -1,0 +1,149 @@
+"""What a configuration beside the weights (`config.json`) says of them: the head's tie, the vocabulary, the packing.
+
+Multimodal models keep the language model's settings under a key of their own (`text_config`, `llm_config`,
+`thinker_config`), which may be nested again; training scripts leave values as text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct, field
+
+#: Keys under which a model of several keeps its language model, in the order in which they are believed.
+_LANGUAGE = (
+    "text_config",
+    "llm_config",
+    "language_config",
+    "thinker_config",
+    "language_model",
+    "decoder",
+    "talker_config",
+)
+#: Keys of models that have no vocabulary of text, and of settings that are none of a model.
+_OTHERS = re.compile(r"vision|visual|image|audio|speech|vit|codec|encoder|quantization|rope|task_specific|generation")
+_PACKING = ("quantization_config", "quantization", "compression_config")
+_DEEPEST = 6
+_MOST_NODES = 4096
+#: Heads of models that give no logits of tokens, by the ends of their class names.
+_NO_HEAD = re.compile(
+    r"(?:For(?:Sequence|Token|Image|Audio|Video|Object)\w*(?:Classification|Detection)|ForQuestionAnswering|"
+    r"ForMultipleChoice|ForRewardModel\w*|(?<!LMHead)(?<!LMHeads)(?<!DoubleHeads)Model)$"
+)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The settings that matter here; all are None or empty where nothing says them.
+
+    `tied` is what the configuration says and `tied_at` the key that says it.  `headless` names an architecture that has
+    no output over the vocabulary.
+    """
+
+    tied: bool | None = None
+    tied_at: str = ""
+    vocabularies: tuple[int, ...] = ()
+    headless: str | None = None
+    packing: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Mapping[str, object] | None) -> Settings:
+        """From a configuration as it stands in the file."""
+        if config is None:
+            return cls()
+        tied, tied_at = None, ""
+        vocabularies: dict[int, None] = {}
+        for path, holder in _language(config):
+            said = _truth(holder.get("tie_word_embeddings"))
+            if said is not None and tied is None:
+                tied, tied_at = said, f"{path}tie_word_embeddings"
+            for key in ("vocab_size", "padded_vocab_size", "n_vocab"):
+                size = holder.get(key)
+                if isinstance(size, int) and not isinstance(size, bool) and size > 0:
+                    vocabularies[size] = None
+        return cls(
+            tied=tied,
+            tied_at=tied_at,
+            vocabularies=tuple(vocabularies),
+            headless=_headless(config),
+            packing=_packing(config),
+        )
+
+    @property
+    def method(self) -> str:
+        """The quantiser's name in lower case, "" where none is named."""
+        said = self.packing.get("quant_method", self.packing.get("quant_algo"))
+        return said.lower() if isinstance(said, str) else ""
+
+    def bits(self, module: str) -> int | None:
+        """Bits of a value of a module's weights, as the configuration says."""
+        return self._number(module, ("bits", "w_bit", "wbits", "num_bits", "nbits", "weight_bits"), most=16)
+
+    def group(self, module: str) -> int | None:
+        """Values that share a scale."""
+        return self._number(module, ("group_size", "q_group_size"), most=1 << 20)
+
+    def _number(self, module: str, keys: tuple[str, ...], most: int) -> int | None:
+        own = self.packing.get(module)
+        holders = [own] if isinstance(own, Mapping) else []
+        for holder in (*holders, *_nested(self.packing)):
+            for key in keys:
+                number = holder.get(key)
+                if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= most:
+                    return number
+        if "bits" in keys:
+            return next(
+                (bits for key, bits in (("load_in_4bit", 4), ("load_in_8bit", 8)) if self.packing.get(key)), None
+            )
+        return None
+
+
+def _language(config: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """The configuration itself, then every one of a language model inside it, nearest first."""
+    waiting: list[tuple[str, Mapping[str, object], int]] = [("", config, 0)]
+    for _ in range(_MOST_NODES):
+        if not waiting:
+            return
+        path, holder, depth = waiting.pop(0)
+        yield path, holder
+        if depth >= _DEEPEST:
+            continue
+        inner = [(key, value) for key, value in holder.items() if isinstance(value, Mapping)]
+        known = [(key, value) for name in _LANGUAGE for key, value in inner if key == name]
+        rest = [(key, value) for key, value in inner if key not in _LANGUAGE and not _OTHERS.search(key)]
+        waiting += [(f"{path}{key}.", value, depth + 1) for key, value in (*known, *rest) if key not in _PACKING]
+
+
+def _packing(config: Mapping[str, object]) -> Mapping[str, object]:
+    """The settings of the quantiser, at any nesting."""
+    for holder in _nested(config):
+        for key in _PACKING:
+            found = holder.get(key)
+            if isinstance(found, Mapping):
+                return found
+    return {}
+
+
+def _nested(config: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    waiting: list[tuple[Mapping[str, object], int]] = [(config, 0)]
+    for _ in range(_MOST_NODES):
+        if not waiting:
+            return
+        holder, depth = waiting.pop(0)
+        yield holder
+        if depth < _DEEPEST:
+            waiting += [(value, depth + 1) for value in holder.values() if isinstance(value, Mapping)]
+
+
+def _truth(said: object) -> bool | None:
+    """A setting as true or false; some scripts write them as text."""
+    if isinstance(said, bool):
+        return said
+    return {"true": True, "false": False}.get(said.strip().lower()) if isinstance(said, str) else None
+
+
+def _headless(config: Mapping[str, object]) -> str | None:
+    named = config.get("architectures")
+    classes = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    without = [name for name in classes if _NO_HEAD.search(name)]
+    return without[0] if without and len(without) == len(classes) else None
