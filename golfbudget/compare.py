@@ -5,6 +5,8 @@ Pure: `baseline` loads sides, `gates` judges a comparison, reports print it.  Ev
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,6 +20,8 @@ from golfbudget.sorting import natural
 CODE = "[code beside the file]"
 
 _Key = tuple[str, Role]
+#: What whole models are put into: the same model may be saved with or without it.
+_WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod|model|transformer|base_model|backbone|language_model|net)\.)+(?=.)")
 
 
 class Status(StrEnum):
@@ -199,7 +203,7 @@ class Comparison:
 
 
 def compare(base: ComparedSide, new: ComparedSide) -> Comparison:
-    """Pair the owners of two sides: by name and role, then by name alone, then by content and form (renamed).
+    """Pair the owners of two sides: by name and role, by name alone, by name without what wraps it, by content (renamed).
 
     Where several could be paired, they are in the natural order of their names.  Code that only one side counts
     is left out, because its absence is no saving.
@@ -211,6 +215,7 @@ def compare(base: ComparedSide, new: ComparedSide) -> Comparison:
     old, fresh = {row.key: row for row in base.rows}, {row.key: row for row in new.rows}
     changes = [_paired(old.pop(key), fresh.pop(key)) for key in list(old) if key in fresh]
     changes += [_paired(a, b) for a, b in _pairs(old, fresh, attrgetter("owner"))]
+    changes += [_paired(a, b) for a, b in _pairs(old, fresh, _bare(old, fresh))]
     changes += [Change(base=a, new=b, status=Status.RENAMED) for a, b in _pairs(old, fresh, _held)]
     changes += [Change(base=row, new=None, status=Status.REMOVED) for row in old.values()]
     changes += [Change(base=None, new=row, status=Status.ADDED) for row in fresh.values()]
@@ -221,7 +226,22 @@ def _paired(base: Owned, new: Owned) -> Change:
     unknown = base.content is None or new.content is None
     sides = [(row.role, row.stored_bytes, row.parameters, row.tensors) for row in (base, new)]
     same = sides[0] == sides[1] and (unknown or base.content == new.content)
-    return Change(base=base, new=new, status=Status.SAME if same else Status.CHANGED)
+    status = Status.SAME if base.owner == new.owner else Status.RENAMED
+    return Change(base=base, new=new, status=status if same else Status.CHANGED)
+
+
+def _bare(*sides: Mapping[_Key, Owned]) -> Callable[[Owned], str | None]:
+    """The key of an owner without its wrappers, None where one side has two owners of that name."""
+    doubled: set[str] = set()
+    for side in sides:
+        seen = Counter(_WRAPPERS.sub("", row.owner) for row in side.values())
+        doubled |= {name for name, number in seen.items() if number > 1}
+
+    def key(row: Owned) -> str | None:
+        name = _WRAPPERS.sub("", row.owner)
+        return None if name in doubled or row.owner.startswith("[") else name
+
+    return key
 
 
 def _held(row: Owned) -> tuple[tuple[str, ...], str] | None:

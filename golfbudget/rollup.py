@@ -36,25 +36,28 @@ class Totals(Struct, frozen=True, kw_only=True):
         return self.stored_bits / self.parameters if self.parameters and self.complete else None
 
 
-def of_entry(entry: Entry, stored_bytes: int) -> Totals:
-    """One entry's amounts."""
-    uncounted = entry.dtype == "bytes" and not entry.parameters
-    return Totals(
-        parameters=entry.parameters,
-        decoded_bytes=entry.decoded_bytes,
-        stored_bits=entry.stored_bits,
-        stored_bytes=stored_bytes,
-        complete=not uncounted and entry.account is not Account.UNMAPPED,
-    )
-
-
 def roll_up(ledger: Ledger, key: Callable[[Entry], K]) -> dict[K, Totals]:
     """Totals by key, in order of first appearance; they always sum to the ledger's."""
-    totals: dict[K, Totals] = {}
+    # Plain sums: a checkpoint of experts has hundreds of thousands of entries.
+    sums: dict[K, list[int]] = {}
     for entry, stored in zip(ledger.entries, ledger.stored_bytes(), strict=True):
-        at = key(entry)
-        totals[at] = totals.get(at, Totals()) + of_entry(entry, stored)
-    return totals
+        own = sums.setdefault(key(entry), [0, 0, 0, 0, 0])
+        own[0] += entry.parameters
+        own[1] += entry.decoded_bytes
+        own[2] += entry.stored_bits
+        own[3] += stored
+        own[4] += not _complete(entry)
+    return {
+        at: Totals(
+            parameters=own[0], decoded_bytes=own[1], stored_bits=own[2], stored_bytes=own[3], complete=not own[4]
+        )
+        for at, own in sums.items()
+    }
+
+
+def _complete(entry: Entry) -> bool:
+    """Whether its parameters, if it has any, are counted."""
+    return entry.account is not Account.UNMAPPED and (entry.dtype != "bytes" or entry.parameters > 0)
 
 
 def total(parts: Iterable[Totals]) -> Totals:

@@ -20,6 +20,7 @@ from golfbudget.artifact import Artifact, Leaf
 from golfbudget.errors import UnsupportedError
 from golfbudget.estimate.observed import Levels, equivalent_clip, levels, moments
 from golfbudget.formats import StoredTensor
+from golfbudget.roles.packed import find_packed
 
 _SUFFIXES = ((".q", ".scale"), (".gq", ".gs"))
 _CORRECTION = (".lqA_a", ".lqAs_a", ".lqB_a", ".lqBs_a")
@@ -86,6 +87,12 @@ def _find(artifact: Artifact) -> _Described:
         )
     if artifact.values.get("__quant_format__") == _CLEAN:
         return _clean(artifact, placed)
+    packed = next(iter(find_packed(artifact).values()), None)
+    if packed is not None:
+        raise UnsupportedError(
+            f"{artifact.path}: {packed.matrix.stored!r} holds packed weights ({packed.matrix.family}), and no recipe "
+            "writes such; --as-config reads a file whose tensors are the model's own"
+        )
     return _flat(artifact, placed)
 
 

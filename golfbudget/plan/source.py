@@ -33,6 +33,7 @@ from golfbudget.recipe.layouts import Layout
 from golfbudget.recipe.layouts.int8_clean import FORMAT_KEY
 from golfbudget.recipe.state import checkpoint_state
 from golfbudget.roles import Roles
+from golfbudget.roles.packed import find_packed
 
 CAVEAT = (
     "weights are synthetic, so this says nothing certain of a trained model: there the verdict is modelled at most, "
@@ -235,6 +236,12 @@ def _refuse_unknown_layouts(artifact: Artifact, path: Path) -> None:
     declared = artifact.values.get(FORMAT_KEY)
     if declared is not None:
         raise UsageError(f"{path}: layout {declared!r} is not known to planning; known: {_known()}")
+    packed = next(iter(find_packed(artifact).values()), None)
+    if packed is not None:
+        raise UsageError(
+            f"{path}: {packed.matrix.stored!r} holds packed weights ({packed.matrix.family}), which planning does not "
+            f"unpack; give the float checkpoint, or an artifact of layout {_known()}"
+        )
     small = [t.name for t in artifact.tensors if t.dtype in ("int8", "uint8") and len(t.shape) > 1]
     if small:
         raise UsageError(

@@ -121,13 +121,28 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """The rules whose pattern matches, in order."""
         if len(name) > _LONGEST or not rules:
             return ()
-        key = id(rules), (name.translate(_BLANK) if self._any_digit else name)
+        key = id(rules), self._blanked(name)
         places = self._remembered.get(key)
         if places is None:
             places = tuple(place for place, rule in enumerate(rules) if rule.pattern.search(name))
             if len(self._remembered) < _MOST_REMEMBERED:
                 self._remembered[key] = places
         return [rules[place] for place in places]
+
+    def _blanked(self, name: str) -> str:
+        """The name as patterns see it."""
+        if not self._any_digit:
+            return name
+        blank = self._blank.get(name)
+        if blank is None:
+            blank = self._blank[name] = name.translate(_BLANK)
+            if len(self._blank) > _MOST_REMEMBERED:
+                self._blank.clear()
+        return blank
+
+    @cached_property
+    def _blank(self) -> dict[str, str]:
+        return {}
 
     @cached_property
     def _remembered(self) -> dict[tuple[int, str], tuple[int, ...]]:
