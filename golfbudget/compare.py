@@ -203,7 +203,7 @@ class Comparison:
 
 
 def compare(base: ComparedSide, new: ComparedSide) -> Comparison:
-    """Pair the owners of two sides: by name and role, by name alone, by name without what wraps it, by content (renamed).
+    """Pair owners: by name and role, by name, by name without what wraps it, then by content and form (renamed).
 
     Where several could be paired, they are in the natural order of their names.  Code that only one side counts
     is left out, because its absence is no saving.

@@ -66,6 +66,15 @@ def runs() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of scripts that write small inputs with right answers; tests that need it skip, saying so."""
+    folder = os.environ.get("GOLFBUDGET_CASES")
+    if not folder:
+        pytest.skip("GOLFBUDGET_CASES is not set: the folder of scripts that write cases is not at hand")
+    return Path(folder)
+
+
 @pytest.fixture(scope="module")
 def kept_codebooks() -> Iterator[None]:
     """Plans of this module fit no codebook that was fitted before; see `codebooks`."""

@@ -137,9 +137,85 @@ def test_own_rules_replace_the_default_ones(tmp_path: Path) -> None:
     assert {e.owner for e in ledger.entries if e.role is Role.UNASSIGNED} == {"lm_head.weight"}
 
 
+def test_own_rules_that_extend_the_shipped_ones_stand_before_them(tmp_path: Path) -> None:
+    rules = tmp_path / "roles.toml"
+    rules.write_text('extends = "default"\n[[roles]]\nmatch = "^x$"\nrole = "head"\n', encoding="utf-8")
+    roles = load_roles(rules)
+    ledger = assign(saved({"x": weight(), "blocks.0.w": weight()}), roles).ledger
+    assert {e.owner: e.role for e in ledger.entries if e.tensor} == {"x": Role.HEAD, "blocks.0.w": Role.TRUNK}
+    assert len(roles.roles) == len(load_roles().roles) + 1
+
+
+def named(tensors: object) -> dict[str, str]:
+    """Owners by stored name."""
+    return {e.tensor: e.owner for e in assigned(tensors).ledger.entries if e.tensor}
+
+
+@pytest.mark.parametrize(
+    "wrapper", ["module.", "_orig_mod.", "_fsdp_wrapped_module.", "module._orig_mod.", "base_model.model."]
+)
+def test_what_wraps_names_is_no_part_of_owners(wrapper: str) -> None:
+    assert named({f"{wrapper}blocks.0.w": weight(), f"{wrapper}x": weight()}) == {
+        f"{wrapper}blocks.0.w": "blocks.0.w",
+        f"{wrapper}x": "x",
+    }
+
+
+@pytest.mark.parametrize("pair", [("x.w", "module.x.w"), ("module.x.w", "_orig_mod.x.w"), ("x.w", "x.base_layer.w")])
+def test_a_wrapper_stays_where_two_owners_would_become_one(pair: tuple[str, str]) -> None:
+    found = named({pair[0]: weight(), pair[1]: weight()})
+    assert len(set(found.values())) == 2
+
+
+def test_models_of_one_file_are_told_apart_by_all_their_names() -> None:
+    pair = {"student": {"w": weight(), "a": weight()}, "teacher": {"w": weight(), "b": weight()}}
+    assert set(named(pair).values()) == {"student.w", "student.a", "teacher.w", "teacher.b"}
+
+
+TRAINED = {
+    "optimizer": {"state": {0: {"exp_avg": torch.ones(4, 3)}}},
+    "ema": {"x": torch.ones(4, 3)},
+    "rng_state": torch.zeros(16, dtype=torch.uint8),
+    "optimizer_states": [{"state": {0: {"momentum_buffer": torch.ones(4, 3)}}}],
+}
+
+
+def test_what_training_keeps_is_no_part_of_the_model() -> None:
+    ledger = assigned({"model": {"x": weight(), "blocks.0.w": weight()}, **TRAINED}).ledger
+    by_role = roll_up(ledger, lambda e: e.role)
+    assert by_role[Role.TRAINING].parameters == 0
+    assert by_role[Role.TRAINING].decoded_bytes > 3 * 48
+    assert sum(entry.parameters for entry in ledger.entries) == 24
+    assert {e.role for e in ledger.entries if e.tensor and not e.tensor.startswith("model/")} == {Role.TRAINING}
+
+
+def test_an_average_of_the_weights_is_the_model_where_there_is_no_other() -> None:
+    ledger = assigned({"ema": {"blocks.0.w": weight()}, "optimizer": TRAINED["optimizer"]}).ledger
+    assert {e.owner: e.parameters for e in ledger.entries if e.parameters} == {"blocks.0.w": 12}
+
+
+def test_the_state_of_an_optimizer_by_itself_has_no_parameters() -> None:
+    parameter = torch.nn.Parameter(weight())
+    optimizer = torch.optim.AdamW([parameter])
+    parameter.sum().backward()
+    optimizer.step()
+    ledger = assigned(optimizer.state_dict()).ledger
+    assert {e.role for e in ledger.entries if e.tensor} == {Role.TRAINING}
+    assert not any(e.parameters for e in ledger.entries)
+
+
+def test_rules_that_tell_digits_apart_are_not_remembered_by_their_shape(tmp_path: Path) -> None:
+    rules = tmp_path / "roles.toml"
+    text = '[[roles]]\nmatch = "^blocks.1"\nrole = "head"\n[[roles]]\nmatch = "^blocks"\nrole = "trunk"\n'
+    rules.write_text(text, encoding="utf-8")
+    ledger = assign(saved({f"blocks.{i}": weight() for i in range(4)}), load_roles(rules)).ledger
+    assert {e.owner for e in ledger.entries if e.role is Role.HEAD} == {"blocks.1"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ('extends = "mine"', r"extends"),
         (
             '[[roles]]\nmatch = "x"\nrole = "hed"\n',
             r"roles\.toml: Invalid enum value 'hed' - at `\$\.roles\[0\]\.role`",

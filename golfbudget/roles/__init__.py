@@ -3,6 +3,7 @@
 rules      the patterns of a roles file, and which one matches
 settings   what a config.json says of ties, vocabulary and packing
 unpacking  the shapes of matrices behind packed tensors
+families   the layouts of packed weights, by the names that stand together
 packed     which stored tensors together are one packed matrix
 resolve    every stored name to one value: owner, account, parameters, and what decided
 head       which matrix is the output head, and whether it is tied, by evidence

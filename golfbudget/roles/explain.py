@@ -12,6 +12,10 @@ from golfbudget.roles.resolve import stated_roles
 from golfbudget.roles.rules import AnyRule, Roles
 
 
+#: Characters of a pattern that are shown.
+_LONGEST = 100
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReason:
     """One stored name of an owner: its account and what said so."""
@@ -87,7 +91,8 @@ def _state(assignment: Assignment) -> str:
 
 
 def _rule(kind: str, rule: AnyRule, roles: Roles) -> str:
-    return f"[[{kind}]] rule {roles.number(rule)}, match = '{rule.match}'"
+    shown = rule.match if len(rule.match) <= _LONGEST else f"{rule.match[:_LONGEST]}…"
+    return f"[[{kind}]] rule {roles.number(rule)}, match = '{shown}'"
 
 
 def _stored_reason(name: str, assignment: Assignment, roles: Roles) -> str:

@@ -20,6 +20,7 @@ from golfbudget.roles.settings import Settings
 
 _PIECE = 1 << 20
 #: Words in a name that speak for the decoder's table where several are named like one, and against another's.
+_DECODER = "decoder."
 _FOR, _AGAINST = (
     ("decoder", "language_model", "text", "thinker", "llm"),
     (
@@ -91,7 +92,7 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     loose = [m for m in matrices if not m.claimed and m is not table and m not in copies and _fits(m, tokens)]
     if table is None and not tokens:
         loose = [matrix for matrix in matrices if not matrix.claimed]
-    tied, reason = _judged(table, own, loose, settings, artifact, shared=shared, copies=copies)
+    tied, reason = _judged(table, inputs, own, loose, settings, artifact, shared=shared, copies=copies)
     return Head(
         tied=tied,
         reason=reason,
@@ -105,6 +106,7 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
 
 def _judged(  # noqa: PLR0911  (one way out per evidence)
     table: _Matrix | None,
+    inputs: Sequence[_Matrix],
     outputs: Sequence[_Matrix],
     loose: Sequence[_Matrix],
     settings: Settings,
@@ -126,6 +128,10 @@ def _judged(  # noqa: PLR0911  (one way out per evidence)
             taken = sum(other.tensor.stored_bytes for other in copies)
             return True, f"{config}{names} repeats the bytes of {table.owner}: {taken:,} bytes redundant"
         return True, f"{config}{table.owner} and the output matrix are one storage"
+    decoders = [matrix for matrix in inputs if _DECODER in matrix.owner]
+    if said is not None and decoders == [table] and len(inputs) > 1 and settings.headless is None:
+        # The configuration speaks of the encoder's table and the decoder's, which are two.
+        return True, f"{said}; {table.owner} is the decoder's input table and no output matrix is stored"
     if said is not None and settings.tied:
         return True, f"{said}; no output matrix is stored"
     if artifact.part_of is not None:
