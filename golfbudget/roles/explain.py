@@ -11,7 +11,6 @@ from golfbudget.roles.assign import Assignment
 from golfbudget.roles.resolve import stated_roles
 from golfbudget.roles.rules import AnyRule, Roles
 
-
 #: Characters of a pattern that are shown.
 _LONGEST = 100
 
