@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from golfbudget.artifact.locating import INDEX_SUFFIX
+from golfbudget.artifact.indexes import INDEX_SUFFIX
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.compare import ComparedSide, Owned
 from golfbudget.errors import CorruptError, LedgerError, LimitError, UsageError

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec import structs
+
 from golfbudget import formats
 from golfbudget.artifact import peel as peeling
-from golfbudget.artifact.locating import Location, locate_all, read_config, read_file, weight_map
+from golfbudget.artifact.files import read_file, refuse_pointer
+from golfbudget.artifact.indexes import weight_map
+from golfbudget.artifact.joining import Mark, repeated, told_apart, unfinished
+from golfbudget.artifact.locating import Location, locate_all
 from golfbudget.artifact.model import Artifact, Layer, Leaf, OpenedFile, Part
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
-from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError
-from golfbudget.formats import Contents, Format, Inner, Region
+from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError, UnsupportedError
+from golfbudget.formats import Contents, Format, Inner, Region, Unread
 from golfbudget.ledger import Account, apportion
 
 OPAQUE = "opaque"
@@ -37,10 +43,11 @@ def open_artifact(
     place = locate_all(path)
     opening = _Opening(peeling.Allowance(limit))
     forced = layout if as_format is None else formats.get(as_format)
-    if place.index is None:
-        (file,) = place.files
-        return opening.artifact(read_file(file), name=str(file), forced=forced, place=place)
-    return opening.shards(place, place.index, forced)
+    held = [_checked(file, forced) for file in place.files]
+    with _way_out(forced):
+        if place.index is not None or len(held) > 1:
+            return opening.files(place, held, forced)
+        return opening.artifact(held[0], name=str(place.files[0]), forced=forced, place=place)
 
 
 def open_bytes(
@@ -51,7 +58,27 @@ def open_bytes(
     Without `priced` the artifact has no parts: for reading what is inside, which takes a small share of the time.
     """
     forced = None if as_format is None else formats.get(as_format)
-    return _Opening(peeling.Allowance(limit), priced=priced).artifact(data, name=name, forced=forced)
+    with _way_out(forced):
+        return _Opening(peeling.Allowance(limit), priced=priced).artifact(data, name=name, forced=forced)
+
+
+def _checked(file: Path, forced: Format | None) -> Buffer:
+    """A file's bytes; a Git LFS pointer is refused, unless it is to be counted as it is."""
+    data = read_file(file)
+    if forced is None or forced.name != OPAQUE:
+        refuse_pointer(data, file)
+    return data
+
+
+@contextmanager
+def _way_out(forced: Format | None) -> Iterator[None]:
+    """Every refusal of a file's bytes says once how they can be counted all the same."""
+    try:
+        yield
+    except (CorruptError, LimitError, UnsupportedError) as error:
+        if AS_OPAQUE not in str(error) and (forced is None or forced.name != OPAQUE):
+            error.args = (f"{error}; {AS_OPAQUE}",)
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,28 +110,45 @@ class _Opening:
         files = () if place is None else (OpenedFile(path=place.files[0], size=len(data)),)
         return self._made(name, len(data), contents.format, files, place)
 
-    def shards(self, place: Location, index: Path, forced: Format | None) -> Artifact:
-        """Open a checkpoint in shards: the index and every file it lists are one artifact."""
-        listed = weight_map(index)
-        files = [OpenedFile(path=index, size=index.stat().st_size)]
-        self.layers.append(Layer(kind="container", name="index", decoded_bytes=files[0].size, member=index.name))
-        self.parts.append(Part(account=Account.CONTAINER, label=f"[{index.name}]", stored_bits=8 * files[0].size))
-        outermost = OPAQUE
+    def files(self, place: Location, data: Sequence[Buffer], forced: Format | None) -> Artifact:
+        """Open a checkpoint in several files as one artifact, the index that lists them included."""
+        files: list[OpenedFile] = []
         expected: dict[str, list[str]] = {}
-        for name, at in listed.items():
-            expected.setdefault(at, []).append(name)
-        for file in place.files:
-            data = read_file(file)
-            before = len(self.leaves)
-            name = file.name
-            outermost = self._open(data, 8 * len(data), _Place(str(file), member=name), forced, claim=name).format
-            held = {tensor.name for leaf in self.leaves[before:] for tensor in leaf.contents.tensors}
-            missing = [tensor for tensor in expected.get(name, ()) if tensor not in held]
-            if missing:
+        if place.index is not None:
+            files.append(self._index(place.index))
+            listed = {} if forced is not None and forced.name == OPAQUE else weight_map(place.index)
+            for name, at in listed.items():
+                expected.setdefault(at, []).append(name)
+        outermost, marks = OPAQUE, [self._mark()]
+        for file, own in zip(place.files, data, strict=True):
+            at = _Place(str(file), member=file.name)
+            outermost = self._open(own, 8 * len(own), at, forced, claim=file.name).format
+            held = {tensor.name for leaf in self.leaves[marks[-1].leaves :] for tensor in leaf.contents.tensors}
+            missing = [tensor for tensor in expected.get(file.name, ()) if tensor not in held]
+            if missing and place.index is not None:
                 shown = f"{missing[0][:80]!r} there ({len(missing)} such)"
-                raise CorruptError(f"{file}: {index.name} lists {shown}, and it is not")
-            files.append(OpenedFile(path=file, size=len(data)))
+                raise CorruptError(f"{file}: {place.index.name} lists {shown}, and it is not")
+            files.append(OpenedFile(path=file, size=len(own)))
+            marks.append(self._mark())
+        if place.pieces and repeated(self.leaves, marks):
+            place = self._told_apart(place, marks)
         return self._made(str(place.path), sum(file.size for file in files), outermost, tuple(files), place)
+
+    def _index(self, index: Path) -> OpenedFile:
+        size = index.stat().st_size
+        self.layers.append(Layer(kind="container", name="index", decoded_bytes=size, member=index.name))
+        self.parts.append(Part(account=Account.CONTAINER, label=f"[{index.name}]", stored_bits=8 * size))
+        return OpenedFile(path=index, size=size)
+
+    def _mark(self) -> Mark:
+        return Mark(leaves=len(self.leaves), parts=len(self.parts), bundles=len(self.bundles))
+
+    def _told_apart(self, place: Location, marks: Sequence[Mark]) -> Location:
+        """Pieces of one matrix have its name in every file: each is called by its file as well."""
+        stems = [file.stem for file in place.files]
+        self.leaves, self.parts, self.bundles = told_apart(self.leaves, self.parts, self.bundles, marks, stems)
+        note = f"tensors are cut across the files, or repeated in them, and called {stems[0]}/… by their file"
+        return structs.replace(place, notes=(*place.notes, note))
 
     def _made(
         self, path: str, size: int, outermost: str, files: tuple[OpenedFile, ...], place: Location | None
@@ -115,6 +159,9 @@ class _Opening:
                 raise CorruptError(f"{path}: two streams hold a tensor called {name[:80]!r}")
             seen.add(name)
         containers = (*self.bundles, *(leaf.contents for leaf in self.leaves))
+        located = () if place is None else place.notes
+        part_of = None if place is None else unfinished(containers, len(place.files)) or place.part_of
+        partial = () if part_of is None else (f"{part_of}; the rest is not counted",)
         return Artifact(
             path=path,
             size=size,
@@ -123,8 +170,9 @@ class _Opening:
             leaves=tuple(self.leaves),
             parts=tuple(self.parts) if self.priced else (),
             files=files,
-            config=None if place is None else read_config(place.config),
-            notes=tuple(note for contents in containers for note in contents.notes),
+            config=None if place is None else place.config,
+            part_of=part_of,
+            notes=(*located, *partial, *(note for contents in containers for note in contents.notes)),
             bundle=tuple(self.bundles),
         )
 
@@ -240,7 +288,7 @@ def _read(data: Buffer, where: str, *, forced: Format | None, claim: str, inner:
     raise CorruptError(f"{where}: no reader could make anything of it")
 
 
-def _readers(data: Buffer, forced: Format | None, claim: str, inner: Inner | None) -> Iterator[Format]:
+def _readers(data: Buffer, forced: Format | None, claim: str, inner: Inner | None) -> Iterator[Format | Unread]:
     """The formats to try, in order; asking other packages' readers comes last, since it costs time."""
     opaque = formats.get(OPAQUE)
     if forced is not None:
@@ -254,4 +302,7 @@ def _readers(data: Buffer, forced: Format | None, claim: str, inner: Inner | Non
     yield from formats.others(data)
     if inner is not None:
         yield formats.get(inner.fallback)
+    unread = formats.unread(data, claim)
+    if unread is not None:
+        yield unread
     yield opaque

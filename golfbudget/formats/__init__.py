@@ -15,6 +15,7 @@ from golfbudget.formats.base import (
     others,
     registered,
 )
+from golfbudget.formats.unread import Unread, unread, unread_as
 
-__all__ = ["BYTE_ORDER", "Contents", "Format", "Inner", "Region", "StoredTensor"]
-__all__ += ["begins", "candidates", "claimed_by", "get", "others", "registered"]
+__all__ = ["BYTE_ORDER", "Contents", "Format", "Inner", "Region", "StoredTensor", "Unread"]
+__all__ += ["begins", "candidates", "claimed_by", "get", "others", "registered", "unread", "unread_as"]

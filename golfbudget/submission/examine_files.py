@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golfbudget import formats
-from golfbudget.artifact.locating import read_file
+from golfbudget.artifact.files import read_file
 from golfbudget.artifact.peel import Allowance, innermost, peel
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
 from golfbudget.errors import GolfbudgetError

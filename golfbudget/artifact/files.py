@@ -1,0 +1,60 @@
+"""Reading whole files: mapped bytes, JSON of a bounded length, and pointers that stand in for a file."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+from pathlib import Path
+
+from golfbudget.codecs import Buffer
+from golfbudget.errors import CorruptError, UnsupportedError, UsageError
+
+#: An index of a hundred thousand tensors takes 10 MB.
+_JSON_LIMIT = 1 << 27
+#: What git checks out where the LFS extension is not installed: https://github.com/git-lfs/git-lfs, docs/spec.md.
+_POINTER = b"version https://git-lfs.github.com/spec/v1"
+#: The specification's limit; pointers have about 130 bytes.
+_LONGEST_POINTER = 1024
+
+
+def read_file(path: Path) -> Buffer:
+    """A file's bytes, mapped."""
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                raise CorruptError(f"{path}: the file is empty, expected a model artifact")
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_json(path: Path) -> object:
+    """The value of a JSON file; `CorruptError` when it is none, `UnsupportedError` for a Git LFS pointer."""
+    try:
+        if path.stat().st_size > _JSON_LIMIT:
+            raise CorruptError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_JSON_LIMIT}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    refuse_pointer(data, path)
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{path}: not valid JSON: {error}") from None
+    return value
+
+
+def refuse_pointer(data: Buffer, path: Path) -> None:
+    """`UnsupportedError` where the bytes are a Git LFS pointer: the text that stands in for a file not fetched."""
+    if bytes(data[: len(_POINTER)]) != _POINTER:
+        return
+    text = bytes(data[:_LONGEST_POINTER]).decode("utf-8", "replace")
+    oid, size = re.search(r"^oid (\S+)", text, re.MULTILINE), re.search(r"^size (\d+)", text, re.MULTILINE)
+    told = "; ".join(
+        what for what in (oid and f"oid {oid[1][:80]}", size and f"{int(size[1][:20]):,} bytes") if what is not None
+    )
+    raise UnsupportedError(
+        f"{path}: a Git LFS pointer of {len(data)} bytes, not the file it points to ({told or 'it names none'}); fetch "
+        "that with: git lfs pull"
+    )

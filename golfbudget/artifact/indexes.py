@@ -1,0 +1,112 @@
+"""Checkpoints in several files: the index that lists them, and the numbers in their names where there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from golfbudget.artifact.files import read_json
+from golfbudget.errors import CorruptError, GolfbudgetError
+
+INDEX_SUFFIX = ".index.json"
+#: `model-00001-of-00003.safetensors`, `m-00001-of-00002.gguf`: number, count, and what all names share.
+_NUMBERED = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5,6})-of-(?P<count>\d{5,6})(?P<suffix>\.[A-Za-z0-9]+)$")
+#: `consolidated.00.pth`, counted from zero; nothing in the name says how many there are.
+_PIECE = re.compile(r"^(?P<stem>consolidated)\.(?P<number>\d{2,3})(?P<suffix>\.(?:pth|pt|safetensors))$")
+_NAMED = 4
+
+
+def weight_map(index: Path) -> dict[str, str]:
+    """Tensor name to file name, as an index says; `CorruptError` when it is none."""
+    listing = read_json(index)
+    entries = listing.get("weight_map") if isinstance(listing, dict) else None
+    if not isinstance(entries, dict) or not entries or not all(isinstance(v, str) for v in entries.values()):
+        raise CorruptError(f'{index}: expected an object with a "weight_map" from tensor names to file names')
+    for name, file in entries.items():
+        if not file or file in (".", "..") or PurePosixPath(file).name != file or "\\" in file or "\0" in file:
+            place = f"{index}: tensor {name[:80]!r}"
+            raise CorruptError(f"{place} is in {file[:80]!r}, which is no file of the same folder")
+    return entries
+
+
+def listed_files(index: Path) -> tuple[Path, ...]:
+    """The files that an index lists, in order of their names; `CorruptError` names those that are not there."""
+    files = tuple(index.parent / name for name in dict.fromkeys(weight_map(index).values()))
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise CorruptError(
+            f"{index}: it lists {len(files)} files, {len(missing)} of them are not there ({few(missing)}); "
+            "fetch the whole checkpoint"
+        )
+    return tuple(sorted(files))
+
+
+def numbered(files: Iterable[Path]) -> dict[str, list[Path]]:
+    """Files that say in their names which of how many they are, by what those names share, sorted."""
+    families: dict[str, list[Path]] = {}
+    for file in sorted(files):
+        found = _NUMBERED.match(file.name)
+        if found is not None:
+            families.setdefault(f"{found['stem']}-*-of-{found['count']}{found['suffix']}", []).append(file)
+    return families
+
+
+def complete(family: str, files: list[Path]) -> tuple[Path, ...]:
+    """The same files where none is missing; `CorruptError` names those that are."""
+    found = [match for match in (_NUMBERED.match(file.name) for file in files) if match is not None]
+    have, count, width = {int(match["number"]) for match in found}, int(found[0]["count"]), len(found[0]["number"])
+    missing = [number for number in range(1, min(count, len(have) + _NAMED + 1) + 1) if number not in have]
+    if count > len(have) or missing:
+        names = [family.replace("*", f"{number:0{width}}", 1) for number in missing]
+        raise CorruptError(
+            f"{files[0].parent}: the files {family} are {len(have)} of {count} ({few(names, count - len(have))} not "
+            "there); fetch the whole checkpoint, or name one file"
+        )
+    return tuple(files)
+
+
+def pieces(files: Iterable[Path], suffix: str) -> tuple[Path, ...]:
+    """The `consolidated.NN` files of a suffix, counted from zero; `CorruptError` where one between them is missing."""
+    found = {
+        int(match["number"]): file
+        for file in sorted(files)
+        if (match := _PIECE.match(file.name)) is not None and match["suffix"] == suffix
+    }
+    missing = [f"consolidated.{number:02}{suffix}" for number in range(max(found, default=0)) if number not in found]
+    if missing:
+        raise CorruptError(
+            f"{found[max(found)].parent}: of the files consolidated.NN{suffix}, {few(missing)} not there; "
+            "fetch the whole checkpoint, or name one file"
+        )
+    return tuple(found[number] for number in sorted(found))
+
+
+def part_of(file: Path) -> str | None:
+    """Of what larger checkpoint a file says by its name or its neighbours that it is only a part; None for none."""
+    found = _NUMBERED.match(file.name)
+    if found is not None and int(found["count"]) > 1:
+        return f"file {int(found['number'])} of {int(found['count'])} of a checkpoint in shards"
+    piece = _PIECE.match(file.name)
+    if piece is not None:
+        others = [other for other in file.parent.glob(f"consolidated.*{piece['suffix']}") if _PIECE.match(other.name)]
+        if len(others) > 1:
+            return f"file {int(piece['number']) + 1} of {len(others)} of a checkpoint in model-parallel pieces"
+    for index in sorted(file.parent.glob(f"*{INDEX_SUFFIX}")):
+        try:
+            names = set(weight_map(index).values())
+        except GolfbudgetError:
+            continue  # It is not what was asked for.
+        if file.name in names and len(names) > 1:
+            return f"one of {len(names)} files that {index.name} lists"
+    return None
+
+
+def few(names: list[str], count: int | None = None) -> str:
+    """A few names and how many more there are.
+
+    >>> few(["a", "b", "c", "d", "e", "f"])
+    'a, b, c, d and 2 more'
+    """
+    more = (len(names) if count is None else count) - len(names[:_NAMED])
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
