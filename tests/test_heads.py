@@ -112,7 +112,9 @@ def test_a_matrix_of_the_vocabulary_that_no_rule_claims_makes_it_unknown(tmp_pat
         (None, True),
     ],
 )
-def test_what_a_configuration_says_where_no_output_is_stored(tmp_path: Path, config: Config, tied: bool | None) -> None:
+def test_what_a_configuration_says_where_no_output_is_stored(
+    tmp_path: Path, config: Config, *, tied: bool | None
+) -> None:
     assert opened(tmp_path, {TABLE: matrix()}, config).tied is tied
 
 
