@@ -215,7 +215,8 @@ def compare(base: ComparedSide, new: ComparedSide) -> Comparison:
     old, fresh = {row.key: row for row in base.rows}, {row.key: row for row in new.rows}
     changes = [_paired(old.pop(key), fresh.pop(key)) for key in list(old) if key in fresh]
     changes += [_paired(a, b) for a, b in _pairs(old, fresh, attrgetter("owner"))]
-    changes += [_paired(a, b) for a, b in _pairs(old, fresh, _bare(old, fresh))]
+    wrapped = _pairs(old, fresh, _bare(old, fresh))
+    changes += [Change(base=a, new=b, status=_status_across_wrappers(a, b)) for a, b in wrapped]
     changes += [Change(base=a, new=b, status=Status.RENAMED) for a, b in _pairs(old, fresh, _held)]
     changes += [Change(base=row, new=None, status=Status.REMOVED) for row in old.values()]
     changes += [Change(base=None, new=row, status=Status.ADDED) for row in fresh.values()]
@@ -226,8 +227,12 @@ def _paired(base: Owned, new: Owned) -> Change:
     unknown = base.content is None or new.content is None
     sides = [(row.role, row.stored_bytes, row.parameters, row.tensors) for row in (base, new)]
     same = sides[0] == sides[1] and (unknown or base.content == new.content)
-    status = Status.SAME if base.owner == new.owner else Status.RENAMED
-    return Change(base=base, new=new, status=status if same else Status.CHANGED)
+    return Change(base=base, new=new, status=Status.SAME if same else Status.CHANGED)
+
+
+def _status_across_wrappers(base: Owned, new: Owned) -> Status:
+    same = (base.role, base.tensors, base.content) == (new.role, new.tensors, new.content)
+    return Status.RENAMED if same and base.content is not None else Status.CHANGED
 
 
 def _bare(*sides: Mapping[_Key, Owned]) -> Callable[[Owned], str | None]:

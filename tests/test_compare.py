@@ -162,6 +162,22 @@ def test_a_tensor_grown_by_one_byte(tmp_path: Path) -> None:
     assert found.counts[Status.CHANGED] == 1
 
 
+@pytest.mark.parametrize("wrapper", ["model.", "module.", "_orig_mod.", "transformer.", "module.model."])
+def test_owners_of_one_model_pair_under_different_wrappers(tmp_path: Path, wrapper: str) -> None:
+    wrapped = {f"{wrapper}{name}": tensor for name, tensor in BASE.items()}
+    wrapped[f"{wrapper}mystery"] = ("U8", [5], b"abcdX")
+    found = by_owner(compared(tmp_path, BASE, wrapped))
+    assert {row["status"] for row in found.values()} <= {"same", "changed", "renamed"}
+    assert [row["status"] for owner, row in found.items() if owner.endswith("mystery")] == ["changed"]
+
+
+def test_a_wrapper_pairs_nothing_where_it_could_be_two(tmp_path: Path) -> None:
+    twice = BASE | {f"model.{name}": tensor for name, tensor in BASE.items()}
+    found = by_owner(compared(tmp_path, BASE, twice))
+    assert {found[name]["status"] for name in BASE} == {"same"}
+    assert {row["status"] for name, row in found.items() if name.startswith("model.")} == {"added"}
+
+
 def test_other_values_at_the_same_size_are_changed(tmp_path: Path) -> None:
     found = compared(tmp_path, BASE, BASE | {"mystery": ("U8", [5], b"abcdX")})
     (change,) = found.moved

@@ -112,7 +112,9 @@ def test_a_matrix_of_the_vocabulary_that_no_rule_claims_makes_it_unknown(tmp_pat
         (None, True),
     ],
 )
-def test_what_a_configuration_says_where_no_output_is_stored(tmp_path: Path, config: Config, tied: bool | None) -> None:
+def test_what_a_configuration_says_where_no_output_is_stored(
+    tmp_path: Path, config: Config, *, tied: bool | None
+) -> None:
     assert opened(tmp_path, {TABLE: matrix()}, config).tied is tied
 
 
@@ -122,7 +124,7 @@ def test_two_matrices_that_differ_are_untied_whatever_the_configuration_says(tmp
     assert found.head.redundant_bytes == 0
 
 
-@pytest.mark.parametrize("config", [None, {"tie_word_embeddings": True}, {"tie_word_embeddings": False}])
+@pytest.mark.parametrize("config", [None, {"tie_word_embeddings": True}, {"model_type": "llama"}])
 def test_a_head_stored_twice_is_tied_and_said_to_be_redundant(tmp_path: Path, config: Config) -> None:
     table = matrix()
     found = opened(tmp_path, {TABLE: table, "lm_head.weight": table.clone()}, config)
@@ -131,6 +133,13 @@ def test_a_head_stored_twice_is_tied_and_said_to_be_redundant(tmp_path: Path, co
     assert f"{ROWS * WIDTH * 4:,} bytes redundant" in found.tied_reason
     assert roles(found)[TABLE] is roles(found)["lm_head.weight"] is Role.HEAD
     assert sum(entry.parameters for entry in found.ledger.entries) == ROWS * WIDTH + 8 * WIDTH
+
+
+def test_equal_matrices_are_two_where_the_configuration_says_untied(tmp_path: Path) -> None:
+    table = matrix()
+    found = opened(tmp_path, {TABLE: table, "lm_head.weight": table.clone()}, {"tie_word_embeddings": False})
+    assert found.tied is False
+    assert sum(entry.parameters for entry in found.ledger.entries) == 2 * ROWS * WIDTH + 8 * WIDTH
 
 
 def test_matrices_that_were_never_trained_are_no_copies(tmp_path: Path) -> None:

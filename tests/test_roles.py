@@ -204,6 +204,11 @@ def test_the_state_of_an_optimizer_by_itself_has_no_parameters() -> None:
     assert not any(e.parameters for e in ledger.entries)
 
 
+def test_the_shipped_rules_tell_no_digits_apart() -> None:
+    """So that a name is matched once for all blocks and experts."""
+    assert load_roles().any_digit
+
+
 def test_rules_that_tell_digits_apart_are_not_remembered_by_their_shape(tmp_path: Path) -> None:
     rules = tmp_path / "roles.toml"
     text = '[[roles]]\nmatch = "^blocks.1"\nrole = "head"\n[[roles]]\nmatch = "^blocks"\nrole = "trunk"\n'

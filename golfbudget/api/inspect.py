@@ -50,6 +50,11 @@ class InspectResult(Result):
         return self.inspection.assignment.tied
 
     @property
+    def tied_reason(self) -> str:
+        """Which evidence decides that, or is missing."""
+        return self.inspection.assignment.tied_reason
+
+    @property
     def headroom(self) -> int:
         """Bytes left under the cap, code counted where it was given; negative when over it."""
         return self.inspection.budget.headroom

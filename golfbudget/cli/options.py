@@ -67,7 +67,9 @@ Details = Annotated[bool, opt("--details", "Print every candidate, note, certifi
 Quiet = Annotated[bool, opt("--quiet -q", "Print no progress and no notes.")]
 Cap = Annotated[str | None, opt("--cap SIZE", "Byte cap: 16000000, 16MB (decimal) or 16MiB.  [default: 16000000]")]
 Code = Annotated[str | None, opt("--code FILE|SIZE", "Code that ships too: a file, or a size such as 48kB.")]
-Roles = Annotated[Path | None, opt("--roles FILE", "Role rules (TOML) instead of the default ones.")]
+Roles = Annotated[
+    Path | None, opt("--roles FILE", "Role rules (TOML) instead of the shipped ones, or before them (extends).")
+]
 As = Annotated[
     str | None,
     opt(

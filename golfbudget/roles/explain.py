@@ -110,4 +110,6 @@ def _stored_reason(name: str, assignment: Assignment, roles: Roles) -> str:
             return parts[0] + f", account = {str(one.name_rule.account)!r}"
     if one.account_rule is not None:
         parts.append(_rule("accounts", one.account_rule, roles))
+    if one.name_rule is None and name != one.owner:
+        parts.insert(0, f"its name without what wraps it ([[wrappers]]) is {one.owner}")
     return "; ".join(parts) or "plain weights: no [[names]] or [[accounts]] rule matches"

@@ -87,6 +87,9 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
         if matrix not in outputs
     }
     copies = [] if table is None else list(_same(table, matrices, inputs))
+    if settings.tied is False:
+        # Two matrices by the model's own word, whatever they hold today.
+        copies = [other for other in copies if other in inputs]
     shared = table is not None and ("output" in table.kinds or any(other not in inputs for other in copies))
     own = [matrix for matrix in outputs if matrix not in copies]
     loose = [m for m in matrices if not m.claimed and m is not table and m not in copies and _fits(m, tokens)]

@@ -132,7 +132,7 @@ def _resolve(artifact: Artifact, roles: Roles, *, copies: bool) -> Resolution:
 
 @dataclass(slots=True, kw_only=True)
 class _Resolver:
-    """The rules and the tensors that they speak of; `apart` are the wrappers that owners keep."""
+    """The rules, the tensors that they speak of, and owners without wrappers; those `apart` keep theirs."""
 
     roles: Roles
     tensors: Mapping[str, StoredTensor]
@@ -140,6 +140,7 @@ class _Resolver:
     stated: Mapping[str, Role]
     copies: bool
     apart: set[str] = field(default_factory=set)
+    short: dict[str, str] = field(default_factory=dict)
 
     def resolved(self, name: str) -> ResolvedName:
         """What the name alone says; its owner still has its wrapper."""
@@ -171,8 +172,10 @@ class _Resolver:
         """The owner without its wrapper, where that is kept apart from no other."""
         if one.name_rule is not None and one.name_rule.role is not None:
             return one.owner
-        short = self.roles.unwrapped(one.owner)
-        if short == one.owner or self._wrapper(one.owner, short) not in self.apart:
+        short = self.short.get(one.owner)
+        if short is None:
+            short = self.short[one.owner] = self.roles.unwrapped(one.owner)
+        if short == one.owner or not self.apart or self._wrapper(one.owner, short) not in self.apart:
             return short
         return one.owner.replace("/", ".")
 

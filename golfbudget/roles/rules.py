@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -121,35 +121,30 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """The rules whose pattern matches, in order."""
         if len(name) > _LONGEST or not rules:
             return ()
-        key = id(rules), self._blanked(name)
-        places = self._remembered.get(key)
-        if places is None:
-            places = tuple(place for place, rule in enumerate(rules) if rule.pattern.search(name))
-            if len(self._remembered) < _MOST_REMEMBERED:
-                self._remembered[key] = places
-        return [rules[place] for place in places]
-
-    def _blanked(self, name: str) -> str:
-        """The name as patterns see it."""
-        if not self._any_digit:
-            return name
         blank = self._blank.get(name)
         if blank is None:
-            blank = self._blank[name] = name.translate(_BLANK)
-            if len(self._blank) > _MOST_REMEMBERED:
+            if len(self._blank) >= _MOST_REMEMBERED:
                 self._blank.clear()
-        return blank
+            blank = self._blank[name] = name.translate(_BLANK) if self.any_digit else name
+        remembered: dict[str, Sequence[_AnyRule]] = self._remembered.setdefault(id(rules), {})
+        matching = remembered.get(blank)
+        if matching is None:
+            matching = tuple(rule for rule in rules if rule.pattern.search(name))
+            if len(remembered) < _MOST_REMEMBERED:
+                remembered[blank] = matching
+        return matching
 
     @cached_property
     def _blank(self) -> dict[str, str]:
+        """Names as patterns see them."""
         return {}
 
     @cached_property
-    def _remembered(self) -> dict[tuple[int, str], tuple[int, ...]]:
+    def _remembered(self) -> dict[int, dict[str, Any]]:
         return {}
 
     @cached_property
-    def _any_digit(self) -> bool:
+    def any_digit(self) -> bool:
         """Whether no pattern can tell one digit from another."""
         patterns = [rule.match for rules in self._kinds for rule in rules]
         return not any("(?P=" in text or re.search("[0-9]", _ANY_DIGIT.sub("", text)) for text in patterns)

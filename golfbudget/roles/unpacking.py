@@ -252,10 +252,12 @@ def _mlx(pack: Pack) -> Unpacked | None:  # noqa: PLR0911  (one way out per kind
     said = [pair for pair in fitting if pair == (group, bits)]
     if said:
         return Unpacked(shape=(*lead, said[0][0] * groups), bits=said[0][1])
-    widths = {size for tensor in pack.plain.values() if len(tensor.shape) == 1 for size in tensor.shape}
+    # What one matrix takes in, a norm spans or another matrix gives out.
+    widths = {tensor.shape[0] for tensor in pack.plain.values() if tensor.shape}
+    by_group = [pair for pair in fitting if pair[0] == group]
     by_width = [pair for pair in fitting if pair[0] * groups in widths]
-    chosen = by_width if len(by_width) == 1 else fitting
-    if len(chosen) == 1:
+    chosen = next((pairs for pairs in (by_group, by_width, fitting) if len(pairs) == 1), None)
+    if chosen is not None:
         return pack.checked((*lead, chosen[0][0] * groups), chosen[0][1])
     note = "no config.json says MLX's bits and group size, and the shapes fit several; parameters are not known"
     return Unpacked(shape=None, notes=(note,)) if fitting else None
