@@ -158,15 +158,15 @@ def test_a_configuration_decides_whether_the_head_is_tied(shards: Path) -> None:
     assert tied() == (True, Role.HEAD)
 
 
-def test_a_configuration_beside_a_single_file_counts_when_the_folder_is_opened(tmp_path: Path) -> None:
-    state = {"wte.weight": np.ones((5, 2), np.float32), "lm_head.weight": np.ones((5, 2), np.float32)}
+def test_a_configuration_beside_a_single_file_counts_for_the_folder_and_the_file(tmp_path: Path) -> None:
+    state = {"wte.weight": np.ones((5, 2), np.float32), "other.weight": np.ones((5, 2), np.float32)}
     (tmp_path / "model.safetensors").write_bytes(safetensors.numpy.save(state))
-    assert assign(open_artifact(tmp_path), load_roles()).tied is False
-    (tmp_path / "config.json").write_text('{"tie_word_embeddings": true}')
-    assignment = assign(open_artifact(tmp_path), load_roles())
-    assert assignment.tied is True
-    assert "lm_head.weight is stored too" in assignment.tied_reason
-    assert assign(open_artifact(tmp_path / "model.safetensors"), load_roles()).tied is False
+    for path in (tmp_path, tmp_path / "model.safetensors"):
+        (tmp_path / "config.json").write_text('{"tie_word_embeddings": true}')
+        assert open_artifact(path).config == {"tie_word_embeddings": True}
+        assert assign(open_artifact(path), load_roles()).tied is True
+        (tmp_path / "config.json").write_text('{"tie_word_embeddings": false}')
+        assert assign(open_artifact(path), load_roles()).tied is False
 
 
 def test_torch_shards_are_read_too(tmp_path: Path) -> None:
@@ -208,5 +208,6 @@ def test_a_tensor_in_two_shards_is_refused(shards: Path) -> None:
 
 def test_two_indexes_are_ambiguous(shards: Path) -> None:
     (shards / "other.safetensors.index.json").write_text("{}")
+    (shards / "model.safetensors.index.json").rename(shards / "another.safetensors.index.json")
     with pytest.raises(UsageError, match="2 indexes"):
         open_artifact(shards)

@@ -22,7 +22,7 @@ from golfbudget.codecs import Sniff
 from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.errors import CorruptError, GolfbudgetError, LedgerError, LimitError, UnsupportedError
 from golfbudget.formats import Contents, Region
-from golfbudget.formats.gguf import GGML_TYPES
+from golfbudget.formats.ggml_types import GGML_TYPES
 from golfbudget.ledger import Account, Role, check_tiling
 from golfbudget.roles import assign, load_roles
 

@@ -50,7 +50,7 @@ def refuse_pointer(data: Buffer, path: Path) -> None:
     if bytes(data[: len(_POINTER)]) != _POINTER:
         return
     text = bytes(data[:_LONGEST_POINTER]).decode("utf-8", "replace")
-    oid, size = re.search(r"^oid (\S+)", text, re.MULTILINE), re.search(r"^size (\d+)", text, re.MULTILINE)
+    oid, size = re.search(r"^oid (\S+)\n", text, re.MULTILINE), re.search(r"^size (\d+)\n", text, re.MULTILINE)
     told = "; ".join(
         what for what in (oid and f"oid {oid[1][:80]}", size and f"{int(size[1][:20]):,} bytes") if what is not None
     )

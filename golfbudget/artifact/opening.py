@@ -117,8 +117,8 @@ class _Opening:
         if place.index is not None:
             files.append(self._index(place.index))
             listed = {} if forced is not None and forced.name == OPAQUE else weight_map(place.index)
-            for name, at in listed.items():
-                expected.setdefault(at, []).append(name)
+            for name, holder in listed.items():
+                expected.setdefault(holder, []).append(name)
         outermost, marks = OPAQUE, [self._mark()]
         for file, own in zip(place.files, data, strict=True):
             at = _Place(str(file), member=file.name)

@@ -8,6 +8,7 @@ left before anything is done with it.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -15,61 +16,8 @@ from msgspec import structs
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError, UnsupportedError
 from golfbudget.formats.base import GGUF, Contents, Region, StoredTensor, unmapped
-from golfbudget.ledger import Account, Span
-
-
-@dataclass(frozen=True, slots=True)
-class GgmlType:
-    """A tensor type: `elements` numbers take `bytes` bytes; plain numbers are blocks of one."""
-
-    name: str
-    elements: int
-    bytes: int
-
-
-#: By number, from `enum ggml_type` in ggml.h and the block structures of ggml-common.h (github.com/ggml-org/ggml).
-#: 4 and 5 (q4_2, q4_3) and 36 to 38 (repacked iq4_nl) never stood in a file; 31 to 33 did for a while.
-GGML_TYPES: dict[int, GgmlType] = {
-    0: GgmlType("float32", 1, 4),
-    1: GgmlType("float16", 1, 2),
-    2: GgmlType("q4_0", 32, 18),
-    3: GgmlType("q4_1", 32, 20),
-    6: GgmlType("q5_0", 32, 22),
-    7: GgmlType("q5_1", 32, 24),
-    8: GgmlType("q8_0", 32, 34),
-    # Two half-precision numbers and 32 bytes; before 2024 they were single precision (40 bytes), and never in a file.
-    9: GgmlType("q8_1", 32, 36),
-    10: GgmlType("q2_k", 256, 84),
-    11: GgmlType("q3_k", 256, 110),
-    12: GgmlType("q4_k", 256, 144),
-    13: GgmlType("q5_k", 256, 176),
-    14: GgmlType("q6_k", 256, 210),
-    15: GgmlType("q8_k", 256, 292),
-    16: GgmlType("iq2_xxs", 256, 66),
-    17: GgmlType("iq2_xs", 256, 74),
-    18: GgmlType("iq3_xxs", 256, 98),
-    19: GgmlType("iq1_s", 256, 50),
-    20: GgmlType("iq4_nl", 32, 18),
-    21: GgmlType("iq3_s", 256, 110),
-    22: GgmlType("iq2_s", 256, 82),
-    23: GgmlType("iq4_xs", 256, 136),
-    24: GgmlType("int8", 1, 1),
-    25: GgmlType("int16", 1, 2),
-    26: GgmlType("int32", 1, 4),
-    27: GgmlType("int64", 1, 8),
-    28: GgmlType("float64", 1, 8),
-    29: GgmlType("iq1_m", 256, 56),
-    30: GgmlType("bfloat16", 1, 2),
-    31: GgmlType("q4_0_4_4", 32, 18),
-    32: GgmlType("q4_0_4_8", 32, 18),
-    33: GgmlType("q4_0_8_8", 32, 18),
-    34: GgmlType("tq1_0", 256, 54),
-    35: GgmlType("tq2_0", 256, 66),
-    39: GgmlType("mxfp4", 32, 17),
-    40: GgmlType("nvfp4", 64, 36),
-    41: GgmlType("q1_0", 128, 18),
-}
-
+from golfbudget.formats.ggml_types import GGML_TYPES, UNKNOWN_TYPE, GgmlType
+from golfbudget.ledger import Account, Role, Span
 
 #: Scalars of metadata by type number; 7 (bool), 8 (string) and 9 (array) are handled apart.
 _SCALARS = {
@@ -213,6 +161,10 @@ _LEAST_RECORD = 24
 _PIECE = 1 << 20
 
 
+#: Key-values of these names are the tokenizer's, which serves no tensor: one stored name for all of them.
+_TOKENIZER_KEYS, _TOKENIZER = "tokenizer.", "[tokenizer metadata]"
+#: Elements that a byte of an unknown type may hold; the densest known holds seven.
+_DENSEST = 64
 #: A tensor whose offset counts from the start of tensor data, and where its record lies.
 _TensorRecord = tuple[StoredTensor, Span]
 
@@ -232,17 +184,60 @@ def read_gguf(data: Buffer, *, where: str) -> Contents:
         values[key] = value
         if key == _ALIGNMENT_KEY:
             alignment = _checked_alignment(cursor, start, kind, value)
-        label = "[tokenizer metadata]" if key.startswith("tokenizer.") else "[metadata]"
-        regions.append(Region(span=Span(start, cursor.at), account=Account.CONTAINER, label=label))
+        name = _TOKENIZER if key.startswith(_TOKENIZER_KEYS) else None
+        span = Span(start, cursor.at)
+        regions.append(Region(span=span, account=Account.CONTAINER, name=name, label=name or "[metadata]"))
     records: dict[str, _TensorRecord] = {}
     for _ in range(tensors):
         tensor, span = _record(cursor, records, alignment)
         records[tensor.name] = (tensor, span)
         regions.append(Region(span=span, account=Account.CONTAINER, name=tensor.name, label="[tensor record]"))
     start = _align(cursor.at, alignment)
-    regions += _data_regions(cursor, list(records.values()), start, alignment)
+    unknown = _measured(cursor, records, start)
+    regions += _data_regions(cursor, list(records.values()), start, alignment, frozenset(unknown))
     placed = tuple(structs.replace(record[0], offset=start + _begin(record)) for record in records.values())
-    return Contents(format="gguf", regions=tuple(regions), tensors=placed, values=values)
+    return Contents(
+        format="gguf",
+        regions=tuple(regions),
+        tensors=placed,
+        values=values,
+        roles={_TOKENIZER: Role.TOKENIZER},
+        notes=_note(unknown),
+    )
+
+
+def _measured(cursor: Cursor, records: dict[str, _TensorRecord], start: int) -> dict[str, str]:
+    """Give tensors of unknown types the bytes up to the next tensor or the end; returns their types by name.
+
+    An element count that no bytes so few could hold is refused, as an offset past the end is.
+    """
+    unknown = {name: tensor.dtype for name, (tensor, _) in records.items() if tensor.dtype.startswith(UNKNOWN_TYPE)}
+    offsets = sorted({_begin(record) for record in records.values()}) if unknown else []
+    for name in unknown:
+        tensor, place = records[name]
+        begin = _begin(records[name])
+        after = bisect_right(offsets, begin)
+        extent = (offsets[after] if after < len(offsets) else len(cursor.data) - start) - begin
+        extent = max(extent, 0) if tensor.elements else 0
+        if tensor.elements > _DENSEST * extent:
+            raise cursor.corrupt(
+                place.start,
+                f"tensor {name!r} of shape {list(tensor.shape)} has {extent} bytes before the next or the end",
+            )
+        records[name] = structs.replace(tensor, block=(max(tensor.elements, 1), extent)), place
+    return unknown
+
+
+def _note(unknown: dict[str, str]) -> tuple[str, ...]:
+    """A line on tensors whose type is not known."""
+    if not unknown:
+        return ()
+    kinds = ", ".join(sorted({kind.removeprefix(UNKNOWN_TYPE) for kind in unknown.values()}, key=int))
+    first = next(iter(unknown))
+    others = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+    return (
+        f"ggml type {kinds} is not known: {first[:80]}{others} may be shorter than the bytes up to the next tensor",
+    )
 
 
 def _align(at: int, alignment: int) -> int:
@@ -308,11 +303,8 @@ def _record(cursor: Cursor, seen: dict[str, _TensorRecord], alignment: int) -> _
     if any(size >= 1 << 63 for size in sizes):
         raise cursor.corrupt(start, f"{what} claims the impossible shape {sizes}")
     number, relative = cursor.u32(f"the type of {what}"), cursor.u64(f"the offset of {what}")
-    kind = GGML_TYPES.get(number)
-    if kind is None:
-        raise UnsupportedError(
-            f"{cursor.where}: {what} (record at byte {start}) has ggml type {number}, which is not known; {AS_OPAQUE}"
-        )
+    # Of an unknown type neither blocks nor bytes are known; `_measured` finds what is there.
+    kind = GGML_TYPES.get(number) or GgmlType(f"{UNKNOWN_TYPE}{number}", 1, 0)
     row, whole = sizes[0] if sizes else 1, f"a multiple of {kind.elements} for {kind.name}"
     if row % kind.elements:
         raise cursor.corrupt(start, f"{what} has rows of {row} elements, expected {whole}")
@@ -320,7 +312,7 @@ def _record(cursor: Cursor, seen: dict[str, _TensorRecord], alignment: int) -> _
         raise cursor.corrupt(start, f"{what} lies at offset {relative}, expected a multiple of {alignment}")
     # The file names the fastest dimension first, tensor libraries name it last.
     tensor = StoredTensor.in_rows(name, kind.name, tuple(reversed(sizes)), relative)
-    block = None if kind.elements == 1 else (kind.elements, kind.bytes)
+    block = None if kind.elements == 1 and kind.bytes else (kind.elements, kind.bytes)
     return structs.replace(tensor, block=block), Span(start, cursor.at)
 
 
@@ -328,8 +320,10 @@ def _begin(record: _TensorRecord) -> int:
     return record[0].offset or 0
 
 
-def _data_regions(cursor: Cursor, records: list[_TensorRecord], start: int, alignment: int) -> list[Region]:
-    """Regions from the end of the tensor records to the end of the file."""
+def _data_regions(
+    cursor: Cursor, records: list[_TensorRecord], start: int, alignment: int, unknown: frozenset[str]
+) -> list[Region]:
+    """Regions from the end of the tensor records to the end of the file; those of `unknown` types are unmapped."""
     regions: list[Region] = []
     at, before, stop = cursor.at, "the header", len(cursor.data)
     for record in sorted(records, key=lambda r: (r[0].offset, r[0].stored_bytes)):
@@ -344,7 +338,8 @@ def _data_regions(cursor: Cursor, records: list[_TensorRecord], start: int, alig
             raise cursor.corrupt(place.start, f"bytes [{begin}, {min(at, end)}) of tensor {name!r} are also {before}'s")
         # The gap before the first tensor is the header's, any other that of the tensor which it lets begin aligned.
         regions += _gap(cursor.data, Span(at, begin), alignment, name if regions else None)
-        regions.append(Region(span=Span(begin, end), account=Account.WEIGHTS, name=name, tensor=True))
+        account = Account.UNMAPPED if name in unknown else Account.WEIGHTS
+        regions.append(Region(span=Span(begin, end), account=account, name=name, tensor=True))
         at, before = end, f"tensor {name!r}"
     return regions + _gap(cursor.data, Span(at, stop), alignment, None)
 
