@@ -181,8 +181,7 @@ class _Opening:
         self.streams += 1
         if at.depth > _DEEPEST or self.streams > _MOST_STREAMS:
             raise LimitError(
-                f"{at.where}: more than {_MOST_STREAMS} streams, or containers nested more than {_DEEPEST} deep "
-                f"({AS_OPAQUE})"
+                f"{at.where}: more than {_MOST_STREAMS} streams, or containers nested more than {_DEEPEST} deep"
             )
         steps, what = self._steps(data, at, forced)
         rest = peeling.innermost(data, steps)
@@ -256,7 +255,7 @@ class _Opening:
         else:
             self.leaves.append(Leaf(name=at.member or "", data=data, contents=contents, streams=at.around))
         if len(self.parts) + len(contents.regions) > _MOST_PARTS:
-            raise LimitError(f"{at.where}: more than {_MOST_PARTS} parts in all streams together ({AS_OPAQUE})")
+            raise LimitError(f"{at.where}: more than {_MOST_PARTS} parts in all streams together")
         for region, cost in priced:
             if region.inner is None:
                 part = Part(

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from golfbudget import codecs, filters, formats
 from golfbudget.codecs import Buffer, Costs, Method, Sniff, Stream
-from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError
+from golfbudget.errors import CorruptError, LimitError
 from golfbudget.filters import Filtered
 from golfbudget.formats.foresight.foreseer import Foreseer
 from golfbudget.ledger import apportion
@@ -153,9 +153,7 @@ def methods(steps: Sequence[PeeledStep]) -> list[Method | None]:
 def _through_filter(outer: Sequence[PeeledStep], step: Filtered, cuts: Sequence[int], where: str) -> Costs:
     """Price the spans where a filter put each range; they tile what is behind its header."""
     if len(step.planes(0, 0)) * len(cuts) > _MOST_SPANS:
-        raise LimitError(
-            f"{where}: {step.name} scatters {len(cuts) - 1} parts over more than {_MOST_SPANS} places; {AS_OPAQUE}"
-        )
+        raise LimitError(f"{where}: {step.name} scatters {len(cuts) - 1} parts over more than {_MOST_SPANS} places")
     spans = [(span, n) for n, part in enumerate(pairwise(cuts)) for span in step.planes(*part) if len(span)]
     edges = {edge for span, _ in spans for edge in (span.start, span.stop)}
     outer_cuts = sorted({0, step.header, len(step.data), *edges})

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from golfbudget.codecs.base import Buffer, Codec, Decoder, Exact, Method, Sniff
 from golfbudget.codecs.feeding import Aimed, Even, Feeder, Foresee, Foresight, Growth, Schedule, Strict
-from golfbudget.errors import AS_OPAQUE, CorruptError, LedgerError, LimitError, UnsupportedError
+from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError
 from golfbudget.ledger import Span
 
 #: Codecs whose bits are estimated are fed in equal pieces of sqrt(stored bytes / this), the estimate's resolution.
@@ -92,7 +92,7 @@ def decode(
         members.append(member)
         at = member.stored.stop
         if len(members) > _MOST_MEMBERS:
-            raise LimitError(f"{place} has more than {_MOST_MEMBERS} members by byte {at} of {len(data)}; {AS_OPAQUE}")
+            raise LimitError(f"{place} has more than {_MOST_MEMBERS} members by byte {at} of {len(data)}")
     if not members:
         raise CorruptError(f"{where}: an empty file is no {codec.name} stream")
     if at < len(data) and not decoded and codec.sniff(bytes(data[:32])) is Sniff.MAYBE:

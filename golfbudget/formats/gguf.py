@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError, UnsupportedError
+from golfbudget.errors import CorruptError, LimitError, UnsupportedError
 from golfbudget.formats.base import GGUF, Contents, Region, StoredTensor, unmapped
 from golfbudget.formats.ggml_types import GGML_TYPES, UNKNOWN_TYPE, GgmlType
 from golfbudget.ledger import Account, Role, Span
@@ -50,7 +50,7 @@ class Cursor:
     text: int = 0
 
     def corrupt(self, at: int, message: str) -> CorruptError:
-        return CorruptError(f"{self.where}: at byte {at}: {message} ({AS_OPAQUE})")
+        return CorruptError(f"{self.where}: at byte {at}: {message}")
 
     def take(self, count: int, what: str) -> int:
         """Move over `count` bytes; returns where they begin."""
@@ -126,8 +126,7 @@ class Cursor:
         self.steps += count
         if self.steps > _MOST_STEPS:
             raise LimitError(
-                f"{self.where}: at byte {start}: the metadata holds more than {_MOST_STEPS} strings and arrays; "
-                f"{AS_OPAQUE}"
+                f"{self.where}: at byte {start}: the metadata holds more than {_MOST_STEPS} strings and arrays"
             )
         if kind == STRING and count > _LONGEST_ARRAY:
             self._skip_strings(count, what)
@@ -251,14 +250,11 @@ def _fixed_part(cursor: Cursor) -> tuple[int, int]:
     other = int.from_bytes(version.to_bytes(4, "little"), "big")
     refusal = ""
     if other < version and other in (*_VERSIONS, 1):
-        refusal = (
-            f"a big-endian GGUF file (version {other} at byte 4) is not read, only little-endian ones; {AS_OPAQUE}"
-        )
+        refusal = f"a big-endian GGUF file (version {other} at byte 4) is not read, only little-endian ones"
     elif version == 1:
-        known = f"expected version 2 or 3 ({AS_OPAQUE})"
-        refusal = f"GGUF version 1 (at byte 4), with its 32-bit counts, is not read; {known}"
+        refusal = "GGUF version 1 (at byte 4), with its 32-bit counts, is not read; expected version 2 or 3"
     elif version not in _VERSIONS:
-        refusal = f"GGUF version {version} (at byte 4) is not known; expected 2 or 3 ({AS_OPAQUE})"
+        refusal = f"GGUF version {version} (at byte 4) is not known; expected 2 or 3"
     if refusal:
         raise UnsupportedError(f"{cursor.where}: {refusal}")
     tensors, pairs = cursor.u64("the number of tensors"), cursor.u64("the number of key-values")
@@ -270,7 +266,7 @@ def _fixed_part(cursor: Cursor) -> tuple[int, int]:
         if count > _MOST_RECORDS:
             raise LimitError(
                 f"{cursor.where}: the header at byte {at} claims {count} {what}, more than the {_MOST_RECORDS} that "
-                f"are read; {AS_OPAQUE}"
+                f"are read"
             )
     return tensors, pairs
 

@@ -10,14 +10,14 @@ import codecs
 from typing import ClassVar
 
 from golfbudget.codecs.base import Buffer, Sniff
-from golfbudget.errors import AS_OPAQUE, CorruptError
+from golfbudget.errors import CorruptError
 from golfbudget.formats import base
 from golfbudget.formats.base import Contents, Region, register
 from golfbudget.ledger import Account, Span
 
 
 def _unexpected(data: Buffer, where: str, expected: str) -> CorruptError:
-    return CorruptError(f"{where}: expected {expected}, found {bytes(data[:4])!r} at byte 0; {AS_OPAQUE}")
+    return CorruptError(f"{where}: expected {expected}, found {bytes(data[:4])!r} at byte 0")
 
 
 class _Signed:

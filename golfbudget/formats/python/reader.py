@@ -12,7 +12,7 @@ import re
 import warnings
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.errors import AS_OPAQUE, CorruptError, UnsupportedError
+from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import LONGEST_SOURCE, Contents, Inner, Region
 from golfbudget.formats.python.payload import CompressedLiteral, find
 from golfbudget.ledger import Account, Span
@@ -71,8 +71,7 @@ def _check_utf8(data: Buffer, where: str) -> None:
             decoder.decode(bytes(data[at : at + _PIECE]), final=at + _PIECE >= len(data))
         except UnicodeDecodeError as error:
             raise CorruptError(
-                f"{where}: byte {at - held + error.start} is not UTF-8 ({error.reason}), expected Python source; "
-                f"{AS_OPAQUE}"
+                f"{where}: byte {at - held + error.start} is not UTF-8 ({error.reason}), expected Python source"
             ) from None
 
 
@@ -138,10 +137,8 @@ def _located(payloads: list[CompressedLiteral], raw: bytes, where: str) -> list[
                 continue
             place = f"{where}: the payload literal at byte {start}"
             if isinstance(error, UnsupportedError):
-                raise UnsupportedError(f"{place} cannot be unpacked: {error}; {AS_OPAQUE}") from None
-            raise CorruptError(
-                f"{place} is not the {payload.spelled.spelling} it must be: {error}; {AS_OPAQUE}"
-            ) from None
+                raise UnsupportedError(f"{place} cannot be unpacked: {error}") from None
+            raise CorruptError(f"{place} is not the {payload.spelled.spelling} it must be: {error}") from None
         number = "" if not located else f" {len(located) + 1}"
         fallback, text = "python-source" if payload.executed else "opaque", (payload.spelled.spelling, stream)
         inner = Inner(name=f"[payload{number}]", codec=codec, fallback=fallback, text=text)
