@@ -1,6 +1,10 @@
 """Open a file: peel codecs and filters, let formats explain what is inside, attribute stored bits to every part.
 
-    locating     which file or files a path means
+    locating     which file or files a path means, and the configuration beside them
+    folders      which of a folder's files are the checkpoint
+    indexes      checkpoints in several files, listed or numbered
+    files        whole files: mapped bytes, JSON, pointers that stand in for one
+    joining      several files as one artifact
     peel         one stream: codecs and filters off, from the outside in, and stored bits through all of them
     opening      the layer tree: peel, read, and again for every stream inside a container
     model        what comes out: layers, leaves and parts
