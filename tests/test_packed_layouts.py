@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from packed_checkpoints import LAYOUTS, Checkpoint
 
 import golfbudget as gb
@@ -14,6 +15,7 @@ from golfbudget.ledger import Role
 
 @pytest.fixture(params=LAYOUTS)
 def packed(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Checkpoint, InspectResult]:
+    torch.manual_seed(0)
     checkpoint = LAYOUTS[request.param].build()
     return checkpoint, gb.inspect(checkpoint.write(tmp_path / "model"))
 
