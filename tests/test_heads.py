@@ -55,6 +55,8 @@ PAIRS = (
     ("encoder.embedding.weight", "generator.weight"),
     ("language_model.embedding.word_embeddings.weight", "language_model.output_layer.weight"),
     ("token_embd.weight", "output.weight"),
+    ("decoder.embeddings.weight", "generator.0.weight"),
+    ("transformer.word_embedding.weight", "lm_loss.weight"),
 )
 PREFIXES = ("", "module.", "_orig_mod.", "_fsdp_wrapped_module.", "base_model.model.", "thinker.", "actor.", "student.")
 
@@ -86,6 +88,10 @@ def test_a_classifier_is_no_head(tmp_path: Path) -> None:
     found = opened(tmp_path, {TABLE: matrix(), "head.weight": matrix(3)})
     assert found.head.rejected.keys() == {"head.weight"}
     assert roles(found)["head.weight"] is Role.UNASSIGNED
+
+
+def test_a_numbered_part_that_no_rule_names_claims_no_matrix_of_the_vocabulary(tmp_path: Path) -> None:
+    assert opened(tmp_path, {TABLE: matrix(), "decode.0.weight": matrix()}).tied is None
 
 
 def test_a_matrix_of_the_vocabulary_that_no_rule_claims_makes_it_unknown(tmp_path: Path) -> None:

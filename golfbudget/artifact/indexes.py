@@ -23,11 +23,17 @@ def weight_map(index: Path) -> dict[str, str]:
     entries = listing.get("weight_map") if isinstance(listing, dict) else None
     if not isinstance(entries, dict) or not entries or not all(isinstance(v, str) for v in entries.values()):
         raise CorruptError(f'{index}: expected an object with a "weight_map" from tensor names to file names')
-    for name, file in entries.items():
-        if not file or file in (".", "..") or PurePosixPath(file).name != file or "\\" in file or "\0" in file:
+    strange = {file for file in set(entries.values()) if _outside(file)}
+    for name, file in entries.items() if strange else ():
+        if file in strange:
             place = f"{index}: tensor {name[:80]!r}"
             raise CorruptError(f"{place} is in {file[:80]!r}, which is no file of the same folder")
     return entries
+
+
+def _outside(file: str) -> bool:
+    """Whether a name is none of a file in the same folder."""
+    return not file or file in (".", "..") or PurePosixPath(file).name != file or "\\" in file or "\0" in file
 
 
 def listed_files(index: Path) -> tuple[Path, ...]:
