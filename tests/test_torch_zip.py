@@ -461,13 +461,14 @@ def test_bytes_between_members_that_no_record_explains_are_unmapped() -> None:
     assert [(r.span.start, r.span.stop, r.label) for r in gaps] == [(start, start + 6, "[zip gap]")]
 
 
-def test_a_zip_of_another_kind_is_opaque() -> None:
+def test_a_zip_of_another_kind_is_named_and_unmapped() -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as zipped:
         zipped.writestr("readme.txt", "no model")
     for name in ("m.zip", "m.pt"):
         artifact = open_bytes(out.getvalue(), name=name)
-        assert artifact.contents.format == "opaque"
+        assert artifact.contents.format == "zip"
+        assert artifact.notes[0].startswith("a zip archive that is no checkpoint")
         assert [r.account for r in artifact.contents.regions] == [Account.UNMAPPED]
 
 

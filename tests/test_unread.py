@@ -123,3 +123,6 @@ def test_a_distributed_checkpoint_says_how_to_join_it(tmp_path: Path) -> None:
     checkpoint.save({"w": torch.ones(4)}, checkpoint_id=tmp_path, no_dist=True)
     with pytest.raises(UsageError, match=r"it holds __0_0\.distcp: a share of a torch distributed.*dcp_to_torch_save"):
         open_artifact(tmp_path)
+    alone = open_artifact(tmp_path / "__0_0.distcp")
+    assert alone.format == "torch-distributed"
+    assert alone.notes[0].startswith("a share of a torch distributed checkpoint (DCP), which is not read: join it")

@@ -293,6 +293,9 @@ def _readers(data: Buffer, forced: Format | None, claim: str, inner: Inner | Non
     if forced is not None:
         yield from (forced, opaque)
         return
+    unread = formats.unread(data, claim)
+    if unread is not None and unread.by_name:
+        yield unread
     known = formats.candidates(data)
     yield from known
     claimed = formats.claimed_by(claim)
@@ -301,7 +304,6 @@ def _readers(data: Buffer, forced: Format | None, claim: str, inner: Inner | Non
     yield from formats.others(data)
     if inner is not None:
         yield formats.get(inner.fallback)
-    unread = formats.unread(data, claim)
     if unread is not None:
         yield unread
     yield opaque

@@ -19,7 +19,10 @@ _TAIL = 1 << 16
 
 
 class Unread:
-    """A format with a signature at `at`, or only a suffix and the bytes with which its files may begin."""
+    """A format with a signature at `at`, or only a suffix and the bytes with which its files may begin.
+
+    With `by_name` the suffix goes before the formats that are read: the files begin like one of theirs.
+    """
 
     name: ClassVar[str]
     what: ClassVar[str]
@@ -28,6 +31,7 @@ class Unread:
     signatures: ClassVar[tuple[bytes, ...]] = ()
     at: ClassVar[int] = 0
     first: ClassVar[bytes] = b""
+    by_name: ClassVar[bool] = False
 
     def sniff(self, data: Buffer) -> Sniff:
         own = any(bytes(data[self.at : self.at + len(sign)]) == sign for sign in self.signatures)
@@ -167,6 +171,8 @@ class Distributed(Unread):
     what = "a share of a torch distributed checkpoint (DCP)"
     advice = "join it with torch.distributed.checkpoint.format_utils.dcp_to_torch_save"
     suffixes = (".distcp",)
+    first = ZIP[:1]
+    by_name = True
 
 
 @register
@@ -199,8 +205,9 @@ def unread_as(suffix: str) -> Unread | None:
 
 def unread(data: Buffer, name: str) -> Unread | None:
     """The format that is not read and that the data bears the signature of, or that its name claims and it may be."""
-    for known in _UNREAD.registered().values():
-        if known.sniff(data) is Sniff.SURE:
-            return known
     claimed = unread_as(PurePath(name).suffix)
-    return claimed if claimed is not None and claimed.fits(data) else None
+    claimed = claimed if claimed is not None and claimed.fits(data) else None
+    if claimed is not None and claimed.by_name:
+        return claimed
+    signed = (known for known in _UNREAD.registered().values() if known.sniff(data) is Sniff.SURE)
+    return next(signed, claimed)
