@@ -37,7 +37,7 @@ class Unread:
         own = any(bytes(data[self.at : self.at + len(sign)]) == sign for sign in self.signatures)
         return Sniff.SURE if own else Sniff.NO
 
-    def read(self, data: Buffer, *, where: str) -> Contents | None:
+    def read(self, data: Buffer, *, where: str) -> Contents:
         """One region of bytes that nothing explains."""
         del where
         region = Region(span=Span(0, len(data)), account=Account.UNMAPPED, label=f"[{self.name}]")
