@@ -95,7 +95,7 @@ def _build(config: Any, model: Any, name: str, folder: Path) -> None:
         buffers=sum(tensor.numel() for tensor in buffers.values()),
         head=_stored_as(head, stored),
         embedding=_stored_as(table, stored),
-        tied=_is_a_table(head, built),
+        tied=head.data_ptr() == table.data_ptr() or _is_a_table(head, built),
         stated=getattr(small, "tie_word_embeddings", None),
     )
     (partial / "answer.json").write_bytes(msgspec.json.encode(answer))
