@@ -7,13 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test records lint bench clean
+.PHONY: demo test architectures records lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/golfbudget demo --save build/example
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+
+architectures: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[architectures]'
+	$(BIN)/python -m pytest -m architectures tests/test_architectures.py
 
 records: $(STAMP)
 	$(BIN)/python -m pytest -m record

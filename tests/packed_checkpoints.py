@@ -26,7 +26,9 @@ from packed_layouts import (
     mlx,
     pack_quantized,
     plain,
+    quanto,
     scaled,
+    torchao,
     vector,
 )
 from safetensors.torch import save_file
@@ -175,6 +177,7 @@ LAYOUTS: dict[str, Layout] = {
         f"ct-pack-{bits}bit": Layout(linear=pack_quantized(bits), quantization=_compressed("pack-quantized", bits))
         for bits in (2, 3, 4, 8)
     },
+    "ct-pack-3bit-older": Layout(linear=pack_quantized(3, dense=False), quantization=_compressed("pack-quantized", 3)),
     "ct-pack-asymmetric": Layout(
         linear=pack_quantized(4, symmetric=False, ordered=True), quantization=_compressed("pack-quantized")
     ),
@@ -212,7 +215,17 @@ LAYOUTS: dict[str, Layout] = {
             quantization={"group_size": 32, "bits": bits},
             key="quantization",
         )
-        for bits in (2, 3, 4, 6, 8)
+        for bits in (2, 3, 4, 5, 6, 8)
+    },
+    **{
+        f"mlx-{mode}": Layout(
+            linear=mlx(bits, group, mode=mode),
+            head=mlx(bits, group, mode=mode),
+            table=mlx(bits, group, mode=mode),
+            quantization={"group_size": group, "bits": bits, "mode": mode},
+            key="quantization",
+        )
+        for mode, bits, group in (("mxfp4", 4, 32), ("nvfp4", 4, 16), ("mxfp8", 8, 32))
     },
     "mlx-group-64": Layout(
         linear=mlx(4, 64),
@@ -240,9 +253,13 @@ LAYOUTS: dict[str, Layout] = {
     ),
     **{
         f"hqq-{bits}bit": Layout(linear=hqq(bits), quantization={"quant_method": "hqq", "quant_config": {}})
-        for bits in (2, 4, 8)
+        for bits in (2, 3, 4, 8)
     },
     "hqq-no-config": Layout(linear=hqq(4), config=False),
+    "torchao-int8": Layout(linear=torchao(torch.int8), quantization={"quant_method": "torchao"}),
+    "torchao-grouped": Layout(linear=torchao(torch.int8, 32), quantization={"quant_method": "torchao"}),
+    "torchao-float8": Layout(linear=torchao(_E4M3), quantization={"quant_method": "torchao"}),
+    **{f"quanto-{bits}bit": Layout(linear=quanto(bits), quantization={"quant_method": "quanto"}) for bits in (2, 4, 8)},
     "bitnet": Layout(linear=bitnet, quantization={"quant_method": "bitnet"}),
     "bitnet-tied": Layout(linear=bitnet, quantization={"quant_method": "bitnet"}, tied=True),
 }

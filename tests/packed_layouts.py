@@ -24,6 +24,13 @@ class Stored:
     parameters: int = 0
 
 
+#: Settings that HQQ stores beside every matrix: numbers of one byte, and words.
+_HQQ_FLAGS = (
+    "view_as_float", "quant_scale", "quant_zero", "offload_meta", "encoded_state_dict", "stores_quant_config",
+    "channel_wise", "optimize", "round_zero",
+)  # fmt: skip
+_HQQ_WORDS = {"packing": b"4bit_u8", "unpack_view_dtype": b"torch.uint8", "compute_dtype": b"torch.bfloat16"}
+
 #: What a linear layer of a name, outputs and inputs is stored as.
 Packer = Callable[[str, int, int], Iterator[tuple[str, Stored]]]
 
@@ -106,18 +113,26 @@ def bitsandbytes_int8(name: str, outputs: int, inputs: int) -> Iterator[tuple[st
     yield f"{name}.weight_format", Stored(tensor=layout, owner=owner, account=Account.CONTAINER)
 
 
-def pack_quantized(bits: int, group: int = 32, *, symmetric: bool = True, ordered: bool = False) -> Packer:
-    """compressed-tensors `pack-quantized`: whole values in int32 words along the inputs, the shape beside them."""
+def pack_quantized(
+    bits: int, group: int = 32, *, symmetric: bool = True, ordered: bool = False, dense: bool = True
+) -> Packer:
+    """compressed-tensors `pack-quantized`: int32 words along the inputs, the shape beside them.
+
+    `dense` values may lie in two words, as recent releases pack them; older ones fill no word with part of a value.
+    """
+
+    def words_of(values: int) -> int:
+        return -(-values * bits // 32) if dense else -(-values // (32 // bits))
 
     def pack(name: str, outputs: int, inputs: int) -> Iterator[tuple[str, Stored]]:
-        owner, groups, each = f"{name}.weight", inputs // group, 32 // bits
-        words = noise(outputs, -(-inputs // each), dtype=torch.int32)
+        owner, groups = f"{name}.weight", inputs // group
+        words = noise(outputs, words_of(inputs), dtype=torch.int32)
         yield f"{owner}_packed", Stored(tensor=words, owner=owner, parameters=outputs * inputs)
         yield f"{owner}_scale", Stored(tensor=noise(outputs, groups), owner=owner, account=Account.SCALES)
         shape = torch.tensor([outputs, inputs])
         yield f"{owner}_shape", Stored(tensor=shape, owner=owner, account=Account.CONTAINER)
         if not symmetric:
-            zeros = noise(-(-outputs // each), groups, dtype=torch.int32)
+            zeros = noise(words_of(outputs), groups, dtype=torch.int32)
             yield f"{owner}_zero_point", Stored(tensor=zeros, owner=owner, account=Account.SCALES)
         if ordered:
             index = torch.arange(inputs, dtype=torch.int32) // group
@@ -174,33 +189,78 @@ def gpt_oss(name: str, outputs: int, inputs: int) -> Iterator[tuple[str, Stored]
     yield f"{name}_bias", bias
 
 
-def mlx(bits: int, group: int = 32) -> Packer:
-    """MLX: uint32 words along the inputs, a scale and an offset per group."""
+def mlx(bits: int, group: int = 32, *, mode: str = "affine") -> Packer:
+    """MLX: uint32 words along the inputs, a scale per group, and in the `affine` mode an offset."""
 
     def pack(name: str, outputs: int, inputs: int) -> Iterator[tuple[str, Stored]]:
         owner = f"{name}.weight"
         words = noise(outputs, inputs * bits // 32, dtype=torch.uint32)
         yield owner, Stored(tensor=words, owner=owner, parameters=outputs * inputs)
-        for part in ("scales", "biases"):
-            tensor = noise(outputs, inputs // group)
+        for part in ("scales", "biases") if mode == "affine" else ("scales",):
+            tensor = noise(outputs, inputs // group, dtype=torch.bfloat16 if mode == "affine" else torch.uint8)
             yield f"{name}.{part}", Stored(tensor=tensor, owner=owner, account=Account.SCALES)
 
     return pack
 
 
 def hqq(bits: int, group: int = 64) -> Packer:
-    """HQQ: values of one byte cut into bits, a scale and a zero per group, and the settings as tensors."""
+    """HQQ: parts of a byte (ten values of 3 bits an int32), a scale and a zero per group, the settings as tensors."""
 
     def pack(name: str, outputs: int, inputs: int) -> Iterator[tuple[str, Stored]]:
         owner, groups = f"{name}.weight", outputs * inputs // group
-        packed = noise(group * bits // 8, groups, dtype=torch.uint8)
+        if bits == 3:
+            packed = noise(-(-groups // 10), group, dtype=torch.int32)
+        else:
+            packed = noise(groups * bits // 8, group, dtype=torch.uint8)
         yield f"{name}.W_q", Stored(tensor=packed, owner=owner, parameters=outputs * inputs)
         for part in ("scale", "zero"):
-            yield f"{name}.{part}", Stored(tensor=noise(1, groups), owner=owner, account=Account.SCALES)
-        settings = {"nbits": [bits], "group_size": [group], "shape": [outputs, inputs], "axis": [0]}
-        for key, value in settings.items():
-            tensor = torch.tensor(value, dtype=torch.int32)
+            tensor = noise(groups, 1, dtype=torch.bfloat16)
+            yield f"{name}.{part}", Stored(tensor=tensor, owner=owner, account=Account.SCALES)
+        settings = {
+            **{key: torch.tensor(value, dtype=torch.int32) for key, value in (("nbits", bits), ("group_size", group))},
+            "axis": torch.tensor(1, dtype=torch.int32),
+            "shape": torch.tensor([outputs, inputs]),
+            **{key: torch.tensor(1, dtype=torch.uint8) for key in _HQQ_FLAGS},
+            **{key: torch.tensor(list(text), dtype=torch.uint8) for key, text in _HQQ_WORDS.items()},
+        }
+        for key, tensor in settings.items():
             yield f"{name}.{key}", Stored(tensor=tensor, owner=owner, account=Account.CONTAINER)
+
+    return pack
+
+
+def torchao(dtype: torch.dtype, group: int | None = None) -> Packer:
+    """torchao's tensor subclasses as transformers writes them: inner tensors under names of their own."""
+
+    def pack(name: str, outputs: int, inputs: int) -> Iterator[tuple[str, Stored]]:
+        owner, groups = f"{name}.weight", 1 if group is None else inputs // group
+        values = noise(outputs, inputs, dtype=dtype)
+        yield f"{name}._weight_qdata", Stored(tensor=values, owner=owner, parameters=outputs * inputs)
+        scales = noise(outputs, groups, dtype=torch.float32)
+        yield f"{name}._weight_scale", Stored(tensor=scales, owner=owner, account=Account.SCALES)
+        if not dtype.is_floating_point:
+            zeros = noise(outputs, groups, dtype=torch.int8)
+            yield f"{name}._weight_zero_point", Stored(tensor=zeros, owner=owner, account=Account.SCALES)
+
+    return pack
+
+
+def quanto(bits: int) -> Packer:
+    """optimum-quanto: a byte per value and a scale per row, or parts of a byte in groups of 128 with a shift each."""
+
+    def pack(name: str, outputs: int, inputs: int) -> Iterator[tuple[str, Stored]]:
+        owner, whole = f"{name}.weight", bits == 8
+        groups = outputs if whole else outputs * inputs // 128
+        shape = (outputs, inputs) if whole else (groups * bits // 8, 128)
+        values = noise(*shape, dtype=torch.int8 if whole else torch.uint8)
+        suffix = "_data" if whole else "_data._data"
+        yield f"{owner}.{suffix}", Stored(tensor=values, owner=owner, parameters=outputs * inputs)
+        for part in ("_scale",) if whole else ("_scale", "_shift"):
+            tensor = noise(groups, 1, dtype=torch.bfloat16)
+            yield f"{owner}.{part}", Stored(tensor=tensor, owner=owner, account=Account.SCALES)
+        for part in ("input_scale", "output_scale"):
+            tensor = noise(dtype=torch.bfloat16)
+            yield f"{name}.{part}", Stored(tensor=tensor, owner=owner, account=Account.SCALES)
 
     return pack
 
