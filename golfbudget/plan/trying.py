@@ -14,7 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golfbudget.certificates import marks_loser
-from golfbudget.plan.building import Built, EncoderInputs, Encodings, WrittenFile, baseline_file, build, recoded
+from golfbudget.plan.building import (
+    Built,
+    Decoded,
+    EncoderInputs,
+    Encodings,
+    WrittenFile,
+    baseline_file,
+    build,
+    recoded,
+)
 from golfbudget.plan.candidates import batches
 from golfbudget.plan.examine import Baseline, Counts, LossToBeat, examined, loses, lost
 from golfbudget.plan.measuring import Measurable, Measurer, Yardstick
@@ -195,10 +204,12 @@ def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterato
         with Processes(shared) as processes:
             yardstick = None
             if measurer is not None:
-                # The source's divergence is not taken, so that its losses are not those of a file of the same content.
+                own_content = content_of(baseline.decoded)
+                content = content_of(Decoded(state=source.reference, biases={}))
                 files = [
-                    Measurable(sha256=bench.keep(baseline.data), content=content_of(baseline.decoded)),
-                    Measurable(sha256=None, content=f"source {digest(source.reference)}"),
+                    Measurable(sha256=bench.keep(baseline.data), content=own_content),
+                    # Divergence is taken of files: losses of the source are not those of another file that equals it.
+                    Measurable(sha256=None, content=content if content == own_content else f"source {content}"),
                 ]
                 own = dict(file_losses(bench, processes if prepared.built_in else None, files, jobs))
                 yardstick = Yardstick.of(
