@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from golfbudget.plan.prepare import prepare
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
+from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side
-from golfbudget.quality.evaluate import Evaluator
+from golfbudget.quality.evaluate import Evaluator, Losses
 from golfbudget.quality.text import load_text
 from golfbudget.recipe.artifacts import decode_bytes
 
@@ -43,6 +45,21 @@ CANDIDATES = [
     "lossless-xz-9",
     "lossless-brotli-11",
 ]
+
+
+@pytest.fixture(scope="module")
+def source() -> PlanSource:
+    return prepare(PlanRequest(path=example.CHECKPOINT, recipe=example.RECIPE, cap=1)).source
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Evaluator:
+    return Evaluator(load_text(example.EVALUATION))
+
+
+@pytest.fixture(scope="module")
+def baseline_losses(evaluator: Evaluator) -> Losses:
+    return evaluator.losses(decode_bytes(example.ARTIFACT.read_bytes(), "baseline"))
 
 
 def test_the_shipped_artifact_is_what_its_recipe_makes_of_the_checkpoint() -> None:
@@ -102,7 +119,9 @@ def test_the_example_is_decided_by_measurement(demo: Demo) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", *CANDIDATES])
-def test_every_candidate_packs_to_the_counted_bytes(demo: Demo, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_candidate_packs_to_the_counted_bytes(
+    demo: Demo, source: PlanSource, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(demo.folder)
     data = write_candidate(demo.files / "plan.json", name)
     if name == "baseline":
@@ -114,7 +133,6 @@ def test_every_candidate_packs_to_the_counted_bytes(demo: Demo, name: str, monke
     assert counted["saved_bytes"] == demo.plan["baseline"]["counted_bytes"] - counted["counted_bytes"]
     assert hashlib.sha256(data).hexdigest() == counted["sha256"]
     # The matrices that come out are the ones that were judged: they give the recorded error figures.
-    source = prepare(PlanRequest(path=demo.files / "checkpoint.safetensors", recipe=example.RECIPE, cap=1)).source
     candidate = Candidate(
         name=name,
         side=Side(counted["side"]),
@@ -134,15 +152,13 @@ def test_every_candidate_packs_to_the_counted_bytes(demo: Demo, name: str, monke
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["head-int4", "head-vq512-shared"])
-def test_a_packed_candidate_has_the_measured_loss(demo: Demo, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_packed_candidate_has_the_measured_loss(
+    demo: Demo, evaluator: Evaluator, baseline_losses: Losses, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(demo.folder)
-    evaluator = Evaluator(load_text(example.EVALUATION))
-    losses = [
-        evaluator.losses(decode_bytes(data, name))
-        for data in (example.ARTIFACT.read_bytes(), write_candidate(demo.files / "plan.json", name))
-    ]
+    losses = evaluator.losses(decode_bytes(write_candidate(demo.files / "plan.json", name), name))
     (counted,) = [c for c in demo.plan["candidates"] if c["name"] == name]
-    interval = evaluator.compare(losses[0], losses[1], demo.plan["seed"])
+    interval = evaluator.compare(baseline_losses, losses, demo.plan["seed"])
     found = [interval.delta, interval.low, interval.high]
     assert np.allclose(found, [counted["quality"][key] for key in ("delta", "low", "high")], atol=2e-5)
 
@@ -150,7 +166,7 @@ def test_a_packed_candidate_has_the_measured_loss(demo: Demo, name: str, monkeyp
 @pytest.mark.slow
 def test_an_artifact_plans_against_its_own_matrices() -> None:
     choices = PlanRequest(path=example.ARTIFACT, model=example.MODEL, cap=16_000_000, schemes=("ternary",))
-    plan = make_plan(choices)
+    plan = make_plan(replace(choices, token_limit=16_384))
     assert plan.evaluation is not None
     assert plan.evaluation.source_bits_per_byte == plan.evaluation.baseline_bits_per_byte
     assert plan.trials[0].quality.metric == "bits-per-byte"

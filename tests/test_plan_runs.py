@@ -17,10 +17,13 @@ from models import repeated_rows_model, save, state
 from test_scheme_files import files
 
 from golfbudget import cache
+from golfbudget.evidence import Evidence
 from golfbudget.plan import trying
 from golfbudget.plan.building import Built, baseline_file, build
+from golfbudget.plan.measuring import Measurer
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
+from golfbudget.plan.result_cache import FileLosses
 from golfbudget.plan.results import Plan
 from golfbudget.plan.run import make_plan
 from golfbudget.plan.trials import Candidate
@@ -95,6 +98,35 @@ def test_losses_are_the_same_whatever_the_number_of_processes(tmp_path: Path) ->
     trials = json.loads(texts[0])["candidates"]
     assert sum(trial["quality"]["evidence"] == "measured" for trial in trials) > 12
     assert {trial["side"] for trial in trials} >= {"head", "trunk"}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_files_that_decode_to_the_same_are_run_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
+    named, run = files(tmp_path), list[str]()
+    request = PlanRequest(
+        path=named["path"], recipe=str(named["recipe"]), model="builtin:baseline", tokens=named["tokens"],
+        schemes=("ternary", "ternary-packed"), cap=16_000_000, jobs=1, cache=tmp_path / "cache" if kept else None,
+    )  # fmt: skip
+
+    def losses(measurer: Measurer, file: bytes | None, content: str) -> FileLosses:
+        run.append(content)
+        return measure(measurer, file, content)
+
+    measure = Measurer.losses
+    monkeypatch.setattr(Measurer, "losses", losses)
+    trials = {trial.name: trial for trial in make_plan(request).trials}
+    plain, packed = trials["trunk-ternary"], trials["trunk-ternary-packed"]
+    assert plain.sha256 != packed.sha256
+    assert plain.quality.evidence is Evidence.MEASURED
+    assert plain.quality == packed.quality
+    measured = {trial.name: trial for trial in trials.values() if trial.quality.evidence is Evidence.MEASURED}
+    # The baseline and the source are run, too; what decodes to something else has losses of its own.
+    assert len(run) == len({*run}) == len({trial.content for trial in measured.values()}) + 2 < len(measured) + 2
+    assert len({trial.quality.delta for trial in measured.values()}) == len(run) - 2
+    make_plan(request)
+    assert len(run) == (len({*run}) if kept else 2 * len({*run}))
 
 
 def test_processes_take_one_run_of_tasks_after_another() -> None:

@@ -34,6 +34,7 @@ from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 from golfbudget.plan.building import Decoded, WrittenFile, decoder_bytes, matrix_of, read_back
 from golfbudget.plan.prepare import Prepared
+from golfbudget.plan.result_cache import content_of
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import EQUAL_ERROR, NEGLIGIBLE, Candidate, Quality, Side, Trial, Trials, WorstRow
 from golfbudget.quality.evaluate import METRIC
@@ -183,6 +184,7 @@ def examined(prepared: Prepared, baseline: Baseline, file: WrittenFile, data: by
         floor=_floor(prepared, candidate, decoded, counts),
         # A tied head that keeps the input table dense adds its tables to the file, whatever training does.
         loser=TYING if candidate.input_side == "dense" and saved <= 0 else None,
+        content="" if prepared.evaluator is None else content_of(decoded),
     )
 
 

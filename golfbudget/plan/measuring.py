@@ -1,7 +1,8 @@
 """Measured losses of written files: bits per byte, loss by token frequency, and divergence from the baseline.
 
-A loss depends on the matrices and the text only, so it is kept by the file's bytes; a user's own program may do
-anything, so its losses are not kept, and it is run in one process only.
+A loss depends on the matrices and the text only, so it is kept by what the file decodes to, and files that decode to
+the same are run once.  A user's own program may do anything: its losses are not kept for another plan, and it is run in
+one process only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from golfbudget.evidence import Evidence
 from golfbudget.plan.building import read_back
-from golfbudget.plan.result_cache import FileLosses, ResultCache, digest
+from golfbudget.plan.result_cache import FileLosses, ResultCache
 from golfbudget.plan.results import Evaluation
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import BandLoss, Divergence, Trial
@@ -29,6 +30,14 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measurable:
+    """A file by the SHA-256 of its bytes, None for the source itself; `content` names what comes out of it."""
+
+    sha256: str | None
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurer:
     """Runs files of one architecture on a text, against one baseline; `key` names all three among kept losses."""
 
@@ -38,12 +47,13 @@ class Measurer:
     baseline: Mapping[str, Tensor]
     key: str
 
-    def known(self, file: bytes | None) -> FileLosses | None:
-        """The losses of a file (None: of the source itself) that were measured before."""
-        losses = self.cache.losses(self.key, self._kept_by(file))
+    def known(self, content: str) -> FileLosses | None:
+        """The losses of files with that content that were measured before."""
+        losses = self.cache.losses(self.key, content)
         return losses if losses is not None and losses.nats.shape == self.evaluator.text.windows[:, 1:].shape else None
 
-    def losses(self, file: bytes | None) -> FileLosses:
+    def losses(self, file: bytes | None, content: str) -> FileLosses:
+        """The losses of a file with that content, None for the source itself."""
         bias = None
         if file is None:
             state, windows = self.source.reference, 0
@@ -55,11 +65,8 @@ class Measurer:
         if windows:
             divergence = self.evaluator.divergences(self.baseline, state, bias=bias, windows=windows).mean(1)
         losses = FileLosses(nats=nats, divergence=divergence)
-        self.cache.keep_losses(self.key, self._kept_by(file), losses)
+        self.cache.keep_losses(self.key, content, losses)
         return losses
-
-    def _kept_by(self, file: bytes | None) -> bytes:
-        return digest(self.source.reference).encode() if file is None else file
 
 
 def divergence_windows(evaluator: Evaluator) -> int:

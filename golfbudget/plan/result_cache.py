@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from golfbudget import cache
-from golfbudget.plan.building import Built, EncoderInputs
+from golfbudget.plan.building import Built, Decoded, EncoderInputs
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, TableSize
 from golfbudget.recipe.export import Export
@@ -58,6 +58,11 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
         sha256.update(f"{len(name)}:{name}:{tensor.dtype}:{list(tensor.shape)}:".encode())
         sha256.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
     return sha256.hexdigest()
+
+
+def content_of(decoded: Decoded) -> str:
+    """A name for all that comes out of a file: the same for every file that decodes to the same tensors."""
+    return digest(dict(sorted(decoded.tensors().items())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +151,9 @@ class ResultCache:
     def keep_file(self, candidate: Candidate, built: Built, codec: tuple[str, int] | None = None) -> None:
         self._keep(self._file_key(candidate, codec), {"tables": msgspec.to_builtins(built.tables)}, built.data)
 
-    def losses(self, text: str, data: bytes) -> FileLosses | None:
-        """What was measured on the text of that name, of the file with these bytes."""
-        known = self._read(_losses_key(text, data))
+    def losses(self, text: str, content: str) -> FileLosses | None:
+        """What was measured on the text of that name, of files with that content."""
+        known = self._read(_losses_key(text, content))
         if known is None:
             return None
         try:
@@ -158,10 +163,10 @@ class ResultCache:
             return None
         return FileLosses(nats=nats, divergence=np.array(facts.divergence, dtype=np.float64))
 
-    def keep_losses(self, text: str, data: bytes, losses: FileLosses) -> None:
+    def keep_losses(self, text: str, content: str, losses: FileLosses) -> None:
         facts = {"shape": losses.nats.shape, "divergence": losses.divergence.tolist()}
         # Losses come from float32 and go back to it whole.
-        self._keep(_losses_key(text, data), facts, losses.nats.astype("<f4").tobytes())
+        self._keep(_losses_key(text, content), facts, losses.nats.astype("<f4").tobytes())
 
     def prune(self) -> None:
         """Leave the newest entries, within a bound."""
@@ -192,5 +197,5 @@ def _deciding(candidate: Candidate) -> dict[str, object]:
     }
 
 
-def _losses_key(text: str, data: bytes) -> str:
-    return cache.key({"environment": _environment(), "text": text, "file": hashlib.sha256(data).hexdigest()})
+def _losses_key(text: str, content: str) -> str:
+    return cache.key({"environment": _environment(), "text": text, "content": content})

@@ -137,7 +137,8 @@ class Trial:
 
     `counted_bytes` adds the decoder's code; `saved_bytes` is the baseline's counted bytes minus these.  `floor` is what
     no training of a head with this map can go below; `loser` names the certificate that rules the candidate out.
-    `window_nats` [windows] is what was lost on each window of the text, where it was measured.
+    `content` names what the file decodes to, where there is a model to run.  `window_nats` [windows] is what was lost
+    on each window of the text, where it was measured.
     """
 
     candidate: Candidate
@@ -151,6 +152,7 @@ class Trial:
     pareto: bool = False
     floor: Certificate | None = None
     loser: str | None = None
+    content: str = field(default="", repr=False, compare=False)
     window_nats: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
     @property

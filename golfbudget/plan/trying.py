@@ -14,12 +14,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golfbudget.certificates import marks_loser
-from golfbudget.plan.building import Built, EncoderInputs, Encodings, WrittenFile, baseline_file, build, recoded
+from golfbudget.plan.building import (
+    Built,
+    Decoded,
+    EncoderInputs,
+    Encodings,
+    WrittenFile,
+    baseline_file,
+    build,
+    recoded,
+)
 from golfbudget.plan.candidates import batches
 from golfbudget.plan.examine import Baseline, Counts, LossToBeat, examined, loses, lost
-from golfbudget.plan.measuring import Measurer, Yardstick
+from golfbudget.plan.measuring import Measurable, Measurer, Yardstick
 from golfbudget.plan.prepare import Prepared
-from golfbudget.plan.result_cache import FileLosses, ResultCache, digest
+from golfbudget.plan.result_cache import FileLosses, ResultCache, content_of, digest
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
 from golfbudget.progress import Progress
@@ -163,7 +172,8 @@ class Workshop:
 
     def _losses(self, trials: Sequence[Trial]) -> Iterator[tuple[int, FileLosses]]:
         own = self.processes if self.prepared.built_in else None
-        return file_losses(self.bench, own, [trial.sha256 for trial in trials], self.jobs)
+        files = [Measurable(sha256=trial.sha256, content=trial.content) for trial in trials]
+        return file_losses(self.bench, own, files, self.jobs)
 
     def recoded(self, trials: Trials, codec: tuple[str, int]) -> list[int]:
         """How long each trial's file is through another codec at some level."""
@@ -194,7 +204,13 @@ def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterato
         with Processes(shared) as processes:
             yardstick = None
             if measurer is not None:
-                files = [bench.keep(baseline.data), None]
+                own_content = content_of(baseline.decoded)
+                content = content_of(Decoded(state=source.reference, biases={}))
+                files = [
+                    Measurable(sha256=bench.keep(baseline.data), content=own_content),
+                    # Divergence is taken of files: losses of the source are not those of another file that equals it.
+                    Measurable(sha256=None, content=content if content == own_content else f"source {content}"),
+                ]
                 own = dict(file_losses(bench, processes if prepared.built_in else None, files, jobs))
                 yardstick = Yardstick.of(
                     measurer, model, baseline=own[0], source=own[1], seed=prepared.request.seed
@@ -216,32 +232,35 @@ def _jobs(prepared: Prepared, candidates: int) -> int:
 
 
 def file_losses(
-    bench: Bench, processes: Processes[Bench] | None, files: Sequence[str | None], jobs: int
+    bench: Bench, processes: Processes[Bench] | None, files: Sequence[Measurable], jobs: int
 ) -> Iterator[tuple[int, FileLosses]]:
-    """(number, losses) of the files of these hashes, None for the source: known ones first, others as they are done.
+    """(number, losses) of files: known ones first, others as they are done.
 
     Without processes the model is run here.
     """
     if bench.measurer is None:
         return
-    missing = []
-    for number, sha256 in enumerate(files):
-        losses = bench.measurer.known(None if sha256 is None else bench.data(sha256))
+    alike: dict[str, list[int]] = {}
+    for number, file in enumerate(files):
+        alike.setdefault(file.content, []).append(number)
+    tasks = []
+    for numbers in alike.values():
+        file = files[numbers[0]]
+        losses = bench.measurer.known(file.content)
         if losses is None:
-            missing.append(number)
+            tasks.append(file)
         else:
-            yield number, losses
-    tasks = [files[number] for number in missing]
+            yield from ((number, losses) for number in numbers)
     if processes is None:
-        done: Iterator[tuple[int, FileLosses]] = ((at, _run(bench, sha256)) for at, sha256 in enumerate(tasks))
+        done: Iterator[tuple[int, FileLosses]] = ((at, _run(bench, file)) for at, file in enumerate(tasks))
     else:
         done = processes.results(_run, tasks, jobs)
     for at, losses in done:
-        yield missing[at], losses
+        yield from ((number, losses) for number in alike[tasks[at].content])
 
 
-def _run(bench: Bench, sha256: str | None) -> FileLosses:
+def _run(bench: Bench, file: Measurable) -> FileLosses:
     if bench.measurer is None:
         raise RuntimeError("there is no model to run here")
     with one_thread():
-        return bench.measurer.losses(None if sha256 is None else bench.data(sha256))
+        return bench.measurer.losses(None if file.sha256 is None else bench.data(file.sha256), file.content)
