@@ -206,6 +206,14 @@ FAMILIES = (
     ),
     PackedFamily(
         name="quanto",
+        data=".weight._data._data",
+        owner=".weight",
+        needs=(".weight._scale",),
+        parts=_scaled(".weight._scale", ".weight._shift", ".input_scale", ".output_scale"),
+        unpack=UNPACKERS["quanto"],
+    ),
+    PackedFamily(
+        name="quanto",
         data=".weight._data",
         owner=".weight",
         needs=(".weight._scale",),

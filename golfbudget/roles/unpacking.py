@@ -245,8 +245,9 @@ def _mlx(pack: Pack) -> Unpacked | None:  # noqa: PLR0911  (one way out per kind
     if not words or not groups:
         return None
     if biases is None and pack.parts[".scales"].dtype == "uint8":
-        size = 32 * words // groups // 4
-        return pack.checked((*lead, 8 * words), 4, "mlx nvfp4" if size == 16 else "mlx mxfp4")
+        # Floats of a fixed size of group, each with its own number of bits to a scale.
+        held = {64: ("nvfp4", 4), 128: ("mxfp4", 4), 256: ("mxfp8", 8)}.get(32 * words // groups)
+        return None if held is None else pack.checked((*lead, 32 * words // held[1]), held[1], f"mlx {held[0]}")
     fitting = [(g, b) for g in _MLX_GROUPS for b in _MLX_BITS if g * groups * b == 32 * words]
     group, bits = pack.settings.group(pack.module), pack.settings.bits(pack.module)
     said = [pair for pair in fitting if pair == (group, bits)]
@@ -293,6 +294,16 @@ def _scaled(pack: Pack) -> Unpacked | None:
     return _plain(pack)
 
 
+def _quanto(pack: Pack) -> Unpacked | None:
+    """Bytes of two or four values [O·I/g / n, g] with a scale for every group: rows of scales times the group."""
+    scales = pack.shape(".weight._scale")
+    if scales is None or len(pack.data.shape) != 2 or not scales or not pack.data.elements:
+        return None
+    values = scales[0] * pack.data.shape[1]
+    bits = _whole_bits(8 * pack.data.stored_bytes, values)
+    return Unpacked(shape=None) if bits is None else Unpacked(shape=(scales[0], pack.data.shape[1]), bits=bits)
+
+
 UNPACKERS: Mapping[str, Callable[[Pack], Unpacked | None]] = {
     "qweight": _qweight,
     "exl2": _exl2,
@@ -305,6 +316,7 @@ UNPACKERS: Mapping[str, Callable[[Pack], Unpacked | None]] = {
     "hqq": _hqq,
     "mlx": _mlx,
     "qdata": _qdata,
+    "quanto": _quanto,
     "plain": _plain,
     "scaled": _scaled,
 }
