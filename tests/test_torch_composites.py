@@ -23,21 +23,22 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 class Packed(Tensor):
     """A wrapper subclass as torchao's are: quantised data and scales, and a shape that neither has."""
 
-    @staticmethod
-    def __new__(cls: type[Packed], qdata: Tensor, scale: Tensor, shape: tuple[int, ...]) -> Packed:
-        made = Tensor._make_wrapper_subclass(cls, shape, dtype=torch.bfloat16)  # type: ignore[attr-defined]
-        made.qdata, made.scale, made.block_size = qdata, scale, [1, 6]
-        return made  # type: ignore[no-any-return]
+    qdata: Tensor
+    scale: Tensor
+    block_size: list[int]
 
     @classmethod
-    def __torch_dispatch__(
-        cls, func: object, types: object, args: tuple[object, ...] = (), kwargs: object = None
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, _func: object, _types: object, args: tuple[object, ...] = (), _kwargs: object = None
     ) -> object:
         return args[0]
 
 
 def packed() -> Packed:
-    return Packed(torch.arange(12, dtype=torch.uint8).view(4, 3), torch.rand(4), (4, 6))
+    made = Tensor._make_wrapper_subclass(Packed, (4, 6), dtype=torch.bfloat16)
+    made.qdata, made.scale = torch.arange(12, dtype=torch.uint8).view(4, 3), torch.rand(4)
+    made.block_size = [1, 6]
+    return made
 
 
 def per_channel(dtype: torch.dtype) -> Tensor:
@@ -46,7 +47,7 @@ def per_channel(dtype: torch.dtype) -> Tensor:
 
 def with_attribute() -> nn.Parameter:
     made = nn.Parameter(torch.randn(2))
-    made.extra = torch.ones(3)
+    vars(made)["extra"] = torch.ones(3)
     return made
 
 

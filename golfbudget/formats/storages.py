@@ -61,7 +61,8 @@ def settled(views: list[StorageView], lengths: Mapping[str, int]) -> Settled:
     unknown = by_storage([view for view in views if view.unknown])
     blocks = {key: _block(mine, lengths.get(key, 0)) for key, mine in unknown.items()}
     notes: dict[tuple[str, tuple[int, int] | None], list[str]] = {}
-    kept, untyped = [], {}
+    kept: list[StorageView] = []
+    untyped: dict[str, str] = {}
     for view in views:
         if not view.unknown:
             kept.append(view)

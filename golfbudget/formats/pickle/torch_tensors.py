@@ -171,8 +171,8 @@ def _sparse(call: symbols.Call, _name: str) -> TorchTensor:
     if not isinstance(data, symbols.Sequenced):
         raise TypeError("what it is made of is a tuple")
     spelling = layout.arguments[0].value if isinstance(layout, symbols.Call) and layout.arguments else None
-    names = _COMPRESSED.get(spelling) if isinstance(spelling, str) else None
-    names = names or ("indices", "values")
+    compressed = _COMPRESSED.get(spelling) if isinstance(spelling, str) else None
+    names: tuple[str, ...] = compressed or ("indices", "values")
     shape = sizes(data.items[len(names)].value)
     return TorchTensor(parts=tuple(zip(names, data.items, strict=False)), shape=shape)
 
