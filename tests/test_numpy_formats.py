@@ -240,9 +240,11 @@ def test_a_pickle_is_known_by_its_beginning_whatever_its_name(name: str) -> None
     ],
 )
 @pytest.mark.parametrize("protocol", [2, 5])
-def test_arrays_that_hold_no_numbers_are_refused_by_name(value: Array, message: str, protocol: int) -> None:
-    with pytest.raises(UnsupportedError, match=rf"^m\.pkl: {message}, which holds no plain numbers .*--as opaque"):
-        open_bytes(pickle.dumps({"w": value}, protocol), name="m.pkl")
+def test_arrays_that_hold_no_numbers_are_noted_and_the_others_read(value: Array, message: str, protocol: int) -> None:
+    artifact = opened(pickle.dumps({"w": value, "v": np.arange(3)}, protocol), "m.pkl")
+    assert [tensor.name for tensor in artifact.tensors] == ["v"]
+    (note,) = artifact.notes
+    assert note.startswith(f"{message}, which holds no plain numbers")
 
 
 def reconstructed(shape: bytes, content: bytes, dtype: bytes = b"cnumpy\ndtype\nX\x02\x00\x00\x00i2\x85R") -> bytes:
@@ -265,11 +267,6 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "no bytes": (reconstructed(b"K\x02\x85", b"K\x05"), NOT_NUMPY + "its content is bytes"),
     "text for bytes": (reconstructed(b"K\x02\x85", b"X\x04\x00\x00\x00abcd"), NOT_NUMPY + "its content is bytes"),
-    "a dtype that is a number": (reconstructed(b"K\x02\x85", b"C\x04abcd", b"K\x05"), "has dtype unknown"),
-    "a width that is none": (
-        reconstructed(b"K\x02\x85", b"C\x04abcd", b"cnumpy\ndtype\nX\x02\x00\x00\x00i3\x85R"),
-        "has dtype 'i3'",
-    ),
     "no state": (
         b"\x80\x03}X\x01\x00\x00\x00wcnumpy.core.multiarray\n_reconstruct\n)Rs.",
         NOT_NUMPY + "its state is shape",
@@ -407,9 +404,6 @@ NPY_REFUSED: dict[str, tuple[bytes, str]] = {
     "a shape that is true": (header(described(shape="(True,)")), "must give a shape"),
     "a shape of many dimensions": (header(described(shape="(" + "1," * 65 + ")")), "must give a shape"),
     "an order that is a number": (header(described(fortran="1")), "must give a shape"),
-    "a structured dtype": (header(described("[('a', '<i4')]")), "has a structured dtype, which holds"),
-    "objects": (header(described("'|O'")), r"has dtype '\|O', which holds no plain numbers"),
-    "void": (header(described("'<V2'")), "has dtype '<V2'"),
     "another key": (header("{'descr': '<i2', 'shape': (2,)}"), "must be a dict of descr"),
     "a key that cannot be one": (header("{[]: 1}"), "is no Python literal"),
     "a call": (header("__import__('os').system('touch x')"), "is no Python literal"),
@@ -425,6 +419,22 @@ def test_a_malformed_npy_is_refused_and_says_where(name: str) -> None:
     data, message = NPY_REFUSED[name]
     with pytest.raises((CorruptError, UnsupportedError), match=rf"(?s)^m\.npy: .*{message}"):
         open_bytes(data, name="m.npy")
+
+
+@pytest.mark.parametrize("code", ["[('a', '<i4')]", "'|O'", "'<V2'", "'<U99999999'", "'|V0'", "'<M8[s]'"])
+def test_an_array_of_no_plain_numbers_keeps_its_bytes_and_is_noted(code: str) -> None:
+    alone = header(described(code), b"abcd")
+    artifact = opened(alone, "m.npy")
+    assert artifact.tensors == ()
+    assert [r.name for r in artifact.contents.regions] == ["[array]"] * 2
+    assert "holds no plain numbers" in artifact.notes[0]
+    both = io.BytesIO()
+    with zipfile.ZipFile(both, "w") as made:
+        made.writestr("odd.npy", alone)
+        made.writestr("w.npy", npy(np.arange(4, dtype=np.int16)))
+    artifact = opened(both.getvalue(), "m.npz")
+    assert [tensor.name for tensor in artifact.tensors] == ["w"]
+    assert len(artifact.notes) == 1
 
 
 # .npz

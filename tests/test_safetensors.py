@@ -310,9 +310,12 @@ REFUSALS: dict[str, tuple[bytes, str]] = {
         file('{"w":{"dtype":"I8","data_offsets":[0,3]}}', b"abc"),
         "expected an object with",
     ),
-    "an unknown dtype": (file("{" + record('"I9"') + "}", b"abc"), "unknown dtype 'I9'; known: BOOL, U8"),
-    "a dtype that is a list": (file("{" + record("[]") + "}", b"abc"), r"unknown dtype \[\]"),
-    "a dtype that is null": (file("{" + record("null") + "}", b"abc"), "unknown dtype None"),
+    "an unknown dtype of no width": (
+        file("{" + record('"I9"', "[5]") + "}", b"abc"),
+        "unknown dtype 'I9', and 5 elements in 3 bytes give it no width; known: BOOL, U8",
+    ),
+    "a dtype that is a list": (file("{" + record("[]") + "}", b"abc"), r"dtype must be a name, found \[\]"),
+    "a dtype that is null": (file("{" + record("null") + "}", b"abc"), "dtype must be a name, found None"),
     "a negative size": (file("{" + record(shape="[-3]") + "}", b"abc"), r"whole numbers, found \[-3\]"),
     "a fractional size": (
         file("{" + record(shape="[3.0]") + "}", b"abc"),
@@ -409,6 +412,14 @@ def test_bytes_that_no_tensor_claims_are_unmapped(name: str) -> None:
 
 def entries_of(data: bytes) -> tuple[Entry, ...]:
     return assign(open_bytes(data, name="m.safetensors"), load_roles()).ledger.entries
+
+
+@pytest.mark.parametrize(("shape", "block"), [("[3]", (1, 1)), ("[6]", (2, 1)), ("[4]", (4, 3)), ("[1]", (1, 3))])
+def test_a_dtype_newer_than_the_reader_is_as_wide_as_its_bytes(shape: str, block: tuple[int, int]) -> None:
+    artifact = open_bytes(file("{" + record('"I9"', shape) + "}", b"abc"), name="m.safetensors")
+    (tensor,) = artifact.tensors
+    assert (tensor.dtype, tensor.block, tensor.stored_bytes) == ("I9", block, 3)
+    assert artifact.notes == ("1 tensors have dtype I9, which is not known; their width is what their bytes say",)
 
 
 @pytest.mark.parametrize("name", REFUSALS)

@@ -174,8 +174,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a huge count": (lambda: made(ONE, count=1 << 62), f"says {1 << 62} elements of 4 bytes, the file has 16 bytes"),
     "a count too small": (lambda: made(ONE, count=1), r"tensor 'a' \[2\] float32 needs 8 bytes, .* has 4"),
     "a storage of no known type": (
-        lambda: made(item("a", tensor(reference(kind=b"ctorch\nQInt8Storage\n")))),
-        "tensor 'a' has dtype QInt8Storage, which is not read yet",
+        lambda: made(item("a", tensor(reference(kind=b"ctorch\nPositStorage\n")))),
+        "storage '0' is a torch.PositStorage, whose elements have no known width",
     ),
     "two widths": (
         lambda: made(ONE + item("b", tensor(reference(kind=b"ctorch\nDoubleStorage\n")))),

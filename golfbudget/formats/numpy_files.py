@@ -30,7 +30,10 @@ _LONGEST_HEADER = 1 << 16
 def read_array(data: Buffer, name: str, *, where: str) -> Contents:
     """Explain an .npy file whose array is called `name`."""
     text, start = _header(data, name, where)
-    dtype, shape, fortran = _described(text, name, where)
+    described = _described(text, name, where)
+    if isinstance(described, str):
+        return _unread(described, name, Span(start, len(data)))
+    dtype, shape, fortran = described
     stop = start + math.prod(shape) * dtype.width
     if stop > len(data):
         raise CorruptError(
@@ -46,6 +49,16 @@ def read_array(data: Buffer, name: str, *, where: str) -> Contents:
     tensor = StoredTensor(name=name, dtype=dtype.name, shape=shape, strides=strides, offset=start)
     values: dict[str, object] = {BYTE_ORDER: "big"} if dtype.big else {}
     return Contents(format="npy", regions=tuple(regions), tensors=(tensor,), values=values)
+
+
+def _unread(what: str, name: str, content: Span) -> Contents:
+    """An array whose elements are no plain numbers: its bytes are its own, and that is all that is said of them."""
+    regions = (
+        Region(span=Span(0, content.start), account=Account.CONTAINER, name=name, label="[npy header]"),
+        Region(span=content, account=Account.UNMAPPED, name=name, label="[array of no plain numbers]"),
+    )
+    note = f"array {name[:80]!r} has {what}, which holds no plain numbers that are read: its bytes are not typed"
+    return Contents(format="npy", regions=regions, notes=(note,))
 
 
 def _read_named(name: str, data: Buffer, where: str) -> Contents:
@@ -77,8 +90,11 @@ def _header(data: Buffer, name: str, where: str) -> tuple[str, int]:
         raise CorruptError(f"{place} at byte {start} is no text: {error}") from None
 
 
-def _described(text: str, name: str, where: str) -> tuple[Dtype, tuple[int, ...], bool]:
-    """(dtype, shape, Fortran order) of a header; numbers of Python 2 may end in L."""
+def _described(text: str, name: str, where: str) -> tuple[Dtype, tuple[int, ...], bool] | str:
+    """(dtype, shape, Fortran order) of a header, or what its elements are where they are no plain numbers.
+
+    Numbers of Python 2 may end in L.
+    """
     place = f"{where}: the header of array {name!r}"
     try:
         with warnings.catch_warnings():
@@ -96,10 +112,7 @@ def _described(text: str, name: str, where: str) -> tuple[Dtype, tuple[int, ...]
         raise CorruptError(f"{place} claims more than {MOST_ELEMENTS - 1} elements")
     dtype = dtype_of(code) if isinstance(code, str) else None
     if dtype is None:
-        what = "a structured dtype" if isinstance(code, (list, tuple)) else f"dtype {str(code)[:40]!r}"
-        raise UnsupportedError(
-            f"{where}: array {name!r} has {what}, which holds no plain numbers that are read yet ({AS_OPAQUE})"
-        )
+        return "a structured dtype" if isinstance(code, (list, tuple)) else f"dtype {str(code)[:40]!r}"
     return dtype, shape, fortran
 
 

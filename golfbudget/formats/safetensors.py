@@ -8,7 +8,9 @@ not there are errors.  Reading touches the header only; the tensor data of a lar
 from __future__ import annotations
 
 import json
+import math
 import reprlib
+from collections import Counter
 from dataclasses import dataclass
 
 from golfbudget.codecs.base import Buffer
@@ -20,6 +22,8 @@ from golfbudget.formats.base import (
     Contents,
     Region,
     StoredTensor,
+    row_major,
+    spelled,
     unmapped,
 )
 from golfbudget.ledger import Account, Span
@@ -28,6 +32,8 @@ from golfbudget.ledger import Account, Span
 _MOST_DIMENSIONS = 64
 #: Far above real files (a few thousand); keeps a header of tiny records from filling memory.
 _MOST_RECORDS = 100_000
+#: Bits of the widest element there is.
+_WIDEST = 128
 
 _DTYPES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
@@ -65,7 +71,13 @@ def read_safetensors(data: Buffer, *, where: str) -> Contents:
     tensors = [_tensor(r, start, where) for r in records if r.name != "__metadata__"]
     gaps = _gaps(tensors, start, len(data), where)
     regions, stored = (*_regions(records, tensors, start), *gaps), tuple(tensor for tensor, _ in tensors)
-    return Contents(format="safetensors", regions=regions, tensors=stored, values=_metadata(records, where))
+    return Contents(
+        format="safetensors",
+        regions=regions,
+        tensors=stored,
+        values=_metadata(records, where),
+        notes=_unknown_notes(tensors),
+    )
 
 
 def _records(header: bytes, where: str) -> list[_HeaderRecord]:
@@ -142,8 +154,8 @@ def _tensor(record: _HeaderRecord, start: int, where: str) -> tuple[StoredTensor
     if not isinstance(value, dict) or not {"dtype", "shape", "data_offsets"} <= value.keys():
         raise CorruptError(f"{place}: expected an object with dtype, shape and data_offsets")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise CorruptError(f"{place}: unknown dtype {reprlib.repr(dtype)}; known: {', '.join(_DTYPES)}")
+    if not isinstance(dtype, str):
+        raise CorruptError(f"{place}: dtype must be a name, found {reprlib.repr(dtype)}; known: {', '.join(_DTYPES)}")
     if not _naturals(shape) or len(shape) > _MOST_DIMENSIONS:
         raise CorruptError(
             f"{place}: shape must be a list of at most {_MOST_DIMENSIONS} whole numbers, found {reprlib.repr(shape)}"
@@ -151,11 +163,36 @@ def _tensor(record: _HeaderRecord, start: int, where: str) -> tuple[StoredTensor
     if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
         shown = reprlib.repr(offsets)
         raise CorruptError(f"{place}: data_offsets must be [begin, end] with begin <= end, found {shown}")
+    if dtype not in _DTYPES:
+        return _unknown(name, dtype, tuple(shape), Span(start + offsets[0], start + offsets[1]), place)
     tensor = StoredTensor.in_rows(name, _DTYPES[dtype], tuple(shape), start + offsets[0])
     bits, held = tensor.elements * DTYPE_BITS[tensor.dtype], 8 * (offsets[1] - offsets[0])
     if bits != held:
         raise CorruptError(f"{place}: {dtype} of shape {shape} takes {bits} bits, data_offsets {offsets} hold {held}")
     return tensor, Span(start + offsets[0], start + offsets[1])
+
+
+def _unknown(name: str, dtype: str, shape: tuple[int, ...], span: Span, place: str) -> tuple[StoredTensor, Span]:
+    """A tensor of a dtype that is newer than this reader, as wide as its bytes say."""
+    elements, bits = math.prod(shape), 8 * len(span)
+    width = bits // elements if elements else 0
+    if bits != elements * width or width > _WIDEST or (bits and not width):
+        raise CorruptError(
+            f"{place}: unknown dtype {reprlib.repr(dtype)}, and {elements} elements in {len(span)} bytes give it no "
+            f"width; known: {', '.join(_DTYPES)}"
+        )
+    block = (8 // math.gcd(width, 8), width // math.gcd(width, 8)) if width else (1, 1)
+    spelling = spelled(dtype) if dtype not in DTYPE_BITS else f"[{dtype}]"
+    strides = row_major(shape)
+    return StoredTensor(name=name, dtype=spelling, shape=shape, strides=strides, offset=span.start, block=block), span
+
+
+def _unknown_notes(tensors: list[tuple[StoredTensor, Span]]) -> tuple[str, ...]:
+    counts = Counter(tensor.dtype for tensor, _ in tensors if tensor.block is not None)
+    return tuple(
+        f"{count} tensors have dtype {dtype[:80]}, which is not known; their width is what their bytes say"
+        for dtype, count in counts.items()
+    )
 
 
 def _naturals(value: object) -> bool:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from golfbudget.dtypes import element_bytes
+from golfbudget.dtypes import packing
 from golfbudget.formats.base import Region, StoredTensor
 from golfbudget.ledger import Account, Span
+
+#: Bytes of the widest element there is, and how many narrow ones can share a byte.
+_WIDEST, _SHARED = 16, (2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageView:
-    """A tensor as a window on the storage called `key`; `first` and `strides` are in elements."""
+    """A tensor as a window on the storage called `key`; `first` and `strides` are in elements.
+
+    `block` is (elements, bytes) of the smallest run of whole bytes, where the dtype's name does not say it.  A dtype
+    that is not known has none until `settled` finds it; `held` is how many elements its storage has, if that is said.
+    """
 
     name: str
     key: str
@@ -22,14 +29,75 @@ class StorageView:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     first: int = 0
+    block: tuple[int, int] | None = None
+    unknown: bool = False
+    held: int | None = None
+
+    def elements(self) -> Span:
+        """Elements of the storage between the view's first and last."""
+        if 0 in self.shape:
+            return Span(self.first, self.first)
+        last = self.first + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+        return Span(self.first, last + 1)
 
     def extent(self) -> Span:
-        """Bytes of the storage between the view's first and last element."""
-        width = element_bytes(self.dtype)
-        if 0 in self.shape:
-            return Span(self.first * width, self.first * width)
-        last = self.first + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
-        return Span(self.first * width, (last + 1) * width)
+        """Bytes of the storage that hold those elements."""
+        count, width = self.block or packing(self.dtype)
+        elements = self.elements()
+        return Span(elements.start // count * width, -(-elements.stop // count) * width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """Views whose widths are known, the name of the first view on each storage of no known width, and notes."""
+
+    views: list[StorageView]
+    untyped: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def settled(views: list[StorageView], lengths: Mapping[str, int]) -> Settled:
+    """Give views of unknown dtypes the width that the lengths of their storages in bytes say, where it is exact."""
+    unknown = by_storage([view for view in views if view.unknown])
+    blocks = {key: _block(mine, lengths.get(key, 0)) for key, mine in unknown.items()}
+    notes: dict[tuple[str, tuple[int, int] | None], list[str]] = {}
+    kept: list[StorageView] = []
+    untyped: dict[str, str] = {}
+    for view in views:
+        if not view.unknown:
+            kept.append(view)
+            continue
+        block = blocks[view.key]
+        notes.setdefault((view.dtype, block), []).append(view.name)
+        if block is None:
+            untyped.setdefault(view.key, view.name)
+        else:
+            kept.append(replace(view, block=block, unknown=False))
+    known = {view.key for view in kept}
+    said = tuple(_unknown_note(dtype, block, names) for (dtype, block), names in notes.items())
+    return Settled(views=kept, untyped={k: n for k, n in untyped.items() if k not in known}, notes=said)
+
+
+def _block(views: list[StorageView], length: int) -> tuple[int, int] | None:
+    """(elements, bytes) by a storage's length and the elements it has; None where they do not divide."""
+    needed = max(view.elements().stop for view in views)
+    count = next((view.held for view in views if view.held is not None), needed)
+    if not needed <= count or not count or not length:
+        return (1, 1) if not needed else None
+    if length % count == 0 and length // count <= _WIDEST:
+        return 1, length // count
+    return (count // length, 1) if count % length == 0 and count // length in _SHARED else None
+
+
+def _unknown_note(dtype: str, block: tuple[int, int] | None, names: list[str]) -> str:
+    many = f"{len(names)} tensors have" if len(names) > 1 else f"tensor {names[0][:80]!r} has"
+    if block is None:
+        width = "their bytes are not typed"
+    elif block[0] > 1:
+        width = f"by the lengths of their storages {block[0]} elements take a byte"
+    else:
+        width = f"by the lengths of their storages an element takes {block[1]} bytes"
+    return f"{many} dtype {dtype[:80]}, which is not known; {width}"
 
 
 def by_storage(views: list[StorageView]) -> dict[str, list[StorageView]]:
@@ -40,13 +108,15 @@ def by_storage(views: list[StorageView]) -> dict[str, list[StorageView]]:
     return views_of
 
 
-def split_storage(data: Span, views: list[StorageView], orphan: str) -> list[Region]:
+def split_storage(data: Span, views: list[StorageView], orphan: str, untyped: str | None = None) -> list[Region]:
     """Cut a storage among its views: bytes of one view are its own, slack goes to the first view.
 
-    Bytes of several views go to the one that starts first.  A storage of no view is unmapped, labelled `orphan`.
+    Bytes of several views go to the one that starts first.  A storage of no view is unmapped, labelled `orphan`; one
+    of elements whose width is not known is unmapped under the name `untyped`.
     """
     if not views:
-        return [Region(span=data, account=Account.UNMAPPED, label=orphan)]
+        label = orphan if untyped is None else "[unknown dtype]"
+        return [Region(span=data, account=Account.UNMAPPED, name=untyped, label=label)]
     regions: list[Region] = []
     extents = sorted({view.extent(): view.name for view in reversed(views)}.items(), reverse=True)
     cuts = sorted({0, len(data), *(edge for extent, _ in extents for edge in (extent.start, extent.stop))})
@@ -77,9 +147,16 @@ def stored_tensors(views: list[StorageView], starts: Mapping[str, int | None]) -
     for view in views:
         # An empty window shares nothing: every empty tensor stays a tensor of its own.
         own = view.name if 0 in view.shape else None
-        groups.setdefault((view.key, view.dtype, view.shape, view.strides, view.first, own), []).append(view)
+        same = (view.key, view.dtype, view.block, view.shape, view.strides, view.first, own)
+        groups.setdefault(same, []).append(view)
     for first, *others in groups.values():
         start = starts[first.key]
-        (name, dtype, shape), aliases = (first.name, first.dtype, first.shape), tuple(view.name for view in others)
-        offset = None if start is None else start + first.first * element_bytes(dtype)
-        yield StoredTensor(name=name, dtype=dtype, shape=shape, strides=first.strides, offset=offset, aliases=aliases)
+        yield StoredTensor(
+            name=first.name,
+            dtype=first.dtype,
+            shape=first.shape,
+            strides=first.strides,
+            offset=None if start is None else start + first.extent().start,
+            aliases=tuple(view.name for view in others),
+            block=first.block,
+        )

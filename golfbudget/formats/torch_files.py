@@ -13,72 +13,124 @@ order the storages follow.  Layout as torch itself writes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.dtypes import STORAGE_DTYPES, element_bytes
+from golfbudget.dtypes import QUANTISED_DTYPES, STORAGE_DTYPES, packing
 from golfbudget.errors import AS_OPAQUE, CorruptError, UnsupportedError
 from golfbudget.formats import zip_directory as zips
 from golfbudget.formats.base import BYTE_ORDER, TORCH_LEGACY, Contents, Region, spelled, unmapped
 from golfbudget.formats.pickle.reader import Pickle, read_pickle
 from golfbudget.formats.pickle.symbols import Mapped, Sequenced
-from golfbudget.formats.pickle.tensors import PickleContents, pickle_regions, storage_of, walk
-from golfbudget.formats.storages import StorageView, by_storage, split_storage, stored_tensors
-from golfbudget.ledger import Account, Span
+from golfbudget.formats.pickle.tensors import PickleContents, array_contents, array_tensors, pickle_regions, walk
+from golfbudget.formats.pickle.torch_tensors import storage_of
+from golfbudget.formats.storages import Settled, StorageView, by_storage, settled, split_storage, stored_tensors
+from golfbudget.ledger import Account, Role, Span
 
 #: The name of a value that was saved by itself, outside any dict.
 ALONE = "[tensor]"
-_PICKLE_LABEL = "[data.pkl]"
+#: Folders of an archive; TorchScript's have a program and constants.
+_DATA, _CODE, _CONSTANTS = "data/", "code/", "constants"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pickled:
+    """A pickle of an archive, walked: `length` is the pickle's own, without what follows it in the member."""
+
+    member: zips.ZipMember
+    length: int
+    walked: PickleContents
 
 
 @dataclass(frozen=True, slots=True)
 class _Archive:
-    """An archive whose pickle has been walked; `length` is the pickle's, `root` the folder all members lie in."""
+    """An archive whose pickles have been walked; `root` is the folder all members lie in, keys are paths below it."""
 
     root: str
-    pickle: zips.ZipMember
-    length: int
-    walked: PickleContents
+    pickles: dict[str, _Pickled]
     storages: dict[str, zips.ZipMember]
     views: dict[str, list[StorageView]]
+    untyped: Mapping[str, str]
 
 
 def read_archive(data: Buffer, *, where: str) -> Contents | None:
-    """Explain a zip archive that torch.save wrote; None when it is a zip archive of another kind."""
+    """Explain a zip archive that torch.save or torch.jit.save wrote; None when it is a zip archive of another kind."""
     directory = zips.read_directory(data, where)
-    pickles = [member for member in directory.members if member.name.endswith("/data.pkl")]
-    if len(pickles) != 1:
+    members = directory.members
+    found = [member for member in members if member.name.endswith("/data.pkl")]
+    if len(found) != 1:
         return None
-    root = pickles[0].name[: -len("data.pkl")]
-    raw = zips.member_bytes(data, pickles[0], where)
-    pickle = read_pickle(raw, where=where, offset=pickles[0].data.start)
-    walked = walk(pickle, where=where, alone=ALONE)
-    storages = {m.name.removeprefix(f"{root}data/"): m for m in directory.members if m.name.startswith(f"{root}data/")}
-    _check_views(walked.views, storages, where)
-    for member in directory.members:
+    root = found[0].name[: -len("data.pkl")]
+    script = any(member.name.startswith(f"{root}{_CODE}") for member in members)
+    pickles = {"data.pkl": _walked(data, found[0], where, joint="." if script else "/")}
+    for member in members:
+        if script and member.name == f"{root}{_CONSTANTS}.pkl":
+            pickles[f"{_CONSTANTS}.pkl"] = _walked(data, member, where, under=pickles["data.pkl"].walked.names)
+    folders = [name.removesuffix("pkl").replace(".", "/") for name in pickles]
+    paths = ((member.name.removeprefix(root), member) for member in members if member.name.startswith(root))
+    storages = {path: member for path, member in paths if path.startswith(tuple(folders))}
+    placed = [
+        replace(view, key=f"{folder}{view.key}")
+        for folder, pickled in zip(folders, pickles.values(), strict=True)
+        for view in pickled.walked.views
+    ]
+    _check_storages(storages, where)
+    views = settled(placed, {key: member.decoded_length for key, member in storages.items()})
+    _check_views(views, storages, where)
+    walked = pickles["data.pkl"].walked
+    for member in members:
         if member.name == f"{root}byteorder" and member.decoded_length < 16:
             order = bytes(zips.member_bytes(data, member, where))
             walked.values[BYTE_ORDER] = order.decode("ascii", "backslashreplace")
-    archive = _Archive(root, pickles[0], pickle.length, walked, storages, by_storage(walked.views))
+    archive = _Archive(root, pickles, storages, by_storage(views.views), views.untyped)
     bundle = any(member.method != zips.STORED for member in storages.values())
-    regions = [region for member in directory.members for region in _member_regions(archive, member, bundle=bundle)]
+    regions = [region for member in members for region in _member_regions(archive, member, bundle=bundle)]
     regions.append(Region(span=directory.end, account=Account.CONTAINER, label="[zip end record]"))
     starts: dict[str, int | None] = {key: member.data.start for key, member in storages.items()}
-    explained = tuple(zips.with_gaps(regions, len(data)))
-    tensors = () if bundle else tuple(stored_tensors(walked.views, starts))
-    unpacked = 0 if pickles[0].method == zips.STORED else len(raw)
-    return Contents(format="torch-zip", regions=explained, tensors=tensors, values=walked.values, unpacked=unpacked)
+    tensors = [] if bundle else list(stored_tensors(views.views, starts))
+    for pickled in pickles.values():
+        if not bundle and pickled.member.method == zips.STORED:
+            tensors += array_tensors(pickled.walked, pickled.member.data.start)
+    parts = [pickled.walked for pickled in pickles.values()]
+    notes = [note for part in parts for note in part.notes]
+    if script:
+        notes.append("a TorchScript archive: tensors are named by the attributes they are in, its program is not read")
+    return Contents(
+        format="torch-zip",
+        regions=tuple(zips.with_gaps(regions, len(data))),
+        tensors=tuple(tensors),
+        values={name: value for part in parts for name, value in part.values.items()},
+        roles={region.name: Role.CODE for region in regions if region.account is Account.SOURCE and region.name},
+        unpacked=sum(p.member.decoded_length for p in pickles.values() if p.member.method != zips.STORED),
+        outer_shapes={name: shape for part in parts for name, shape in part.outer_shapes.items()},
+        notes=(*notes, *views.notes),
+    )
 
 
-def _check_views(views: list[StorageView], storages: dict[str, zips.ZipMember], where: str) -> None:
+def _walked(
+    data: Buffer, member: zips.ZipMember, where: str, *, joint: str = ".", under: dict[str, int] | None = None
+) -> _Pickled:
+    raw = zips.member_bytes(data, member, where)
+    pickle = read_pickle(raw, where=where, offset=member.data.start)
+    walked = walk(pickle, where=where, alone=ALONE if under is None else _CONSTANTS, joint=joint, under=under)
+    return _Pickled(member=member, length=pickle.length, walked=walked)
+
+
+def _check_storages(storages: dict[str, zips.ZipMember], where: str) -> None:
     for member in storages.values():
         if member.method not in (zips.STORED, zips.DEFLATED):
             raise UnsupportedError(f"{where}: zip member {member.name!r} is compressed by method {member.method}")
-    for view in views:
-        storage = storages.get(view.key)
-        if storage is None:
-            raise CorruptError(f"{where}: tensor {view.name!r} lies in storage {view.key!r}, which the archive lacks")
+
+
+def _check_views(views: Settled, storages: dict[str, zips.ZipMember], where: str) -> None:
+    named = [(view.name, view.key) for view in views.views] + [(name, key) for key, name in views.untyped.items()]
+    for name, key in named:
+        if key not in storages:
+            shown = key.removeprefix(_DATA)
+            raise CorruptError(f"{where}: tensor {name!r} lies in storage {shown!r}, which the archive lacks")
+    for view in views.views:
+        storage = storages[view.key]
         if view.extent().stop > storage.decoded_length:
             raise CorruptError(
                 f"{where}: tensor {view.name!r} {list(view.shape)} {view.dtype} needs {view.extent().stop} bytes, its "
@@ -88,37 +140,59 @@ def _check_views(views: list[StorageView], storages: dict[str, zips.ZipMember], 
 
 def _member_regions(archive: _Archive, member: zips.ZipMember, *, bundle: bool) -> list[Region]:
     """A member's header, data, descriptor and directory record."""
-    key = member.name.removeprefix(f"{archive.root}data/")
-    if archive.storages.get(key) is member:
-        views = archive.views.get(key, [])
-        orphan = f"[orphan storage {member.name}]"
-        name, label = (views[0].name, "") if views else (None, orphan)
-        overhead = zips.member_overhead(member, name, label)
-        if not bundle:
-            return [*overhead, *split_storage(member.data, views, orphan)]
-        account = Account.WEIGHTS if views else Account.UNMAPPED
+    path = member.name.removeprefix(archive.root)
+    label = f"[{path}]"
+    pickled = archive.pickles.get(path)
+    if archive.storages.get(path) is member:
+        return _storage_regions(archive, path, member, bundle=bundle)
+    if pickled is not None and pickled.member is member:
+        return _pickle_member(pickled, label, bundle=bundle)
+    if member.name.startswith(f"{archive.root}{_CODE}"):
+        return [
+            *zips.member_overhead(member, path, label),
+            Region(span=member.data, account=Account.SOURCE, name=path, label=label),
+        ]
+    return [
+        *zips.member_overhead(member, None, label),
+        Region(span=member.data, account=Account.CONTAINER, label=label),
+    ]
 
-        def storage(data: Buffer, _where: str) -> Contents:
-            tensors = tuple(stored_tensors(views, {key: 0}))
-            regions = tuple(split_storage(Span(0, len(data)), views, orphan))
-            return Contents(format="torch-storage", regions=regions, tensors=tensors)
 
-        inner = zips.member_stream(member, storage)
-        return [*overhead, Region(span=member.data, account=account, name=name, label=label, inner=inner)]
-    label = f"[{member.name.removeprefix(archive.root)}]"
+def _storage_regions(archive: _Archive, key: str, member: zips.ZipMember, *, bundle: bool) -> list[Region]:
+    views, untyped = archive.views.get(key, []), archive.untyped.get(key)
+    orphan = f"[orphan storage {member.name}]"
+    name = views[0].name if views else untyped
+    label = orphan if name is None else ""
+    overhead = zips.member_overhead(member, name, label)
+    if not bundle:
+        return [*overhead, *split_storage(member.data, views, orphan, untyped)]
+    account = Account.WEIGHTS if views else Account.UNMAPPED
+
+    def storage(data: Buffer, _where: str) -> Contents:
+        tensors = tuple(stored_tensors(views, {key: 0}))
+        regions = tuple(split_storage(Span(0, len(data)), views, orphan, untyped))
+        return Contents(format="torch-storage", regions=regions, tensors=tensors)
+
+    inner = zips.member_stream(member, storage)
+    return [*overhead, Region(span=member.data, account=account, name=name, label=label, inner=inner)]
+
+
+def _pickle_member(pickled: _Pickled, label: str, *, bundle: bool) -> list[Region]:
+    member, walked = pickled.member, pickled.walked
     overhead = zips.member_overhead(member, None, label)
 
-    def pickled(span: Span) -> list[Region]:
-        return pickle_regions(span, archive.length, archive.walked.claims, _PICKLE_LABEL)
+    def regions(span: Span) -> list[Region]:
+        return pickle_regions(span, pickled.length, walked.claims, label, array_contents(walked))
 
-    def pickle(data: Buffer, _where: str) -> Contents:
-        return Contents(format="pickle", regions=tuple(pickled(Span(0, len(data)))), values=archive.walked.values)
+    def explain(data: Buffer, _where: str) -> Contents:
+        tensors, explained = tuple(array_tensors(walked, 0)), tuple(regions(Span(0, len(data))))
+        return Contents(format="pickle", regions=explained, tensors=tensors, values=walked.values)
 
-    if member is archive.pickle and bundle:
-        inner = zips.member_stream(member, pickle)
+    if bundle:
+        inner = zips.member_stream(member, explain)
         return [*overhead, Region(span=member.data, account=Account.CONTAINER, label=label, inner=inner)]
-    if member is archive.pickle and member.method == zips.STORED:
-        return [*overhead, *pickled(member.data)]
+    if member.method == zips.STORED:
+        return [*overhead, *regions(member.data)]
     return [*overhead, Region(span=member.data, account=Account.CONTAINER, label=label)]
 
 
@@ -154,23 +228,33 @@ def read_pickles(data: Buffer, *, where: str) -> Contents:
     contents = walk(pickles[_OBJECT][1], where=where, alone=ALONE)
     contents.values[BYTE_ORDER] = _byte_order(pickles[2][1])
     storages = list(_storages(view, at, pickles, where))
-    _check_legacy_views(contents.views, storages, pickles, where)
-    views = by_storage(contents.views)
+    typed = settled(contents.views, {storage.key: len(storage.data) for storage in storages})
+    _check_legacy_views(typed, storages, pickles, where)
+    views = by_storage(typed.views)
     regions: list[Region] = []
     for number, (span, pickle) in enumerate(pickles):
         claims = {_OBJECT: contents.claims, _KEYS: _key_claims(pickle, views)}.get(number, [])
-        regions += pickle_regions(span, pickle.length, claims, _LABELS[number])
+        elements = array_contents(contents) if number == _OBJECT else []
+        regions += pickle_regions(span, pickle.length, claims, _LABELS[number], elements)
     for storage in storages:
         mine = views.get(storage.key, [])
         orphan = f"[orphan storage {spelled(storage.key)}]"
-        owner, label = (mine[0].name, "[storage length]") if mine else (None, orphan)
+        untyped = typed.untyped.get(storage.key)
+        owner = mine[0].name if mine else untyped
+        label = orphan if owner is None else "[storage length]"
         regions.append(Region(span=storage.count, account=Account.CONTAINER, name=owner, label=label))
-        regions += split_storage(storage.data, mine, orphan)
+        regions += split_storage(storage.data, mine, orphan, untyped)
         at = storage.data.stop
     regions += unmapped(at, len(data), "[after the storages]")
     starts: dict[str, int | None] = {storage.key: storage.data.start for storage in storages}
-    tensors = tuple(stored_tensors(contents.views, starts))
-    return Contents(format="torch-legacy", regions=tuple(regions), tensors=tensors, values=contents.values)
+    return Contents(
+        format="torch-legacy",
+        regions=tuple(regions),
+        tensors=(*stored_tensors(typed.views, starts), *array_tensors(contents, pickles[_OBJECT][0].start)),
+        values=contents.values,
+        outer_shapes=contents.outer_shapes,
+        notes=(*contents.notes, *typed.notes),
+    )
 
 
 def _check_preamble(pickles: list[tuple[Span, Pickle]], where: str) -> None:
@@ -228,26 +312,31 @@ def _widths(pickle: Pickle, where: str) -> dict[str, int]:
             key, kind, _ = storage_of(reference)
         except (IndexError, TypeError) as error:
             raise CorruptError(f"{where}: a reference of the pickle is no storage of torch: {error}") from None
-        dtype = STORAGE_DTYPES.get(kind.name)
+        dtype = STORAGE_DTYPES.get(kind.name) or QUANTISED_DTYPES.get(kind.name)
         if dtype is None:
-            raise UnsupportedError(f"{where}: storage {key[:80]!r} is a {kind.spelled}, which is not read yet")
-        width = element_bytes(dtype)
+            raise UnsupportedError(
+                f"{where}: storage {key[:80]!r} is a {kind.spelled}, whose elements have no known width, so that the "
+                f"next storage cannot be found; {AS_OPAQUE}"
+            )
+        width = packing(dtype)[1]  # Storages of two elements a byte count bytes.
         if widths.setdefault(key, width) != width:
             raise CorruptError(f"{where}: storage {key[:80]!r} is referred to with elements of two widths")
     return widths
 
 
 def _check_legacy_views(
-    views: list[StorageView], storages: list[_Storage], pickles: list[tuple[Span, Pickle]], where: str
+    views: Settled, storages: list[_Storage], pickles: list[tuple[Span, Pickle]], where: str
 ) -> None:
     by_key = {storage.key: storage for storage in storages}
-    for view in views:
-        storage = by_key.get(view.key)
-        if storage is None:
+    named = [(view.name, view.key) for view in views.views] + [(name, key) for key, name in views.untyped.items()]
+    for name, key in named:
+        if key not in by_key:
             raise CorruptError(
-                f"{where}: tensor {view.name!r} lies in storage {view.key[:80]!r}, which the list at byte "
+                f"{where}: tensor {name!r} lies in storage {key[:80]!r}, which the list at byte "
                 f"{pickles[_KEYS][0].start} lacks"
             )
+    for view in views.views:
+        storage = by_key[view.key]
         if view.extent().stop > len(storage.data):
             raise CorruptError(
                 f"{where}: tensor {view.name!r} {list(view.shape)} {view.dtype} needs {view.extent().stop} bytes, its "

@@ -27,11 +27,15 @@ _LINE = 256
 
 @dataclass(frozen=True, slots=True)
 class Pickle:
-    """The top value, how many bytes the pickle takes, and every persistent reference made, used or not."""
+    """The top value, how many bytes the pickle takes, and every persistent reference made, used or not.
+
+    `functions` are those that loading would call and that nothing here knows.
+    """
 
     top: symbols.Node
     length: int
     references: tuple[symbols.Persistent, ...]
+    functions: tuple[str, ...] = ()
 
 
 class _Mark:
@@ -72,7 +76,7 @@ def read_pickle(data: Buffer, *, where: str, offset: int = 0) -> Pickle:
     if machine.result is None:
         raise CorruptError(f"{place} ends without a value")
     top, length = machine.result
-    return Pickle(top, length, tuple(machine.references))
+    return Pickle(top, length, tuple(machine.references), tuple(machine.functions))
 
 
 class _Window:
@@ -123,6 +127,7 @@ class _Machine:
         self.memo: dict[int, tuple[object, symbols.ByteLiteral | None]] = {}
         self.references: list[symbols.Persistent] = []
         self.encoded: dict[str, bytes] = {}
+        self.functions: dict[str, None] = {}
         self.steps = 0
         self.result: tuple[symbols.Node, int] | None = None
         self.at = 0
@@ -293,6 +298,8 @@ class _Machine:
             raise UnsupportedError(
                 f"{self.where}: the pickle {reason}, at byte {self.offset + start}; nothing was executed ({AS_OPAQUE})"
             )
+        if symbols.unfamiliar(target, instance=instance):
+            self.functions[target.spelled] = None
         if str(target) in symbols.CONTAINERS:
             self._push(symbols.Mapped(), function.start, stop)
         elif str(target) in symbols.BYTES and (content := self._bytes(target, made_of.items)) is not None:

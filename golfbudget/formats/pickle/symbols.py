@@ -125,18 +125,29 @@ BYTES = _names(("_codecs",), "encode") | _names(_BUILTINS, "bytes", "bytearray")
 _RECONSTRUCTORS = _names(("copyreg", "copy_reg"), "_reconstructor")
 #: Known calls that make an object whose attributes are worth looking at.
 OBJECTS = _RECONSTRUCTORS | {"argparse Namespace", "types SimpleNamespace", "collections deque"}
-_REBUILT_BY_TYPE = "torch._tensor _rebuild_from_type_v2"
-_REBUILT = ("parameter", "parameter_with_state", "tensor", "tensor_v2", "tensor_v3")
-KNOWN_CALLS = frozenset({"numpy dtype", _REBUILT_BY_TYPE}).union(
+#: What makes tensors of other classes: (function, class, its arguments, state).
+REBUILT_BY_TYPE = "torch._tensor _rebuild_from_type_v2"
+_REBUILT = (
+    "parameter", "parameter_with_state", "tensor", "tensor_v2", "tensor_v3", "qtensor", "sparse_tensor",
+    "nested_tensor", "meta_tensor_no_storage", "wrapper_subclass", "device_tensor_from_numpy", "xla_tensor",
+    "device_tensor_from_cpu_tensor",
+)  # fmt: skip
+#: Calls that give back their first argument, under another type.
+PASSED = frozenset({"torch Size"}) | _names(
+    ("torch.jit._pickle",), "build_boollist", "build_doublelist", "build_intlist", "build_tensorlist",
+    "restore_type_tag",
+)  # fmt: skip
+KNOWN_CALLS = frozenset({"numpy dtype", REBUILT_BY_TYPE, "torch.serialization _get_layout"}).union(
     CONTAINERS,
     BYTES,
     OBJECTS,
+    PASSED,
     _names(_BUILTINS, "complex", "frozenset", "list", "range", "set", "slice", "tuple"),
     _names(("datetime",), "date", "datetime", "time", "timedelta", "timezone"),
     _names(("numpy.core.numeric", "numpy._core.numeric"), "_frombuffer"),
     _names(_NUMPY, "_reconstruct", "scalar"),
     _names(("pathlib",), "PosixPath", "WindowsPath"),
-    _names(("torch",), "Size", "device", "dtype"),
+    _names(("torch",), "device", "dtype"),
     _names(("torch._utils",), *(f"_rebuild_{kind}" for kind in _REBUILT)),
 )
 #: Builtin types that classes derive from; making one of them runs nothing.
@@ -159,6 +170,12 @@ _RUNNERS = frozenset({
     "linecache", "logging", "nturl2path", "compileall", "py_compile", "ast", "dis", "tracemalloc", "faulthandler",
     "mmap", "sqlite3", "dbm", "tarfile", "zipfile", "bz2", "gzip", "lzma", "tkinter", "idlelib", "turtle", "cgi",
 })  # fmt: skip
+#: Functions that run, load or fetch what they are given, in whatever module.
+_VERBS = frozenset({
+    "eval", "exec", "execfile", "compile", "system", "popen", "run", "call", "check_call", "check_output", "spawn",
+    "getoutput", "open", "load", "loads", "load_library", "import_module", "getattr", "setattr", "apply", "download",
+    "urlopen", "urlretrieve", "fromfile", "memmap", "genfromtxt", "loadtxt", "read_pickle", "f2py",
+})  # fmt: skip
 
 
 def refusal(target: Global, arguments: list[Node], *, instance: bool) -> str | None:
@@ -169,19 +186,21 @@ def refusal(target: Global, arguments: list[Node], *, instance: bool) -> str | N
     spelling = str(target)
     if spelling in _RECONSTRUCTORS:
         return _reconstructed(arguments)
-    if spelling == _REBUILT_BY_TYPE:
+    if spelling == REBUILT_BY_TYPE:
         inner = arguments[0].value if arguments else None
         return refusal(inner, [], instance=False) if isinstance(inner, Global) else None
-    parts = target.name.split(".")
     if spelling in KNOWN_CALLS:
-        reason = None
-    elif target.module.split(".")[0] in _RUNNERS or not _RUNNERS.isdisjoint(parts[:-1]):
-        reason = f"would run {target.spelled}"
-    elif instance or parts[-1].lstrip("_")[:1].isupper():
-        reason = None
-    else:
-        reason = f"calls {target.spelled}, which builds no tensor and is named like no class"
-    return reason
+        return None
+    parts = target.name.split(".")
+    runner = target.module.split(".")[0] in _RUNNERS or not _RUNNERS.isdisjoint(parts[:-1])
+    if runner or (not instance and parts[-1].strip("_") in _VERBS):
+        return f"would run {target.spelled}"
+    return None
+
+
+def unfamiliar(target: Global, *, instance: bool) -> bool:
+    """Whether a call that is kept as data is of a plain function that nothing here knows."""
+    return not (instance or str(target) in KNOWN_CALLS or target.name.split(".")[-1].lstrip("_")[:1].isupper())
 
 
 def _reconstructed(arguments: list[Node]) -> str | None:

@@ -10,27 +10,26 @@ which then are no bytes that could be read in place.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from golfbudget.codecs.base import Buffer
-from golfbudget.dtypes import STORAGE_DTYPES, has_whole_bytes
 from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError, UnsupportedError
-from golfbudget.formats.base import BYTE_ORDER, Contents, Region, spelled, unique
+from golfbudget.formats.base import BYTE_ORDER, Contents, Region, StoredTensor, spelled, unique
 from golfbudget.formats.pickle import arrays, symbols
 from golfbudget.formats.pickle.reader import Pickle, read_pickle
+from golfbudget.formats.pickle.torch_tensors import TorchTensor, torch_tensor
 from golfbudget.formats.storages import StorageView, by_storage, stored_tensors
 from golfbudget.ledger import Account, Span
 
 _MOST_NESTED = 64
-_MOST_ARGUMENTS = 16
 #: Characters of all names together, and what each item counts besides: 200,000 items, which take 200 MB.
 _MOST_NAMING, _ITEM = 1 << 24, 64
 
 _PLAIN = (type(None), bool, int, float, str, bytes)
 #: (key's name, first node, last node) of something inside a container; a list's items are first and last at once.
 _Child = tuple[str, symbols.Node, symbols.Node]
+_Ends = tuple[symbols.Node, symbols.Node]
 
 
 @dataclass(slots=True)
@@ -38,21 +37,39 @@ class PickleContents:
     """What a walk over the pickle gives.  `payloads` says where the content of each array's storage lies."""
 
     views: list[StorageView] = field(default_factory=list)
+    arrays: list[StorageView] = field(default_factory=list)
     values: dict[str, object] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     #: (path, bytes of the pickle); outer items come before the items inside them.
     claims: list[tuple[str, Span]] = field(default_factory=list)
     payloads: dict[str, symbols.ByteLiteral | None] = field(default_factory=dict)
     big_endian: bool = False
+    outer_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
-def walk(pickle: Pickle, *, where: str, alone: str, arrays: bool = False) -> PickleContents:
+def walk(
+    pickle: Pickle,
+    *,
+    where: str,
+    alone: str,
+    arrays: bool = False,
+    joint: str = "/",
+    under: dict[str, int] | None = None,
+) -> PickleContents:
     """Everything of a pickle by its path; a value that was saved by itself is called `alone`.
 
     With `arrays` numpy's arrays are tensors and its scalars values; without, both are only bytes of their item.
+    `joint` stands between the names of a path; parts of a tensor have a slash before them whatever it is.  With
+    `under`, names that are taken already, every path begins with `alone`.
     """
-    walker = _Walker(where=where, arrays=arrays)
-    walker.visit(pickle.top, alone, 0, Span(0, pickle.length))
+    walker = _Walker(where=where, arrays=arrays, joint=joint, contents=PickleContents(names=under or {}))
+    walker.visit(pickle.top, alone, 0 if under is None else 1, Span(0, pickle.length))
+    if pickle.functions:
+        first, more = pickle.functions[0], len(pickle.functions) - 1
+        others = f" and {more} more functions" if more else ""
+        walker.contents.notes.append(f"the pickle calls {first}{others}, not known here: kept as data, nothing was run")
+    walker.say_absent()
     return walker.contents
 
 
@@ -60,12 +77,14 @@ def walk(pickle: Pickle, *, where: str, alone: str, arrays: bool = False) -> Pic
 class _Walker:
     where: str
     arrays: bool
+    joint: str
     contents: PickleContents = field(default_factory=PickleContents)
     #: Containers that were entered; shared ones are entered once.
     seen: set[int] = field(default_factory=set)
     #: Byte arrays as bytes, copied once however often they are referred to.
     copies: dict[int, bytes] = field(default_factory=dict)
     naming: int = 0
+    absent: list[str] = field(default_factory=list)
 
     def visit(self, node: symbols.Node, name: str, depth: int, bound: Span | None) -> None:
         """`bound` is where the item stands: items reached through the memo stand elsewhere and claim nothing."""
@@ -76,28 +95,53 @@ class _Walker:
             if id(value) not in self.copies:
                 self.copies[id(value)] = bytes(value)
             self.contents.values[name] = self.copies[id(value)]
-        elif not self._tensor(value, name):
+        elif (tensor := torch_tensor(value, name, self.where)) is not None:
+            self._tensor(tensor, name, depth, bound)
+        elif not (self.arrays and isinstance(value, symbols.Call) and self._numpy(value, name)):
             self._enter(value, name, depth, bound)
 
-    def _tensor(self, value: object, name: str) -> bool:
-        """Whether the value is a tensor, an array or a number, and was taken as one."""
-        view = torch_view(value, name, self.where)
-        if view is None and self.arrays and isinstance(value, symbols.Call):
-            array = arrays.array(value, name, self.where)
-            if array is None:
-                number = arrays.scalar(value)
-                if number is not None:
-                    self.contents.values[name] = number
-                return number is not None
-            view = array.view
-            self.contents.payloads[view.key] = array.payload
-            self.contents.big_endian |= array.big
-        if view is not None:
-            self.contents.views.append(view)
-        return view is not None
+    def _tensor(self, tensor: TorchTensor, name: str, depth: int, bound: Span | None) -> None:
+        """A tensor's window, and what else it is made of: values under its name and a slash."""
+        if tensor.view is not None:
+            self.contents.views.append(tensor.view)
+        if tensor.array is not None:
+            self._numpy(tensor.array, name)
+        if tensor.shape is not None:
+            self.contents.outer_shapes[name] = tensor.shape
+        if tensor.kind is not None and tensor.view is None:
+            self.contents.values[name] = tensor.kind
+        if tensor.absent:
+            self.absent.append(name)
+        for part, node in tensor.parts:
+            self._visit_inside(f"{name}/{part}", (node, node), depth, bound)
+
+    def say_absent(self) -> None:
+        """Note the tensors whose data was not saved."""
+        if self.absent:
+            many = f"{len(self.absent)} tensors have" if len(self.absent) > 1 else f"tensor {self.absent[0][:80]!r} has"
+            self.contents.notes.append(f"{many} no data in the file, only a shape (torch's device meta)")
+
+    def _numpy(self, call: symbols.Call, name: str) -> bool:
+        """Whether the call makes an array or a number of numpy's, and it was taken as one."""
+        try:
+            array = arrays.array(call, name, self.where)
+        except UnsupportedError as error:
+            self.contents.notes.append(str(error).removeprefix(f"{self.where}: "))
+            return True
+        if array is None:
+            number = arrays.scalar(call)
+            if number is not None:
+                self.contents.values[name] = number
+            return number is not None
+        self.contents.arrays.append(array.view)
+        self.contents.payloads[array.view.key] = array.payload
+        self.contents.big_endian |= array.big
+        return True
 
     def _enter(self, value: object, name: str, depth: int, bound: Span | None) -> None:
-        if isinstance(value, symbols.Call) and str(value.function) == "torch Size" and value.arguments:
+        for _ in range(_MOST_NESTED):
+            if not isinstance(value, symbols.Call) or str(value.function) not in symbols.PASSED or not value.arguments:
+                break
             value = value.arguments[0].value
         if isinstance(value, symbols.Call):
             if str(value.function) in symbols.KNOWN_CALLS and str(value.function) not in symbols.OBJECTS:
@@ -107,22 +151,28 @@ class _Walker:
             return
         if id(value) in self.seen:
             return
-        if depth >= _MOST_NESTED:
-            raise CorruptError(f"{self.where}: the pickle nests more than {_MOST_NESTED} deep at {name[:80]!r}")
         self.seen.add(id(value))
         for key, first, last in self._children(value):
-            inner = unique(f"{name}/{key}" if depth else key, self.contents.names)
-            self.naming += _ITEM + len(inner)
-            if self.naming > _MOST_NAMING:
-                raise LimitError(
-                    f"{self.where}: the pickle holds more than {len(self.contents.names)} items, which is no list of "
-                    f"tensors ({AS_OPAQUE})"
-                )
-            start, stop = first.start, last.stop
-            own = Span(start, stop) if bound and bound.start <= start <= stop <= bound.stop else None
-            if own is not None:
-                self.contents.claims.append((inner, own))
-            self.visit(last, inner, depth + 1, own)
+            self._visit_inside(f"{name}{self.joint}{key}" if depth else key, (first, last), depth, bound)
+
+    def _visit_inside(
+        self, path: str, nodes: tuple[symbols.Node, symbols.Node], depth: int, bound: Span | None
+    ) -> None:
+        """Visit what an item holds, unless it nests or goes on without an end."""
+        if depth >= _MOST_NESTED:
+            raise CorruptError(f"{self.where}: the pickle nests more than {_MOST_NESTED} deep at {path[:80]!r}")
+        inner = unique(path, self.contents.names)
+        self.naming += _ITEM + len(inner)
+        if self.naming > _MOST_NAMING:
+            raise LimitError(
+                f"{self.where}: the pickle holds more than {len(self.contents.names)} items, which is no list of "
+                f"tensors ({AS_OPAQUE})"
+            )
+        start, stop = nodes[0].start, nodes[1].stop
+        own = Span(start, stop) if bound and bound.start <= start <= stop <= bound.stop else None
+        if own is not None:
+            self.contents.claims.append((inner, own))
+        self.visit(nodes[1], inner, depth + 1, own)
 
     def _children(self, value: symbols.Mapped | symbols.Sequenced | symbols.Call) -> Iterator[_Child]:
         if isinstance(value, symbols.Mapped):
@@ -170,78 +220,6 @@ def _numbered(items: list[symbols.Node]) -> Iterator[_Child]:
         yield str(number), child, child
 
 
-# torch's tensors
-
-
-def storage_of(reference: symbols.Persistent) -> tuple[str, symbols.Global, int | None]:
-    """(key, storage class, offset in elements of the view torch once wrote) of a reference to a storage.
-
-    `TypeError` or `IndexError` when it is none.
-    """
-    kind, key = reference.arguments[1].value, reference.arguments[2].value
-    if not isinstance(kind, symbols.Global) or not isinstance(key, str):
-        raise TypeError("its storage has no type and name")
-    if len(reference.arguments) > 5 and isinstance(reference.arguments[5].value, symbols.Sequenced):
-        offset = reference.arguments[5].value.items[1].value
-        if not isinstance(offset, int) or not 0 <= offset < symbols.MOST_ELEMENTS:
-            raise TypeError("its storage is a view at no offset")
-        return key, kind, offset
-    return key, kind, None
-
-
-def torch_view(value: object, name: str, where: str) -> StorageView | None:
-    """The tensor that a call would rebuild, or None when the value is no tensor."""
-    try:
-        call = _unwrapped(value)
-        if call is None or not call.function.name.startswith("_rebuild_tensor"):
-            return None
-        function, arguments = call.function.name, [node.value for node in call.arguments[:_MOST_ARGUMENTS]]
-        storage, first, shape, strides = arguments[0], arguments[1], _sizes(arguments[2]), _sizes(arguments[3])
-        if (
-            not isinstance(storage, symbols.Persistent)
-            or not isinstance(first, int)
-            or not 0 <= first < symbols.MOST_ELEMENTS
-        ):
-            raise TypeError("its storage or offset is not one")
-        key, kind, base = storage_of(storage)
-        dtype = STORAGE_DTYPES.get(kind.name)
-        if function == "_rebuild_tensor_v3" and isinstance(arguments[6], symbols.Global):
-            dtype = arguments[6].name
-        if dtype is None or not has_whole_bytes(dtype):
-            raise UnsupportedError(f"{where}: tensor {name!r} has dtype {dtype or kind.name}, which is not read yet")
-        if len(shape) != len(strides):
-            raise TypeError("it has as many strides as dimensions")
-        if math.prod(shape) >= symbols.MOST_ELEMENTS:
-            raise TypeError(f"it has at most {symbols.MOST_ELEMENTS - 1} elements")
-        return StorageView(name=name, key=key, dtype=dtype, shape=shape, strides=strides, first=first + (base or 0))
-    except (IndexError, TypeError) as error:
-        raise CorruptError(f"{where}: tensor {name!r} is not described as torch describes tensors: {error}") from None
-
-
-def _unwrapped(value: object) -> symbols.Call | None:
-    """The call inside parameters and tensor subclasses; they can be wrapped in one another, and in themselves."""
-    for _ in range(_MOST_NESTED):
-        if not isinstance(value, symbols.Call) or str(value.function) not in symbols.KNOWN_CALLS:
-            return None
-        function, arguments = value.function.name, value.arguments
-        if function in ("_rebuild_parameter", "_rebuild_parameter_with_state"):
-            value = arguments[0].value
-        elif function == "_rebuild_from_type_v2":
-            target, inner = arguments[0].value, arguments[2].value
-            if not isinstance(target, symbols.Global) or not isinstance(inner, symbols.Sequenced):
-                return None
-            value = symbols.Call(target, inner.items)
-        else:
-            return value
-    raise TypeError(f"it is wrapped more than {_MOST_NESTED} times")
-
-
-def _sizes(value: object) -> tuple[int, ...]:
-    if isinstance(value, symbols.Call) and value.function.name == "Size" and value.arguments:
-        value = value.arguments[0].value
-    return symbols.whole_numbers(value)
-
-
 # Whose bytes of the pickle are whose
 
 
@@ -282,6 +260,19 @@ def _region(span: Span, name: str | None, tensor: bool, label: str) -> Region:  
     return Region(span=span, account=Account.CONTAINER, name=name, label=label)
 
 
+def array_contents(walked: PickleContents) -> list[tuple[str, Span]]:
+    """The bytes of the pickle that are elements of arrays, each with the name of the first on them."""
+    views = by_storage(walked.arrays)
+    return [(views[key][0].name, Span(p.start, p.stop)) for key, p in walked.payloads.items() if p is not None]
+
+
+def array_tensors(walked: PickleContents, start: int) -> Iterator[StoredTensor]:
+    """The arrays of a pickle that lies at byte `start` of its container."""
+    # An array without elements has no bytes; any place in the file will do.
+    starts = {key: start if p is None else start + p.start if p.raw else None for key, p in walked.payloads.items()}
+    return stored_tensors(walked.arrays, starts)
+
+
 #: The name of an array that was saved by itself.
 _ALONE_ARRAY = "[array]"
 
@@ -295,12 +286,13 @@ def read_bare(data: Buffer, *, where: str) -> Contents:
             f"{AS_OPAQUE}"
         )
     walked = walk(pickle, where=where, alone=_ALONE_ARRAY, arrays=True)
-    views = by_storage(walked.views)
-    contents = [(views[key][0].name, Span(p.start, p.stop)) for key, p in walked.payloads.items() if p is not None]
-    # An array without elements has no bytes; any place in the file will do.
-    starts = {key: 0 if p is None else p.start if p.raw else None for key, p in walked.payloads.items()}
     if walked.big_endian:
         walked.values[BYTE_ORDER] = "big"
-    regions = pickle_regions(Span(0, len(data)), pickle.length, walked.claims, "[pickle]", contents)
-    tensors = tuple(stored_tensors(walked.views, starts))
-    return Contents(format="pickle", regions=tuple(regions), tensors=tensors, values=walked.values)
+    regions = pickle_regions(Span(0, len(data)), pickle.length, walked.claims, "[pickle]", array_contents(walked))
+    return Contents(
+        format="pickle",
+        regions=tuple(regions),
+        tensors=tuple(array_tensors(walked, 0)),
+        values=walked.values,
+        notes=tuple(walked.notes),
+    )
