@@ -140,7 +140,7 @@ def safetensors_cases() -> dict[str, Case]:
         ),
         "safetensors of newlines in a name": Case(
             file="m.bin",
-            data=file("{" + record(name=r'"a\nb\r\u2028\u0085c"', dtype='"\\n"') + "}", b"abc"),
+            data=file("{" + record(name=r'"a\nb\r\u2028\u0085c"', shape="[5]", dtype='"\\n"') + "}", b"abc"),
             message="record at byte 9",
         ),
         "safetensors cut short inside a codec": Case(

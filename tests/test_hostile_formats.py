@@ -30,7 +30,7 @@ from test_custom_layout import LAYOUT
 
 from golfbudget import codecs
 from golfbudget.artifact import open_artifact, open_bytes
-from golfbudget.errors import ConfigError, CorruptError, GolfbudgetError, LedgerError, LimitError, UnsupportedError
+from golfbudget.errors import ConfigError, CorruptError, GolfbudgetError, LedgerError, LimitError
 from golfbudget.formats.custom import load_layout
 from golfbudget.roles import assign, load_roles
 

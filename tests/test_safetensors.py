@@ -419,7 +419,7 @@ def test_a_dtype_newer_than_the_reader_is_as_wide_as_its_bytes(shape: str, block
     artifact = open_bytes(file("{" + record('"I9"', shape) + "}", b"abc"), name="m.safetensors")
     (tensor,) = artifact.tensors
     assert (tensor.dtype, tensor.block, tensor.stored_bytes) == ("I9", block, 3)
-    assert artifact.notes == ("1 tensors have dtype I9, which is not known; their width is what their bytes say",)
+    assert artifact.notes == ("1 tensors have dtype 'I9', which is not known; their width is what their bytes say",)
 
 
 @pytest.mark.parametrize("name", REFUSALS)

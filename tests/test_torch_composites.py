@@ -162,14 +162,16 @@ def test_a_storage_of_no_width_is_owned_and_noted() -> None:
     artifact = opened(archive(at_w(pickled_tensor_v3("posit9", b"K\x03\x85")), {"0": b"abcd"}))
     assert artifact.tensors == ()
     assert [part.name for part in artifact.parts if part.account is Account.UNMAPPED] == ["w"]
-    assert artifact.notes == ("tensor 'w' has dtype posit9, which is not known; their bytes are not typed",)
+    assert artifact.notes == ("tensor 'w' has dtype 'posit9', which is not known; their bytes are not typed",)
 
 
 def test_functions_that_nothing_knows_are_noted_and_those_that_run_are_refused() -> None:
     inner = pickled_tensor() + b"\x85R"
     artifact = opened(archive(at_w(b"cmy.models\nmake_weight\n" + inner), {"0": b"abcd"}))
     assert [tensor.name for tensor in artifact.tensors] == ["w/0"]
-    assert artifact.notes == ("the pickle calls my.models.make_weight, not known here: kept as data, nothing was run",)
+    assert artifact.notes == (
+        "the pickle calls 'my.models.make_weight', not known here: kept as data, nothing was run",
+    )
     for verb in (b"cmy.models\nload\n", b"cmy\nexec\n", b"cos\npopen\n"):
         with pytest.raises(UnsupportedError, match="would run"):
             opened(archive(at_w(verb + inner), {"0": b"abcd"}))

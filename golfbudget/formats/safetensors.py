@@ -190,7 +190,7 @@ def _unknown(name: str, dtype: str, shape: tuple[int, ...], span: Span, place: s
 def _unknown_notes(tensors: list[tuple[StoredTensor, Span]]) -> tuple[str, ...]:
     counts = Counter(tensor.dtype for tensor, _ in tensors if tensor.block is not None)
     return tuple(
-        f"{count} tensors have dtype {dtype[:80]}, which is not known; their width is what their bytes say"
+        f"{count} tensors have dtype {dtype[:80]!r}, which is not known; their width is what their bytes say"
         for dtype, count in counts.items()
     )
 

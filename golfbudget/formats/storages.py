@@ -97,7 +97,7 @@ def _unknown_note(dtype: str, block: tuple[int, int] | None, names: list[str]) -
         width = f"by the lengths of their storages {block[0]} elements take a byte"
     else:
         width = f"by the lengths of their storages an element takes {block[1]} bytes"
-    return f"{many} dtype {dtype[:80]}, which is not known; {width}"
+    return f"{many} dtype {dtype[:80]!r}, which is not known; {width}"
 
 
 def by_storage(views: list[StorageView]) -> dict[str, list[StorageView]]:

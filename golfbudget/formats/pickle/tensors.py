@@ -68,7 +68,9 @@ def walk(
     if pickle.functions:
         first, more = pickle.functions[0], len(pickle.functions) - 1
         others = f" and {more} more functions" if more else ""
-        walker.contents.notes.append(f"the pickle calls {first}{others}, not known here: kept as data, nothing was run")
+        walker.contents.notes.append(
+            f"the pickle calls {first!r}{others}, not known here: kept as data, nothing was run"
+        )
     walker.say_absent()
     return walker.contents
 
