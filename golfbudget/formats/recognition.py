@@ -61,7 +61,7 @@ class TorchZip(_Signed):
     """One pickle, one member per storage, a few small members that say how to read them."""
 
     name = "torch-zip"
-    suffixes = (".pt", ".pth")
+    suffixes = (".pt", ".pth", ".pt2")
     signature = base.ZIP
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
@@ -73,9 +73,11 @@ class TorchZip(_Signed):
         if bytes(data[:4]) != base.ZIP:
             raise _unexpected(data, where, "a zip archive or a pickle as torch.save writes them")
         from golfbudget.formats.numpy_files import read_arrays
+        from golfbudget.formats.torch_export import read_export
         from golfbudget.formats.torch_files import read_archive
 
-        return read_archive(data, where=where) or read_arrays(data, where=where)
+        readers = (read_archive, read_export, read_arrays)
+        return next((read for reader in readers if (read := reader(data, where=where)) is not None), None)
 
 
 @register

@@ -64,6 +64,7 @@ class _Matrix(Struct, frozen=True, kw_only=True):
     kinds: frozenset[str]
     claimed: bool
     plain: bool
+    counted: bool
 
     @property
     def owner(self) -> str:
@@ -76,8 +77,8 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     matrices = list(_matrices(artifact, resolution))
     inputs = [matrix for matrix in matrices if "input" in matrix.kinds]
     table = _chosen(inputs, settings)
-    tokens = {*settings.vocabularies, *([max(table.shape)] if table and not settings.vocabularies else [])}
-    if table is not None and not tokens.intersection(table.shape):
+    tokens = set(settings.vocabularies)
+    if table is not None and table.counted and table.shape and not tokens.intersection(table.shape):
         tokens.add(max(table.shape))
     named = [matrix for matrix in matrices if "output" in matrix.kinds and "input" not in matrix.kinds]
     outputs = [matrix for matrix in named if not tokens or _fits(matrix, tokens)]
@@ -172,13 +173,16 @@ def _listed(matrices: Sequence[_Matrix]) -> str:
 
 
 def _matrices(artifact: Artifact, resolution: Resolution) -> Iterable[_Matrix]:
-    """Every tensor of two dimensions that holds parameters, with what its names say."""
+    """Every matrix that holds parameters, and what is named like a table, with what its names say.
+
+    Of a table in a stream that cannot be opened, a correction may be all that is seen: not counted, but evidence.
+    """
     for leaf, tensor in artifact.placed():
         one = resolution.names[tensor.name]
-        if one.account not in (Account.WEIGHTS, Account.CODEBOOK) or one.stated is not None or not one.counted:
+        if one.account not in (Account.WEIGHTS, Account.CODEBOOK) or one.stated is not None:
             continue
         shape = matrix_shape(one, tensor)
-        if len(shape) != 2 and one.matrix is None:
+        if one.matrix is None and (len(shape) != 2 or not one.counted):
             continue
         names: list[ResolvedName] = [one, *(resolution.called(alias) for alias in tensor.aliases)]
         yield _Matrix(
@@ -190,16 +194,18 @@ def _matrices(artifact: Artifact, resolution: Resolution) -> Iterable[_Matrix]:
             kinds=frozenset(kind for name in names if (kind := name.matrix) is not None),
             claimed=any(name.rule is not None for name in names),
             plain=one.packed is None,
+            counted=one.counted,
         )
 
 
 def _chosen(inputs: Sequence[_Matrix], settings: Settings) -> _Matrix | None:
     """The input table of the model that gives the logits, where several are named like one."""
 
-    def rank(matrix: _Matrix) -> tuple[bool, bool, int, int]:
+    def rank(matrix: _Matrix) -> tuple[bool, bool, bool, int, int]:
         name = matrix.owner
         known = bool(set(matrix.shape) & set(settings.vocabularies))
         return (
+            matrix.counted,
             "output" in matrix.kinds,
             known,
             sum(word in name for word in _FOR) - 2 * sum(word in name for word in _AGAINST),
