@@ -42,6 +42,7 @@ class Paths:
         self._here = ROOT + here
         self._bound: dict[str, list[ast.expr | _Each]] = {}
         self._returned: dict[str, list[ast.expr]] = {}
+        self._modules: set[str] = set()
         self._steps = 0
         functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         calls: list[ast.Call] = []
@@ -51,6 +52,8 @@ class Paths:
                 self._defaults(node.args)
             elif isinstance(node, ast.Call):
                 calls.append(node)
+            elif isinstance(node, ast.Import):
+                self._modules |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
             else:
                 self._bind_statement(node)
         for name, function in functions.items():
@@ -136,8 +139,10 @@ class Paths:
             case ast.Attribute(attr="stem"):
                 return (posixpath.splitext(posixpath.basename(text))[0] for text in self._of(node.value, depth))
             case ast.Attribute(attr="name"):
-                return self._named("name", depth) if "name" in self._bound else map(
-                    posixpath.basename, self._of(node.value, depth)
+                return (
+                    self._named("name", depth)
+                    if "name" in self._bound
+                    else map(posixpath.basename, self._of(node.value, depth))
                 )
             case ast.Attribute(attr=name):
                 return self._named(name, depth)
@@ -178,9 +183,7 @@ class Paths:
             return (UNKNOWN,)
         return self._any((value.source if isinstance(value, _Each) else value for value in bound[:16]), depth)
 
-    def _pairs(
-        self, combine: Callable[[str, str], str], left: ast.expr, right: ast.expr, depth: int
-    ) -> Iterator[str]:
+    def _pairs(self, combine: Callable[[str, str], str], left: ast.expr, right: ast.expr, depth: int) -> Iterator[str]:
         seconds = self._of(right, depth)
         for first in self._of(left, depth):
             yield from (combine(first, second) for second in seconds)
@@ -208,7 +211,7 @@ class Paths:
 
     def _call(self, node: ast.Call, depth: int) -> Iterable[str]:
         name, receiver = called(node), node.func.value if isinstance(node.func, ast.Attribute) else None
-        module = receiver.id if isinstance(receiver, ast.Name) and receiver.id not in self._bound else ""
+        module = isinstance(receiver, ast.Name) and receiver.id in self._modules
         own = receiver if receiver is not None and not module and not _is_module(receiver) else None
         first = node.args[0] if node.args else None
         if name in ("get", "getenv", "environ") and len(node.args) == 2:
@@ -291,7 +294,7 @@ def _join(left: str, right: str) -> str:
 
 def _concatenated(left: str, right: str) -> str:
     # `folder + "/name"`, where the folder is the submission's own.
-    return left.rstrip("/") + "/" + right.lstrip("/") if left == ROOT else left + right
+    return ROOT + right.lstrip("/") if left == ROOT else left + right
 
 
 def _parent(text: str) -> str:

@@ -399,7 +399,9 @@ _EXPRESSIONS: dict[str, Callable[[Node], ast.expr]] = {
     **dict.fromkeys(("integer", "float"), _number),
     **dict.fromkeys(("identifier", "dotted_name", "keyword_identifier"), _name),
     **dict.fromkeys(("list_splat", "parenthesized_list_splat"), _splat),
-    **dict.fromkeys(("list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression"), _comprehension),
+    **dict.fromkeys(
+        ("list_comprehension", "set_comprehension", "dictionary_comprehension", "generator_expression"), _comprehension
+    ),
     "attribute": _attribute,
     "call": _call,
     "binary_operator": _binary,

@@ -79,14 +79,14 @@ def _payloads(raw: bytes) -> list[CompressedLiteral]:
     """The payloads of source, none where it cannot be parsed."""
     try:
         text = raw.removeprefix(_BOM).decode("utf-8")
-        if _code_length(text) > _MOST_CODE:
+        if code_length(text) > _MOST_CODE:
             return []
         return find(parse(text.encode()))
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError, SystemError):
         return []
 
 
-def _code_length(text: str) -> int:
+def code_length(text: str) -> int:
     """About how many characters a parser makes nodes of; too many where the text cannot be parsed."""
     length = 0
     for token in _TOKEN.finditer(text):
