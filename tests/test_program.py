@@ -111,11 +111,12 @@ NEEDED = {
     "glob": ("import glob\nX = [open(x) for x in glob.glob('tables/*.dat')]\n", "tables/a.dat"),
     "path glob": ("from pathlib import Path\nX = list(Path(__file__).parent.joinpath('t').glob('*'))\n", "t/blob"),
     "listed folder": ("import os\nfor x in os.listdir('tables'): open('tables/' + x)\n", "tables/a.bin"),
-    "extension sources": ("from torch.utils.cpp_extension import load\nload(name='x', sources=['k/a.cpp'])\n", "k/a.cpp"),
+    "extension sources": ("import cpp_extension as c\nc.load(name='x', sources=['k/a.cpp'])\n", "k/a.cpp"),
     "loop over names": (
-        "from pathlib import Path\nR = Path(__file__).parent\nfor n in ('a', 'b'): load(R / 'k' / f'{n}.cu')\n", "k/a.cu"),
+        "from pathlib import Path\nR = Path(__file__).parent\nfor n in ('a', 'b'): load(R / 'k' / f'{n}.cu')\n",
+        "k/a.cu"),
     "function": ("import numpy as np\ndef get(n): return np.load(f'tab/{n}.npy')\nget('a')\n", "tab/a.npy"),
-    "option": ("import numpy as np\nimport argparse\np.add_argument('--table-path', default='t.npy')\nnp.load(args.table_path)\n",
+    "option": ("import numpy as np\np.add_argument('--table-path', default='t.npy')\nnp.load(args.table_path)\n",
                "t.npy"),
     "environment": ("import os, torch\nclass H: p = os.environ.get('P', 'pre.pt')\ntorch.load(H.p)\n", "pre.pt"),
     "table of numpy": ("import numpy as np\nT = np.fromfile('t.bin', dtype=np.uint8)\n", "t.bin"),
@@ -124,7 +125,8 @@ NEEDED = {
     "library": ("import ctypes\nL = ctypes.CDLL('./libx.so')\n", "libx.so"),
     "command": ("import subprocess\nsubprocess.run(['bash', 'build.sh'])\n", "build.sh"),
     "command in one string": ("import os\nos.system('nvcc -o x k/a.cu')\n", "k/a.cu"),
-    "path of modules": ("import sys, os\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))\nimport mod\n",
+    "path of modules": (
+        "import sys, os\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))\nimport mod\n",
                         "lib/mod.py"),
 }  # fmt: skip
 
@@ -198,7 +200,7 @@ BESIDE = {
              ".py.lzma", lzma.compress(BODY.encode(), format=lzma.FORMAT_ALONE)),
     "xz by name": ("import lzma\nexec(lzma.decompress(open('train_gpt.xz','rb').read()))\n", ".xz",
                    lzma.compress(BODY.encode())),
-    "zlib": ("import zlib,os\nexec(zlib.decompress(open(os.path.join(os.path.dirname(__file__),'train_gpt.z'),'rb').read()))\n",
+    "zlib": ("import zlib,os\nD=os.path.dirname(__file__)\nexec(zlib.decompress(open(D+'/train_gpt.z','rb').read()))\n",
              ".z", zlib.compress(BODY.encode())),
     "brotli": ("import brotli\nexec(brotli.decompress(open('train_gpt.py.br','rb').read()))\n", ".py.br",
                brotli.compress(BODY.encode())),

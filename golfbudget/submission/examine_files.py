@@ -14,9 +14,9 @@ from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
 from golfbudget.errors import GolfbudgetError
 from golfbudget.rules import Convention
 from golfbudget.submission.claims import About
+from golfbudget.submission.file_uses import file_uses
 from golfbudget.submission.findings import Checked
 from golfbudget.submission.folder import FileKind, SubmissionFile
-from golfbudget.submission.file_uses import file_uses
 from golfbudget.submission.megabytes import MEBI, MEGA, binary_caps
 
 _CODEC = re.compile(r"zlib|gzip|zstd|lzma|xz|brotli|bz2", re.IGNORECASE)

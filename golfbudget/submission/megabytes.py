@@ -115,7 +115,9 @@ class _Values:
         given = self._assigned.get(_name(node), [])
         return given[0] if len(given) == 1 and _name(node) else None
 
-    def number(self, node: ast.expr, depth: int = 0) -> int | float | None:
+    def number(  # noqa: PLR0911  (one way out per kind)
+        self, node: ast.expr, depth: int = 0
+    ) -> int | float | None:
         """The value of an expression of numbers, none of them negative; None for any other."""
         if depth > 8:
             return None

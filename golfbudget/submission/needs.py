@@ -142,9 +142,8 @@ def _written(node: ast.Call, name: str, receiver: ast.expr | None) -> Iterator[a
         # `torch.save(x, path)`, `np.save(path, x)`, `image.save(path)`: the one that is a path.
         yield from node.args[:2]
         yield from (keyword.value for keyword in node.keywords if keyword.arg in ("f", "file", "path"))
-    if receiver is not None and (name in _METHODS or at is None) and not isinstance(receiver, ast.Call):
-        yield receiver
-    elif receiver is not None and name in _METHODS:
+    # `image.save(path)` writes no image's name: what a method that is no method of a path is of counts by name only.
+    if receiver is not None and (name in _METHODS or (at is None and not isinstance(receiver, ast.Call))):
         yield receiver
 
 

@@ -124,7 +124,9 @@ class Paths:
         found = dict.fromkeys(text[:_LONGEST] for text in self._options(node, depth + 1))
         return tuple(found)[:_MOST_OPTIONS] or (UNKNOWN,)
 
-    def _options(self, node: ast.expr, depth: int) -> Iterable[str]:
+    def _options(  # noqa: C901, PLR0911, PLR0912  (one way out per kind)
+        self, node: ast.expr, depth: int
+    ) -> Iterable[str]:
         match node:
             case ast.Constant(value=str(text)):
                 return (text,) if "\0" not in text else (UNKNOWN,)
@@ -209,7 +211,9 @@ class Paths:
             return (posixpath.splitext(text)[0] for text in self._of(inside.args[0], depth))
         return self._of(inside, depth)
 
-    def _call(self, node: ast.Call, depth: int) -> Iterable[str]:
+    def _call(  # noqa: C901, PLR0911  (one way out per kind)
+        self, node: ast.Call, depth: int
+    ) -> Iterable[str]:
         name, receiver = called(node), node.func.value if isinstance(node.func, ast.Attribute) else None
         module = isinstance(receiver, ast.Name) and receiver.id in self._modules
         own = receiver if receiver is not None and not module and not _is_module(receiver) else None

@@ -79,13 +79,17 @@ def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
                     how = "named" if need.how is How.READ and target.kind is FileKind.CODE else str(need.how)
                     seen[target.path] = Counted(file=target, how=how, by=file.path, place=place)
                     waiting.append((target, runs))
-    for counted in seen.values():
+    _finish(found, list(seen.values()), runners)
+    return found
+
+
+def _finish(found: Reached, seen: Sequence[Counted], runners: Sequence[Program]) -> None:
+    for counted in seen:
         if counted.how != "entry":
             _settle(found, counted)
     for program in runners:
-        if not any(one.by == program.path and one.program for one in seen.values()):
+        if not any(one.by == program.path and one.program for one in seen):
             found.problems.setdefault(program.path, "it runs text that it reads or unpacks, and that is not found")
-    return found
 
 
 def _as_program(counted: Counted) -> Counted:
