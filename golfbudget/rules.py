@@ -92,6 +92,7 @@ class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     entry: Patterns
     code: Patterns
+    data: Patterns
     model: Patterns
     checkpoint: Patterns
     tokenizer: Patterns

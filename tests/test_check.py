@@ -159,7 +159,8 @@ def _write(name: str, content: str | bytes) -> Callable[[Path], None]:
         (_write("submission.json", json.dumps({"bytes_total": len(MODEL)})), "GB302", "the model alone", 0),
         (_write("submission.json", '{"size_limit_bytes": 16777216}'), "GB305", "16 MiB", 0),
         (_write("train_gpt.py", "LIMIT = 16 * 1024 * 1024\n"), "GB305", "line 1", 0),
-        (_write("train_gpt.py", "def broken("), "GB206", "no valid Python", 0),
+        (_write("train_gpt.py", "def broken("), "GB208", "no valid Python", 1),
+        (_write("train_gpt.py", ""), "GB207", "is empty", 1),
         (_write("other.py", "x"), "GB205", "other.py (1 bytes)", 0),
     ],
 )
@@ -202,7 +203,7 @@ def test_public_files_that_hold_no_model(golfbudget: Run, corpus: Path, tmp_path
         ({"submission.json": "[" * 100_000}, ["submission.json", "not valid JSON"]),
         ({"train.log": bytes(range(128, 256)) * 9}, ["train.log", "not a readable log", "--log FILE"]),
         ({"other.ptz": MODEL}, ["final_model.int8.ptz", "other.ptz", "--model FILE"]),
-        ({"a.py": "", "train_gpt_b.py": "", "train_gpt_c.py": "", "train_gpt.py": b""}, []),
+        ({"a.py": "", "train_gpt_b.py": "", "train_gpt_c.py": "", "train_gpt.py": b"1\n"}, []),
     ],
 )
 def test_bad_input_is_named_with_the_option_that_decides(

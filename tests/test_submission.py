@@ -22,7 +22,7 @@ from golfbudget.errors import ConfigError, CorruptError, UsageError
 from golfbudget.rules import Convention, load_rules
 from golfbudget.submission import TABLE, Checked, check_submission
 from golfbudget.submission.claims import About, read_claims
-from golfbudget.submission.code import Code, find_code
+from golfbudget.submission.code import Code, code_beside, find_code
 from golfbudget.submission.folder import open_folder
 from golfbudget.submission.logs import Run, decode, parse
 from golfbudget.submission.megabytes import binary_caps, sizes_in_text
@@ -306,7 +306,7 @@ def test_sizes_that_say_mb_and_mean_mib() -> None:
     ],
 )
 def test_caps_in_code(source: str, lines: list[int]) -> None:
-    assert binary_caps(ast.parse(source), 16_000_000) == lines
+    assert [line for line, _ in binary_caps(ast.parse(source), 16_000_000)] == lines
 
 
 # --- code ---
@@ -390,8 +390,11 @@ def test_which_file_is_the_program(tmp_path: Path, names: list[str], entry: str)
 
 def test_several_programs_need_an_option(tmp_path: Path) -> None:
     folder = submission(tmp_path, {"train_gpt_a.py": "", "train_gpt_b.py": "1\n"})
-    with pytest.raises(UsageError, match=r"train_gpt_a\.py, train_gpt_b\.py.*--code FILE"):
-        code_of(folder)
+    found = code_of(folder)
+    assert re.search(r"train_gpt_a\.py .*, train_gpt_b\.py .*--code FILE", found.undecided)
+    assert not found.counted
+    with pytest.raises(UsageError, match="--code FILE"):
+        code_beside(folder, RULES)
     assert code_of(folder, "train_gpt_b.py").length == 2
     with pytest.raises(UsageError, match=r"--code nothing\.py: no such file.*train_gpt_a\.py"):
         code_of(folder, "nothing.py")

@@ -11,6 +11,7 @@ from golfbudget.report import document as doc
 from golfbudget.report.numbers import count, human
 from golfbudget.submission import TABLE, Checked
 from golfbudget.submission.conventions import CountedRun, Tally
+from golfbudget.submission.file_uses import FileUse, file_uses
 from golfbudget.submission.logs import Run
 from golfbudget.submission.matching import Matched
 from golfbudget.version import __version__
@@ -43,6 +44,9 @@ def _submission(checked: Checked, *, strict: bool) -> doc.Section:
         parts.append(runs)
     if claims is not None:
         parts.append(doc.Details(summary="claims", parts=(claims,), order=1))
+    files = _files(checked)
+    if files is not None:
+        parts.append(files)
     parts += _findings(checked)
     parts.append(doc.prose(doc.bold(_result(checked, strict=strict)), order=-1))
     return doc.Section(title=checked.folder.root.resolve().name, parts=tuple(parts), titled=False)
@@ -155,6 +159,14 @@ def _claims(checked: Checked) -> doc.Grid | None:
     return doc.grid(columns, rows) if rows else None
 
 
+def _files(checked: Checked) -> doc.Grid | None:
+    """Files that count beside program and model, and large or unknown ones that do not."""
+    uses = [use for use in file_uses(checked) if use.notable]
+    rows = [doc.line(use.file.path, use.counted_as or "no", use.why, doc.amount(use.file.size)) for use in uses]
+    columns = (doc.name("file"), doc.name("counted as"), doc.name("why"), doc.number("bytes"))
+    return doc.grid(columns, rows) if rows else None
+
+
 def _findings(checked: Checked) -> list[doc.Facts | doc.Prose]:
     found = sorted(checked.findings, key=lambda finding: (_SEVERITIES.index(finding.severity), finding.code))
     if not found:
@@ -204,6 +216,7 @@ def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
         "code": code,
         "packed_code": {"bytes": checked.packed.length, "tools": dict(checked.packed.tools)},
         "models": models,
+        "files": [_file_data(use) for use in file_uses(checked)],
         "tokenizer": {"bytes": sum(file.size for file in checked.tokenizers), "files": tokenizers},
         "runs": list(map(_log_data, checked.runs)),
         "claims": list(map(_claim_data, checked.matched)),
@@ -211,6 +224,11 @@ def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
         "notes": list(checked.notes),
         "passed": checked.passed(strict=strict),
     }
+
+
+def _file_data(use: FileUse) -> dict[str, object]:
+    counted = use.counted_as is not None
+    return {"path": use.file.path, "bytes": use.file.size, "counted": counted, "as": use.counted_as, "why": use.why}
 
 
 def _log_data(run: Run) -> dict[str, object]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from golfbudget.rules import Convention, Rules
 from golfbudget.submission.claims import About, Claim, Claims, read_claims
-from golfbudget.submission.code import find_code, packed_code_bytes
+from golfbudget.submission.code import find_code
 from golfbudget.submission.conventions import find_models, tally_all
 from golfbudget.submission.examine_claims import examine_claims, examine_totals
 from golfbudget.submission.examine_files import examine_files
@@ -20,6 +20,7 @@ from golfbudget.submission.findings import Checked, Finding
 from golfbudget.submission.folder import FileKind, open_folder
 from golfbudget.submission.logs import Run, distinct, read_log
 from golfbudget.submission.matching import Agreement, Matched, Sort, match
+from golfbudget.submission.packed_code import packed_code_bytes
 
 
 def check_submission(
@@ -45,6 +46,7 @@ def check_submission(
     )
     given = [folder.named(path, "--model", FileKind.MODEL) for path in model]
     models = find_models(folder, rules, given, runs, stated.numbers)
+    program = program.without_models(file for model in models for file in model.files)
     packed = packed_code_bytes([folder.place(file) for file in program.files])
     tallies = tally_all(folder=folder, rules=rules, code=program, packed=packed.length, models=models, runs=runs)
     chosen = convention or rules.convention

@@ -151,11 +151,13 @@ def tally_all(
     whole = sum(file.size for file in rest if file.kind is FileKind.CODE)
     beside = sum(file.size for file in rest if file.kind is not FileKind.CODE)
     missing = "no model bytes are known: there is no model file, and neither log nor JSON gives them"
+    # With several programs to choose from, only what needs no choice is counted.
+    counted_models = () if code.undecided else models
 
     counted = {
         Convention.LOGGED: (_logged(runs, other), "no log prints the code and model bytes of a finished run"),
-        Convention.SHIPPED: (_rows(models, code.length, other), missing),
-        Convention.PACKED: (_rows(models, packed, other), missing),
+        Convention.SHIPPED: (_rows(counted_models, code.length, other), code.undecided or missing),
+        Convention.PACKED: (_rows(counted_models, packed, other), code.undecided or missing),
         Convention.FOLDER: (_rows(models, whole, beside), missing),
     }
     tallies = {}

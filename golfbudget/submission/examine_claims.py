@@ -60,6 +60,8 @@ def _packed(checked: Checked) -> Iterator[str]:
 
 def _code(checked: Checked) -> Iterator[str]:
     compressed, code = _compressed(checked), checked.code
+    if code.undecided:
+        return
     # The figures with a finding of their own: a stub's or helper's program without the rest.
     partial = {code.length, *(file.size for file in code.files)} if len(code.files) > 1 else {code.length}
     wrong: dict[int, list[Matched]] = {}

@@ -14,22 +14,25 @@ from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
 from golfbudget.errors import GolfbudgetError
 from golfbudget.rules import Convention
 from golfbudget.submission.claims import About
+from golfbudget.submission.file_uses import file_uses
 from golfbudget.submission.findings import Checked
 from golfbudget.submission.folder import FileKind, SubmissionFile
 from golfbudget.submission.megabytes import MEBI, MEGA, binary_caps
 
 _CODEC = re.compile(r"zlib|gzip|zstd|lzma|xz|brotli|bz2", re.IGNORECASE)
+#: A program with nothing but white space in this many bytes is empty.
+_BLANK = 1 << 16
 #: Words for one codec.
 _SAME = {"lzma": "xz"}
 
 
 def examine_files(checked: Checked) -> Iterator[str]:
-    """GB203 to GB206, GB4xx, and caps written in MiB.  A finding is its code, then its message."""
+    """GB203 to GB209, GB4xx, and caps written in MiB.  A finding is its code, then its message."""
     yield from _helpers(checked)
     yield from _stub(checked)
     yield from _uncounted(checked)
-    for path in checked.code.unparsed:
-        yield f"GB206 {path} is no valid Python, so that what it imports is not known"
+    yield from _unreadable(checked)
+    yield from _unknown(checked)
     yield from _caps(checked)
     yield from _models(checked)
     yield from _labels(checked)
@@ -50,7 +53,7 @@ def _helpers(checked: Checked) -> Iterator[str]:
         return
     for helper in code.helpers:
         yield (
-            f"GB203 {helper.file.path} ({helper.file.size:,} bytes) is {helper.how} by {helper.by}: counted here as "
+            f"GB203 {helper.file.path} ({helper.file.size:,} bytes) is {helper.how} by {helper.place}: counted here as "
             f"shipped, and in no claim; the claimed code bytes should be {code.length:,}"
         )
 
@@ -59,7 +62,7 @@ def _stub(checked: Checked) -> Iterator[str]:
     stub = checked.code.stub
     if stub is None:
         return
-    behind = [counted.file for counted in checked.code.counted if counted.by == stub.path]
+    behind = [counted.file for counted in checked.code.behind]
     yield (
         f"GB204 {stub.path} ({stub.size:,} bytes) is a stub that runs {lengths(behind)}; shipped code is "
         f"{checked.code.length:,} bytes"
@@ -67,21 +70,39 @@ def _stub(checked: Checked) -> Iterator[str]:
 
 
 def _uncounted(checked: Checked) -> Iterator[str]:
-    if checked.code.uncounted:
+    if checked.code.uncounted and not checked.code.undecided:
         yield (
             f"GB205 not counted as shipped, for the program neither imports nor names it: "
             f"{lengths(list(checked.code.uncounted))} (--code FILE names the program)"
         )
 
 
+def _unreadable(checked: Checked) -> Iterator[str]:
+    code = checked.code
+    for entry in code.entries:
+        if not checked.folder.place(entry).read_bytes()[:_BLANK].strip():
+            yield f"GB207 {entry.path}: the program is empty ({entry.size} bytes), so that there is nothing to count"
+    entries = {entry.path for entry in code.entries}
+    for path, problem in code.problems.items():
+        if path in entries:
+            yield f"GB208 {path}: what the program needs is not known: {problem}"
+        else:
+            yield f"GB206 {path}: what it imports is not known: {problem}"
+
+
+def _unknown(checked: Checked) -> Iterator[str]:
+    unknown = [use.file for use in file_uses(checked) if use.unknown]
+    if unknown:
+        yield f"GB209 of no known kind, not counted as shipped, and named by no program: {lengths(unknown)}"
+
+
 def _caps(checked: Checked) -> Iterator[str]:
     cap = checked.rules.cap
-    for tree in checked.code.trees:
-        lines = binary_caps(tree, cap)
-        if lines:
+    for program in checked.code.programs:
+        for line, limit in binary_caps(program.tree, cap)[:1]:
             yield (
-                f"GB305 the code has a limit of {cap // MEGA * MEBI:,} bytes (line {lines[0]}): that is "
-                f"{cap // MEGA} MiB, and the cap is {cap // MEGA} MB, {cap:,} bytes"
+                f"GB305 {program.place(line)}: the code has a limit of {limit:,} bytes: that is {_mebi(limit)} MiB, "
+                f"and the cap is {cap // MEGA} MB, {cap:,} bytes"
             )
     for matched in checked.matched:
         if cap % MEGA == 0 and cap and matched.claim.number == cap // MEGA * MEBI:
@@ -89,6 +110,15 @@ def _caps(checked: Checked) -> Iterator[str]:
                 f"GB305 {matched.claim.source}: {matched.claim.key} is {matched.claim.number:,}, which is "
                 f"{cap // MEGA} MiB; the cap is {cap // MEGA} MB, {cap:,} bytes"
             )
+
+
+def _mebi(limit: int) -> str:
+    """Bytes in MiB, with as many digits as it takes.
+
+    >>> _mebi(16 << 20), _mebi(33345765)
+    ('16', '31.8010')
+    """
+    return str(limit // MEBI) if limit % MEBI == 0 else f"{limit / MEBI:.4f}"
 
 
 def _models(checked: Checked) -> Iterator[str]:

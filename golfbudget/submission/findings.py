@@ -17,11 +17,12 @@ from enum import StrEnum
 
 from golfbudget.rules import Convention, Rules
 from golfbudget.submission.claims import Claims
-from golfbudget.submission.code import Code, PackedCode
+from golfbudget.submission.code import Code
 from golfbudget.submission.conventions import CountedModel, Tally
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
 from golfbudget.submission.logs import Run
 from golfbudget.submission.matching import Matched
+from golfbudget.submission.packed_code import PackedCode
 
 
 class Severity(StrEnum):
@@ -51,10 +52,13 @@ TABLE: dict[str, FindingKind] = {
         ("GB104", _E, "no figure for the chosen convention (exit code 2)"),
         ("GB201", _W, "a claim disagrees with a file on disk"),
         ("GB202", _W, "packed code is claimed, but what is shipped is not packed"),
-        ("GB203", _W, "a helper is imported or named by the program, and no claim counts it"),
+        ("GB203", _W, "a helper is imported, named or read by the program, and no claim counts it"),
         ("GB204", _N, "the entry file is a stub that runs another file; both count"),
         ("GB205", _N, "code in the folder that is not counted"),
         ("GB206", _W, "a code file that is no valid Python: what it imports is unknown"),
+        ("GB207", _E, "the program is empty"),
+        ("GB208", _E, "the program cannot be parsed, or runs what is not found: what it needs is unknown"),
+        ("GB209", _N, "files of no known kind that the program does not name; they are not counted"),
         ("GB301", _W, "a claimed total is a mean"),
         ("GB302", _W, "a claimed total is the model alone, without code"),
         ("GB303", _W, "a claimed total is not that of the largest run"),

@@ -26,6 +26,7 @@ class FileKind(StrEnum):
 
     CLAIMS = "claims"
     CODE = "code"
+    DATA = "data"
     TOKENIZER = "tokenizer"
     MODEL = "model"
     CHECKPOINT = "checkpoint"

@@ -56,39 +56,115 @@ def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
                 return
 
 
-def binary_caps(tree: ast.Module, cap: int) -> list[int]:
-    """Lines of a program that compare with, or name as a limit, the cap's number of megabytes in MiB."""
+def binary_caps(tree: ast.Module, cap: int) -> list[tuple[int, int]]:
+    """Lines of a program with a limit that is right in MB and given in MiB, each with the bytes it allows.
+
+    A limit is compared with, or has a name that says so; it may be worked out, and may be a count of MiB that a size
+    divided by a MiB is compared with.
+    """
     wrong = cap // MEGA * MEBI
     if cap % MEGA or not wrong:
         return []
-    lines = set()
+    values = _Values(tree)
+    found: dict[int, int] = {}
     for node in ast.walk(tree):
-        values: list[ast.expr] = []
-        if isinstance(node, ast.Compare):
-            values = [node.left, *node.comparators]
-        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(_LIMIT.search(_name(target)) for target in targets):
-                values = [node.value]
-        lines |= {value.lineno for value in values if _constant(value) == wrong}
-    return sorted(lines)
+        for value, unit in _limits(node, values):
+            number = values.number(value)
+            # A count of MiB of which as many MB would fit.
+            if number is not None and cap < number * unit <= wrong:
+                found.setdefault(value.lineno, int(number * unit))
+    return sorted(found.items())
+
+
+def _limits(node: ast.AST, values: _Values) -> Iterator[tuple[ast.expr, int]]:
+    """Expressions of limits, each with the bytes of its unit."""
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        unit = MEBI if any(values.in_mebi(side) for side in sides) else 1
+        yield from ((side, unit) for side in sides)
+    elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if any(_LIMIT.search(_name(target)) for target in targets):
+            yield node.value, 1
+    elif isinstance(node, ast.keyword) and node.arg and _LIMIT.search(node.arg):
+        yield node.value, 1
+    elif isinstance(node, ast.arguments):
+        named = [*node.posonlyargs, *node.args][::-1]
+        for argument, default in zip(named, reversed(node.defaults), strict=False):
+            if _LIMIT.search(argument.arg):
+                yield default, 1
 
 
 def _name(target: ast.expr) -> str:
     return target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
 
 
-def _constant(node: ast.expr, depth: int = 0) -> int | None:
-    """The value of an expression of whole numbers; None for any other."""
-    if isinstance(node, ast.Constant):
-        return node.value if type(node.value) is int and node.value < _LARGEST else None
-    if not isinstance(node, ast.BinOp) or depth > 8:
-        return None
-    left, right = _constant(node.left, depth + 1), _constant(node.right, depth + 1)
-    if left is None or right is None or left < 0 or right < 0:
-        return None
-    if isinstance(node.op, ast.Mult):
-        return left * right if left * right < _LARGEST else None
-    if isinstance(node.op, ast.LShift):
-        return left << right if right < 64 and left << right < _LARGEST else None
-    return left**right if isinstance(node.op, ast.Pow) and right < 64 and left < 1 << 16 else None
+class _Values:
+    """Numbers that expressions of a program stand for; a name counts where it is assigned once."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._assigned: dict[str, list[ast.expr]] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign):
+                for target in node.targets:
+                    self._assigned.setdefault(_name(target), []).append(node.value)
+            elif isinstance(node, ast.AnnAssign) and node.value is not None:
+                self._assigned.setdefault(_name(node.target), []).append(node.value)
+
+    def _once(self, node: ast.expr) -> ast.expr | None:
+        given = self._assigned.get(_name(node), [])
+        return given[0] if len(given) == 1 and _name(node) else None
+
+    def number(  # noqa: PLR0911  (one way out per kind)
+        self, node: ast.expr, depth: int = 0
+    ) -> int | float | None:
+        """The value of an expression of numbers, none of them negative; None for any other."""
+        if depth > 8:
+            return None
+        match node:
+            case ast.Constant(value=int() | float() as value) if type(value) is not bool:
+                return value if 0 <= value < _LARGEST else None
+            case ast.Constant(value=str(text)) if depth:
+                return float(text) if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text) else None
+            case ast.BinOp():
+                left, right = self.number(node.left, depth + 1), self.number(node.right, depth + 1)
+                return None if left is None or right is None else _result(node.op, left, right)
+            case ast.Name() | ast.Attribute():
+                value = self._once(node)
+                return None if value is None else self.number(value, depth + 1)
+            case ast.Call(func=ast.Name(id="int" | "float" | "round"), args=[inner, *_]):
+                return self.number(inner, depth + 1)
+            case ast.Call(func=ast.Attribute(attr="get" | "getenv"), args=[_, default]):
+                return self.number(default, depth + 1)
+            case _:
+                return None
+
+    def in_mebi(self, node: ast.expr, depth: int = 0) -> bool:
+        """Whether an expression is a size divided by a MiB, at once or in two steps."""
+        if depth > 4:
+            return False
+        if isinstance(node, ast.Name | ast.Attribute):
+            value = self._once(node)
+            return value is not None and self.in_mebi(value, depth + 1)
+        divisor = 1.0
+        while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.FloorDiv):
+            divisor *= self.number(node.right) or 0
+            node = node.left
+        return divisor == MEBI
+
+
+def _result(operator: ast.operator, left: float, right: float) -> int | float | None:
+    match operator:
+        case ast.Mult():
+            made = left * right
+        case ast.Add():
+            made = left + right
+        case ast.Sub():
+            made = left - right
+        case ast.LShift() if isinstance(left, int) and isinstance(right, int) and right < 64:
+            made = left << right
+        case ast.Pow() if right < 64 and left < 1 << 16:
+            made = float(left) ** right if isinstance(right, float) else left**right
+        case _:
+            return None
+    return made if 0 <= made < _LARGEST else None

@@ -1,20 +1,19 @@
 """Inside Python source: text, and the compressed literals that it unpacks, each a stream of its own.
 
 Nothing is executed: literals are found in the syntax tree (`payload`) and decoded by what their calls say.
-Source that this Python cannot parse is plain text, and so is source too large to parse in little memory.
+Source that cannot be parsed is plain text, and so is source too large to parse in little memory.
 """
 
 from __future__ import annotations
 
-import ast
 import codecs
 import re
-import warnings
 
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import LONGEST_SOURCE, Contents, Inner, Region
 from golfbudget.formats.python.payload import CompressedLiteral, find
+from golfbudget.formats.python.syntax import parse
 from golfbudget.ledger import Account, Span
 
 #: Characters outside of plain string literals (a literal itself counts two): a syntax tree takes some 700 bytes each.
@@ -79,16 +78,14 @@ def _payloads(raw: bytes) -> list[CompressedLiteral]:
     """The payloads of source, none where it cannot be parsed."""
     try:
         text = raw.removeprefix(_BOM).decode("utf-8")
-        if _code_length(text) > _MOST_CODE:
+        if code_length(text) > _MOST_CODE:
             return []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Invalid escapes are the program's affair.
-            return find(ast.parse(text))
+        return find(parse(text.encode()))
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError, SystemError):
         return []
 
 
-def _code_length(text: str) -> int:
+def code_length(text: str) -> int:
     """About how many characters a parser makes nodes of; too many where the text cannot be parsed."""
     length = 0
     for token in _TOKEN.finditer(text):

@@ -1,0 +1,166 @@
+"""What the text of a program says it needs: modules that it imports, files that it reads, writes or names."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+from golfbudget.submission.paths import Paths, called
+
+_IMPORTERS = {"import_module", "__import__", "run_module"}
+#: Calls that read the file they are given, or that they are a method of.
+_READERS = {
+    "open", "load", "fromfile", "memmap", "open_memmap", "loadtxt", "genfromtxt", "read_text", "read_bytes",
+    "load_file", "safe_open", "load_library", "LoadLibrary", "CDLL", "PyDLL", "cdll", "run_path", "from_file",
+    "spec_from_file_location", "read_csv", "read_parquet", "ZipFile", "is_zipfile", "TarFile", "from_pretrained",
+    "load_from_disk", "load_inline", "CUDAExtension", "CppExtension", "Extension", "BZ2File", "GzipFile", "LZMAFile",
+    "load_module", "unpack_archive", "from_buffer", "read_image", "load_state_dict", "SourceFileLoader",
+}  # fmt: skip
+_LISTERS = {"glob", "iglob", "rglob", "iterdir", "listdir", "scandir", "walk", "copytree"}
+_RUNNERS = {"run", "Popen", "call", "check_call", "check_output", "system", "getoutput", "execv", "execvp", "spawn"}
+#: Calls that write a file, with the number of the argument that names it.
+_WRITERS = {
+    "save": None, "savez": 0, "savez_compressed": 0, "savetxt": 0, "save_file": 1, "write_text": None,
+    "write_bytes": None, "tofile": 0, "to_csv": 0, "copy": 1, "copy2": 1, "copyfile": 1, "move": 1, "rename": 1,
+    "FileHandler": 0, "unlink": None, "remove": 0,
+}  # fmt: skip
+_METHODS = {"read_text", "read_bytes", "write_text", "write_bytes", "open", "unlink", "iterdir"}
+_COMPOSERS = {"join", "joinpath", "with_name", "with_suffix", "with_stem", "replace", "format"}
+_PATH_INSERTERS = {"insert", "append", "extend", "addsitedir"}
+_MODE = re.compile(r"[rwaxbtU+]{1,4}")
+
+
+class How(StrEnum):
+    """Ways to speak of a file."""
+
+    IMPORTED = "imported"
+    NAMED = "named"
+    READ = "read"
+    WRITTEN = "written"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A file that a program speaks of, by a path as `Paths` gives it; `level` of a relative import."""
+
+    how: How
+    path: str
+    line: int
+    level: int = 0
+
+
+def needs(tree: ast.Module, here: str) -> tuple[list[Need], list[str]]:
+    """What a program that is `here` speaks of, and the folders that it adds to where modules are looked for."""
+    paths = Paths(tree, here)
+    found: list[Need] = []
+    folders: list[str] = []
+    # A string that is a statement of its own is a comment.
+    comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        for level, module in _modules(node):
+            found.append(Need(How.IMPORTED, module, node.lineno, level))  # type: ignore[attr-defined]
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in comments:
+                found.append(Need(How.NAMED, node.value, node.lineno))
+        elif isinstance(node, ast.Call):
+            found += _of_call(node, paths)
+            if called(node) in _PATH_INSERTERS and _is_path_list(node):
+                folders += [text for argument in node.args[-1:] for text in paths.of(argument)]
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Add):
+            # Sums of strings are mostly messages: they count only where all of it is known.
+            known = paths.of(node)
+            found += [Need(How.NAMED, text, node.lineno) for text in known if isinstance(node.op, ast.Div) or
+                      "*" not in text]  # fmt: skip
+        elif isinstance(node, ast.JoinedStr):
+            found += [Need(How.NAMED, text, node.lineno) for text in paths.of(node) if "*" not in text]
+    return found, folders
+
+
+def _modules(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Dotted module names that a node imports, each with the level of a relative import."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield 0, alias.name
+    elif isinstance(node, ast.ImportFrom):
+        yield node.level, node.module or ""
+        for alias in node.names:
+            yield node.level, f"{node.module}.{alias.name}" if node.module else alias.name
+    elif isinstance(node, ast.Call) and node.args:
+        first = node.args[0]
+        if called(node) in _IMPORTERS and isinstance(first, ast.Constant) and isinstance(first.value, str):
+            yield 0, first.value
+
+
+def _is_path_list(node: ast.Call) -> bool:
+    """`sys.path.insert(…)`, `site.addsitedir(…)`."""
+    function = node.func
+    inside = function.value if isinstance(function, ast.Attribute) else None
+    return called(node) == "addsitedir" or (isinstance(inside, ast.Attribute) and inside.attr == "path")
+
+
+def _of_call(node: ast.Call, paths: Paths) -> Iterator[Need]:
+    name = called(node)
+    receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
+    arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+    if name in _WRITERS or (name in _READERS and _mode(node) in ("w", "a", "x")):
+        for target in _written(node, name, receiver):
+            yield from (Need(How.WRITTEN, text, node.lineno) for text in paths.of(target))
+        return
+    if name in _LISTERS:
+        yield from (Need(How.READ, text, node.lineno) for text in paths.of(node))
+    elif name in _READERS:
+        method = [receiver] if receiver is not None and name in _METHODS else []
+        for argument in (*method, *arguments):
+            yield from (Need(How.READ, text, node.lineno) for text in paths.of(argument))
+    elif name in _RUNNERS:
+        for argument in arguments:
+            for item in argument.elts if isinstance(argument, ast.List | ast.Tuple) else (argument,):
+                for text in paths.of(item):
+                    yield from (Need(How.NAMED, word, node.lineno) for word in dict.fromkeys([text, *text.split()]))
+    elif name in _COMPOSERS:
+        yield from (Need(How.NAMED, text, node.lineno) for text in paths.of(node))
+
+
+def _mode(node: ast.Call) -> str:
+    """The first letter of the mode that a file is opened in."""
+    given = [*node.args[:2], *(keyword.value for keyword in node.keywords if keyword.arg in ("mode", "flags"))]
+    for value in reversed(given):
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and _MODE.fullmatch(value.value):
+            return value.value[0]
+    return "r"
+
+
+def _written(node: ast.Call, name: str, receiver: ast.expr | None) -> Iterator[ast.expr]:
+    at = _WRITERS.get(name, 0)
+    if at is not None and len(node.args) > at:
+        yield node.args[at]
+    if at is None:
+        # `torch.save(x, path)`, `np.save(path, x)`, `image.save(path)`: the one that is a path.
+        yield from node.args[:2]
+        yield from (keyword.value for keyword in node.keywords if keyword.arg in ("f", "file", "path"))
+    # `image.save(path)` writes no image's name: what a method that is no method of a path is of counts by name only.
+    if receiver is not None and (name in _METHODS or (at is None and not isinstance(receiver, ast.Call))):
+        yield receiver
+
+
+_INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*"([^"\n]{1,200})"', re.MULTILINE)
+_WORD = re.compile(rb"[\w./\-]{3,200}")
+_C = {".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp"}
+_SHELL = {".sh", ".bash"}
+_LONGEST_TEXT = 1 << 22
+
+
+def needs_of_text(path: str, data: bytes) -> list[Need]:
+    """What a C source includes, and a shell script names."""
+    suffix = PurePosixPath(path).suffix.lower()
+    pattern = _INCLUDE if suffix in _C else _WORD if suffix in _SHELL else None
+    if pattern is None or len(data) > _LONGEST_TEXT:
+        return []
+    return [
+        Need(How.NAMED, match[match.re.groups].decode("utf-8", "replace"), data.count(b"\n", 0, match.start()) + 1)
+        for match in pattern.finditer(data)
+    ]

@@ -1,0 +1,220 @@
+"""The files of a folder that programs need, found from their text: what they import, read, name and write."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
+from golfbudget.submission.needs import How, Need, needs, needs_of_text
+from golfbudget.submission.paths import ROOT
+from golfbudget.submission.sources import Program, Sources, executes, read_sources, runs_hidden
+
+_WILD = re.compile(r"[*?\[]")
+#: Longer files beside a stub are data.
+_LONGEST_PACKED = 1 << 22
+#: Text for people, whatever reads it.
+_FOR_PEOPLE = re.compile(r"(?:readme|licen[cs]e|requirements|changelog)[^/]*", re.IGNORECASE)
+_MODELS = (FileKind.MODEL, FileKind.CHECKPOINT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A file that counts as shipped: `how` is `entry`, `imported`, `named` or `read` (`by` whom), or `counted`.
+
+    `place` is the line that needs it; `program` says that the file holds Python.
+    """
+
+    file: SubmissionFile
+    how: str
+    by: str | None = None
+    place: str = ""
+    program: bool = False
+
+
+@dataclass(slots=True)
+class Reached:
+    """What programs lead to.  `unpacks` says that one of the entries runs what it or a file beside it packs."""
+
+    counted: list[Counted] = field(default_factory=list)
+    candidates: list[Counted] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    programs: list[Program] = field(default_factory=list)
+    unpacks: bool = False
+
+
+def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
+    """Everything that the entries lead to."""
+    found = Reached()
+    seen: dict[str, Counted] = {file.path: Counted(file=file, how="entry") for file in entries}
+    waiting = [(file, True) for file in entries]
+    runners: list[Program] = []
+    while waiting:
+        file, meant = waiting.pop(0)
+        sources = _sources(folder, file, meant=meant)
+        found.programs += sources.programs
+        if file.path in seen and sources.programs and seen[file.path].how != "entry":
+            seen[file.path] = _as_program(seen[file.path])
+        is_entry = seen[file.path].how == "entry"
+        if sources.problem and (is_entry or ".py" in file.path):
+            found.problems[file.path] = sources.problem
+        packed = any(program.unpacked for program in sources.programs)
+        by = seen[file.path].by
+        found.unpacks |= packed and (
+            is_entry or (by in seen and seen[by].how == "entry" and not file.path.endswith(".py"))
+        )
+        if not packed and not sources.problem and any(runs_hidden(program) for program in sources.programs):
+            runners.append(sources.programs[0])
+        runs = any(executes(program) for program in sources.programs)
+        for need, place, folders in _needs(folder, file, sources):
+            for target in _targets(need, file, folder, folders):
+                if need.how is How.WRITTEN:
+                    found.written.setdefault(target.path, place)
+                elif target.path not in seen:
+                    how = "named" if need.how is How.READ and target.kind is FileKind.CODE else str(need.how)
+                    seen[target.path] = Counted(file=target, how=how, by=file.path, place=place)
+                    waiting.append((target, runs))
+    _finish(found, list(seen.values()), runners)
+    return found
+
+
+def _finish(found: Reached, seen: Sequence[Counted], runners: Sequence[Program]) -> None:
+    for counted in seen:
+        if counted.how != "entry":
+            _settle(found, counted)
+    for program in runners:
+        if not any(one.by == program.path and one.program for one in seen):
+            found.problems.setdefault(program.path, "it runs text that it reads or unpacks, and that is not found")
+
+
+def _as_program(counted: Counted) -> Counted:
+    how = "named" if counted.how == "read" else counted.how
+    return Counted(file=counted.file, how=how, by=counted.by, place=counted.place, program=True)
+
+
+def _settle(found: Reached, counted: Counted) -> None:
+    """Code counts; data counts unless the program writes it itself; what may be the model waits."""
+    file = counted.file
+    if file.kind is FileKind.CODE or counted.program:
+        found.counted.append(counted)
+    elif file.path not in found.written:
+        (found.candidates if file.kind in _MODELS else found.counted).append(counted)
+
+
+def _sources(folder: Folder, file: SubmissionFile, *, meant: bool) -> Sources:
+    """The programs in a file; data is looked into only where a program `meant` to run it names it."""
+    suffix = PurePosixPath(file.path).suffix
+    if file.kind is FileKind.CODE and ".py" in file.path:
+        return read_sources(folder.place(file), file.path)
+    if not meant or file.size > _LONGEST_PACKED or suffix in (".so", ".cu", ".h"):
+        return Sources()
+    return read_sources(folder.place(file), file.path)
+
+
+def _needs(
+    folder: Folder, file: SubmissionFile, sources: Sources
+) -> Iterator[tuple[Need, str, tuple[PurePosixPath, ...]]]:
+    """What a file speaks of, where, and the folders in which that may lie."""
+    here = (PurePosixPath(file.path).parent, PurePosixPath())
+    for program in sources.programs:
+        spoken, added = needs(program.tree, file.path)
+        more = [PurePosixPath(text.removeprefix(ROOT)) for text in added if not _WILD.search(text)]
+        folders = tuple(dict.fromkeys([*here, *more]))
+        for need in spoken:
+            yield need, program.place(need.line), folders
+    if not sources.programs and file.size <= _LONGEST_PACKED:
+        for need in needs_of_text(file.path, folder.place(file).read_bytes()):
+            yield need, f"{file.path}, line {need.line}", here
+
+
+def _targets(
+    need: Need, file: SubmissionFile, folder: Folder, folders: Sequence[PurePosixPath]
+) -> Iterator[SubmissionFile]:
+    if need.how is How.IMPORTED:
+        yield from _module_files(need, file, folder, folders)
+        return
+    for found, exact in _matching(need, folder, folders):
+        if need.how is How.WRITTEN or _takes(need, found, exact=exact):
+            yield found
+
+
+def _takes(need: Need, file: SubmissionFile, *, exact: bool) -> bool:
+    """Whether a mention of a file of this kind means that the program needs it."""
+    if file.kind is FileKind.CODE:
+        return True
+    if file.kind in (FileKind.CLAIMS, FileKind.TOKENIZER, FileKind.DATA):
+        return False
+    if file.side or file.kind is FileKind.LOG:
+        read = need.how is How.READ and not _FOR_PEOPLE.fullmatch(PurePosixPath(file.path).name)
+        return read and (exact or "/" in file.path)
+    # A word without a dot is a file's name by chance.
+    return need.how is How.READ or "." in need.path or "/" in need.path
+
+
+def _module_files(
+    need: Need, file: SubmissionFile, folder: Folder, folders: Sequence[PurePosixPath]
+) -> Iterator[SubmissionFile]:
+    if need.level:
+        here = PurePosixPath(file.path).parent
+        for _ in range(min(need.level, len(here.parts) + 1) - 1):
+            here = here.parent
+        folders = [here]
+    parts = [part for part in need.path.split(".") if part]
+    for base in folders:
+        for stop in range(1, len(parts) + 1):
+            stem = base.joinpath(*parts[:stop])
+            names = [f"{stem}.py", f"{stem}/__init__.py", f"{stem}.so", f"{stem}.pyx"]
+            names += [one.path for one in folder.of(FileKind.CODE) if fnmatchcase(one.path, f"{stem}.*.so")]
+            for name in names:
+                present = folder.get(name)
+                if present is not None and present.kind is FileKind.CODE:
+                    yield present
+
+
+def _matching(need: Need, folder: Folder, folders: Sequence[PurePosixPath]) -> Iterator[tuple[SubmissionFile, bool]]:
+    """Files that a path can mean, and whether it names them in full."""
+    text = need.path
+    if not 3 <= len(text) <= 400 or "\n" in text or "\0" in text:
+        return
+    if _WILD.search(text):
+        pattern = _pattern(text, folder)
+        if need.how is not How.NAMED or text.startswith(ROOT):
+            for file in folder.files if pattern else ():
+                if any(fnmatchcase(file.path, one) for one in pattern):
+                    yield file, False
+        return
+    for base in [PurePosixPath()] if text.startswith(ROOT) else folders:
+        path = posixpath.normpath(str(base / _inside(text, folder).lstrip("/")))
+        present = folder.get(path)
+        if present is not None:
+            yield present, True
+            return
+        if need.how is How.READ and path != ".":
+            yield from ((file, False) for file in folder.files if file.path.startswith(f"{path}/"))
+
+
+def _inside(text: str, folder: Folder) -> str:
+    """A path from the folder; it may be given from further up, with the folder's own name in it."""
+    _, name, rest = text.rpartition(f"{folder.root.resolve().name}/")
+    return rest if name and rest else text
+
+
+def _pattern(text: str, folder: Folder) -> list[str]:
+    """Patterns of paths of the folder, none where they would tell too little."""
+    inside = _inside(text, folder)
+    pattern = posixpath.normpath(inside.lstrip("/"))
+    place, name = posixpath.split(pattern)
+    stem = _WILD.sub("", name.rpartition(".")[0] or name)
+    if pattern.startswith(".."):
+        return []
+    if _WILD.search(place):
+        # An unknown folder: the name has to tell.
+        return [name, f"*/{name}"] if sum(map(str.isalnum, stem)) >= 4 else []
+    if place or sum(map(str.isalnum, _WILD.sub("", name))) >= 2:
+        return [pattern]
+    return []

@@ -1,0 +1,178 @@
+"""The programs in a file: its own text, what is packed inside it, and the members of a zip that runs."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from golfbudget.errors import GolfbudgetError, UsageError
+from golfbudget.formats.python.reader import code_length
+from golfbudget.formats.python.syntax import parse
+from golfbudget.submission.paths import called
+
+#: Longer sources are data in disguise; their imports are not looked for.
+_LONGEST = 1 << 24
+#: Characters outside of strings and comments: a syntax tree takes some 700 bytes for each.
+_MOST_CODE = 1 << 19
+_MOST_MEMBERS = 1000
+_UNPACKERS = re.compile(r"decompress|b85decode|b64decode|a85decode|b32decode|unhexlify|fromhex|LZMAFile|GzipFile")
+_OPENERS = ("open", "read_text", "read_bytes", "run_path")
+_DIGITS = re.compile(rb"[!-~\s]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """The tree of a program that stands in the file `path`; `unpacked` where it is packed in there."""
+
+    path: str
+    text: str
+    tree: ast.Module
+    unpacked: bool = False
+
+    def place(self, line: int) -> str:
+        """A line, for people."""
+        return f"{self.path}, line {line}{' of what it unpacks to' if self.unpacked else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Programs of a file.  `problem` says why what it needs is not known, in whole or in part."""
+
+    programs: tuple[Program, ...] = ()
+    problem: str = ""
+
+
+def read_sources(place: Path, path: str) -> Sources:
+    """The programs in a file; raises `UsageError` where it cannot be read."""
+    try:
+        with place.open("rb") as file:
+            data = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{place}: cannot be read: {error.strerror}") from None
+    if len(data) > _LONGEST:
+        return Sources(problem=f"it is longer than {_LONGEST:,} bytes")
+    try:
+        outer = _parsed(data, path, unpacked=False)
+    except SyntaxError as error:
+        problem = f"it is no valid Python: {_said(error)}"
+        found, inside = _unpacked(data, path)
+        return Sources(programs=found, problem=inside if found else problem)
+    if not _UNPACKERS.search(outer.text):
+        return Sources(programs=(outer,))
+    found, problem = _unpacked(data, path)
+    return Sources(programs=(outer, *(one for one in found if one.text != outer.text)), problem=problem)
+
+
+def executes(program: Program) -> bool:
+    """Whether a program runs text that it reads or unpacks."""
+    return any(True for _ in _executed(program.tree))
+
+
+def _executed(tree: ast.Module) -> Iterator[ast.expr]:
+    """What `exec` and `eval` are given, but for literals, and calls of `runpy.run_path`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            plain = isinstance(node.func, ast.Name) and called(node) in ("exec", "eval")
+            if called(node) == "run_path":
+                yield node
+            elif plain and not isinstance(node.args[0], ast.Constant):
+                yield node.args[0]
+
+
+def runs_hidden(program: Program) -> bool:
+    """Whether what a program executes comes out of a decompressor, a decoder or a file."""
+    assigned: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(program.tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    assigned.setdefault(target.id, []).append(node.value)
+    waiting, seen = list(_executed(program.tree)), set[str]()
+    while waiting:
+        for node in ast.walk(waiting.pop()):
+            if isinstance(node, ast.Call) and (called(node) in _OPENERS or _UNPACKERS.search(called(node))):
+                return True
+            if isinstance(node, ast.Name) and node.id not in seen:
+                seen.add(node.id)
+                waiting += assigned.get(node.id, [])
+    return False
+
+
+def _said(error: SyntaxError) -> str:
+    return f"{error.msg}{f', line {error.lineno}' if error.lineno else ''}"
+
+
+def _parsed(data: bytes, path: str, *, unpacked: bool) -> Program:
+    text = data.decode("utf-8-sig", "surrogateescape")
+    if code_length(text) > _MOST_CODE:
+        raise SyntaxError(f"it has more than {_MOST_CODE:,} characters of code")
+    return Program(path=path, text=text, tree=parse(data), unpacked=unpacked)
+
+
+def _unpacked(data: bytes, path: str) -> tuple[tuple[Program, ...], str]:
+    """Programs packed in a file, and why one of them is not understood."""
+    found: list[Program] = []
+    problem = ""
+    for inner in _leaves(data, path):
+        if inner == data or not inner.strip():
+            continue
+        try:
+            found.append(_parsed(inner, path, unpacked=True))
+        except SyntaxError as error:
+            if _is_program(inner):
+                problem = f"what it unpacks to is not understood: {_said(error)}"
+    return tuple(found), problem
+
+
+def _is_program(data: bytes) -> bool:
+    """Whether data that does not parse is meant as a program, not as weights."""
+    return b"\0" not in data and b"import" in data
+
+
+def _leaves(data: bytes, path: str) -> Iterator[bytes]:
+    if data[:2] == b"PK" or zipfile.is_zipfile(io.BytesIO(data)):
+        yield from _members(data)
+        return
+    opened = _opened(data, path)
+    if not opened and _DIGITS.fullmatch(data):
+        # Digits alone: what a stub beside it decodes.
+        for decode in (base64.b85decode, base64.b64decode, base64.a85decode):
+            try:
+                opened = _opened(decode(b"".join(data.split())), path)
+            except ValueError:
+                continue
+            if opened:
+                break
+    yield from opened
+
+
+def _opened(data: bytes, path: str) -> list[bytes]:
+    from golfbudget.artifact import open_bytes
+
+    try:
+        opened = open_bytes(data, name=path, limit=_LONGEST)
+    except GolfbudgetError:
+        return []
+    return [bytes(leaf.data) for leaf in opened.leaves if bytes(leaf.data) != data]
+
+
+def _members(data: bytes) -> Iterator[bytes]:
+    """Python members of a zip, none of them longer than a source may be, nor all together."""
+    left = _LONGEST
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for member in archive.infolist()[:_MOST_MEMBERS]:
+                if member.filename.endswith(".py") and member.file_size <= left:
+                    with archive.open(member) as file:
+                        text = file.read(left)
+                    left -= len(text)
+                    yield text
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError, ValueError):
+        return
