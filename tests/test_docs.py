@@ -43,6 +43,7 @@ TEXTS = {name(page): page.read_text(encoding="utf-8") for page in PAGES}
 STEPS = {
     "README.md": 3,
     "docs/check.md": 2,
+    "docs/checkpoints.md": 1,
     "docs/compare.md": 3,
     "docs/demo.md": 1,
     "docs/estimate.md": 2,
