@@ -144,7 +144,7 @@ def _rivals(folder: Folder, entry: SubmissionFile, found: Reached) -> list[tuple
     Those that the entry needs, or that need it, are no rivals.
     """
     inside = {entry.path, *(one.file.path for one in found.counted)}
-    rivals = []
+    rivals: list[tuple[SubmissionFile, Sequence[Counted]]] = []
     for file in folder.of(FileKind.CODE):
         if "/" in file.path or not file.path.endswith(".py") or file.path in inside:
             continue

@@ -130,8 +130,8 @@ class _Values:
                 left, right = self.number(node.left, depth + 1), self.number(node.right, depth + 1)
                 return None if left is None or right is None else _result(node.op, left, right)
             case ast.Name() | ast.Attribute():
-                value = self._once(node)
-                return None if value is None else self.number(value, depth + 1)
+                once = self._once(node)
+                return None if once is None else self.number(once, depth + 1)
             case ast.Call(func=ast.Name(id="int" | "float" | "round"), args=[inner, *_]):
                 return self.number(inner, depth + 1)
             case ast.Call(func=ast.Attribute(attr="get" | "getenv"), args=[_, default]):
@@ -164,7 +164,7 @@ def _result(operator: ast.operator, left: float, right: float) -> int | float | 
         case ast.LShift() if isinstance(left, int) and isinstance(right, int) and right < 64:
             made = left << right
         case ast.Pow() if right < 64 and left < 1 << 16:
-            made = float(left) ** right if isinstance(right, float) else left**right
+            made = left**right
         case _:
             return None
     return made if 0 <= made < _LARGEST else None
