@@ -16,7 +16,7 @@ import golfbudget as gb
 from golfbudget.errors import UsageError
 from golfbudget.rules import load_rules
 from golfbudget.submission import batch
-from golfbudget.submission.batch import Known, Unchecked, Judgement, check_all, known, verdict
+from golfbudget.submission.batch import Judgement, Known, Unchecked, check_all, known, verdict
 
 MODEL = bytes(range(1, 256)) * 400
 CODE = "x = 1\n"

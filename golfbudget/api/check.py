@@ -10,7 +10,7 @@ from golfbudget.api.base import Paths, Result, StrPath, Watch, paths, watched
 from golfbudget.errors import UsageError
 from golfbudget.rules import DEFAULT, Convention, Rules, load_rules
 from golfbudget.submission import Checked, check_submission
-from golfbudget.submission.batch import UNJUDGED, Outcome, Unchecked, Judgement, check_all, verdict
+from golfbudget.submission.batch import UNJUDGED, Judgement, Outcome, Unchecked, check_all, verdict
 
 if TYPE_CHECKING:
     from golfbudget.report.document import Document

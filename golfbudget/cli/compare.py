@@ -16,7 +16,7 @@ from golfbudget.report import ReportFormat
 if TYPE_CHECKING:
     from golfbudget.api.compare import CompareResult
 
-_SIDE = "An artifact, checkpoint or submission folder, or a report that `inspect --format json` saved."
+_SIDE = "An artifact, checkpoint or submission folder, or a report of `inspect` or `check` saved with --format json."
 
 
 def compare(
@@ -49,7 +49,8 @@ def compare(
 ) -> None:
     """Show what changed from BASE to NEW, by role and by owner, and fail on growth.
 
-    Owners that were renamed are known by shape and content.  Exit code 1 when a --fail-on is true, 2 when a side
+    Owners that were renamed are known by shape and content.  A submission without a model file is compared by its
+    totals, as logged or claimed.  Exit code 1 when a --fail-on is true, 2 when a side
     cannot be read.
 
     \b

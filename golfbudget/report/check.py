@@ -12,7 +12,7 @@ from golfbudget.report.check_table import table
 from golfbudget.report.numbers import count, human
 from golfbudget.rules import Convention, Rules
 from golfbudget.submission import TABLE, Checked
-from golfbudget.submission.batch import Outcome, Unchecked, Judgement, known, verdict
+from golfbudget.submission.batch import Judgement, Outcome, Unchecked, known, verdict
 from golfbudget.submission.conventions import CountedRun, Tally
 from golfbudget.submission.logs import Run
 from golfbudget.submission.matching import Matched

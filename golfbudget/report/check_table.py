@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from golfbudget.report import document as doc
 from golfbudget.report.numbers import count, human
 from golfbudget.rules import Convention, Rules
-from golfbudget.submission.batch import Outcome, Unchecked, Judgement, failing, known, verdict
+from golfbudget.submission.batch import Judgement, Outcome, Unchecked, failing, known, verdict
 from golfbudget.submission.findings import Checked
 
 #: Columns that a narrow screen keeps for the name of a folder.

@@ -55,7 +55,9 @@ def _document(comparison: Comparison, results: Sequence[GateResult], most: int) 
         doc.prose(_headline(comparison, results), only=doc.Medium.PAGE),
         *_sides(comparison),
     ]
-    if comparison.moved:
+    if comparison.by_totals:
+        parts.append(_parts(comparison))
+    elif comparison.moved:
         parts += [_roles(comparison), _owners(comparison, most)]
     if results:
         rows = tuple(("passed" if r.passed else "FAILED", f"{r.gate.expression}: {gate_text(r)}") for r in results)
@@ -79,11 +81,16 @@ def _headline(comparison: Comparison, results: Sequence[GateResult]) -> doc.Line
 def _sides(comparison: Comparison) -> list[doc.Facts]:
     sides, notes = (("base", comparison.base), ("new", comparison.new)), [("note", note) for note in comparison.notes]
     screen = ((label, f"{_path(side)}  {_bytes(side)}") for label, side in sides)
-    page = ((label, (f"{_path(side)}, {_bytes(side)}, sha256 ", doc.code(side.sha256[:12]))) for label, side in sides)
+    page = ((label, _told(side)) for label, side in sides)
     return [
         doc.Facts(rows=(*screen, *notes), only=doc.Medium.SCREEN, tight=True),
         doc.Facts(rows=(*page, *notes), only=doc.Medium.PAGE),
     ]
+
+
+def _told(side: ComparedSide) -> doc.Inline:
+    told = f"{_path(side)}, {_bytes(side)}"
+    return (f"{told}, sha256 ", doc.code(side.sha256[:12])) if side.sha256 else told
 
 
 def _path(side: ComparedSide) -> str:
@@ -93,13 +100,21 @@ def _path(side: ComparedSide) -> str:
 
 def _bytes(side: ComparedSide) -> str:
     code = "" if side.code_bytes is None else f" and {count(side.code_bytes)} bytes of code"
-    return f"{count(side.bytes)} bytes{code}"
+    what = "" if side.basis is None else f", {side.basis}"
+    return f"{count(side.bytes)} bytes{' of code and model' if side.whole else ''}{code}{what}"
 
 
 def _roles(comparison: Comparison) -> doc.Grid:
     rows = [_row(found, str(role)) for role, found in comparison.roles.items()]
     total = doc.sum_line("total", *_cells(comparison.total))
     return doc.grid((doc.name("role", "role"), *_AMOUNTS), (*rows, total), name_width=_NAME_WIDTH)
+
+
+def _parts(comparison: Comparison) -> doc.Grid:
+    """Code, model and what else counts, of sides that have no owners."""
+    rows = [_row(one.amount, one.row.owner.strip("[]")) for one in comparison.changes]
+    total = doc.sum_line("total", *_cells(comparison.total))
+    return doc.grid((doc.name("part"), *_AMOUNTS), (*rows, total), name_width=_NAME_WIDTH)
 
 
 def _owners(comparison: Comparison, most: int) -> doc.Details:
@@ -140,6 +155,10 @@ def _gate_line(result: GateResult) -> doc.Line:
 def summary(comparison: Comparison) -> str:
     """The result in one line."""
     amount = comparison.total
+    if comparison.by_totals:
+        known = dict.fromkeys(str(side.basis) for side in (comparison.base, comparison.new))
+        change = f"{signed(amount.delta_bytes)} ({relative(amount)})"
+        return f"{count(amount.base_bytes)} to {count(amount.new_bytes)} bytes, {change}, as {' and '.join(known)}"
     if not comparison.moved:
         owners = len(comparison.changes)
         several = "1 owner" if owners == 1 else f"{count(owners)} owners"
@@ -239,9 +258,10 @@ def _data(comparison: Comparison, results: Sequence[GateResult]) -> dict[str, ob
 
 
 def _side_data(side: ComparedSide) -> dict[str, object]:
-    source = {"path": side.path, "report": side.report, "bytes": side.bytes, "sha256": side.sha256}
-    amounts = {"code_bytes": side.code_bytes, "total_bytes": side.total, "parameters": side.parameters}
-    return {**source, "codecs": list(side.codecs), **amounts}
+    source = {"path": side.path, "report": side.report, "bytes": side.bytes, "sha256": side.sha256 or None}
+    parameters = side.parameters if side.basis is None else None
+    amounts = {"code_bytes": side.code_bytes, "total_bytes": side.total, "parameters": parameters}
+    return {**source, "codecs": list(side.codecs), **amounts, "known": side.basis}
 
 
 def _delta(amount: Delta) -> dict[str, object]:
