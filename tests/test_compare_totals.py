@@ -1,4 +1,4 @@
-"""`golfbudget compare` of what has no model to read: submissions by their logs and claims, and saved `check` reports."""
+"""`golfbudget compare` of what has no model to read: submissions by logs and claims, and saved `check` reports."""
 
 from __future__ import annotations
 

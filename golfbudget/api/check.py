@@ -70,6 +70,18 @@ class CheckResult(Result):
             self.outcomes, rules=self.rules, convention=self.convention, strict=self.strict, details=details
         )
 
+    def comment(self) -> Document:
+        """The table and every report, folded, for a comment on a pull request."""
+        from golfbudget.report.check import comment
+
+        return comment(self.outcomes, rules=self.rules, convention=self.convention, strict=self.strict)
+
+    def github_commands(self) -> str:
+        """What annotates a run on GitHub: an error for what does not pass, with its file, and the warnings."""
+        from golfbudget.report.check_table import github_commands
+
+        return github_commands(self.outcomes, strict=self.strict)
+
     def summary(self) -> str:
         from golfbudget.report.numbers import printable
 
@@ -104,12 +116,13 @@ def check(
     strict: bool = False,
     jobs: int | None = None,
     progress: Watch = False,
+    rows: bool = False,
 ) -> CheckResult:
     """Count submission folders by every convention, match their claims, and say whether they are under the cap.
 
     Nothing of a submission is executed.  `model`, `code` and `log` name files of one submission where its folder does
     not tell.  Raises a `GolfbudgetError` for a single folder that holds no submission; of several, each such folder is
-    one of `errors`, and `jobs` of them are checked side by side.
+    one of `errors`, and `jobs` of them are checked side by side.  `rows` treats a single folder as one of several.
     """
     if not submissions:
         raise UsageError("there is nothing to check; give a folder")
@@ -121,9 +134,9 @@ def check(
         known = ", ".join(Convention)
         raise UsageError(f"--convention {str(convention)[:80]}: expected one of {known}") from None
     loaded, roots = load_rules(Path(rules)), [Path(path) for path in submissions]
+    named = {"model": paths(model), "code": paths(code), "log": paths(log)}
     outcomes: tuple[Outcome, ...]
-    if len(roots) == 1:
-        named = {"model": paths(model), "code": paths(code), "log": paths(log)}
+    if len(roots) == 1 and not (rows and not any(named.values())):
         outcomes = (check_submission(roots[0], loaded, convention=chosen, **named),)
     else:
         with watched(progress, "check") as told:

@@ -41,7 +41,7 @@ def check(
     list_findings: Annotated[
         bool, opt("--list-findings", "Print all finding codes and exit.", callback=_list_findings, is_eager=True)
     ] = False,
-    output_format: options.Format = ReportFormat.TABLE,
+    output_format: options.GithubFormat = ReportFormat.TABLE,
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -60,15 +60,26 @@ def check(
       golfbudget check --list-findings
     """
     from golfbudget.api.check import check as check_folders
-    from golfbudget.cli.output import emit
+    from golfbudget.cli.output import emit, emit_github
 
     del list_findings
     named = {"model": model or (), "code": code or (), "log": log or ()}
+    rows = output_format is ReportFormat.GITHUB
     found = check_folders(
-        *submissions, rules=rules, convention=convention, strict=strict, jobs=jobs, progress=not quiet, **named
+        *submissions,
+        rules=rules,
+        convention=convention,
+        strict=strict,
+        jobs=jobs,
+        progress=not quiet,
+        rows=rows,
+        **named,
     )
     shown = found.without_notes() if quiet and output_format is not ReportFormat.JSON else found
-    emit(shown.document(details=details), output_format, output)
+    if output_format is ReportFormat.GITHUB:
+        emit_github(found.github_commands(), found.comment(), output)
+    else:
+        emit(shown.document(details=details), output_format, output)
     if found.undecided is not None:
         raise UsageError(found.undecided)
     if not found.passed:

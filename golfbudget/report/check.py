@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from golfbudget.report import ReportFormat
 from golfbudget.report import document as doc
 from golfbudget.report.check_table import table
+from golfbudget.report.github import LONGEST
 from golfbudget.report.numbers import count, human
+from golfbudget.report.render import rendered
 from golfbudget.rules import Convention, Rules
 from golfbudget.submission import TABLE, Checked
 from golfbudget.submission.batch import Judgement, Outcome, Unchecked, known, verdict
@@ -19,6 +22,7 @@ from golfbudget.submission.matching import Matched
 from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/check/1"
+MARK = "golfbudget check"
 #: Files named in one line.
 _MOST_NAMES = 6
 _SEVERITIES = ("error", "warning", "note")
@@ -39,6 +43,22 @@ def document(
         data=lambda: _data(outcomes, rules, convention, strict=strict),
         csv=lambda: _tallies(outcomes, convention),
     )
+
+
+def comment(outcomes: Sequence[Outcome], *, rules: Rules, convention: Convention, strict: bool = False) -> doc.Document:
+    """For a comment on GitHub, which takes only so much: the table, and every report folded if there is room."""
+    head = table(outcomes, rules, convention, strict=strict)
+    reports = [
+        doc.Details(
+            summary=checked.folder.root.resolve().name,
+            parts=(_submission(checked, strict=strict, titled=False),),
+            order=2,
+        )
+        for checked in outcomes
+        if isinstance(checked, Checked)
+    ]
+    made = doc.Document(parts=(*head, *reports), mark=MARK)
+    return made if len(rendered(made, ReportFormat.MARKDOWN)) <= LONGEST else doc.Document(parts=head, mark=MARK)
 
 
 def finding_document() -> doc.Document:

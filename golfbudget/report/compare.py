@@ -13,7 +13,8 @@ from golfbudget.compare import Change, ComparedSide, Comparison, Delta, Owned, S
 from golfbudget.gates import AmountKind, GateResult
 from golfbudget.report import ReportFormat
 from golfbudget.report import document as doc
-from golfbudget.report.numbers import count, percent, printable, signed
+from golfbudget.report.github import LONGEST, command
+from golfbudget.report.numbers import count, percent, signed
 from golfbudget.report.render import rendered
 from golfbudget.version import __version__
 
@@ -21,8 +22,6 @@ SCHEMA = "golfbudget/compare/1"
 MARK = "golfbudget compare"
 #: Owners that are shown where not all are asked for.
 _MOST_OWNERS = 20
-#: GitHub takes comments of 65,536 characters.
-_LONGEST = 60_000
 #: Columns that a narrow screen keeps for names and words.
 _NAME_WIDTH = 32
 _SHOWN = (Status.CHANGED, Status.ADDED, Status.REMOVED, Status.RENAMED, Status.SAME)
@@ -43,8 +42,8 @@ def comment(comparison: Comparison, results: Sequence[GateResult], *, every: boo
     """The same for a comment on GitHub, which takes only so much: with `every`, as many owners as it holds."""
     most = len(comparison.moved) if every else _MOST_OWNERS
     made = _document(comparison, results, most)
-    while most and (length := len(rendered(made, ReportFormat.MARKDOWN))) > _LONGEST:
-        most = most * _LONGEST // (length + _LONGEST // 20)
+    while most and (length := len(rendered(made, ReportFormat.MARKDOWN))) > LONGEST:
+        most = most * LONGEST // (length + LONGEST // 20)
         made = _document(comparison, results, most)
     return made
 
@@ -304,12 +303,12 @@ def _gate_data(result: GateResult) -> dict[str, object]:
 
 def github_commands(comparison: Comparison, results: Sequence[GateResult]) -> str:
     """An error for every gate that failed, with the owners that grew most, and a notice with the result."""
-    lines = [_command("notice", "golfbudget compare", summary(comparison))]
-    lines += [_command("warning", "golfbudget compare", note) for note in comparison.notes]
+    lines = [command("notice", "golfbudget compare", summary(comparison))]
+    lines += [command("warning", "golfbudget compare", note) for note in comparison.notes]
     for result in results:
         if not result.passed:
             text = f"{result.gate.expression} failed: {gate_text(result)}{_movers(comparison, result)}"
-            lines.append(_command("error", "golfbudget gate", text))
+            lines.append(command("error", "golfbudget gate", text))
     return "\n".join(lines) + "\n"
 
 
@@ -319,16 +318,3 @@ def _movers(comparison: Comparison, result: GateResult) -> str:
     own = (change for change in comparison.moved if role is None or change.row.role is role)
     grown = [f"{one.row.owner} {signed(one.amount.delta_bytes)}" for one in own if one.amount.delta_bytes > 0]
     return f"; grew most: {', '.join(grown[:3])}" if grown else ""
-
-
-def _command(name: str, title: str, text: str) -> str:
-    r"""A workflow command: data and properties are escaped, so that no name can begin a command of its own.
-
-    >>> _command("error", "a: b, c", "100 %\n::error::x")
-    '::error title=a%3A b%2C c::100 %25\\n::error::x'
-    """
-    return f"::{name} title={_safe(title).replace(':', '%3A').replace(',', '%2C')}::{_safe(text)}"
-
-
-def _safe(text: str) -> str:
-    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
