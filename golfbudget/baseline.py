@@ -75,22 +75,29 @@ def side_of_report(value: object, *, where: str) -> ComparedSide:
 
 
 def side_of_totals(
-    path: str, total: int, *, basis: str, report: str | None = None, **parts: int | None
+    path: str,
+    total: int,
+    *,
+    basis: str,
+    code: int | None,
+    model: int | None,
+    other: int | None = None,
+    report: str | None = None,
 ) -> ComparedSide:
-    """A side of which totals alone are known; `parts` are `code`, `model` and `other`, None where only the sum is.
+    """A side of which totals alone are known; code and model are None where only their sum is.
 
     Raises `LedgerError` where the parts do not sum to the total.
     """
-    code, model, other = (parts.get(name) for name in ("code", "model", "other"))
     if code is None or model is None:
-        row = Owned(owner=WHOLE, role=Role.UNASSIGNED, stored_bytes=total)
-        return ComparedSide(path=path, bytes=total, sha256="", rows=(row,), report=report, basis=basis)
+        whole = Owned(owner=WHOLE, role=Role.UNASSIGNED, stored_bytes=total)
+        return ComparedSide(path=path, bytes=total, sha256="", rows=(whole,), report=report, basis=basis)
     rows = [Owned(owner=MODEL, role=Role.UNASSIGNED, stored_bytes=model)]
     if other:
         rows.append(Owned(owner=OTHER_FILES, role=Role.UNASSIGNED, stored_bytes=other))
     rows.append(Owned(owner=CODE, role=Role.CODE, stored_bytes=code))
-    amounts = {"bytes": total - code, "code_bytes": code}
-    return ComparedSide(path=path, sha256="", rows=tuple(rows), report=report, basis=basis, **amounts)
+    return ComparedSide(
+        path=path, bytes=total - code, sha256="", rows=tuple(rows), code_bytes=code, report=report, basis=basis
+    )
 
 
 def _side_of_check(report: dict[str, object], *, where: str) -> ComparedSide:

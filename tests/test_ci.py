@@ -136,11 +136,13 @@ def pull_request(tmp_path: Path) -> Path:
     git(tmp_path, "init", "--quiet")
     code = {"train_gpt.py": "x = 1\n"}
     submission(tmp_path / "records/track/an old one", {**code, "train.log": log_text(code=6, model=17_000_000)})
-    git(tmp_path, "add", "."), git(tmp_path, "commit", "-m", "before")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "before")
     submission(tmp_path / "records/track/fine", {**code, "train.log": log_text(code=6, model=15_000_000)})
     submission(tmp_path / "records/track/over", {**code, "train.log": log_text(code=6, model=16_000_000)})
     submission(tmp_path / "records/track/unreadable", {**code, "submission.json": '{\n"bytes_total": 5,,\n}'})
-    git(tmp_path, "add", "."), git(tmp_path, "commit", "-m", "records")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "records")
     return tmp_path
 
 

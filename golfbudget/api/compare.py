@@ -133,8 +133,7 @@ def _submission(path: Path, rules: Rules, unread: UsageError) -> ComparedSide:
     row, how = checked.chosen.largest, known(checked)
     if row is None or how is None:
         raise UsageError(f"{unread}; and as {checked.convention} it cannot be counted: {checked.chosen.reason}")
-    parts = {"code": row.code, "model": row.model, "other": row.other}
-    return side_of_totals(str(path), row.total, basis=str(how), **parts)
+    return side_of_totals(str(path), row.total, basis=str(how), code=row.code, model=row.model, other=row.other)
 
 
 def _with_code(side: ComparedSide, code: Code | None, option: str) -> ComparedSide:

@@ -86,7 +86,8 @@ def _cut(text: str) -> str:
 
 def github_commands(outcomes: Sequence[Outcome], *, strict: bool) -> str:
     """A notice with the result, an error for every submission that does not pass, then the warnings of the others."""
-    errors, warnings = [], []
+    errors: list[str] = []
+    warnings: list[str] = []
     for outcome in outcomes:
         judged = verdict(outcome, strict=strict)
         if isinstance(outcome, Unchecked):
