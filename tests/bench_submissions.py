@@ -31,7 +31,10 @@ def batch() -> None:
         folders = []
         for number in range(FOLDERS):
             program = programs[number % len(programs)].read_bytes()
-            files = {"train_gpt.py": program, "train.log": log_text(code=len(program), model=15_000_000)}
+            files: dict[str, str | bytes] = {
+                "train_gpt.py": program,
+                "train.log": log_text(code=len(program), model=15_000_000),
+            }
             folders.append(submission(Path(place) / f"{number:03}", files))
         start = time.perf_counter()
         gb.check(folders[0])
