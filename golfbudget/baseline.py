@@ -1,4 +1,4 @@
-"""Load one side of a comparison: an artifact of any kind, or a report that `inspect --format json` saved of one.
+"""Load one side of a comparison: an artifact of any kind, or a report that `inspect` or `check` saved as JSON.
 
 A report is known by its content, whatever its name, and believed only if its figures add up.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from golfbudget.artifact.indexes import INDEX_SUFFIX
 from golfbudget.codecs import DECODED_LIMIT
-from golfbudget.compare import ComparedSide, Owned
-from golfbudget.errors import CorruptError, LedgerError, LimitError, UsageError
+from golfbudget.compare import CODE, MODEL, OTHER_FILES, WHOLE, ComparedSide, Owned
+from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError, UsageError
 from golfbudget.formats import Format
 from golfbudget.inspection import inspect_file
 from golfbudget.inspection.report import EntryReport, InspectReport
@@ -25,6 +25,9 @@ from golfbudget.roles import Roles
 _LARGEST_REPORT = 1 << 28
 _HEAD = 64
 _JSON_SPACE = b" \t\r\n"
+#: What `check` saves; its totals are a side.
+_CHECK = "golfbudget/check/"
+_CHECK_SCHEMA = f"{_CHECK}1"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -58,10 +61,70 @@ def side_of_artifact(path: Path, reading: Reading) -> ComparedSide:
 
 def side_of_report(value: object, *, where: str) -> ComparedSide:
     """A side from a report's plain values; `where` names it in messages."""
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if isinstance(value, dict) and isinstance(schema, str) and schema.startswith(_CHECK):
+        if schema != _CHECK_SCHEMA:
+            raise UnsupportedError(
+                f"{where}: schema {schema[:60]!r}, this version reads {_CHECK_SCHEMA!r}; check again"
+            )
+        return _side_of_check(value, where=where)
     try:
         return _side(InspectReport.read(value, where=where), saved=where)
     except LedgerError as error:
         raise CorruptError(f"{where}: not a sound report: {error}") from None
+
+
+def side_of_totals(
+    path: str,
+    total: int,
+    *,
+    basis: str,
+    code: int | None,
+    model: int | None,
+    other: int | None = None,
+    report: str | None = None,
+) -> ComparedSide:
+    """A side of which totals alone are known; code and model are None where only their sum is.
+
+    Raises `LedgerError` where the parts do not sum to the total.
+    """
+    if code is None or model is None:
+        whole = Owned(owner=WHOLE, role=Role.UNASSIGNED, stored_bytes=total)
+        return ComparedSide(path=path, bytes=total, sha256="", rows=(whole,), report=report, basis=basis)
+    rows = [Owned(owner=MODEL, role=Role.UNASSIGNED, stored_bytes=model)]
+    if other:
+        rows.append(Owned(owner=OTHER_FILES, role=Role.UNASSIGNED, stored_bytes=other))
+    rows.append(Owned(owner=CODE, role=Role.CODE, stored_bytes=code))
+    return ComparedSide(
+        path=path, bytes=total - code, sha256="", rows=tuple(rows), code_bytes=code, report=report, basis=basis
+    )
+
+
+def _side_of_check(report: dict[str, object], *, where: str) -> ComparedSide:
+    """The chosen convention of the one submission that a report of `check` holds."""
+    found, convention = report.get("submissions"), report.get("convention")
+    if not isinstance(found, list) or len(found) != 1:
+        held = f"{len(found)} submissions" if isinstance(found, list) else "no list of submissions"
+        raise UsageError(f"{where}: a report of `check` with {held}, expected one; check and save that folder alone")
+    one = found[0]
+    try:
+        tally = one["conventions"][convention]
+        total, basis = tally["total_bytes"], one.get("known") or ("claimed" if tally["claimed"] else "counted")
+        parts = {name: tally[f"{name}_bytes"] for name in ("code", "model", "other")}
+        path, reason = str(one["path"]), tally["missing"]
+    except (KeyError, TypeError, AttributeError):
+        raise CorruptError(
+            f"{where}: not a sound report of `check`: fields are missing; check and save again"
+        ) from None
+    if total is None:
+        raise UsageError(f"{where}: {path} has no total as {convention}: {reason}")
+    amounts = (total, *parts.values())
+    if not isinstance(basis, str) or not all(n is None or (type(n) is int and n >= 0) for n in amounts):
+        raise CorruptError(f"{where}: not a sound report of `check`: amounts are no numbers of bytes")
+    try:
+        return side_of_totals(path, total, basis=basis, report=where, **parts)
+    except LedgerError as error:
+        raise CorruptError(f"{where}: not a sound report of `check`: {error}") from None
 
 
 def _side(report: InspectReport, *, saved: str | None = None) -> ComparedSide:

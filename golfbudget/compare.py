@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import attrgetter
 
-from golfbudget.errors import LedgerError
+from golfbudget.errors import LedgerError, UsageError
 from golfbudget.ledger import Role
 from golfbudget.sorting import natural
 
 #: Owner of the code that is counted beside a file.
 CODE = "[code beside the file]"
+#: Owners of a side that is known by totals alone.
+MODEL, OTHER_FILES, WHOLE = "[model]", "[other files]", "[code and model]"
 
 _Key = tuple[str, Role]
 #: What whole models are put into: the same model may be saved with or without it.
@@ -58,6 +60,7 @@ class ComparedSide:
     """One side of a comparison: `bytes` are the file's, `code_bytes` those of code beside it (None: not counted).
 
     Invariant: the rows are distinct and sum to `bytes` plus `code_bytes`.  `report` is the saved report it came from.
+    `basis` says how a side is known that has totals and no owners (counted, logged, claimed); None where it has owners.
     """
 
     path: str
@@ -67,6 +70,7 @@ class ComparedSide:
     codecs: tuple[str, ...] = ()
     code_bytes: int | None = None
     report: str | None = None
+    basis: str | None = None
 
     def __post_init__(self) -> None:
         if len({row.key for row in self.rows}) != len(self.rows):
@@ -88,6 +92,25 @@ class ComparedSide:
 
     def in_role(self, role: Role) -> int:
         return sum(row.stored_bytes for row in self.rows if row.role is role)
+
+    @property
+    def whole(self) -> bool:
+        """Whether only the sum of code and model is known."""
+        return any(row.owner == WHOLE for row in self.rows)
+
+    def as_totals(self, *, whole: bool) -> ComparedSide:
+        """The same without owners; `whole` joins code and model."""
+        if self.basis is not None and self.whole is whole:
+            return self
+        basis = self.basis or "counted"
+        if whole:
+            row = Owned(owner=WHOLE, role=Role.UNASSIGNED, stored_bytes=self.total)
+            return replace(self, rows=(row,), bytes=self.total, code_bytes=None, basis=basis)
+        if self.basis is not None:
+            return self
+        model = Owned(owner=MODEL, role=Role.UNASSIGNED, stored_bytes=self.bytes)
+        code = tuple(row for row in self.rows if self.code_bytes is not None and row.key == (CODE, Role.CODE))
+        return replace(self, rows=(model, *code), basis=basis)
 
     def with_code(self, code: int | None, content: str | None = None) -> ComparedSide:
         """The same with `code` bytes counted beside the file instead of what was counted before."""
@@ -187,17 +210,26 @@ class Comparison:
         return {status: sum(change.status is status for change in self.changes) for status in Status}
 
     @property
+    def by_totals(self) -> bool:
+        """Whether a side is known by totals alone, so that owners are not compared."""
+        return self.base.basis is not None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         made = []
+        if self.by_totals:
+            bases = f"base {self.base.basis}, new {self.new.basis}"
+            parts = "nor code apart from model, " if self.base.whole else ""
+            made.append(f"totals are compared ({bases}); owners are not, {parts}as a side has none to read")
         if self.code_missing is not None:
             made.append(f"code is left out: {self.code_missing} counts none (--{self.code_missing}-code FILE or SIZE)")
-        if self.base.codecs != self.new.codecs:
+        if not self.by_totals and self.base.codecs != self.new.codecs:
             of = [" + ".join(side.codecs) or "none" for side in (self.base, self.new)]
             made.append(f"the codecs differ, base {of[0]}, new {of[1]}: bytes moved where contents are the same")
         made += [
             f"{side.report} holds no hashes of contents: changes at equal size and renames are not seen"
             for side in (self.base, self.new)
-            if side.report is not None and not side.hashed
+            if not self.by_totals and side.report is not None and not side.hashed
         ]
         return tuple(made)
 
@@ -206,8 +238,18 @@ def compare(base: ComparedSide, new: ComparedSide) -> Comparison:
     """Pair owners: by name and role, by name, by name without what wraps it, then by content and form (renamed).
 
     Where several could be paired, they are in the natural order of their names.  Code that only one side counts
-    is left out, because its absence is no saving.
+    is left out, because its absence is no saving.  Where a side has totals alone, both are compared by these;
+    `UsageError` where one is a sum of code and model and the other counts no code.
     """
+    if base.basis is not None or new.basis is not None:
+        whole = base.whole or new.whole
+        for name, side in (("base", base), ("new", new)):
+            if whole and not side.whole and side.code_bytes is None:
+                raise UsageError(
+                    f"{side.path}: counts no code, and the other side is known by the sum of code and model alone; "
+                    f"give --{name}-code FILE or SIZE (0 where there is no code)"
+                )
+        base, new = base.as_totals(whole=whole), new.as_totals(whole=whole)
     missing = None
     if (base.code_bytes is None) != (new.code_bytes is None):
         missing = "base" if base.code_bytes is None else "new"

@@ -80,6 +80,11 @@ def parse_gate(expression: str) -> Gate:
 def judge(gate: Gate, comparison: Comparison) -> GateResult:
     """Whether a comparison passes.  `UsageError` where what the gate limits was measured on one side only."""
     missing = comparison.code_missing
+    if comparison.by_totals and (gate.role not in (None, Role.CODE) or (gate.role and comparison.base.whole)):
+        raise UsageError(
+            f"--fail-on {gate.expression!r} needs owners on both sides, and one is known by totals alone; gates on "
+            f"{'total work' if comparison.base.whole else 'total and code work'}"
+        )
     if missing is not None and gate.role in (None, Role.CODE):
         raise UsageError(
             f"--fail-on {gate.expression!r} needs the code of both sides, and {missing.upper()} counts none: give "

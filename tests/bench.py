@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bench_schemes
+import bench_submissions
 import brotli
 import numpy as np
 import safetensors.torch
@@ -236,6 +237,7 @@ def main() -> None:
             for case in cases() if container == "torch-zip" else cases()[:1]:
                 measure(case, container, data, cuts, Path(folder))
     bench_schemes.main()
+    bench_submissions.main()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import bz2
+import lzma
+import zlib
+from collections.abc import Iterator
+
+import brotli
+
 #: Functions alike enough to be compressed to less than a stub costs, so that every program below gets one.
 PADDING = "".join(f"def pad_{n}(argument):\n    return [argument * {n} for _ in range({n})]\n" for n in range(60))
 
@@ -198,3 +206,21 @@ PROGRAMS: dict[str, bytes] = {
     "a byte order mark": b"\xef\xbb\xbfprint(1)\n",
     "no newline at the end": b"x = 1\nprint(x)",
 }
+
+
+def by_hand(source: bytes, *, with_brotli: bool = False) -> Iterator[bytes]:
+    """The stubs that people write around a program, each with a library's own defaults or its highest level."""
+    made = [
+        ("lzma", lzma.compress(source)),
+        ("lzma", lzma.compress(source, preset=9 | lzma.PRESET_EXTREME)),
+        ("lzma", lzma.compress(source, format=lzma.FORMAT_ALONE, preset=9 | lzma.PRESET_EXTREME)),
+        ("zlib", zlib.compress(source, 9)),
+        ("bz2", bz2.compress(source)),
+    ]
+    if with_brotli:
+        windows = (22, 24, 16)
+        made += [("brotli", brotli.compress(source, lgwin=window)) for window in windows]
+        made += [("brotli", brotli.compress(source, mode=brotli.MODE_TEXT, lgwin=window)) for window in windows]
+    for module, data in made:
+        text = base64.b85encode(data).decode()
+        yield f'import {module} as L,base64 as B\nexec(L.decompress(B.b85decode("{text}")))'.encode()

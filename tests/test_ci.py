@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 import yaml
 from command_line import Run
+from standins import log_text, submission
 
 from golfbudget import __version__, example
+from golfbudget.report.check import MARK as CHECK_MARK
 from golfbudget.report.compare import MARK
 
 ROOT = Path(__file__).parent.parent
@@ -116,6 +118,81 @@ def test_the_action_counts_code_and_reports_trouble(temporary: Path, tmp_path: P
     assert missing.returncode == 2
     assert "none.json: there is no such file" in missing.stderr
     assert (tmp_path / "outputs").read_text(encoding="utf-8").count("passed=") == 1
+
+    lines = missing.stdout.splitlines()
+    assert lines == [f"::error file=none.json,title=golfbudget compare::{missing.stderr.split('error: ')[1].strip()}"]
+    unknown = step(1, tmp_path, temporary, command="chek", base="base.json", new=new)
+    assert (unknown.returncode, "neither compare nor check" in unknown.stdout) == (2, True)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def pull_request(tmp_path: Path) -> Path:
+    """A pull request that adds three record folders: one fine, one over the cap, one that cannot be read."""
+    git(tmp_path, "init", "--quiet")
+    code = {"train_gpt.py": "x = 1\n"}
+    submission(tmp_path / "records/track/an old one", {**code, "train.log": log_text(code=6, model=17_000_000)})
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "before")
+    submission(tmp_path / "records/track/fine", {**code, "train.log": log_text(code=6, model=15_000_000)})
+    submission(tmp_path / "records/track/over", {**code, "train.log": log_text(code=6, model=16_000_000)})
+    submission(tmp_path / "records/track/unreadable", {**code, "submission.json": '{\n"bytes_total": 5,,\n}'})
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "records")
+    return tmp_path
+
+
+NEW = {"command": "check", "submissions": "records/*/*\r\n\n", "changed_since": "HEAD^1"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("git") is None, reason="the Action asks git what changed")
+def test_the_action_checks_the_folders_that_a_pull_request_adds(temporary: Path, pull_request: Path) -> None:
+    done = step(2, pull_request, temporary, **NEW)
+    assert done.returncode == 2
+    notice, *errors = done.stdout.splitlines()
+    assert notice == ("::notice title=golfbudget check::3 submissions: 1 passed, 1 OVER, 1 ERROR; passed as logged 1")
+    over, unreadable = (line for line in errors if line.startswith("::error "))
+    assert "::warning file=records/track/over/train_gpt.py,title=golfbudget check GB102::" in done.stdout
+    file = "records/track/over/train_gpt.py"
+    assert over == f"::error file={file},title=golfbudget check::records/track/over: OVER: over by 6"
+    start = "::error file=records/track/unreadable/submission.json,line=2,title=golfbudget check::"
+    assert unreadable.startswith(start)
+    comment = (pull_request / "golfbudget-comment.md").read_text(encoding="utf-8")
+    assert comment.startswith(f"<!-- {CHECK_MARK} -->\n**3 submissions: 1 passed")
+    rows = re.findall(r"(?m)^\| (\w+) \| .* \| (passed|OVER|ERROR) \|", comment)
+    assert rows[:3] == [("fine", "passed"), ("over", "OVER"), ("unreadable", "ERROR")]
+    assert "<summary>over</summary>" in comment
+    assert (pull_request / "summary").read_text(encoding="utf-8") == comment
+    assert (pull_request / "outputs").read_text(encoding="utf-8") == "comment-file=golfbudget-comment.md\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("git") is None, reason="the Action asks git what changed")
+def test_the_action_says_whether_submissions_pass(temporary: Path, pull_request: Path) -> None:
+    for folders, code, outputs in (
+        ("records/track/fine", 0, "passed=true"),
+        ("records/track/fine\nrecords/track/an old one", 1, "passed=false"),
+        ("records/track/fine\nrecords/none", 2, "comment-file=golfbudget-comment.md"),
+    ):
+        (pull_request / "outputs").unlink(missing_ok=True)
+        done = step(2, pull_request, temporary, command="check", submissions=folders)
+        assert done.returncode == code, done.stderr
+        assert (pull_request / "outputs").read_text(encoding="utf-8").splitlines()[-1] == outputs
+    assert "::error file=records/none,title=golfbudget check::records/none: expected a submission" in done.stdout
+    (pull_request / "outputs").unlink()
+    nothing = step(2, pull_request, temporary, **NEW | {"changed_since": "HEAD"})
+    assert (nothing.returncode, nothing.stdout) == (0, "::notice title=golfbudget check::no submission changed\n")
+    assert (pull_request / "outputs").read_text(encoding="utf-8") == "passed=true\n"
+    shallow = step(2, pull_request, temporary, **NEW | {"changed_since": "no-such-commit"})
+    assert (shallow.returncode, "fetch-depth 2" in shallow.stdout) == (2, True)
+    none = step(2, pull_request, temporary, command="check")
+    assert (none.returncode, "submissions names no folder" in none.stdout) == (2, True)
+    assert step(2, pull_request, temporary, command="check", submissions="records/track/fine", strict="true").stdout
 
 
 def normal(name: str) -> str:

@@ -14,6 +14,7 @@ import json
 import lzma
 import os
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -28,10 +29,10 @@ from blobs import opened
 from command_line import Run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from programs import PADDING, PROGRAMS
+from programs import PADDING, PROGRAMS, by_hand
 
 from golfbudget.cli.output import write
-from golfbudget.code_packing import PackedProgram, load, minifier, pack, pack_code, payload
+from golfbudget.code_packing import PackedProgram, allowed, load, minifier, pack, pack_code, payload
 from golfbudget.code_packing.payload import ProgramPayload
 from golfbudget.code_packing.source import lost, parse, read_source, same
 from golfbudget.errors import CorruptError, UsageError
@@ -280,8 +281,80 @@ def test_brotli_is_used_only_when_allowed(tmp_path: Path) -> None:
     (tmp_path / "x.py").write_bytes(allowed.stub)
     code, output, _ = run_program(tmp_path / "x.py")
     assert (code, output.splitlines()[-1]) == (0, "[...]")
-    with pytest.raises(UsageError, match="'zopfli' is no optional compressor; there is brotli"):
+    with pytest.raises(UsageError, match="'zopfli' is nothing to allow; there is brotli, 7-bit, zip, latin-1"):
         pack_code(source, name="x.py", allow=["zopfli"])
+
+
+@pytest.mark.parametrize("form", ["7-bit", "zip", "latin-1"])
+@pytest.mark.parametrize("name", ["main", "dataclasses", "arguments and exit"])
+def test_a_smaller_form_is_used_when_allowed_and_does_the_same(form: str, name: str, tmp_path: Path) -> None:
+    source = PROGRAMS[name].rstrip() + b"\n" + PADDING.encode() + b"# " + os.urandom(6000).hex().encode()
+    plain = pack_code(source, name="x.py", minified=False)
+    packed = pack_code(source, name="x.py", minified=False, allow=[form])
+    assert form not in {step.spelling for step in plain.steps}
+    if "argv" in PROGRAMS[name].decode() and form in allowed.UNREADABLE:
+        assert packed == plain  # It may look for its own file.
+        return
+    assert packed.chosen.spelling == form
+    assert packed.length < plain.length
+    assert any("packed file is" in note for note in packed.notes)
+    results = []
+    for folder, data in (("original", source), ("packed", packed.stub)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "program.py").write_bytes(data)
+        results.append(run_program(tmp_path / folder / "program.py", "one"))
+    assert results[0] == results[1]
+    assert results[0][:2] != (0, "")
+
+
+@given(st.binary(max_size=300))
+@example(b"")
+@example(bytes(range(256)) * 2)
+@example(b'\x001\x00\x008\r\n\\"')
+def test_any_bytes_survive_a_literal(data: bytes) -> None:
+    for spelled in (allowed.seven_stub, allowed.latin_stub):
+        held = ProgramPayload(codec="bz2", settings="", data=bz2.compress(data), module="bz2")
+        assert allowed.unpack_form(spelled(held), "bz2", where="x") == data
+        raw = spelled(ProgramPayload(codec="bz2", settings="", data=data, module="bz2"))
+        assert list(allowed._literals(ast.parse(raw))) == [data]
+
+
+@pytest.mark.parametrize("minor", range(10, 15))
+def test_every_form_runs_on_every_python_at_hand(minor: int, tmp_path: Path) -> None:
+    python = shutil.which(f"python3.{minor}")
+    if python is None or subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode:
+        pytest.skip(f"there is no Python 3.{minor} here")
+    source = f"{PADDING}print(__name__, pad_3([7]))".encode()
+    for form in ("", *allowed.FORMS):
+        packed = pack_code(source, name="x.py", minified=False, allow=[form] if form else [])
+        assert packed.chosen.codec != "none"
+        (tmp_path / "x.py").write_bytes(packed.stub)
+        done = subprocess.run([python, tmp_path / "x.py"], check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, f"__main__ {[[7] * 3] * 3}\n"), done.stderr
+
+
+def test_a_packed_program_is_unpacked_and_its_source_packed() -> None:
+    source = f"# why\n{PADDING}".encode()
+    text = base64.b85encode(zlib.compress(source)).decode()
+    stub = f'import zlib,base64\nexec(zlib.decompress(base64.b85decode("{text}")))\n'.encode()
+    again, direct = pack_code(stub, name="x.py"), pack_code(source, name="x.py")
+    assert again.stub == direct.stub
+    assert again.original_bytes == len(stub)
+    assert "the source unpacks itself already: what it unpacks is packed" in again.notes
+    more = pack_code(stub + b"print(1)\n", name="x.py")  # Not the stub alone: it stays.
+    assert b"b85decode" in more.source
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_is_smaller_by_hand(library: dict[str, PackedProgram], name: str) -> None:
+    packed = library[name]
+    assert packed.length <= min(map(len, by_hand(packed.source)))
+
+
+@pytest.mark.parametrize("name", ["textwrap", "imaplib"])
+def test_brotli_is_no_larger_than_by_hand(name: str) -> None:
+    packed = pack_code(load(LIBRARY / f"{name}.py"), name="x.py", allow=["brotli"])
+    assert packed.length <= min(map(len, by_hand(packed.source, with_brotli=True)))
 
 
 def test_packing_depends_on_no_hash_seed() -> None:

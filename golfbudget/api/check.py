@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.base import Paths, Result, StrPath, paths
+from golfbudget.api.base import Paths, Result, StrPath, Watch, paths, watched
 from golfbudget.errors import UsageError
-from golfbudget.rules import DEFAULT, Convention, load_rules
+from golfbudget.rules import DEFAULT, Convention, Rules, load_rules
 from golfbudget.submission import Checked, check_submission
+from golfbudget.submission.batch import UNJUDGED, Judgement, Outcome, Unchecked, check_all, verdict
 
 if TYPE_CHECKING:
     from golfbudget.report.document import Document
@@ -17,45 +18,92 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CheckResult(Result):
-    """Checked submissions, in the order in which they were given; `strict`: warnings count as failures."""
+    """Folders in the order in which they were given; `strict`: warnings count as failures.
 
-    submissions: tuple[Checked, ...]
+    `outcomes` holds for each a checked submission, or what could not be read of it.
+    """
+
+    rules: Rules
+    convention: Convention
+    outcomes: tuple[Outcome, ...]
     strict: bool
 
     @property
+    def submissions(self) -> tuple[Checked, ...]:
+        """Those that could be read."""
+        return tuple(one for one in self.outcomes if isinstance(one, Checked))
+
+    @property
+    def errors(self) -> tuple[Unchecked, ...]:
+        """Those that could not."""
+        return tuple(one for one in self.outcomes if isinstance(one, Unchecked))
+
+    @property
+    def verdicts(self) -> tuple[Judgement, ...]:
+        """What became of each."""
+        return tuple(verdict(one, strict=self.strict) for one in self.outcomes)
+
+    @property
     def undecided(self) -> str | None:
-        """Why the first submission that cannot be counted cannot be, None where all can; the command exits with 2."""
-        for checked in self.submissions:
-            if not checked.chosen.rows:
-                return f"{checked.folder.root}: {checked.convention} cannot be counted: {checked.chosen.reason}"
-        return None
+        """Why the first that cannot be judged cannot be, and how many there are; the command exits with 2."""
+        unjudged = [one for one, judged in zip(self.outcomes, self.verdicts, strict=True) if judged in UNJUDGED]
+        if not unjudged:
+            return None
+        more = f" ({len(unjudged)} of {len(self.outcomes)} could not be judged)" if len(self.outcomes) > 1 else ""
+        return f"{_reason(unjudged[0])}{more}"
 
     @property
     def passed(self) -> bool:
         """Whether every submission is counted, fits, and has no error; where one does not, the command exits with 1."""
-        return all(checked.passed(strict=self.strict) for checked in self.submissions)
+        return all(one is Judgement.PASSED for one in self.verdicts)
 
     def without_notes(self) -> CheckResult:
         """The same without the notes, as `--quiet` prints it."""
-        return replace(self, submissions=tuple(replace(checked, notes=()) for checked in self.submissions))
+        quiet = (one if isinstance(one, Unchecked) else replace(one, notes=()) for one in self.outcomes)
+        return replace(self, outcomes=tuple(quiet))
 
-    def document(self) -> Document:
+    def document(self, *, details: bool = False) -> Document:
+        """One report, or a table of several; `details` puts every report under the table."""
         from golfbudget.report.check import document
 
-        return document(self.submissions, strict=self.strict)
+        return document(
+            self.outcomes, rules=self.rules, convention=self.convention, strict=self.strict, details=details
+        )
+
+    def comment(self) -> Document:
+        """The table and every report, folded, for a comment on a pull request."""
+        from golfbudget.report.check import comment
+
+        return comment(self.outcomes, rules=self.rules, convention=self.convention, strict=self.strict)
+
+    def github_commands(self) -> str:
+        """What annotates a run on GitHub: an error for what does not pass, with its file, and the warnings."""
+        from golfbudget.report.check_table import github_commands
+
+        return github_commands(self.outcomes, strict=self.strict)
 
     def summary(self) -> str:
         from golfbudget.report.numbers import printable
 
-        told = (f"{printable(str(checked.folder.root))} {self._state(checked)}" for checked in self.submissions)
-        return "; ".join(told)
+        told = zip(self.outcomes, self.verdicts, strict=True)
+        return "; ".join(f"{printable(str(_root(one)))} {self._state(one, judged)}" for one, judged in told)
 
-    def _state(self, checked: Checked) -> str:
-        if not checked.chosen.rows:
-            return "undecided"
-        found = len(checked.findings)
-        state = "passed" if checked.passed(strict=self.strict) else "failed"
-        return f"{state} ({checked.convention}, {found} finding{'' if found == 1 else 's'})"
+    def _state(self, outcome: Outcome, judged: Judgement) -> str:
+        if isinstance(outcome, Unchecked) or judged is Judgement.UNDECIDED:
+            return judged
+        found = len(outcome.findings)
+        state = "passed" if judged is Judgement.PASSED else "failed"
+        return f"{state} ({outcome.convention}, {found} finding{'' if found == 1 else 's'})"
+
+
+def _root(outcome: Outcome) -> Path:
+    return outcome.path if isinstance(outcome, Unchecked) else outcome.folder.root
+
+
+def _reason(outcome: Outcome) -> str:
+    if isinstance(outcome, Unchecked):
+        return outcome.error
+    return f"{outcome.folder.root}: {outcome.convention} cannot be counted: {outcome.chosen.reason}"
 
 
 def check(
@@ -66,11 +114,15 @@ def check(
     code: Paths = (),
     log: Paths = (),
     strict: bool = False,
+    jobs: int | None = None,
+    progress: Watch = False,
+    rows: bool = False,
 ) -> CheckResult:
     """Count submission folders by every convention, match their claims, and say whether they are under the cap.
 
     Nothing of a submission is executed.  `model`, `code` and `log` name files of one submission where its folder does
-    not tell.  Raises a `GolfbudgetError` for a folder that holds no submission.
+    not tell.  Raises a `GolfbudgetError` for a single folder that holds no submission; of several, each such folder is
+    one of `errors`, and `jobs` of them are checked side by side.  `rows` treats a single folder as one of several.
     """
     if not submissions:
         raise UsageError("there is nothing to check; give a folder")
@@ -81,6 +133,12 @@ def check(
     except ValueError:
         known = ", ".join(Convention)
         raise UsageError(f"--convention {str(convention)[:80]}: expected one of {known}") from None
-    loaded, named = load_rules(Path(rules)), {"model": paths(model), "code": paths(code), "log": paths(log)}
-    checked = (check_submission(Path(path), loaded, convention=chosen, **named) for path in submissions)
-    return CheckResult(submissions=tuple(checked), strict=strict)
+    loaded, roots = load_rules(Path(rules)), [Path(path) for path in submissions]
+    named = {"model": paths(model), "code": paths(code), "log": paths(log)}
+    outcomes: tuple[Outcome, ...]
+    if len(roots) == 1 and not (rows and not any(named.values())):
+        outcomes = (check_submission(roots[0], loaded, convention=chosen, **named),)
+    else:
+        with watched(progress, "check") as told:
+            outcomes = check_all(roots, loaded, convention=chosen, jobs=jobs, progress=told)
+    return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=outcomes, strict=strict)

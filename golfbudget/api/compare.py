@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golfbudget.api.base import Code, Result, Size, StrPath, code_bytes, own_format, path_or_none, size
-from golfbudget.baseline import Reading, load_side
+from golfbudget.artifact.locating import locate_all
+from golfbudget.baseline import Reading, load_side, side_of_totals
 from golfbudget.compare import Change, ComparedSide, Comparison, Delta
 from golfbudget.compare import compare as compare_sides
 from golfbudget.content import DIGITS
+from golfbudget.errors import UsageError
 from golfbudget.gates import GateResult, judge, parse_gate
 from golfbudget.hashing import file_hash
 from golfbudget.ledger import Role
@@ -19,6 +21,7 @@ from golfbudget.roles import load_roles
 
 if TYPE_CHECKING:
     from golfbudget.report.document import Document
+    from golfbudget.rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -79,8 +82,9 @@ def compare(
 ) -> CompareResult:
     """Show what changed from `base` to `new`, by role and by owner; `fail_on` are gates such as `total>+0`.
 
-    A side is an artifact, a checkpoint, a submission folder, or a report that was saved as JSON.  Raises a
-    `GolfbudgetError` for a side that cannot be read and a gate that says nothing.
+    A side is an artifact, a checkpoint, a submission folder, or a report of `inspect` or `check` that was saved as
+    JSON.  A folder without a model file, and a report of `check`, are compared by totals.  Raises a `GolfbudgetError`
+    for a side that cannot be read and a gate that says nothing.
 
     >>> import golfbudget as gb
     >>> from golfbudget import example
@@ -96,14 +100,47 @@ def compare(
         limit=size(max_decoded),
     )
     given = ((Path(base), base_code, "--base-code"), (Path(new), new_code, "--new-code"))
-    sides = [_with_code(load_side(path, reading), code, option) for path, code, option in given]
+    sides = [_with_code(_side(path, reading), code, option) for path, code, option in given]
     comparison = compare_sides(*_with_code_beside(sides, (Path(base), Path(new))))
     return CompareResult(comparison=comparison, gates=tuple(judge(gate, comparison) for gate in gates))
+
+
+def _side(path: Path, reading: Reading) -> ComparedSide:
+    """A side; of a submission that has no model file, or several, what `check` counts it for."""
+    if not path.is_dir():
+        return load_side(path, reading)
+    try:
+        locate_all(path)
+    except UsageError as error:
+        from golfbudget.rules import load_rules
+        from golfbudget.submission.folder import FileKind, open_folder
+
+        rules = load_rules()
+        if not open_folder(path, rules.files).of(FileKind.LOG, FileKind.CLAIMS, FileKind.CODE):
+            raise
+        return _submission(path, rules, error)
+    return load_side(path, reading)
+
+
+def _submission(path: Path, rules: Rules, unread: UsageError) -> ComparedSide:
+    from golfbudget.submission import check_submission
+    from golfbudget.submission.batch import known
+
+    try:
+        checked = check_submission(path, rules)
+    except UsageError as error:
+        raise UsageError(f"{unread}; nor is it a submission: {error}") from None
+    row, how = checked.chosen.largest, known(checked)
+    if row is None or how is None:
+        raise UsageError(f"{unread}; and as {checked.convention} it cannot be counted: {checked.chosen.reason}")
+    return side_of_totals(str(path), row.total, basis=str(how), code=row.code, model=row.model, other=row.other)
 
 
 def _with_code(side: ComparedSide, code: Code | None, option: str) -> ComparedSide:
     if code is None:
         return side
+    if side.whole:
+        raise UsageError(f"{option}: {side.path} is known by the sum of its code and model, so the code counts already")
     counted = code_bytes(code, option=option)
     path = None if isinstance(code, int) else Path(code)
     return side.with_code(counted, file_hash(path)[:DIGITS] if path is not None and path.is_file() else None)
@@ -118,6 +155,6 @@ def _with_code_beside(sides: list[ComparedSide], paths: Sequence[Path]) -> list[
 
     made = []
     for side, path in zip(sides, paths, strict=True):
-        code = code_beside(path, load_rules()) if side.code_bytes is None else None
+        code = code_beside(path, load_rules()) if side.code_bytes is None and side.basis is None else None
         made.append(side if code is None else side.with_code(code[0], code[1][:DIGITS]))
-    return made if all(side.code_bytes is not None for side in made) else sides
+    return made if all(side.code_bytes is not None or side.whole for side in made) else sides

@@ -34,17 +34,22 @@ def check(
     code: Annotated[list[Path] | None, opt("--code FILE", "The program; may be repeated.")] = None,
     log: Annotated[list[Path] | None, opt("--log FILE", "Only these logs count; may be repeated.")] = None,
     strict: Annotated[bool, opt("--strict", "Fail on warnings too.")] = False,
+    details: Annotated[bool, opt("--details", "Of several submissions, print every report under the table.")] = False,
+    jobs: Annotated[
+        int | None, opt("--jobs -j", "Submissions checked side by side.  [default: by cores]", min=1, max=256)
+    ] = None,
     list_findings: Annotated[
         bool, opt("--list-findings", "Print all finding codes and exit.", callback=_list_findings, is_eager=True)
     ] = False,
-    output_format: options.Format = ReportFormat.TABLE,
+    output_format: options.GithubFormat = ReportFormat.TABLE,
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Count a submission by every convention, match its claims, and fail when it is over the cap.
 
     Nothing of the submission is executed.  Without a model file its bytes come from the logs and are `claimed`.
-    Exit code 1 when the chosen convention is over the cap or an error is found, 2 when it cannot be decided.
+    Several are a table, a row each; one that cannot be read is a row, too.  Exit code 2 when one cannot be decided,
+    else 1 when one is over the cap under the chosen convention, or has an error.
 
     \b
     Examples:
@@ -55,13 +60,26 @@ def check(
       golfbudget check --list-findings
     """
     from golfbudget.api.check import check as check_folders
-    from golfbudget.cli.output import emit
+    from golfbudget.cli.output import emit, emit_github
 
     del list_findings
     named = {"model": model or (), "code": code or (), "log": log or ()}
-    found = check_folders(*submissions, rules=rules, convention=convention, strict=strict, **named)
+    rows = output_format is ReportFormat.GITHUB
+    found = check_folders(
+        *submissions,
+        rules=rules,
+        convention=convention,
+        strict=strict,
+        jobs=jobs,
+        progress=not quiet,
+        rows=rows,
+        **named,
+    )
     shown = found.without_notes() if quiet and output_format is not ReportFormat.JSON else found
-    emit(shown.document(), output_format, output)
+    if output_format is ReportFormat.GITHUB:
+        emit_github(found.github_commands(), found.comment(), output)
+    else:
+        emit(shown.document(details=details), output_format, output)
     if found.undecided is not None:
         raise UsageError(found.undecided)
     if not found.passed:

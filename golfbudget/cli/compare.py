@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +9,13 @@ import typer
 
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
-from golfbudget.errors import UsageError
+from golfbudget.errors import GolfbudgetError
 from golfbudget.report import ReportFormat
 
 if TYPE_CHECKING:
     from golfbudget.api.compare import CompareResult
 
-_SIDE = "An artifact, checkpoint or submission folder, or a report that `inspect --format json` saved."
+_SIDE = "An artifact, checkpoint or submission folder, or a report of `inspect` or `check` saved with --format json."
 
 
 def compare(
@@ -43,13 +42,14 @@ def compare(
     as_format: options.As = None,
     layout: options.Layout = None,
     max_decoded: options.MaxDecoded = "1GiB",
-    output_format: options.CompareFormat = ReportFormat.TABLE,
+    output_format: options.GithubFormat = ReportFormat.TABLE,
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Show what changed from BASE to NEW, by role and by owner, and fail on growth.
 
-    Owners that were renamed are known by shape and content.  Exit code 1 when a --fail-on is true, 2 when a side
+    Owners that were renamed are known by shape and content.  A submission without a model file is compared by its
+    totals, as logged or claimed.  Exit code 1 when a --fail-on is true, 2 when a side
     cannot be read.
 
     \b
@@ -63,24 +63,29 @@ def compare(
     from golfbudget.api.compare import compare as compare_files
 
     del quiet
-    found = compare_files(
-        base,
-        new,
-        fail_on=fail_on or (),
-        base_code=base_code,
-        new_code=new_code,
-        roles=roles,
-        as_format=as_format,
-        layout=layout,
-        max_decoded=max_decoded,
-    )
+    try:
+        found = compare_files(
+            base,
+            new,
+            fail_on=fail_on or (),
+            base_code=base_code,
+            new_code=new_code,
+            roles=roles,
+            as_format=as_format,
+            layout=layout,
+            max_decoded=max_decoded,
+        )
+    except GolfbudgetError as error:
+        if output_format is ReportFormat.GITHUB:
+            _annotate(error, base, new)
+        raise
     _report(found, output_format, output, every=every)
     if not found.passed:
         raise typer.Exit(1)
 
 
 def _report(found: CompareResult, output_format: ReportFormat, output: Path | None, *, every: bool) -> None:
-    from golfbudget.cli.output import emit, emit_text
+    from golfbudget.cli.output import emit
     from golfbudget.report.compare import comment
 
     if output_format not in (ReportFormat.MARKDOWN, ReportFormat.GITHUB):
@@ -90,20 +95,16 @@ def _report(found: CompareResult, output_format: ReportFormat, output: Path | No
     if output_format is ReportFormat.MARKDOWN:
         emit(page, output_format, output)
         return
+    from golfbudget.cli.output import emit_github
     from golfbudget.report.compare import github_commands
-    from golfbudget.report.render import rendered
 
-    emit_text(github_commands(found.comparison, found.gates), None)
-    if output is not None:
-        emit(page, ReportFormat.MARKDOWN, output)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        _append(Path(summary), rendered(page, ReportFormat.MARKDOWN))
+    emit_github(github_commands(found.comparison, found.gates), page, output)
 
 
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("ab") as file:
-            file.write(text.encode(errors="backslashreplace"))
-    except OSError as error:
-        raise UsageError(f"{path} (GITHUB_STEP_SUMMARY): cannot be written: {error.strerror}") from None
+def _annotate(error: GolfbudgetError, base: Path, new: Path) -> None:
+    """The side that could not be read, as an error of the run on GitHub."""
+    from golfbudget.cli.output import emit_text
+    from golfbudget.report.github import trouble
+
+    text = str(error)
+    emit_text(f"{trouble('golfbudget compare', text, new if text.startswith(f'{new}') else base)}\n", None)

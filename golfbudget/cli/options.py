@@ -53,7 +53,8 @@ PageFormat = Annotated[ReportFormat, format_option()]
 ViewFormat = Annotated[
     ReportFormat, format_option(ReportFormat.CSV, more="; json holds all views, the others the one of --by")
 ]
-CompareFormat = Annotated[
+#: For what a pull request is judged by.
+GithubFormat = Annotated[
     ReportFormat,
     format_option(
         ReportFormat.CSV,

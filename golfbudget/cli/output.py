@@ -30,6 +30,20 @@ def emit_text(text: str, output: Path | None) -> None:
         write(output, text.encode(errors="backslashreplace"))
 
 
+def emit_github(commands: str, page: Document, output: Path | None) -> None:
+    """Annotate a run on GitHub, and add the page to its step summary, and to a file where one is named."""
+    emit_text(commands, None)
+    if output is not None:
+        emit(page, ReportFormat.MARKDOWN, output)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        try:
+            with Path(summary).open("ab") as file:
+                file.write(rendered(page, ReportFormat.MARKDOWN).encode(errors="backslashreplace"))
+        except OSError as error:
+            raise UsageError(f"{summary} (GITHUB_STEP_SUMMARY): cannot be written: {error.strerror}") from None
+
+
 def write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: through a temporary neighbour, then a rename."""
     import tempfile

@@ -17,6 +17,9 @@ class Allow(StrEnum):
 
     BROTLI = "brotli"
     UNANNOTATED = "unannotated"
+    SEVEN_BIT = "7-bit"
+    ZIP = "zip"
+    LATIN_1 = "latin-1"
 
 
 def pack_code(
@@ -27,7 +30,8 @@ def pack_code(
         opt(
             "--allow",
             "Also try brotli, which must then be installed where the program runs; or drop annotations of "
-            "parameters, results and variables, which a decorator may read.  May be repeated.",
+            "parameters, results and variables, which a decorator may read; or a literal of control "
+            "characters (7-bit), a zip file, or text that is not UTF-8 (latin-1).  May be repeated.",
         ),
     ] = None,
     minify: Annotated[bool, opt("--minify/--no-minify", "Minify the source before packing it.")] = True,
@@ -46,7 +50,7 @@ def pack_code(
       golfbudget pack-code train_gpt.py --allow brotli --allow unannotated --format json
     """
     from golfbudget.cli.output import emit, note, same_file, write
-    from golfbudget.code_packing import OPTIONAL, load
+    from golfbudget.code_packing import FORMS, OPTIONAL, load
     from golfbudget.code_packing import pack_code as pack_bytes
     from golfbudget.report.pack_code import document
 
@@ -61,7 +65,7 @@ def pack_code(
         name=str(path),
         minified=minify,
         unannotated=Allow.UNANNOTATED in allowed,
-        allow=[name.value for name in allowed if name.value in OPTIONAL],
+        allow=[name.value for name in allowed if name.value in {*OPTIONAL, *FORMS}],
     )
     if packed.refusal is not None:
         # Not silenced by --quiet: the same source would count otherwise with other tools.

@@ -14,10 +14,23 @@ from dataclasses import dataclass
 from msgspec import Struct, field
 
 from golfbudget import codecs, formats
+from golfbudget.code_packing.allowed import (
+    FORMS,
+    LATIN,
+    SEVEN,
+    UNREADABLE,
+    ZIP,
+    latin_stub,
+    reads_itself,
+    seven_stub,
+    unpack_form,
+    unzipped,
+    zipped,
+)
 from golfbudget.code_packing.minifier import PACKAGE, Minified, MinifierError, minifier_version, minify
 from golfbudget.code_packing.payload import OPTIONAL, SPELLINGS, compressor_versions, payloads
 from golfbudget.code_packing.source import UNPARSED, ProgramSource, parse, read_source, same
-from golfbudget.errors import CorruptError, UsageError
+from golfbudget.errors import CorruptError, GolfbudgetError, UsageError
 
 
 class PackingStep(Struct, frozen=True, kw_only=True):
@@ -79,14 +92,19 @@ def pack_code(
 
     `minified=False` packs the source as it is, and so it is where the minifier cannot take it
     (`PackedProgram.refusal`).  `unannotated` lets annotations go that a decorator could read.  `allow` names
-    compressors that need a package where the packed program runs (`OPTIONAL`).  What cannot be packed at all raises
+    compressors that need a package where the packed program runs (`OPTIONAL`), and `FORMS` that are no ASCII text.
+    A source that is a stub already is unpacked first.  What cannot be packed at all raises
     `UsageError`.
     """
-    unknown = sorted(set(allow) - set(OPTIONAL))
+    unknown = sorted(set(allow) - {*OPTIONAL, *FORMS})
     if unknown:
-        raise UsageError(f"{unknown[0]!r} is no optional compressor; there is {', '.join(OPTIONAL)}")
+        raise UsageError(f"{unknown[0]!r} is nothing to allow; there is {', '.join((*OPTIONAL, *FORMS))}")
     allowed = frozenset(allow)
-    read = read_source(source, name=name)
+    given = read_source(source, name=name)
+    inner = _inside(given)
+    read = given if inner is None else read_source(inner, name=name)
+    if reads_itself(read.tree):
+        allowed -= UNREADABLE
     small, refusal = None, None
     if minified:
         try:
@@ -97,13 +115,14 @@ def pack_code(
     tried += _programs(read.data, allowed, minified=False, search=small is None)
     chosen, stub, inside = min(tried, key=lambda program: program[0].length)
     _verify(chosen, stub, inside, read, small)
-    notes = [*read.notes, *(small.notes if small is not None and chosen.minified else ()), *_warnings(read, chosen)]
+    notes = [] if inner is None else ["the source unpacks itself already: what it unpacks is packed"]
+    notes += [*read.notes, *(small.notes if small is not None and chosen.minified else ()), *_warnings(read, chosen)]
     tools = [("python", platform.python_version())]
     if small is not None:
         tools.append((PACKAGE, minifier_version()))
     return PackedProgram(
         name=name,
-        original_bytes=read.original_bytes,
+        original_bytes=given.original_bytes,
         minified_bytes=None if small is None else len(small.data),
         stub=stub,
         source=inside,
@@ -121,19 +140,62 @@ def _programs(
     """The source itself, and its stubs, for each compressor the shortest spelling: step, file, what it executes."""
     plain = PackingStep(minified=minified, codec="none", settings="", spelling="", length=len(source))
     made = [(plain, source, source)]
+    if ZIP in allowed:
+        stub = zipped(source)
+        made.append((_step(minified, ZIP, "deflate level=9", ZIP, stub), stub, source))
     for payload in payloads(source, allowed, search=search):
         text = base64.b85encode(payload.data).decode()
         filled = {"module": payload.module, "text": text, "arguments": payload.arguments}
         stubs = {name: program.format(**filled).encode() for name, program in SPELLINGS.items()}
         spelling, stub = min(stubs.items(), key=lambda item: len(item[1]))
-        named = {"codec": payload.codec, "settings": payload.settings, "spelling": spelling}
-        made.append((PackingStep(minified=minified, length=len(stub), **named), stub, source))
+        made.append((_step(minified, payload.codec, payload.settings, spelling, stub), stub, source))
+        for form, spelled in ((SEVEN, seven_stub), (LATIN, latin_stub)):
+            if form in allowed:
+                stub = spelled(payload)
+                made.append((_step(minified, payload.codec, payload.settings, form, stub), stub, source))
     return made
+
+
+def _step(minified: bool, codec: str, settings: str, spelling: str, stub: bytes) -> PackingStep:  # noqa: FBT001
+    return PackingStep(minified=minified, codec=codec, settings=settings, spelling=spelling, length=len(stub))
+
+
+def _inside(read: ProgramSource) -> bytes | None:
+    """What a program that is nothing but a stub executes; None for any other, and what cannot be unpacked."""
+    if read.tree is None or not _only_a_stub(read.tree):
+        return None
+    try:
+        contents = formats.get(SOURCE).read(read.data, where=read.name)
+        inner = [region.inner for region in contents.regions if region.inner is not None] if contents else []
+        if len(inner) != 1 or inner[0].text is None or inner[0].fallback != SOURCE or inner[0].codec is None:
+            return None
+        stream = codecs.decode(codecs.get(inner[0].codec), inner[0].text[1], where=read.name)
+    except GolfbudgetError:
+        return None
+    return None if len(stream.trailing) else bytes(stream.decoded)
+
+
+def _only_a_stub(tree: ast.Module) -> bool:
+    """Imports, and one call of `exec` with nothing but code: then the program is what that executes."""
+    *before, last = tree.body or [ast.Pass()]
+    match last:
+        case ast.Expr(value=ast.Call(func=ast.Name(id="exec"), args=[_], keywords=[])):
+            return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in before)
+        case _:
+            return False
 
 
 def _verify(chosen: PackingStep, stub: bytes, inside: bytes, read: ProgramSource, small: Minified | None) -> None:
     """Unpack the stub as any artifact is read; `CorruptError` where bytes or syntax tree are others than packed."""
-    unpacked = stub if chosen.codec == "none" else _unpacked(stub, chosen, read)
+    where = f"{read.name}, packed"
+    if chosen.codec == "none":
+        unpacked = stub
+    elif chosen.spelling == ZIP:
+        unpacked = unzipped(stub, where=where)
+    elif chosen.spelling in FORMS:
+        unpacked = unpack_form(stub, chosen.codec, where=where)
+    else:
+        unpacked = _unpacked(stub, chosen, read)
     if unpacked != inside:
         raise CorruptError(f"{read.name}: the packed file holds {len(unpacked)} bytes of other source than was packed")
     expected = small.tree if chosen.minified and small is not None else read.tree
@@ -164,6 +226,12 @@ def _unpacked(stub: bytes, chosen: PackingStep, read: ProgramSource) -> bytes:
 def _warnings(read: ProgramSource, chosen: PackingStep) -> Iterator[str]:
     if chosen.codec == "none":
         yield "no compressor is worth its stub: the packed file is plain source"
+    if chosen.spelling == ZIP:
+        yield "the packed file is a zip file, no text: python runs it, and __file__ is a path inside of it"
+    if chosen.spelling == SEVEN:
+        yield "the packed file is ASCII with control characters, which some editors and mails change; python runs it"
+    if chosen.spelling == LATIN:
+        yield "the packed file is Latin-1, not UTF-8: what reads it as UTF-8 fails; python runs it everywhere"
     if chosen.codec in OPTIONAL:
         yield f"the packed file needs the {chosen.codec} package where it runs"
     if read.tree is None:

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from golfbudget.report import ReportFormat
 from golfbudget.report import document as doc
+from golfbudget.report.check_table import table
+from golfbudget.report.github import LONGEST
 from golfbudget.report.numbers import count, human
+from golfbudget.report.render import rendered
+from golfbudget.rules import Convention, Rules
 from golfbudget.submission import TABLE, Checked
+from golfbudget.submission.batch import Judgement, Outcome, Unchecked, known, verdict
 from golfbudget.submission.conventions import CountedRun, Tally
 from golfbudget.submission.file_uses import FileUse, file_uses
 from golfbudget.submission.logs import Run
@@ -17,18 +23,43 @@ from golfbudget.submission.matching import Matched
 from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/check/1"
+MARK = "golfbudget check"
 #: Files named in one line.
 _MOST_NAMES = 6
 _SEVERITIES = ("error", "warning", "note")
 
 
-def document(checks: Sequence[Checked], *, strict: bool = False) -> doc.Document:
-    """All submissions, one after the other."""
-    return doc.Document(
-        parts=tuple(_submission(checked, strict=strict) for checked in checks),
-        data=lambda: _data(checks, strict=strict),
-        csv=lambda: _tallies(checks),
+def document(
+    outcomes: Sequence[Outcome], *, rules: Rules, convention: Convention, strict: bool = False, details: bool = False
+) -> doc.Document:
+    """The report of one submission; of several a table, with `details` and every report under it."""
+    checks = [one for one in outcomes if isinstance(one, Checked)]
+    several = len(outcomes) > 1
+    reports = (
+        (_submission(checked, strict=strict, titled=several) for checked in checks) if details or not several else ()
     )
+    head = table(outcomes, rules, convention, strict=strict) if several else ()
+    return doc.Document(
+        parts=(*head, *reports),
+        data=lambda: _data(outcomes, rules, convention, strict=strict),
+        csv=lambda: _tallies(outcomes, convention),
+    )
+
+
+def comment(outcomes: Sequence[Outcome], *, rules: Rules, convention: Convention, strict: bool = False) -> doc.Document:
+    """For a comment on GitHub, which takes only so much: the table, and every report folded if there is room."""
+    head = table(outcomes, rules, convention, strict=strict)
+    reports = [
+        doc.Details(
+            summary=checked.folder.root.resolve().name,
+            parts=(_submission(checked, strict=strict, titled=False),),
+            order=2,
+        )
+        for checked in outcomes
+        if isinstance(checked, Checked)
+    ]
+    made = doc.Document(parts=(*head, *reports), mark=MARK)
+    return made if len(rendered(made, ReportFormat.MARKDOWN)) <= LONGEST else doc.Document(parts=head, mark=MARK)
 
 
 def finding_document() -> doc.Document:
@@ -37,7 +68,7 @@ def finding_document() -> doc.Document:
     return doc.Document(parts=(doc.grid(map(doc.name, ("code", "severity", "what was found")), rows),))
 
 
-def _submission(checked: Checked, *, strict: bool) -> doc.Section:
+def _submission(checked: Checked, *, strict: bool, titled: bool) -> doc.Section:
     parts: list[doc.Part] = [doc.Facts(rows=_heading(checked), order=2), _conventions(checked)]
     runs, claims = _runs(checked), _claims(checked)
     if runs is not None:
@@ -49,7 +80,7 @@ def _submission(checked: Checked, *, strict: bool) -> doc.Section:
         parts.append(files)
     parts += _findings(checked)
     parts.append(doc.prose(doc.bold(_result(checked, strict=strict)), order=-1))
-    return doc.Section(title=checked.folder.root.resolve().name, parts=tuple(parts), titled=False)
+    return doc.Section(title=checked.folder.root.resolve().name, parts=tuple(parts), titled=titled)
 
 
 def _heading(checked: Checked) -> tuple[tuple[str, str], ...]:
@@ -106,15 +137,19 @@ def _conventions(checked: Checked) -> doc.Grid:
     return doc.grid((doc.name("convention"), *map(doc.number, names)), rows)
 
 
-def _tallies(checks: Sequence[Checked]) -> doc.Grid:
-    """Every convention of every submission, for programs."""
+def _tallies(outcomes: Sequence[Outcome], convention: Convention) -> doc.Grid:
+    """Every convention of every submission, for programs; one that could not be read has no amounts."""
     keys = ("code_bytes", "model_bytes", "other_bytes", "total_bytes", "headroom", "fits")
     columns = (doc.name(None, "path"), doc.name(None, "convention"), *(doc.number(None, key) for key in keys))
     rows = []
-    for checked in checks:
-        for convention, tally in checked.tallies.items():
+    for checked in outcomes:
+        if isinstance(checked, Unchecked):
+            unknown = (doc.amount(None),) * 5
+            rows.append(doc.line(str(checked.path), str(convention), *unknown, doc.Cell(text="not known", value=None)))
+            continue
+        for named, tally in checked.tallies.items():
             cells = (*_amounts(tally.largest), doc.change(tally.headroom), _verdict(tally))
-            rows.append(doc.line(str(checked.folder.root), str(convention), *cells))
+            rows.append(doc.line(str(checked.folder.root), str(named), *cells))
     return doc.grid(columns, rows)
 
 
@@ -191,19 +226,27 @@ def _result(checked: Checked, *, strict: bool) -> str:
     return f"FAILED: {codes}{' (--strict)' if strict else ''}; {left}"
 
 
-def _data(checks: Sequence[Checked], *, strict: bool) -> dict[str, object]:
+def _data(outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, strict: bool) -> dict[str, object]:
     """All submissions; `passed` is what the exit code says."""
-    first = checks[0]
     return {
         "schema": SCHEMA,
         "golfbudget": __version__,
-        "rules": first.rules.name,
-        "cap": first.rules.cap,
-        "convention": str(first.convention),
+        "rules": rules.name,
+        "cap": rules.cap,
+        "convention": str(convention),
         "strict": strict,
-        "submissions": [_submission_data(checked, strict=strict) for checked in checks],
-        "passed": all(checked.passed(strict=strict) for checked in checks),
+        "submissions": [_outcome_data(outcome, strict=strict) for outcome in outcomes],
+        "passed": all(verdict(outcome, strict=strict) is Judgement.PASSED for outcome in outcomes),
     }
+
+
+def _outcome_data(outcome: Outcome, *, strict: bool) -> dict[str, object]:
+    """A submission, with how its total is known; or what could not be read, with why."""
+    how = known(outcome)
+    judged = {"verdict": str(verdict(outcome, strict=strict)), "known": None if how is None else str(how)}
+    if isinstance(outcome, Unchecked):
+        return {"path": str(outcome.path), "error": outcome.error, "passed": False, **judged}
+    return {**_submission_data(outcome, strict=strict), **judged}
 
 
 def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:

@@ -13,7 +13,8 @@ from golfbudget.compare import Change, ComparedSide, Comparison, Delta, Owned, S
 from golfbudget.gates import AmountKind, GateResult
 from golfbudget.report import ReportFormat
 from golfbudget.report import document as doc
-from golfbudget.report.numbers import count, percent, printable, signed
+from golfbudget.report.github import LONGEST, command
+from golfbudget.report.numbers import count, percent, signed
 from golfbudget.report.render import rendered
 from golfbudget.version import __version__
 
@@ -21,8 +22,6 @@ SCHEMA = "golfbudget/compare/1"
 MARK = "golfbudget compare"
 #: Owners that are shown where not all are asked for.
 _MOST_OWNERS = 20
-#: GitHub takes comments of 65,536 characters.
-_LONGEST = 60_000
 #: Columns that a narrow screen keeps for names and words.
 _NAME_WIDTH = 32
 _SHOWN = (Status.CHANGED, Status.ADDED, Status.REMOVED, Status.RENAMED, Status.SAME)
@@ -43,8 +42,8 @@ def comment(comparison: Comparison, results: Sequence[GateResult], *, every: boo
     """The same for a comment on GitHub, which takes only so much: with `every`, as many owners as it holds."""
     most = len(comparison.moved) if every else _MOST_OWNERS
     made = _document(comparison, results, most)
-    while most and (length := len(rendered(made, ReportFormat.MARKDOWN))) > _LONGEST:
-        most = most * _LONGEST // (length + _LONGEST // 20)
+    while most and (length := len(rendered(made, ReportFormat.MARKDOWN))) > LONGEST:
+        most = most * LONGEST // (length + LONGEST // 20)
         made = _document(comparison, results, most)
     return made
 
@@ -55,7 +54,9 @@ def _document(comparison: Comparison, results: Sequence[GateResult], most: int) 
         doc.prose(_headline(comparison, results), only=doc.Medium.PAGE),
         *_sides(comparison),
     ]
-    if comparison.moved:
+    if comparison.by_totals:
+        parts.append(_parts(comparison))
+    elif comparison.moved:
         parts += [_roles(comparison), _owners(comparison, most)]
     if results:
         rows = tuple(("passed" if r.passed else "FAILED", f"{r.gate.expression}: {gate_text(r)}") for r in results)
@@ -79,11 +80,16 @@ def _headline(comparison: Comparison, results: Sequence[GateResult]) -> doc.Line
 def _sides(comparison: Comparison) -> list[doc.Facts]:
     sides, notes = (("base", comparison.base), ("new", comparison.new)), [("note", note) for note in comparison.notes]
     screen = ((label, f"{_path(side)}  {_bytes(side)}") for label, side in sides)
-    page = ((label, (f"{_path(side)}, {_bytes(side)}, sha256 ", doc.code(side.sha256[:12]))) for label, side in sides)
+    page = ((label, _told(side)) for label, side in sides)
     return [
         doc.Facts(rows=(*screen, *notes), only=doc.Medium.SCREEN, tight=True),
         doc.Facts(rows=(*page, *notes), only=doc.Medium.PAGE),
     ]
+
+
+def _told(side: ComparedSide) -> doc.Inline:
+    told = f"{_path(side)}, {_bytes(side)}"
+    return (f"{told}, sha256 ", doc.code(side.sha256[:12])) if side.sha256 else told
 
 
 def _path(side: ComparedSide) -> str:
@@ -93,13 +99,21 @@ def _path(side: ComparedSide) -> str:
 
 def _bytes(side: ComparedSide) -> str:
     code = "" if side.code_bytes is None else f" and {count(side.code_bytes)} bytes of code"
-    return f"{count(side.bytes)} bytes{code}"
+    what = "" if side.basis is None else f", {side.basis}"
+    return f"{count(side.bytes)} bytes{' of code and model' if side.whole else ''}{code}{what}"
 
 
 def _roles(comparison: Comparison) -> doc.Grid:
     rows = [_row(found, str(role)) for role, found in comparison.roles.items()]
     total = doc.sum_line("total", *_cells(comparison.total))
     return doc.grid((doc.name("role", "role"), *_AMOUNTS), (*rows, total), name_width=_NAME_WIDTH)
+
+
+def _parts(comparison: Comparison) -> doc.Grid:
+    """Code, model and what else counts, of sides that have no owners."""
+    rows = [_row(one.amount, one.row.owner.strip("[]")) for one in comparison.changes]
+    total = doc.sum_line("total", *_cells(comparison.total))
+    return doc.grid((doc.name("part"), *_AMOUNTS), (*rows, total), name_width=_NAME_WIDTH)
 
 
 def _owners(comparison: Comparison, most: int) -> doc.Details:
@@ -140,6 +154,10 @@ def _gate_line(result: GateResult) -> doc.Line:
 def summary(comparison: Comparison) -> str:
     """The result in one line."""
     amount = comparison.total
+    if comparison.by_totals:
+        known = dict.fromkeys(str(side.basis) for side in (comparison.base, comparison.new))
+        change = f"{signed(amount.delta_bytes)} ({relative(amount)})"
+        return f"{count(amount.base_bytes)} to {count(amount.new_bytes)} bytes, {change}, as {' and '.join(known)}"
     if not comparison.moved:
         owners = len(comparison.changes)
         several = "1 owner" if owners == 1 else f"{count(owners)} owners"
@@ -239,9 +257,10 @@ def _data(comparison: Comparison, results: Sequence[GateResult]) -> dict[str, ob
 
 
 def _side_data(side: ComparedSide) -> dict[str, object]:
-    source = {"path": side.path, "report": side.report, "bytes": side.bytes, "sha256": side.sha256}
-    amounts = {"code_bytes": side.code_bytes, "total_bytes": side.total, "parameters": side.parameters}
-    return {**source, "codecs": list(side.codecs), **amounts}
+    source = {"path": side.path, "report": side.report, "bytes": side.bytes, "sha256": side.sha256 or None}
+    parameters = side.parameters if side.basis is None else None
+    amounts = {"code_bytes": side.code_bytes, "total_bytes": side.total, "parameters": parameters}
+    return {**source, "codecs": list(side.codecs), **amounts, "known": side.basis}
 
 
 def _delta(amount: Delta) -> dict[str, object]:
@@ -284,12 +303,12 @@ def _gate_data(result: GateResult) -> dict[str, object]:
 
 def github_commands(comparison: Comparison, results: Sequence[GateResult]) -> str:
     """An error for every gate that failed, with the owners that grew most, and a notice with the result."""
-    lines = [_command("notice", "golfbudget compare", summary(comparison))]
-    lines += [_command("warning", "golfbudget compare", note) for note in comparison.notes]
+    lines = [command("notice", "golfbudget compare", summary(comparison))]
+    lines += [command("warning", "golfbudget compare", note) for note in comparison.notes]
     for result in results:
         if not result.passed:
             text = f"{result.gate.expression} failed: {gate_text(result)}{_movers(comparison, result)}"
-            lines.append(_command("error", "golfbudget gate", text))
+            lines.append(command("error", "golfbudget gate", text))
     return "\n".join(lines) + "\n"
 
 
@@ -299,16 +318,3 @@ def _movers(comparison: Comparison, result: GateResult) -> str:
     own = (change for change in comparison.moved if role is None or change.row.role is role)
     grown = [f"{one.row.owner} {signed(one.amount.delta_bytes)}" for one in own if one.amount.delta_bytes > 0]
     return f"; grew most: {', '.join(grown[:3])}" if grown else ""
-
-
-def _command(name: str, title: str, text: str) -> str:
-    r"""A workflow command: data and properties are escaped, so that no name can begin a command of its own.
-
-    >>> _command("error", "a: b, c", "100 %\n::error::x")
-    '::error title=a%3A b%2C c::100 %25\\n::error::x'
-    """
-    return f"::{name} title={_safe(title).replace(':', '%3A').replace(',', '%2C')}::{_safe(text)}"
-
-
-def _safe(text: str) -> str:
-    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

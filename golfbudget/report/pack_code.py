@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from golfbudget.code_packing import PackedProgram, PackingStep
+from golfbudget.code_packing import FORMS, PackedProgram, PackingStep
 from golfbudget.report import document as doc
 from golfbudget.report.numbers import bytes_text, count, percent
 from golfbudget.version import __version__
@@ -47,7 +47,11 @@ def _saved(packed: PackedProgram) -> str:
 
 def _what(step: PackingStep) -> str:
     source = "minified source" if step.minified else "source"
-    return f"{source}, plain" if step.codec == "none" else f"{source} in {step.codec}, base85"
+    if step.codec == "none":
+        return f"{source}, plain"
+    if step.spelling in FORMS:
+        return f"{source} in {step.codec}{'' if step.codec == step.spelling else f', {step.spelling}'}"
+    return f"{source} in {step.codec}, base85"
 
 
 def _data(packed: PackedProgram) -> dict[str, object]:

@@ -10,6 +10,7 @@
     findings     what there is to say, with stable codes and severities, and the checked submission
     examine_*    the findings about totals and claims, and about code and model files
     check        all of it for one folder
+    batch        many folders, side by side, and what became of each
 
 Bytes of a model that is not in the folder come from the logs and are `claimed`.
 """

@@ -1,0 +1,126 @@
+"""Several submissions in one table: a row each, with what it comes to, how that is known, and why it does not pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from golfbudget.report import document as doc
+from golfbudget.report.github import command, trouble
+from golfbudget.report.numbers import count, human
+from golfbudget.rules import Convention, Rules
+from golfbudget.submission.batch import Judgement, Outcome, Unchecked, failing, known, verdict
+from golfbudget.submission.findings import Checked, Severity
+from golfbudget.submission.folder import FileKind
+
+#: Columns that a narrow screen keeps for the name of a folder.
+_NAME_WIDTH = 36
+#: Characters of a reason; the rest is in the report of that folder.
+_LONGEST_REASON = 90
+_TITLE = "golfbudget check"
+#: Findings that the verdict says already.
+_TOTALS = ("GB101", "GB104")
+#: Conventions that every table shows; the chosen one is a column of its own where it is another.
+_SHOWN = (Convention.LOGGED, Convention.SHIPPED)
+
+
+def table(outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, strict: bool) -> tuple[doc.Part, ...]:
+    """What they are judged by, a row of each, and how many there are of each verdict."""
+    shown = [*_SHOWN, *(() if convention in _SHOWN else (convention,))]
+    rule = f"{rules.name}: at most {count(rules.cap)} bytes ({human(rules.cap)}) as {convention}"
+    columns = (
+        doc.name("submission"),
+        *(doc.number(f"{one} *" if one is convention else str(one)) for one in shown),
+        doc.name("verdict"),
+        doc.name("known"),
+        doc.name("reason"),
+    )
+    rows = (_row(outcome, shown, strict=strict) for outcome in outcomes)
+    grid = doc.grid(columns, rows, name_width=_NAME_WIDTH)
+    return (
+        doc.Facts(rows=(("rules", rule),), order=1),
+        grid,
+        doc.prose(doc.bold(_result(outcomes, strict=strict)), order=-1),
+    )
+
+
+def _row(outcome: Outcome, shown: Sequence[Convention], *, strict: bool) -> doc.GridRow:
+    judged, how = verdict(outcome, strict=strict), known(outcome)
+    words = (_word(judged), doc.DASH if how is None else str(how), _cut(reason(outcome, strict=strict)))
+    if isinstance(outcome, Unchecked):
+        return doc.line(outcome.path.name or str(outcome.path), *(doc.amount(None) for _ in shown), *words)
+    name = outcome.folder.root.name or outcome.folder.root.resolve().name
+    return doc.line(name, *(_total(outcome, one) for one in shown), *words)
+
+
+def _total(checked: Checked, convention: Convention) -> doc.Cell:
+    largest = checked.tallies[convention].largest
+    return doc.amount(None if largest is None else largest.total)
+
+
+def _word(judged: Judgement) -> str:
+    """Only what passes is in small letters."""
+    return str(judged) if judged is Judgement.PASSED else str(judged).upper()
+
+
+def reason(outcome: Outcome, *, strict: bool) -> str:
+    """Why it does not pass; of one that does, how many warnings it has."""
+    if isinstance(outcome, Unchecked):
+        return outcome.reason
+    headroom = outcome.chosen.headroom
+    if headroom is None:
+        return outcome.chosen.reason
+    if headroom < 0:
+        return f"over by {count(-headroom)}"
+    codes = failing(outcome, strict=strict)
+    if codes:
+        return ", ".join(codes)
+    warnings = failing(outcome, strict=True)
+    return f"warns of {', '.join(warnings)}" if warnings else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1].rstrip()}…"
+
+
+def github_commands(outcomes: Sequence[Outcome], *, strict: bool) -> str:
+    """A notice with the result, an error for every submission that does not pass, then the warnings of the others."""
+    errors: list[str] = []
+    warnings: list[str] = []
+    for outcome in outcomes:
+        judged = verdict(outcome, strict=strict)
+        if isinstance(outcome, Unchecked):
+            errors.append(trouble(_TITLE, outcome.error, outcome.path))
+            continue
+        root, file = outcome.folder.root, _main_file(outcome)
+        if judged is not Judgement.PASSED:
+            text = f"{root}: {_word(judged)}: {reason(outcome, strict=strict)}"
+            errors.append(command("error", _TITLE, text, file=file))
+        for found in outcome.findings:
+            if found.severity is not Severity.NOTE and found.code not in _TOTALS:
+                text = f"{root}: {found.message}"
+                serious = found.severity is Severity.ERROR or strict
+                (errors if serious else warnings).append(
+                    command("error" if serious else "warning", f"{_TITLE} {found.code}", text, file=file)
+                )
+    return "\n".join([command("notice", _TITLE, _result(outcomes, strict=strict)), *errors, *warnings]) + "\n"
+
+
+def _main_file(checked: Checked) -> Path:
+    """The file that an annotation stands at: what claims, else the program."""
+    claims = [file.path for file in checked.folder.of(FileKind.CLAIMS)]
+    named = [*claims, *(file.path for file in checked.code.files)]
+    return checked.folder.root / named[0] if named else checked.folder.root
+
+
+def _result(outcomes: Sequence[Outcome], *, strict: bool) -> str:
+    """How many there are of each verdict, and how many of those that pass rest on a claim."""
+    judged = [verdict(outcome, strict=strict) for outcome in outcomes]
+    counted = Counter(judged)
+    told = [f"{count(counted[one])} {_word(one)}" for one in Judgement if counted[one]]
+    passed = (known(outcome) for outcome, one in zip(outcomes, judged, strict=True) if one is Judgement.PASSED)
+    how = Counter(str(one) for one in passed if one is not None)
+    basis = f"; passed as {', '.join(f'{word} {count(number)}' for word, number in sorted(how.items()))}" if how else ""
+    what = "1 submission" if len(outcomes) == 1 else f"{count(len(outcomes))} submissions"
+    return f"{what}: {', '.join(told)}{basis}"
