@@ -52,6 +52,12 @@ class Claim:
     seed: int | None = None
     mean: bool = False
     largest: bool = False
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        """File, key and line, as findings name them."""
+        return f"{self.source} ({self.key})" + (f" line {self.line}" if self.line else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,6 @@ def examine_claims(checked: Checked) -> Iterator[str]:
     for matched in checked.matched:
         if matched.claim.source in _claim_files(checked) and matched.claim.about is About.TOTAL:
             yield from _total(checked, matched)
-    yield from _sums(checked)
     yield from _megabytes(checked)
 
 
@@ -35,7 +34,7 @@ def _claim_files(checked: Checked) -> set[str]:
 
 
 def _who(found: Iterable[Matched]) -> str:
-    places = list(dict.fromkeys(f"{matched.claim.source} ({matched.claim.key})" for matched in found))
+    places = list(dict.fromkeys(matched.claim.place for matched in found))
     return ", ".join(places[:4]) + (f" and {len(places) - 4} more" if len(places) > 4 else "")
 
 
@@ -89,7 +88,7 @@ def _model(checked: Checked) -> Iterator[str]:
         if claim.about is About.MODEL and matched.agrees is None and same:
             there = same[0].size
             yield (
-                f"GB201 {claim.source} ({claim.key}): {claim.number:,} bytes of model are claimed, but "
+                f"GB201 {claim.place}: {claim.number:,} bytes of model are claimed, but "
                 f"{same[0].source} has {there:,}, {_difference(there, claim.number)}"
             )
 
@@ -114,19 +113,9 @@ def _total(checked: Checked, matched: Matched) -> Iterator[str]:
 def _largest(checked: Checked) -> str:
     for convention in (checked.convention, Convention.LOGGED, Convention.SHIPPED):
         row = checked.tallies[convention].largest
-        if row is not None:
+        if row is not None and not row.stated:
             return f"; {convention} is {row.total:,}" + (f" ({row.label})" if len(checked.models) > 1 else "")
     return ""
-
-
-def _sums(checked: Checked) -> Iterator[str]:
-    for run in checked.runs:
-        if run.code and run.model and run.total and run.code.number + run.model.number != run.total.number:
-            yield (
-                f"GB306 {run.source}, line {run.total.line}: a total of {run.total.number:,} bytes is printed, but "
-                f"model {run.model.number:,} and code {run.code.number:,} sum to "
-                f"{run.model.number + run.code.number:,}"
-            )
 
 
 def _megabytes(checked: Checked) -> Iterator[str]:
@@ -158,7 +147,7 @@ def _mebibytes(where: str, wrong: Mistaken) -> str:
 
 
 def examine_totals(checked: Checked) -> Iterator[str]:
-    """GB1xx and GB5xx.  A finding is its code, then its message."""
+    """GB1xx and GB501.  A finding is its code, then its message."""
     for convention, tally in checked.tallies.items():
         yield from _over(tally, chosen=convention is checked.convention)
     if not checked.chosen.rows:
@@ -168,7 +157,6 @@ def examine_totals(checked: Checked) -> Iterator[str]:
         )
     yield from _close(checked.chosen)
     yield from _claimed(checked)
-    yield from _same_seed(checked)
 
 
 def _over(tally: Tally, *, chosen: bool) -> Iterator[str]:
@@ -200,13 +188,3 @@ def _claimed(checked: Checked) -> Iterator[str]:
     sources = dict.fromkeys(model.source for model in checked.models if model.claimed)
     if sources:
         yield f"GB501 no model file: model bytes are claimed by {', '.join(sources)}"
-
-
-def _same_seed(checked: Checked) -> Iterator[str]:
-    seeds = [run.seed for run in checked.runs if run.seed is not None]
-    for seed in dict.fromkeys(seed for seed in seeds if seeds.count(seed) > 1):
-        places = dict.fromkeys(run.source for run in checked.runs if run.seed == seed)
-        yield (
-            f"GB502 {seeds.count(seed)} different runs of seed {seed} in {', '.join(places)}; all of them count, and "
-            "the largest decides (--log FILE names the logs that count)"
-        )
