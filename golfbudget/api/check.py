@@ -55,7 +55,8 @@ class CheckResult(Result):
             return "undecided"
         found = len(checked.findings)
         state = "passed" if checked.passed(strict=self.strict) else "failed"
-        return f"{state} ({checked.convention}, {found} finding{'' if found == 1 else 's'})"
+        how = ", claimed" if checked.claimed else ""
+        return f"{state} ({checked.convention}{how}, {found} finding{'' if found == 1 else 's'})"
 
 
 def check(
@@ -66,6 +67,7 @@ def check(
     code: Paths = (),
     log: Paths = (),
     strict: bool = False,
+    no_model: bool = False,
 ) -> CheckResult:
     """Count submission folders by every convention, match their claims, and say whether they are under the cap.
 
@@ -82,5 +84,5 @@ def check(
         known = ", ".join(Convention)
         raise UsageError(f"--convention {str(convention)[:80]}: expected one of {known}") from None
     loaded, named = load_rules(Path(rules)), {"model": paths(model), "code": paths(code), "log": paths(log)}
-    checked = (check_submission(Path(path), loaded, convention=chosen, **named) for path in submissions)
+    checked = (check_submission(Path(path), loaded, convention=chosen, no_model=no_model, **named) for path in submissions)
     return CheckResult(submissions=tuple(checked), strict=strict)

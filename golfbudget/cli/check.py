@@ -33,6 +33,7 @@ def check(
     ] = None,
     code: Annotated[list[Path] | None, opt("--code FILE", "The program; may be repeated.")] = None,
     log: Annotated[list[Path] | None, opt("--log FILE", "Only these logs count; may be repeated.")] = None,
+    no_model: Annotated[bool, opt("--no-model", "There is no model file: the code is the whole artifact.")] = False,
     strict: Annotated[bool, opt("--strict", "Fail on warnings too.")] = False,
     list_findings: Annotated[
         bool, opt("--list-findings", "Print all finding codes and exit.", callback=_list_findings, is_eager=True)
@@ -59,7 +60,7 @@ def check(
 
     del list_findings
     named = {"model": model or (), "code": code or (), "log": log or ()}
-    found = check_folders(*submissions, rules=rules, convention=convention, strict=strict, **named)
+    found = check_folders(*submissions, rules=rules, convention=convention, strict=strict, no_model=no_model, **named)
     shown = found.without_notes() if quiet and output_format is not ReportFormat.JSON else found
     emit(shown.document(), output_format, output)
     if found.undecided is not None:

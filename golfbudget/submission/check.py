@@ -14,13 +14,15 @@ from golfbudget.rules import Convention, Rules
 from golfbudget.submission.choosing import choose
 from golfbudget.submission.claims import About, Claim, Claims, read_claims
 from golfbudget.submission.code import find_code, packed_code_bytes
-from golfbudget.submission.conventions import find_models, tally_all
+from golfbudget.submission.conventions import CountedModel, find_models, tally_all
 from golfbudget.submission.examine_claims import examine_claims, examine_totals
 from golfbudget.submission.examine_logs import examine_logs
 from golfbudget.submission.examine_files import examine_files
 from golfbudget.submission.findings import Checked, Finding
 from golfbudget.submission.folder import FileKind, Folder, open_folder
 from golfbudget.submission.logs import Run, distinct, named_seeds, read_log
+from golfbudget.submission.model_files import model_files
+from golfbudget.submission.weights_in_code import holds_weights
 from golfbudget.submission.matching import Agreement, Matched, Sort, match
 
 
@@ -32,8 +34,12 @@ def check_submission(
     model: Sequence[Path] = (),
     code: Sequence[Path] = (),
     log: Sequence[Path] = (),
+    no_model: bool = False,
 ) -> Checked:
-    """Check a folder; `model`, `code` and `log` name the files that count instead of those found by the rules."""
+    """Check a folder; `model`, `code` and `log` name the files that count instead of those found by the rules.
+
+    `no_model`: the code is the whole artifact.
+    """
     folder = open_folder(root, rules.files)
     program = find_code(folder, rules, code)
     logs = [folder.named(path, "--log", FileKind.LOG) for path in log] or folder.of(FileKind.LOG)
@@ -41,10 +47,14 @@ def check_submission(
     every_run = [run for one in read_logs for run in one.runs]
     stated = _claims(folder)
     given = [folder.named(path, "--model", FileKind.MODEL) for path in model]
-    lengths = {file.size for file in given or folder.of(FileKind.MODEL)}
     named, seeds = named_seeds(every_run, {file.path: file.seed for file in logs})
-    runs = [run for run in choose(distinct(named), lengths, stated.numbers) if run.model or run.total]
-    models = find_models(folder, rules, given, runs, stated.numbers)
+    different = distinct(named)
+    files = [] if given else model_files(folder, program, different, stated.numbers)
+    lengths = {file.size for file in given or files}
+    runs = [run for run in choose(different, lengths, stated.numbers) if run.model or run.total]
+    models = () if no_model else find_models(folder, rules, given, files, runs, stated.numbers)
+    if no_model or (not models and not runs and holds_weights(program.trees)):
+        models = (CountedModel(size=0, source="no model file", absent=True),)
     packed = packed_code_bytes([folder.place(file) for file in program.files])
     tallies = tally_all(folder=folder, rules=rules, code=program, packed=packed.length, models=models, runs=runs)
     chosen = convention or rules.convention

@@ -24,7 +24,8 @@ from golfbudget.submission.logs import Run
 class CountedModel:
     """The model of one run: bytes of `files`, or a number that `source` claims.
 
-    `stated`: by the submission's own JSON, which a figure made of it does not confirm.
+    `stated`: by the submission's own JSON, which a figure made of it does not confirm.  `absent`: there is
+    none, and the code is the whole artifact.
     """
 
     size: int
@@ -33,10 +34,11 @@ class CountedModel:
     number: int = 1
     files: tuple[SubmissionFile, ...] = ()
     stated: bool = False
+    absent: bool = False
 
     @property
     def claimed(self) -> bool:
-        return not self.files
+        return not self.files and not self.absent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +89,14 @@ class Tally:
 
 
 def find_models(
-    folder: Folder, rules: Rules, given: Sequence[SubmissionFile], runs: Sequence[Run], claims: Sequence[Claim]
+    folder: Folder,
+    rules: Rules,
+    given: Sequence[SubmissionFile],
+    files: list[SubmissionFile],
+    runs: Sequence[Run],
+    claims: Sequence[Claim],
 ) -> tuple[CountedModel, ...]:
-    """The model of each run: files if there are any, else what logs say, else what the JSON says.
+    """The model of each run: `given` files, else `files` if there are any, else what logs say, else what the JSON says.
 
     Megabytes of a log are rounded, and the last resort.
 
@@ -99,7 +106,6 @@ def find_models(
         seeds = {file.seed for file in given}
         return _of_files(folder, list(given), together=None in seeds or len(seeds) < len(given))
     together = rules.count.models == "sum"
-    files = folder.of(FileKind.MODEL)
     if files:
         return _of_files(folder, files, together=together)
     logged = _of_logs(run for run in runs if not run.rounded)

@@ -9,7 +9,7 @@ from golfbudget.submission.logs import Export, Run
 
 
 def examine_logs(checked: Checked) -> Iterator[str]:
-    """GB306 and GB502 to GB506.  A finding is its code, then its message."""
+    """GB306 and GB502 to GB507.  A finding is its code, then its message."""
     yield from _sums(checked)
     yield from _not_understood(checked)
     yield from _seeds(checked)
@@ -71,6 +71,9 @@ def _same_seed(checked: Checked) -> Iterator[str]:
 
 
 def _weak(checked: Checked) -> Iterator[str]:
+    if any(model.absent for model in checked.models):
+        names = ", ".join(file.path for file in checked.code.files)
+        yield f"GB507 no model file: {names} is counted, code alone, as weights inside it or none at all need no other"
     row = checked.chosen.largest
     if row is None:
         return

@@ -70,6 +70,7 @@ TABLE: dict[str, FindingKind] = {
         ("GB504", _W, "logs whose names say different seeds print one seed"),
         ("GB505", _W, "what counts rests on the submission's own JSON, or on rounded figures"),
         ("GB506", _N, "a log has several exports; the others are named"),
+        ("GB507", _N, "there is no model file: the code alone is counted"),
     )
 }
 
