@@ -84,5 +84,7 @@ def check(
         known = ", ".join(Convention)
         raise UsageError(f"--convention {str(convention)[:80]}: expected one of {known}") from None
     loaded, named = load_rules(Path(rules)), {"model": paths(model), "code": paths(code), "log": paths(log)}
-    checked = (check_submission(Path(path), loaded, convention=chosen, no_model=no_model, **named) for path in submissions)
+    checked = (
+        check_submission(Path(path), loaded, convention=chosen, no_model=no_model, **named) for path in submissions
+    )
     return CheckResult(submissions=tuple(checked), strict=strict)

@@ -24,7 +24,8 @@ _HEAD = 32
 _CONVINCING = 1024
 _BROTLI = re.compile(r"\.(?:br|brotli)\b", re.IGNORECASE)
 _MODEL = re.compile(
-    r"model|weight|artifact|checkpoint|ckpt|quant|ternary|binar|submission|\bint\d|state[_\-]?dict|\.ptz|\.pt\b", re.IGNORECASE
+    r"model|weight|artifact|checkpoint|ckpt|quant|ternary|binar|submission|\bint\d|state[_\-]?dict|\.ptz|\.pt\b",
+    re.IGNORECASE,
 )
 _OTHER = re.compile(
     r"n-?gram|table|cache|tokeni[sz]er|token|vocab|bpe|sentencepiece|prefix|dataset|fineweb|shard|corpus|lookup|\blut\b|"

@@ -16,14 +16,14 @@ from golfbudget.submission.claims import About, Claim, Claims, read_claims
 from golfbudget.submission.code import find_code, packed_code_bytes
 from golfbudget.submission.conventions import CountedModel, find_models, tally_all
 from golfbudget.submission.examine_claims import examine_claims, examine_totals
-from golfbudget.submission.examine_logs import examine_logs
 from golfbudget.submission.examine_files import examine_files
+from golfbudget.submission.examine_logs import examine_logs
 from golfbudget.submission.findings import Checked, Finding
 from golfbudget.submission.folder import FileKind, Folder, open_folder
 from golfbudget.submission.logs import Run, distinct, named_seeds, read_log
+from golfbudget.submission.matching import Agreement, Matched, Sort, match
 from golfbudget.submission.model_files import model_files
 from golfbudget.submission.weights_in_code import holds_weights
-from golfbudget.submission.matching import Agreement, Matched, Sort, match
 
 
 def check_submission(

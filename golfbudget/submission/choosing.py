@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from golfbudget.submission.claims import About, Claim
-from golfbudget.submission.logs import Export, Printed, Run
+from golfbudget.submission.loglines import Printed
+from golfbudget.submission.logs import Exported, Run
 
 
 def choose(runs: Iterable[Run], files: Collection[int], claims: Sequence[Claim]) -> list[Run]:
@@ -28,7 +29,7 @@ def _chosen(run: Run, files: Collection[int], stated: Collection[int]) -> Run:
     return run
 
 
-def _numbers(export: Export) -> set[int]:
+def _numbers(export: Exported) -> set[int]:
     return {figure.number for figure in (export.model, export.total) if figure is not None}
 
 

@@ -180,7 +180,10 @@ def tally_all(
     missing = "no model bytes are known: there is no model file, and neither log nor JSON gives them"
 
     counted = {
-        Convention.LOGGED: (_logged(runs, code.length, other), "no log prints the code and model bytes of a finished run"),
+        Convention.LOGGED: (
+            _logged(runs, code.length, other),
+            "no log prints the code and model bytes of a finished run",
+        ),
         Convention.SHIPPED: (_rows(models, code.length, other), missing),
         Convention.PACKED: (_rows(models, packed, other), missing),
         Convention.FOLDER: (_rows(models, whole, beside), missing),
@@ -200,8 +203,18 @@ def _rows(models: Sequence[CountedModel], code: int, other: int) -> list[Counted
     labels = _labels([(model.seed, model.source, model.number) for model in models])
     made = []
     for label, model in zip(labels, models, strict=True):
-        amounts: dict[str, Any] = {"code": code, "model": model.size, "other": other, "total": code + model.size + other}
-        told: dict[str, Any] = {"source": model.source, "seed": model.seed, "claimed": model.claimed, "stated": model.stated}
+        amounts: dict[str, Any] = {
+            "code": code,
+            "model": model.size,
+            "other": other,
+            "total": code + model.size + other,
+        }
+        told: dict[str, Any] = {
+            "source": model.source,
+            "seed": model.seed,
+            "claimed": model.claimed,
+            "stated": model.stated,
+        }
         made.append(CountedRun(label=label, **told, **amounts))
     return made
 

@@ -95,12 +95,12 @@ def _model(checked: Checked) -> Iterator[str]:
 
 def _total(checked: Checked, matched: Matched) -> Iterator[str]:
     claim, agrees = matched.claim, matched.agrees
-    said = f"{claim.source}: {claim.key} is {claim.number:,} bytes"
+    said = f"{claim.source}: {claim.key} is {claim.number:,} bytes" + (f" (line {claim.line})" if claim.line else "")
     largest = _largest(checked)
     if agrees is None and not largest:
         yield f"GB304 {said}, and nothing in the folder is there to check it by"
     elif agrees is None:
-        yield f"GB304 {said}, which no count gives{largest}"
+        yield f"GB304 {said}, which no count gives{_nearest(checked, matched)}{largest}"
     elif agrees.sort is Sort.MODEL:
         what = f"the {agrees.name}" if agrees.mean else "the model alone"
         yield f"GB302 {said}: that is {what}, without code{largest}"
@@ -108,6 +108,21 @@ def _total(checked: Checked, matched: Matched) -> Iterator[str]:
         yield f"GB301 {said}: that is the {agrees.name}; the largest run decides{largest}"
     elif agrees.sort is Sort.RUN and claim.seed is None and not claim.mean:
         yield f"GB303 {said}: that is the {agrees.name}, not of the largest run{largest}"
+
+
+def _nearest(checked: Checked, matched: Matched) -> str:
+    """The figure of the claim's seed that is nearest, or the one of another seed that the claim is."""
+    claim, name = matched.claim, f"{checked.convention}.total_bytes"
+    tallies = (checked.chosen, *checked.tallies.values())
+    for tally in tallies:
+        for row in tally.rows:
+            if row.total == claim.number and not row.stated:
+                return f" of seed {claim.seed}; it is {tally.convention}.total_bytes of {row.label}"
+    rows = [row for row in checked.chosen.rows if not row.stated and claim.seed in (None, row.seed)]
+    if not rows or (claim.seed is None and len(rows) == 1):
+        return ""
+    row = min(rows, key=lambda row: abs(row.total - claim.number))
+    return f"; the nearest {name} is {row.total:,} ({row.label}), {_difference(row.total, claim.number)}"
 
 
 def _largest(checked: Checked) -> str:

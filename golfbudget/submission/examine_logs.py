@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from golfbudget.submission.findings import Checked
-from golfbudget.submission.logs import Export, Run
+from golfbudget.submission.logs import Exported, Run
 
 
 def examine_logs(checked: Checked) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _others(run: Run) -> str:
     )
 
 
-def _export(export: Export) -> str:
+def _export(export: Exported) -> str:
     figure = export.model or export.total
     if figure is None:
         return "nothing"

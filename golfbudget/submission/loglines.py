@@ -15,9 +15,12 @@ from dataclasses import dataclass
 
 #: Longer lines are dumped data.
 LONGEST_LINE = 1000
+_I = re.IGNORECASE
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: Words without which a line gives no figure; nearly all lines of a log have none.
-_WORTH = re.compile(r"byte|size|model|code|artifact|budget|total|submission|checkpoint|weights|megab|\d ?[KMG]i?B\b", re.I)
+_WORTH = re.compile(
+    r"byte|size|model|code|artifact|budget|total|submission|checkpoint|weights|megab|\d ?[KMG]i?B\b", _I
+)
 _UNIT = r"bytes?|B|[kKMG]i?B|mega ?bytes|mebibytes"
 _WHOLE = r"\d{1,3}(?:[,_]\d{3})+|\d{1,20}"
 _PAIR = re.compile(
@@ -25,31 +28,37 @@ _PAIR = re.compile(
     rf"(?P<exact> *\( *(?:{_WHOLE}) *(?:bytes|B) *\))?(?P<slash> */ *(?:{_WHOLE}|\d+\.\d+)(?: *(?:{_UNIT})\b)?)?"
 )
 #: What may follow a figure: nothing, a bracket, a mark, a word that judges it, or another name and number.
-_AFTER = re.compile(r"[ \t]*(?:\Z|[(),;|/\]<>=!✓✗]|\.\s*\Z|(?:FITS|OK|PASS|FAIL|OVER|under|over|total)\b|[^:=]{1,60}[:=])", re.I)
+_AFTER = re.compile(
+    r"[ \t]*(?:\Z|[(),;|/\]<>=!✓✗]|\.\s*\Z|(?:FITS|OK|PASS|FAIL|OVER|under|over|total)\b|[^:=]{1,60}[:=])", _I
+)
 _DUMPED = re.compile(r"[\"'`#{}%\\]|\blog\w*\(|\bprint\(")
 _CUT = re.compile(r"[\[\]|;,:<>=!]")
 _SIZES = {"": 1, "b": 1, "byte": 1, "bytes": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20}
 _SIZES |= {"gib": 1 << 30, "megabytes": 10**6, "mega bytes": 10**6, "mebibytes": 1 << 20}
-_SEED = re.compile(r"(?:\A|[^\w.])seed(?: *[:=] *| )(\d{1,10})\b(?!\.\d)", re.IGNORECASE)
+_SEED = re.compile(r"(?:\A|[^\w.])seed(?: *[:=] *| )(\d{1,10})\b(?!\.\d)", _I)
 
 #: Words of sizes that are no part of an artifact.
-_OTHER = frozenset(
-    "payload limit cap remaining headroom memory mem param params parameters token tokens dataset vocab batch left "
-    "tokenizer time target max peak allocated reserved vram ratio shard shards data step steps cache gpu pickle "
-    "difference delta saved_bytes iter epoch lr ms seconds dim layers heads loss bpb activation activations".split()
-)
+_OTHER = frozenset({
+    "payload", "limit", "cap", "remaining", "headroom", "memory", "mem", "param", "params", "parameters",
+    "token", "tokens", "dataset", "vocab", "batch", "left", "tokenizer", "time", "target", "max", "peak",
+    "allocated", "reserved", "vram", "ratio", "shard", "shards", "data", "step", "steps", "cache", "gpu",
+    "pickle", "difference", "delta", "saved_bytes", "iter", "epoch", "lr", "ms", "seconds", "dim", "layers",
+    "heads", "loss", "bpb", "activation", "activations",
+})  # fmt: skip
 _CODE = frozenset({"code", "script", "source", "program", "wrapper"})
 _TOTAL = frozenset({"total", "submission", "budget", "combined", "sum"})
 _MODEL = frozenset({"model", "weights", "checkpoint", "quantized", "compressed", "blob"})
-_RAW = frozenset(
-    "raw fp32 float32 bf16 bfloat16 fp16 float16 float uncompressed unquantized full torch pt pth npz original unpacked "
-    "dense saved checkpoint".split()
-)
-_CODEC = re.compile(r"zlib|zstd|lzma|brotli|xz|gzip|bz2|ptz|int\d|u?quant|tern|binar|nf4|pack|compress|\bbr\b", re.I)
+_RAW = frozenset({
+    "raw", "fp32", "float32", "bf16", "bfloat16", "fp16", "float16", "float", "uncompressed", "unquantized",
+    "full", "torch", "pt", "pth", "npz", "original", "unpacked", "dense", "saved", "checkpoint",
+})  # fmt: skip
+_CODEC = re.compile(r"zlib|zstd|lzma|brotli|xz|gzip|bz2|ptz|int\d|u?quant|tern|binar|nf4|pack|compress|\bbr\b", _I)
 _NOUN = {
-    "code": re.compile(r"(?:code|script|source|program|wrapper)(?:[ _]+(?:size|bytes|length))?", re.I),
-    "model": re.compile(r"(?:(?:serialized|saved|exported)[ _]*)?(?:model|weights|checkpoint|blob)(?:[ _]+(?:size|bytes))?", re.I),
-    "total": re.compile(r"(?:total|combined|budget|submission|sum)(?:[ _]+(?:submission|artifact|size|bytes))*", re.I),
+    "code": re.compile(r"(?:code|script|source|program|wrapper)(?:[ _]+(?:size|bytes|length))?", _I),
+    "model": re.compile(
+        r"(?:(?:serialized|saved|exported)[ _]*)?(?:model|weights|checkpoint|blob)(?:[ _]+(?:size|bytes))?", _I
+    ),
+    "total": re.compile(r"(?:total|combined|budget|submission|sum)(?:[ _]+(?:submission|artifact|size|bytes))*", _I),
 }
 
 
@@ -68,7 +77,7 @@ class Printed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class LogLine:
     """What a line says: a seed, figures, and whether it speaks of bytes in a way that was not understood."""
 
     seed: int | None = None
@@ -76,13 +85,13 @@ class Line:
     doubtful: bool = False
 
 
-_NOTHING = Line()
-_AMOUNT = re.compile(rf"(?<![\w.])(?:{_WHOLE}|\d+\.\d+) ?(?:bytes|B|MB|MiB|megabytes|mebibytes)\b", re.I)
-_SPEAKS = re.compile(r"artifact|submission|model|code|export|wrote|saved|compressed|size|total", re.I)
-_NOT_THOSE = re.compile(r"memory|peak|alloc|reserved|vram|/s\b|dataset|shard", re.I)
+_NOTHING = LogLine()
+_AMOUNT = re.compile(rf"(?<![\w.])(?:{_WHOLE}|\d+\.\d+) ?(?:bytes|B|MB|MiB|megabytes|mebibytes)\b", _I)
+_SPEAKS = re.compile(r"artifact|submission|model|code|export|wrote|saved|compressed|size|total", _I)
+_NOT_THOSE = re.compile(r"memory|peak|alloc|reserved|vram|/s\b|dataset|shard", _I)
 
 
-def read_line(line: str, number: int) -> Line:
+def read_line(line: str, number: int) -> LogLine:
     """What one line says; nothing for a line that is too long to be a message."""
     if len(line) > LONGEST_LINE:
         return _NOTHING
@@ -91,32 +100,41 @@ def read_line(line: str, number: int) -> Line:
         return _structured(line, number)
     seed = _seed(line) if "seed" in line.lower() else None
     if not _WORTH.search(line):
-        return _NOTHING if seed is None else Line(seed=seed)
+        return _NOTHING if seed is None else LogLine(seed=seed)
     figures = tuple(_figures(line, number))
-    doubtful = bool(
-        not figures and _AMOUNT.search(line) and _SPEAKS.search(line) and not _NOT_THOSE.search(line)
-    ) and not _DUMPED.search(line)
-    return Line(seed=seed, figures=figures, doubtful=doubtful)
+    speaks = _AMOUNT.search(line) and _SPEAKS.search(line)
+    doubtful = bool(speaks) and not figures and not _NOT_THOSE.search(line) and not _DUMPED.search(line)
+    return LogLine(seed=seed, figures=figures, doubtful=doubtful)
 
 
 def _seed(line: str) -> int | None:
     match = _SEED.search(line)
-    if match is None or _DUMPED.search(line[: match.start()]) or "(" in line[: match.start()]:
+    if (
+        match is None
+        or _DUMPED.search(line[: match.start()])
+        or line[: match.start()].count("(") > line[: match.start()].count(")")
+    ):
         return None
     return int(match[1])
 
 
-def _structured(line: str, number: int) -> Line:
+def _structured(line: str, number: int) -> LogLine:
     """A line that is a JSON object, as structured loggers write: its texts are lines, its numbers are figures."""
     try:
         read: object = json.loads(line)
     except (ValueError, RecursionError):
         return _NOTHING
-    said = [] if not isinstance(read, dict) else [
-        value if isinstance(value, str) else f"{key}:{value}" for key, value in read.items() if not isinstance(value, bool)
-    ]
+    said = (
+        []
+        if not isinstance(read, dict)
+        else [
+            value if isinstance(value, str) else f"{key}:{value}"
+            for key, value in read.items()
+            if not isinstance(value, bool)
+        ]
+    )
     lines = [read_line(text, number) for text in said if isinstance(text, str) and not text.startswith("{")]
-    return Line(
+    return LogLine(
         seed=next((one.seed for one in lines if one.seed is not None), None),
         figures=tuple(figure for one in lines for figure in one.figures),
         doubtful=any(one.doubtful for one in lines),
@@ -176,7 +194,7 @@ def _figure(name: str, match: re.Match[str], line: str, number: int) -> Printed 
 
 
 def _path_words(name: str) -> set[str]:
-    first = name.split(" ")[0].lower()
+    first = name.split(" ", maxsplit=1)[0].lower()
     return set(re.split(r"[^a-z0-9]+", first)) if "/" in first or "." in first else set()
 
 
@@ -203,7 +221,7 @@ def _label(what: str, name: str, words: set[str]) -> str:
     match = noun.search(name) if noun else None
     rest = name[match.end() :] if match else ""
     rest = re.sub(r"(?:^|[ _])(?:size|bytes)\b", " ", rest).strip(" ()_.-+")
-    if what == "total" and re.fullmatch(r"[a-z ]*(?:code|model)[a-z ]*[+&,/a-z ]*", rest, re.I):
+    if what == "total" and re.fullmatch(r"[a-z ]*(?:code|model)[a-z ]*[+&,/a-z ]*", rest, _I):
         return ""
     if what in ("code", "model") and not rest and match:
         front = {"compressed", "packed", "uncompressed", "quantized", "minified", "raw"} & words

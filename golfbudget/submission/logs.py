@@ -24,7 +24,7 @@ _STEP = re.compile(r"(?:\A|[\s\[|:])(?:step|iter|epoch)\w*[ :=]*\d", re.IGNORECA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
+class Exported:
     """A model that a run wrote, and the total printed for it; `raw`: the weights before they are quantised."""
 
     model: Printed | None = None
@@ -46,20 +46,20 @@ class Run:
     chosen: int = -1
 
     @property
-    def exports(self) -> tuple[Export, ...]:
+    def exports(self) -> tuple[Exported, ...]:
         """The exports in order."""
         return tuple(export for export in _exports(self.figures) if not export.raw)
 
     @property
-    def raw_exports(self) -> tuple[Export, ...]:
+    def raw_exports(self) -> tuple[Exported, ...]:
         """The weights before they are quantised, with their totals."""
         return tuple(export for export in _exports(self.figures) if export.raw)
 
     @property
-    def export(self) -> Export:
+    def export(self) -> Exported:
         """The export that counts; an empty one where the run has none."""
         exports = self.exports
-        return exports[self.chosen] if exports else Export()
+        return exports[self.chosen] if exports else Exported()
 
     @property
     def model(self) -> Printed | None:
@@ -195,26 +195,26 @@ def _second_is_smaller(figures: list[Printed], figure: Printed) -> Printed:
     return replace(figure, what="model") if smaller else figure
 
 
-def _exports(figures: tuple[Printed, ...]) -> tuple[Export, ...]:
+def _exports(figures: tuple[Printed, ...]) -> tuple[Exported, ...]:
     """Models with their totals: of one label, or that sum with the code, or the nearest before."""
-    made: list[Export] = []
+    made: list[Exported] = []
     codes = {figure.number for figure in figures if figure.what == "code"}
     for figure in figures:
         if figure.what in ("model", "raw"):
-            made.append(Export(model=figure, raw=figure.what == "raw"))
+            made.append(Exported(model=figure, raw=figure.what == "raw"))
         elif figure.what == "total":
             if any(export.total is not None and export.total.number == figure.number for export in made):
                 continue
             place = _owner(made, figure, codes)
             if place is None:
-                made.append(Export(total=figure))
+                made.append(Exported(total=figure))
             else:
                 made[place] = replace(made[place], total=figure)
     artifacts = [figure for figure in figures if figure.what == "artifact"]
     return _with_artifacts(made, artifacts, codes)
 
 
-def _owner(made: list[Export], total: Printed, codes: set[int]) -> int | None:
+def _owner(made: list[Exported], total: Printed, codes: set[int]) -> int | None:
     """The export whose total this is; raw weights own only what they sum to."""
     free = [n for n, export in enumerate(made) if export.total is None and export.model is not None]
 
@@ -231,20 +231,22 @@ def _owner(made: list[Export], total: Printed, codes: set[int]) -> int | None:
     return None
 
 
-def _label_of(export: Export) -> str:
+def _label_of(export: Exported) -> str:
     return export.model.label if export.model else ""
 
 
-def _with_artifacts(made: list[Export], artifacts: list[Printed], codes: set[int]) -> tuple[Export, ...]:
+def _with_artifacts(made: list[Exported], artifacts: list[Printed], codes: set[int]) -> tuple[Exported, ...]:
     """An `artifact` is a total of its own, or the model where a printed total or code says so; rounded, a last word."""
     found = [export for export in made if not export.raw]
     exact = [figure for figure in artifacts if not figure.rounded] or ([] if found else artifacts)
     for artifact in exact:
-        owners = [n for n, e in enumerate(made) if e.model is None and e.total and e.total.number - artifact.number in codes]
+        owners = [
+            n for n, e in enumerate(made) if e.model is None and e.total and e.total.number - artifact.number in codes
+        ]
         if owners:
             made[owners[-1]] = replace(made[owners[-1]], model=artifact)
         elif not found:
-            made.append(Export(total=artifact))
+            made.append(Exported(total=artifact))
     # A figure in megabytes gives way to one in bytes.
     whole = [e for e in made if not any(f is not None and f.rounded for f in (e.model, e.total))]
     return tuple(whole if any(not e.raw for e in whole) else made)
