@@ -27,7 +27,8 @@ PREFIXES = [
 
 def found(text: str) -> list[tuple[int | None, ...]]:
     amounts = (
-        [figure and figure.number for figure in (run.code, run.model, run.total)] for run in parse(text, "a.log")
+        [None if figure is None else figure.number for figure in (run.code, run.model, run.total)]
+        for run in parse(text, "a.log")
     )
     return [(run.seed, *numbers) for run, numbers in zip(parse(text, "a.log"), amounts, strict=True)]
 

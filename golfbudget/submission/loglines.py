@@ -102,9 +102,9 @@ def read_line(line: str, number: int) -> LogLine:
     if not _WORTH.search(line):
         return _NOTHING if seed is None else LogLine(seed=seed)
     figures = tuple(_figures(line, number))
-    speaks = _AMOUNT.search(line) and _SPEAKS.search(line)
-    doubtful = bool(speaks) and not figures and not _NOT_THOSE.search(line) and not _DUMPED.search(line)
-    return LogLine(seed=seed, figures=figures, doubtful=doubtful)
+    speaks = all(sign.search(line) for sign in (_AMOUNT, _SPEAKS))
+    silent = not figures and not any(sign.search(line) for sign in (_NOT_THOSE, _DUMPED))
+    return LogLine(seed=seed, figures=figures, doubtful=speaks and silent)
 
 
 def _seed(line: str) -> int | None:
