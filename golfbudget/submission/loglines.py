@@ -133,7 +133,7 @@ def _structured(line: str, number: int) -> LogLine:
             if not isinstance(value, bool)
         ]
     )
-    lines = [read_line(text, number) for text in said if isinstance(text, str) and not text.startswith("{")]
+    lines = [read_line(text, number) for text in said if not text.startswith("{")]
     return LogLine(
         seed=next((one.seed for one in lines if one.seed is not None), None),
         figures=tuple(figure for one in lines for figure in one.figures),
