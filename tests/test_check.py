@@ -202,7 +202,7 @@ def test_public_files_that_hold_no_model(golfbudget: Run, corpus: Path, tmp_path
         ({"submission.json": '{"bytes_total": 5'}, ["submission.json", "not valid JSON", "line 1"]),
         ({"submission.json": "[" * 100_000}, ["submission.json", "not valid JSON"]),
         ({"train.log": bytes(range(128, 256)) * 9}, ["train.log", "not a readable log", "--log FILE"]),
-        ({"other.ptz": MODEL}, ["final_model.int8.ptz", "other.ptz", "--model FILE"]),
+        ({"other.ptz": MODEL[1:]}, ["final_model.int8.ptz", "other.ptz", "--model FILE"]),
         ({"a.py": "", "train_gpt_b.py": "", "train_gpt_c.py": "", "train_gpt.py": b"1\n"}, []),
     ],
 )

@@ -93,7 +93,8 @@ class CheckResult(Result):
             return judged
         found = len(outcome.findings)
         state = "passed" if judged is Judgement.PASSED else "failed"
-        return f"{state} ({outcome.convention}, {found} finding{'' if found == 1 else 's'})"
+        how = ", claimed" if outcome.claimed else ""
+        return f"{state} ({outcome.convention}{how}, {found} finding{'' if found == 1 else 's'})"
 
 
 def _root(outcome: Outcome) -> Path:
@@ -114,6 +115,7 @@ def check(
     code: Paths = (),
     log: Paths = (),
     strict: bool = False,
+    no_model: bool = False,
     jobs: int | None = None,
     progress: Watch = False,
     rows: bool = False,
@@ -137,8 +139,8 @@ def check(
     named = {"model": paths(model), "code": paths(code), "log": paths(log)}
     outcomes: tuple[Outcome, ...]
     if len(roots) == 1 and not (rows and not any(named.values())):
-        outcomes = (check_submission(roots[0], loaded, convention=chosen, **named),)
+        outcomes = (check_submission(roots[0], loaded, convention=chosen, no_model=no_model, **named),)
     else:
         with watched(progress, "check") as told:
-            outcomes = check_all(roots, loaded, convention=chosen, jobs=jobs, progress=told)
+            outcomes = check_all(roots, loaded, convention=chosen, no_model=no_model, jobs=jobs, progress=told)
     return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=outcomes, strict=strict)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
 from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
+
+if TYPE_CHECKING:
+    from golfbudget.submission import Checked
 
 
 def _list_findings(value: bool) -> None:
@@ -20,6 +24,15 @@ def _list_findings(value: bool) -> None:
 
         emit(finding_document(), ReportFormat.TABLE, None)
         raise typer.Exit
+
+
+def _write_claims(submissions: Sequence[Checked]) -> None:
+    import json
+
+    from golfbudget.submission.stating import true_claims
+
+    for checked in submissions:
+        typer.echo(json.dumps(true_claims(checked), indent=2))
 
 
 def check(
@@ -33,6 +46,10 @@ def check(
     ] = None,
     code: Annotated[list[Path] | None, opt("--code FILE", "The program; may be repeated.")] = None,
     log: Annotated[list[Path] | None, opt("--log FILE", "Only these logs count; may be repeated.")] = None,
+    no_model: Annotated[bool, opt("--no-model", "There is no model file: the code is the whole artifact.")] = False,
+    write_claims: Annotated[
+        bool, opt("--write-claims", "Print the true figures as a block for submission.json, and nothing else.")
+    ] = False,
     strict: Annotated[bool, opt("--strict", "Fail on warnings too.")] = False,
     details: Annotated[bool, opt("--details", "Of several submissions, print every report under the table.")] = False,
     jobs: Annotated[
@@ -73,8 +90,12 @@ def check(
         jobs=jobs,
         progress=not quiet,
         rows=rows,
+        no_model=no_model,
         **named,
     )
+    if write_claims:
+        _write_claims(found.submissions)
+        return
     shown = found.without_notes() if quiet and output_format is not ReportFormat.JSON else found
     if output_format is ReportFormat.GITHUB:
         emit_github(found.github_commands(), found.comment(), output)

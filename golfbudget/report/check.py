@@ -116,6 +116,8 @@ def _model(checked: Checked) -> str:
     models = checked.models
     if not models:
         return "not known"
+    if any(model.absent for model in models):
+        return "no file; the code alone is counted"
     if any(model.claimed for model in models):
         sources = _listed(list(dict.fromkeys(model.source for model in models)))
         return f"no file; {count(max(model.size for model in models))} bytes at most, claimed by {sources}"
@@ -161,6 +163,8 @@ def _amounts(row: CountedRun | None) -> tuple[doc.Cell, doc.Cell, doc.Cell, doc.
 
 def _verdict(tally: Tally) -> doc.Cell:
     text = {True: "fits", False: "OVER", None: "not known"}[tally.fits]
+    if tally.fits and tally.largest is not None and tally.largest.stated:
+        text = "fits, claimed"
     return doc.Cell(text=text, value=tally.fits)
 
 
@@ -220,6 +224,8 @@ def _result(checked: Checked, *, strict: bool) -> str:
     if tally.headroom < 0:
         return f"FAILED: {amounts}, over by {count(-tally.headroom)}; shrink model or code by that much"
     left = f"{amounts}, {count(tally.headroom)} left"
+    if checked.claimed:
+        left += ", claimed: by the submission's own JSON alone"
     if checked.passed(strict=strict):
         return f"passed: {left}"
     codes = ", ".join(dict.fromkeys(f.code for f in checked.findings if f.severity != "note"))
@@ -265,6 +271,7 @@ def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
         "claims": list(map(_claim_data, checked.matched)),
         "findings": [{"severity": str(f.severity), "code": f.code, "message": f.message} for f in checked.findings],
         "notes": list(checked.notes),
+        "claimed": checked.claimed,
         "passed": checked.passed(strict=strict),
     }
 
@@ -278,12 +285,25 @@ def _log_data(run: Run) -> dict[str, object]:
     figures = (("code", run.code), ("model", run.model), ("total", run.total))
     amounts = {f"{what}_bytes": None if figure is None else figure.number for what, figure in figures}
     label = None if run.model is None else run.model.label
-    return {"sources": list(run.sources), "run": run.number, "seed": run.seed, **amounts, "label": label}
+    exports = [
+        {
+            "label": figure.label,
+            "model_bytes": export.model.number if export.model else None,
+            "total_bytes": export.total.number if export.total else None,
+            "line": figure.line,
+            "counted": export == run.export,
+        }
+        for export in run.exports
+        for figure in (export.model or export.total,)
+        if figure is not None
+    ]
+    said = {"sources": list(run.sources), "run": run.number, "seed": run.seed, **amounts, "label": label}
+    return {**said, "rounded": run.rounded, "exports": exports}
 
 
 def _claim_data(matched: Matched) -> dict[str, object]:
     claim, agrees = matched.claim, None if matched.agrees is None else matched.agrees.name
-    said = {"source": claim.source, "key": claim.key, "bytes": claim.number, "seed": claim.seed}
+    said = {"source": claim.source, "key": claim.key, "line": claim.line, "bytes": claim.number, "seed": claim.seed}
     return {**said, "agrees_with": agrees}
 
 

@@ -66,6 +66,7 @@ class _Asked:
 
     rules: Rules
     convention: Convention | None
+    no_model: bool
 
 
 def check_all(
@@ -73,6 +74,7 @@ def check_all(
     rules: Rules,
     *,
     convention: Convention | None = None,
+    no_model: bool = False,
     jobs: int | None = None,
     progress: Progress = unwatched,
 ) -> tuple[Outcome, ...]:
@@ -80,7 +82,7 @@ def check_all(
     if jobs is None:
         jobs = (os.cpu_count() or 1) if len(roots) >= _WORTH_A_PROCESS else 1
     found: dict[int, Outcome] = {}
-    asked = _Asked(rules=rules, convention=convention)
+    asked = _Asked(rules=rules, convention=convention, no_model=no_model)
     progress(f"{len(roots)} submissions", len(roots))
     with Processes(asked) as processes:
         for number, outcome in processes.results(_checked, roots, jobs):
@@ -91,7 +93,7 @@ def check_all(
 
 def _checked(asked: _Asked, root: Path) -> Outcome:
     try:
-        return check_submission(root, asked.rules, convention=asked.convention)
+        return check_submission(root, asked.rules, convention=asked.convention, no_model=asked.no_model)
     except GolfbudgetError as error:
         return Unchecked(path=root, error=str(error))
     except OSError as error:
@@ -121,8 +123,7 @@ def known(outcome: Outcome) -> Known | None:
         return None
     if not row.claimed:
         return Known.COUNTED
-    logs = {source for run in outcome.runs for source in (run.source, *run.sources)}
-    return Known.LOGGED if row.source in logs else Known.CLAIMED
+    return Known.CLAIMED if outcome.claimed else Known.LOGGED
 
 
 def failing(checked: Checked, *, strict: bool = False) -> list[str]:

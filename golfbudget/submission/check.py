@@ -11,16 +11,20 @@ from operator import attrgetter
 from pathlib import Path
 
 from golfbudget.rules import Convention, Rules
+from golfbudget.submission.choosing import choose
 from golfbudget.submission.claims import About, Claim, Claims, read_claims
 from golfbudget.submission.code import find_code
-from golfbudget.submission.conventions import find_models, tally_all
+from golfbudget.submission.conventions import CountedModel, find_models, tally_all
 from golfbudget.submission.examine_claims import examine_claims, examine_totals
 from golfbudget.submission.examine_files import examine_files
+from golfbudget.submission.examine_logs import examine_logs
 from golfbudget.submission.findings import Checked, Finding
-from golfbudget.submission.folder import FileKind, open_folder
-from golfbudget.submission.logs import Run, distinct, read_log
+from golfbudget.submission.folder import FileKind, Folder, open_folder
+from golfbudget.submission.logs import Run, distinct, named_seeds, read_log
 from golfbudget.submission.matching import Agreement, Matched, Sort, match
+from golfbudget.submission.model_files import model_files
 from golfbudget.submission.packed_code import packed_code_bytes
+from golfbudget.submission.weights_in_code import holds_weights
 
 
 def check_submission(
@@ -31,21 +35,27 @@ def check_submission(
     model: Sequence[Path] = (),
     code: Sequence[Path] = (),
     log: Sequence[Path] = (),
+    no_model: bool = False,
 ) -> Checked:
-    """Check a folder; `model`, `code` and `log` name the files that count instead of those found by the rules."""
+    """Check a folder; `model`, `code` and `log` name the files that count instead of those found by the rules.
+
+    `no_model`: the code is the whole artifact.
+    """
     folder = open_folder(root, rules.files)
     program = find_code(folder, rules, code)
     logs = [folder.named(path, "--log", FileKind.LOG) for path in log] or folder.of(FileKind.LOG)
-    every_run = [run for file in logs for run in read_log(folder.place(file), file.path)]
-    runs = [run for run in distinct(every_run) if run.model or run.total]
-    read = [read_claims(folder.place(file), file.path) for file in folder.of(FileKind.CLAIMS)]
-    stated = Claims(
-        numbers=tuple(claim for claims in read for claim in claims.numbers),
-        megabytes=tuple(text for claims in read for text in claims.megabytes),
-        codecs=tuple(text for claims in read for text in claims.codecs),
-    )
+    read_logs = [read_log(folder.place(file), file.path) for file in logs]
+    every_run = [run for one in read_logs for run in one.runs]
+    stated = _claims(folder)
     given = [folder.named(path, "--model", FileKind.MODEL) for path in model]
-    models = find_models(folder, rules, given, runs, stated.numbers)
+    named, seeds = named_seeds(every_run, {file.path: file.seed for file in logs})
+    different = distinct(named)
+    files = [] if given else model_files(folder, program, different, stated.numbers)
+    lengths = {file.size for file in given or files}
+    runs = [run for run in choose(different, lengths, stated.numbers) if run.model or run.total]
+    models = () if no_model else find_models(folder, rules, given, files, runs, stated.numbers)
+    if no_model or (not models and not runs and holds_weights(program.programs)):
+        models = (CountedModel(size=0, source="no model file", absent=True),)
     program = program.without_models(file for model in models for file in model.files)
     packed = packed_code_bytes([folder.place(file) for file in program.files])
     tallies = tally_all(folder=folder, rules=rules, code=program, packed=packed.length, models=models, runs=runs)
@@ -68,13 +78,27 @@ def check_submission(
         tallies=tallies,
         matched=tuple(matched),
         stated=stated,
+        logs=tuple(read_logs),
+        seeds=seeds,
         notes=packed.notes,
     )
     found = (
-        text.split(" ", 1) for text in (*examine_totals(checked), *examine_files(checked), *examine_claims(checked))
+        text.split(" ", 1)
+        for examine in (examine_totals, examine_logs, examine_files, examine_claims)
+        for text in examine(checked)
     )
     findings = sorted((Finding(code=code, message=message) for code, message in found), key=attrgetter("code"))
     return replace(checked, findings=tuple(findings))
+
+
+def _claims(folder: Folder) -> Claims:
+    """What all JSON files say together."""
+    read = [read_claims(folder.place(file), file.path) for file in folder.of(FileKind.CLAIMS)]
+    return Claims(
+        numbers=tuple(claim for claims in read for claim in claims.numbers),
+        megabytes=tuple(text for claims in read for text in claims.megabytes),
+        codecs=tuple(text for claims in read for text in claims.codecs),
+    )
 
 
 def _by_itself(matched: Matched, run: Run) -> Matched:
@@ -97,7 +121,8 @@ def log_claims(run: Run) -> list[Claim]:
             number=figure.number,
             about=about[figure.what],
             seed=run.seed,
+            line=figure.line,
         )
         for figure in run.figures
-        if figure.what in about and not (figure.what == "total" and not figure.label)
+        if figure.what in about and (figure.what != "total" or figure.label or figure is run.total)
     ]

@@ -52,6 +52,12 @@ class Claim:
     seed: int | None = None
     mean: bool = False
     largest: bool = False
+    line: int | None = None
+
+    @property
+    def place(self) -> str:
+        """File, key and line, as findings name them."""
+        return f"{self.source} ({self.key})" + (f" line {self.line}" if self.line else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +83,21 @@ def read_claims(path: Path, name: str) -> Claims:
     try:
         if path.stat().st_size > _LONGEST:
             raise LimitError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_LONGEST}")
-        parsed: object = json.loads(path.read_bytes())
+        text = path.read_bytes()
+        parsed: object = json.loads(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"{path}: not valid JSON: {error}; correct the file, or leave it out") from None
     numbers, megabytes, codecs = [], [], []
-    for keys, value in _leaves(parsed, ()):
+    for keys, value, beside in _leaves(parsed, ()):
         key = ".".join(keys)
         number = _whole(value)
         if _MEGABYTES.search(keys[-1]) and isinstance(value, int | float | str):
             megabytes.append(Stated(source=name, key=key, text=str(value)))
         elif number is not None and _BYTES.search(keys[-1]):
-            numbers.append(_claim(name, keys, number))
+            line = _line(text, keys)
+            numbers.append(_claim(name, keys, number, beside, line))
         codec = _CODECS.search(keys[-1] if number is not None or value is True else str(value))
         if codec and (number is None or _BYTES.search(keys[-1])) and _names_codec(keys[-1], value):
             codecs.append(Stated(source=name, key=key, text=codec[0].lower()))
@@ -103,17 +111,33 @@ def _names_codec(key: str, value: object) -> bool:
     return value is True or _whole(value) is not None
 
 
-def _leaves(value: object, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
+def _line(text: bytes, keys: tuple[str, ...]) -> int | None:
+    """The line of a key, found by the keys that lead to it; None where the file spells them otherwise."""
+    at = 0
+    for key in keys:
+        found = text.find(json.dumps(key, ensure_ascii=False).encode(), at)
+        if found >= 0:
+            at = found
+        elif not key.isdigit():
+            return None
+    return text.count(b"\n", 0, at) + 1
+
+
+def _leaves(
+    value: object, keys: tuple[str, ...], seed: int | None = None
+) -> Iterator[tuple[tuple[str, ...], object, int | None]]:
+    """Every value with its keys and the seed that its object, or one around it, gives."""
     if len(keys) > _DEEPEST:
         return
     if isinstance(value, dict):
+        own = _whole(value.get("seed"))
         for key, inner in value.items():
-            yield from _leaves(inner, (*keys, str(key)))
+            yield from _leaves(inner, (*keys, str(key)), seed if own is None or not keys else own)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _leaves(inner, (*keys, str(number)))
+            yield from _leaves(inner, (*keys, str(number)), seed)
     elif keys:
-        yield keys, value
+        yield keys, value, seed
 
 
 def _whole(value: object) -> int | None:
@@ -127,14 +151,15 @@ def _whole(value: object) -> int | None:
     return int(re.sub("[,_]", "", match[1])) if match else None
 
 
-def _claim(source: str, keys: tuple[str, ...], number: int) -> Claim:
+def _claim(source: str, keys: tuple[str, ...], number: int, beside: int | None, line: int | None) -> Claim:
     words = set(re.split(r"[^a-z0-9]+", keys[-1].lower()))
     about = next((about for about, told in _ABOUT.items() if told & words), About.OTHER)
     seeds = [re.fullmatch(r"(?:seed[_\-]?)?(\d{1,10})", key, re.IGNORECASE) for key in keys[:-1]]
     named = [match for match in seeds if match]
     seed = int(named[-1][1]) if named and "seed" in ".".join(keys[:-1]).lower() else None
+    seed = beside if beside is not None else seed
     told = {
         "mean": bool({"mean", "avg", "average"} & words),
         "largest": bool({"max", "maximum", "worst", "largest"} & words),
     }
-    return Claim(source=source, key=".".join(keys), number=number, about=about, seed=seed, **told)
+    return Claim(source=source, key=".".join(keys), number=number, about=about, seed=seed, line=line, **told)

@@ -8,7 +8,7 @@ folder   every file that the rules do not leave out, with one model
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +22,23 @@ from golfbudget.submission.logs import Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedModel:
-    """The model of one run: bytes of `files`, or a number that `source` claims."""
+    """The model of one run: bytes of `files`, or a number that `source` claims.
+
+    `stated`: by the submission's own JSON, which a figure made of it does not confirm.  `absent`: there is
+    none, and the code is the whole artifact.
+    """
 
     size: int
     source: str
     seed: int | None = None
     number: int = 1
     files: tuple[SubmissionFile, ...] = ()
+    stated: bool = False
+    absent: bool = False
 
     @property
     def claimed(self) -> bool:
-        return not self.files
+        return not self.files and not self.absent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,7 @@ class CountedRun:
     other: int
     total: int
     claimed: bool
+    stated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +89,16 @@ class Tally:
 
 
 def find_models(
-    folder: Folder, rules: Rules, given: Sequence[SubmissionFile], runs: Sequence[Run], claims: Sequence[Claim]
+    folder: Folder,
+    rules: Rules,
+    given: Sequence[SubmissionFile],
+    files: list[SubmissionFile],
+    runs: Sequence[Run],
+    claims: Sequence[Claim],
 ) -> tuple[CountedModel, ...]:
-    """The model of each run: files if there are any, else what logs say, else what the JSON says.
+    """The model of each run: `given` files, else `files` if there are any, else what logs say, else what the JSON says.
+
+    Megabytes of a log are rounded, and the last resort.
 
     Raises `UsageError` for several files with nothing to choose by.
     """
@@ -92,18 +106,27 @@ def find_models(
         seeds = {file.seed for file in given}
         return _of_files(folder, list(given), together=None in seeds or len(seeds) < len(given))
     together = rules.count.models == "sum"
-    files = folder.of(FileKind.MODEL)
     if files:
         return _of_files(folder, files, together=together)
-    logged = tuple(
-        CountedModel(size=run.model.number, source=run.source, seed=run.seed, number=run.number)
-        for run in runs
-        if run.model
-    )
+    logged = _of_logs(run for run in runs if not run.rounded)
     if logged:
         return logged
     files = folder.of(FileKind.CHECKPOINT)
-    return _of_files(folder, files, together=together) if files else _of_claims(claims)
+    if files:
+        return _of_files(folder, files, together=together)
+    return _of_claims(claims) or _of_logs(runs)
+
+
+def _of_logs(runs: Iterable[Run]) -> tuple[CountedModel, ...]:
+    """What logs print: the model, or what the total leaves for it.  Where both are there, the larger one counts."""
+    models = []
+    for run in runs:
+        sizes = [run.model.number] if run.model else []
+        if run.total and run.code and run.total.number > run.code.number:
+            sizes.append(run.total.number - run.code.number)
+        if sizes:
+            models.append(CountedModel(size=max(sizes), source=run.source, seed=run.seed, number=run.number))
+    return tuple(models)
 
 
 def _of_files(folder: Folder, files: list[SubmissionFile], *, together: bool) -> tuple[CountedModel, ...]:
@@ -126,14 +149,18 @@ def _of_claims(claims: Sequence[Claim]) -> tuple[CountedModel, ...]:
     usable = [claim for claim in claims if not claim.mean]
     for claim in usable:
         if claim.about is About.MODEL:
-            return (CountedModel(size=claim.number, source=f"{claim.source}: {claim.key}", seed=claim.seed),)
+            source = f"{claim.source}: {claim.key}"
+            return (CountedModel(size=claim.number, source=source, seed=claim.seed, stated=True),)
     codes = [claim for claim in usable if claim.about is About.CODE]
     totals = [claim for claim in usable if claim.about is About.TOTAL]
     if not codes:
         return ()
     return tuple(
         CountedModel(
-            size=total.number - codes[0].number, source=f"{total.source}: {total.key} less code", seed=total.seed
+            size=total.number - codes[0].number,
+            source=f"{total.source}: {total.key} less code",
+            seed=total.seed,
+            stated=True,
         )
         for total in totals
         if total.number > codes[0].number
@@ -155,7 +182,10 @@ def tally_all(
     counted_models = () if code.undecided else models
 
     counted = {
-        Convention.LOGGED: (_logged(runs, other), "no log prints the code and model bytes of a finished run"),
+        Convention.LOGGED: (
+            _logged(runs, code.length, other),
+            "no log prints the code and model bytes of a finished run",
+        ),
         Convention.SHIPPED: (_rows(counted_models, code.length, other), code.undecided or missing),
         Convention.PACKED: (_rows(counted_models, packed, other), code.undecided or missing),
         Convention.FOLDER: (_rows(models, whole, beside), missing),
@@ -175,18 +205,32 @@ def _rows(models: Sequence[CountedModel], code: int, other: int) -> list[Counted
     labels = _labels([(model.seed, model.source, model.number) for model in models])
     made = []
     for label, model in zip(labels, models, strict=True):
-        amounts = {"code": code, "model": model.size, "other": other, "total": code + model.size + other}
-        made.append(CountedRun(label=label, source=model.source, seed=model.seed, claimed=model.claimed, **amounts))
+        amounts: dict[str, Any] = {
+            "code": code,
+            "model": model.size,
+            "other": other,
+            "total": code + model.size + other,
+        }
+        told: dict[str, Any] = {
+            "source": model.source,
+            "seed": model.seed,
+            "claimed": model.claimed,
+            "stated": model.stated,
+        }
+        made.append(CountedRun(label=label, **told, **amounts))
     return made
 
 
-def _logged(runs: Sequence[Run], other: int) -> Iterator[CountedRun]:
+def _logged(runs: Sequence[Run], shipped: int, other: int) -> Iterator[CountedRun]:
+    """Runs by their logs; where one prints neither code nor total, its code is that on disk."""
     labels = _labels([(run.seed, run.source, run.number) for run in runs])
     for label, run in zip(labels, runs, strict=True):
         code = None if run.code is None else run.code.number
         model = None if run.model is None else run.model.number
-        if run.total is None and (code is None or model is None):
+        if run.total is None and model is None:
             continue
+        if run.total is None and code is None:
+            code = shipped
         total = (code or 0) + (model or 0) if run.total is None else run.total.number
         if model is None and code is not None and total >= code:
             model = total - code

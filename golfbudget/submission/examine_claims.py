@@ -26,7 +26,6 @@ def examine_claims(checked: Checked) -> Iterator[str]:
     for matched in checked.matched:
         if matched.claim.source in _claim_files(checked) and matched.claim.about is About.TOTAL:
             yield from _total(checked, matched)
-    yield from _sums(checked)
     yield from _megabytes(checked)
 
 
@@ -35,7 +34,7 @@ def _claim_files(checked: Checked) -> set[str]:
 
 
 def _who(found: Iterable[Matched]) -> str:
-    places = list(dict.fromkeys(f"{matched.claim.source} ({matched.claim.key})" for matched in found))
+    places = list(dict.fromkeys(matched.claim.place for matched in found))
     return ", ".join(places[:4]) + (f" and {len(places) - 4} more" if len(places) > 4 else "")
 
 
@@ -91,19 +90,19 @@ def _model(checked: Checked) -> Iterator[str]:
         if claim.about is About.MODEL and matched.agrees is None and same:
             there = same[0].size
             yield (
-                f"GB201 {claim.source} ({claim.key}): {claim.number:,} bytes of model are claimed, but "
+                f"GB201 {claim.place}: {claim.number:,} bytes of model are claimed, but "
                 f"{same[0].source} has {there:,}, {_difference(there, claim.number)}"
             )
 
 
 def _total(checked: Checked, matched: Matched) -> Iterator[str]:
     claim, agrees = matched.claim, matched.agrees
-    said = f"{claim.source}: {claim.key} is {claim.number:,} bytes"
+    said = f"{claim.source}: {claim.key} is {claim.number:,} bytes" + (f" (line {claim.line})" if claim.line else "")
     largest = _largest(checked)
     if agrees is None and not largest:
         yield f"GB304 {said}, and nothing in the folder is there to check it by"
     elif agrees is None:
-        yield f"GB304 {said}, which no count gives{largest}"
+        yield f"GB304 {said}, which no count gives{_nearest(checked, matched)}{largest}"
     elif agrees.sort is Sort.MODEL:
         what = f"the {agrees.name}" if agrees.mean else "the model alone"
         yield f"GB302 {said}: that is {what}, without code{largest}"
@@ -113,22 +112,27 @@ def _total(checked: Checked, matched: Matched) -> Iterator[str]:
         yield f"GB303 {said}: that is the {agrees.name}, not of the largest run{largest}"
 
 
+def _nearest(checked: Checked, matched: Matched) -> str:
+    """The figure of the claim's seed that is nearest, or the one of another seed that the claim is."""
+    claim, name = matched.claim, f"{checked.convention}.total_bytes"
+    tallies = (checked.chosen, *checked.tallies.values())
+    for tally in tallies:
+        for row in tally.rows:
+            if row.total == claim.number and not row.stated:
+                return f" of seed {claim.seed}; it is {tally.convention}.total_bytes of {row.label}"
+    rows = [row for row in checked.chosen.rows if not row.stated and claim.seed in (None, row.seed)]
+    if not rows or (claim.seed is None and len(rows) == 1):
+        return ""
+    row = min(rows, key=lambda row: abs(row.total - claim.number))
+    return f"; the nearest {name} is {row.total:,} ({row.label}), {_difference(row.total, claim.number)}"
+
+
 def _largest(checked: Checked) -> str:
     for convention in (checked.convention, Convention.LOGGED, Convention.SHIPPED):
         row = checked.tallies[convention].largest
-        if row is not None:
+        if row is not None and not row.stated:
             return f"; {convention} is {row.total:,}" + (f" ({row.label})" if len(checked.models) > 1 else "")
     return ""
-
-
-def _sums(checked: Checked) -> Iterator[str]:
-    for run in checked.runs:
-        if run.code and run.model and run.total and run.code.number + run.model.number != run.total.number:
-            yield (
-                f"GB306 {run.source}, line {run.total.line}: a total of {run.total.number:,} bytes is printed, but "
-                f"model {run.model.number:,} and code {run.code.number:,} sum to "
-                f"{run.model.number + run.code.number:,}"
-            )
 
 
 def _megabytes(checked: Checked) -> Iterator[str]:
@@ -160,7 +164,7 @@ def _mebibytes(where: str, wrong: Mistaken) -> str:
 
 
 def examine_totals(checked: Checked) -> Iterator[str]:
-    """GB1xx and GB5xx.  A finding is its code, then its message."""
+    """GB1xx and GB501.  A finding is its code, then its message."""
     for convention, tally in checked.tallies.items():
         yield from _over(tally, chosen=convention is checked.convention)
     if not checked.chosen.rows:
@@ -170,7 +174,6 @@ def examine_totals(checked: Checked) -> Iterator[str]:
         )
     yield from _close(checked.chosen)
     yield from _claimed(checked)
-    yield from _same_seed(checked)
 
 
 def _over(tally: Tally, *, chosen: bool) -> Iterator[str]:
@@ -202,13 +205,3 @@ def _claimed(checked: Checked) -> Iterator[str]:
     sources = dict.fromkeys(model.source for model in checked.models if model.claimed)
     if sources:
         yield f"GB501 no model file: model bytes are claimed by {', '.join(sources)}"
-
-
-def _same_seed(checked: Checked) -> Iterator[str]:
-    seeds = [run.seed for run in checked.runs if run.seed is not None]
-    for seed in dict.fromkeys(seed for seed in seeds if seeds.count(seed) > 1):
-        places = dict.fromkeys(run.source for run in checked.runs if run.seed == seed)
-        yield (
-            f"GB502 {seeds.count(seed)} different runs of seed {seed} in {', '.join(places)}; all of them count, and "
-            "the largest decides (--log FILE names the logs that count)"
-        )

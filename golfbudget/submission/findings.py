@@ -11,8 +11,8 @@ An error fails the check, a warning does so with --strict, a note never does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from golfbudget.rules import Convention, Rules
@@ -20,7 +20,7 @@ from golfbudget.submission.claims import Claims
 from golfbudget.submission.code import Code
 from golfbudget.submission.conventions import CountedModel, Tally
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
-from golfbudget.submission.logs import Run
+from golfbudget.submission.logs import Log, Run
 from golfbudget.submission.matching import Matched
 from golfbudget.submission.packed_code import PackedCode
 
@@ -70,6 +70,11 @@ TABLE: dict[str, FindingKind] = {
         ("GB403", _W, "the model file holds no readable model"),
         ("GB501", _N, "model bytes are claimed: there is no model file"),
         ("GB502", _N, "several different runs of one seed; the largest counts"),
+        ("GB503", _W, "a log has no byte figure that is understood"),
+        ("GB504", _W, "logs whose names say different seeds print one seed"),
+        ("GB505", _W, "what counts rests on the submission's own JSON, or on rounded figures"),
+        ("GB506", _N, "a log has several exports; the others are named"),
+        ("GB507", _W, "there is no model file: the code alone is counted"),
     )
 }
 
@@ -88,7 +93,10 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A checked submission: what it holds, what that counts for, what is claimed, what was found."""
+    """A checked submission: what it holds, what that counts for, what is claimed, what was found.
+
+    `seeds`: seeds that logs print whose names say others, with those logs.
+    """
 
     folder: Folder
     rules: Rules
@@ -101,6 +109,8 @@ class Checked:
     tallies: Mapping[Convention, Tally]
     matched: tuple[Matched, ...]
     stated: Claims
+    logs: tuple[Log, ...] = ()
+    seeds: Mapping[int, Sequence[str]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -111,6 +121,11 @@ class Checked:
     @property
     def chosen(self) -> Tally:
         return self.tallies[self.convention]
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the chosen total rests on the submission's own JSON alone."""
+        return self.chosen.largest is not None and self.chosen.largest.stated
 
     def passed(self, *, strict: bool = False) -> bool:
         """Whether the chosen convention fits and no error was found; with `strict`, no warning either."""

@@ -1,7 +1,6 @@
 """Figures that training logs print, run by run: code, model and total bytes, with the label the log gives them.
 
-A figure is a whole line, perhaps behind a time stamp.  Source code that a log dumps is no figure, even where it
-spells the same words: `log0(f"Code size: {code_bytes} bytes")` has neither the number nor the line to itself.
+A run may export its model several times; each export is kept, and `choosing` says which one counts.
 """
 
 from __future__ import annotations
@@ -13,58 +12,63 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golfbudget.errors import CorruptError, LimitError, UsageError
+from golfbudget.submission.loglines import Printed, read_line
 
 #: Public logs have at most a megabyte.
 _LONGEST_LOG = 1 << 28
-#: Longer lines are dumped data.
-_LONGEST_LINE = 1000
 #: A text with more signs than this share that are no text is no log.
 _MOST_NOISE = 0.01
-_NUMBER = r"(\d[\d,_]{0,20})"
-_FIGURE = re.compile(
-    r"(?:(?P<what>Serialized model|Code size|Total submission size)(?: +(?P<label>\([a-z]+\)|[^\s:(){}\"'%]{1,60}))?"
-    rf"|(?P<artifact>artifact_bytes)): *(?P<number>{_NUMBER})(?(artifact)(?: bytes)?| bytes)(?: *| +\(.*\) *)\Z"
-)
-_SEED = re.compile(r"seed(?:: *|=)(\d{1,20}) *", re.IGNORECASE)
-#: What may stand before a figure: times, levels, ranks, in any brackets.
-_BEFORE = re.compile(r"\b(?:INFO|DEBUG|WARNING|root|rank|stdout|UTC|T|Z|\d+T\d+|\d+Z)\b")
-_PLAIN = re.compile(r"[\s\d\[\](){}<>|:.,;/+\-]*")
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+#: A line of training: what follows it is another export only if a new run began.
+_STEP = re.compile(r"(?:\A|[\s\[|:])(?:step|iter|epoch)\w*[ :=]*\d", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Printed:
-    """One figure of a run; `what` is `raw`, `code`, `model`, `total` or `artifact`, `label` as the log has it."""
+class Exported:
+    """A model that a run wrote, and the total printed for it; `raw`: the weights before they are quantised."""
 
-    what: str
-    label: str
-    number: int
-    line: int
+    model: Printed | None = None
+    total: Printed | None = None
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one run printed, in order; `sources` are the logs that say so, the first one first."""
+    """What one run printed, in order; `sources` are the logs that say so, the first one first.
+
+    `chosen` is the number of the export that counts among `exports`; the last one where nothing decides.
+    """
 
     sources: tuple[str, ...]
     number: int = 1
     seed: int | None = None
     figures: tuple[Printed, ...] = ()
+    chosen: int = -1
 
-    def _last(self, what: str, label: str | None = None) -> Printed | None:
-        figures = [f for f in self.figures if f.what == what and label in (None, f.label)]
-        return figures[-1] if figures else None
+    @property
+    def exports(self) -> tuple[Exported, ...]:
+        """The exports in order."""
+        return tuple(export for export in _exports(self.figures) if not export.raw)
+
+    @property
+    def raw_exports(self) -> tuple[Exported, ...]:
+        """The weights before they are quantised, with their totals."""
+        return tuple(export for export in _exports(self.figures) if export.raw)
+
+    @property
+    def export(self) -> Exported:
+        """The export that counts; an empty one where the run has none."""
+        exports = self.exports
+        return exports[self.chosen] if exports else Exported()
 
     @property
     def model(self) -> Printed | None:
-        """The exported model: the last one where several codecs were tried."""
-        return self._last("model")
+        return self.export.model
 
     @property
     def total(self) -> Printed | None:
         """The total of the exported model, not that of the raw weights."""
-        labelled = [f for f in self.figures if f.what == "total" and f.label]
-        return labelled[-1] if labelled else None if self.model else self._last("artifact")
+        return self.export.total
 
     @property
     def code(self) -> Printed | None:
@@ -74,15 +78,34 @@ class Run:
             for figure in figures:
                 if self.model.number + figure.number == self.total.number:
                     return figure
-        return self.compressed or self._last("code")
+        return self.compressed or (figures[-1] if figures else None)
 
     @property
     def compressed(self) -> Printed | None:
-        return self._last("code", "compressed")
+        figures = [f for f in self.figures if f.what == "code" and f.label in ("compressed", "packed")]
+        return figures[-1] if figures else None
+
+    @property
+    def rounded(self) -> bool:
+        """Whether the export is known in megabytes only."""
+        return any(figure is not None and figure.rounded for figure in (self.model, self.total))
 
     @property
     def source(self) -> str:
         return self.sources[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """A log: its runs, and the first line that speaks of bytes in words that were not understood."""
+
+    name: str
+    runs: tuple[Run, ...] = ()
+    doubtful: tuple[int, str] | None = None
+
+    @property
+    def understood(self) -> bool:
+        return any(run.model or run.total for run in self.runs)
 
 
 def decode(data: bytes, where: str) -> str:
@@ -107,8 +130,8 @@ def _checked(text: str, where: str) -> str:
     return text
 
 
-def read_log(path: Path, name: str) -> list[Run]:
-    """The runs of a log file.  Raises `UsageError`, `LimitError` or `CorruptError` where it cannot be read."""
+def read_log(path: Path, name: str) -> Log:
+    """A log file.  Raises `UsageError`, `LimitError` or `CorruptError` where it cannot be read."""
     try:
         if path.stat().st_size > _LONGEST_LOG:
             raise LimitError(f"{path}: {path.stat().st_size} bytes, expected a log of at most {_LONGEST_LOG}")
@@ -116,66 +139,137 @@ def read_log(path: Path, name: str) -> list[Run]:
     except OSError as error:
         what = f"cannot be read: {error.strerror}; name the logs that count with --log FILE"
         raise UsageError(f"{path}: {what}") from None
-    return parse(decode(data, str(path)), name)
+    return _parsed(decode(data, str(path)), name)
 
 
 def parse(text: str, source: str) -> list[Run]:
-    """The runs in a text, in order.
+    """The runs in a text, in order."""
+    return list(_parsed(text, source).runs)
 
-    A run ends where one of its figures comes again, or where a seed, raw model or code size follows its total.
-    """
+
+def _parsed(text: str, source: str) -> Log:
+    """A run ends at a new seed, and where a figure comes again after training has gone on."""
     runs: list[Run] = []
     figures: list[Printed] = []
     seed: int | None = None
-    known: set[tuple[str, str]] = set()
+    doubtful: tuple[int, str] | None = None
+    trained = False
 
     def close() -> None:
         if figures:
             runs.append(Run(sources=(source,), number=len(runs) + 1, seed=seed, figures=tuple(figures)))
         figures.clear()
-        known.clear()
 
     for number, line in enumerate(text.splitlines(), 1):
-        if len(line) > _LONGEST_LINE:
-            continue
-        new_seed = _seed(line)
-        if new_seed is not None:
-            if any(figure.what == "total" and figure.label for figure in figures):
+        read = read_line(line, number)
+        if read.doubtful and doubtful is None:
+            doubtful = (number, " ".join(line.split())[:80])
+        done = any(f.what == "model" or (f.what == "total" and f.label) for f in figures)
+        if read.seed is not None:
+            if figures and (done or seed not in (None, read.seed)):
                 close()
-            seed = new_seed
-            continue
-        figure = _figure(line, number)
-        if figure is None:
-            continue
-        done = any(f.what in ("model", "total") and f.label for f in figures)
-        if (figure.what, figure.label) in known or (done and figure.what in ("raw", "code")):
-            close()
-        known.add((figure.what, figure.label))
-        figures.append(figure)
+            seed = read.seed
+        for given in read.figures:
+            figure = _second_is_smaller(figures, given) if not trained else given
+            again = any((f.what, f.label) == (figure.what, figure.label) for f in figures)
+            same = any((f.what, f.label, f.number) == (figure.what, figure.label, figure.number) for f in figures)
+            if trained and figures and (again or (done and figure.what in ("raw", "code"))):
+                close()
+            elif same and figure.what in ("raw", "code"):
+                continue
+            elif done and figure.what == "raw":
+                close()
+            trained = False
+            figures.append(figure)
+        if not trained and not read.figures and _STEP.search(line[:200]):
+            trained = True
     close()
-    return runs
+    return Log(name=source, runs=tuple(runs), doubtful=doubtful)
 
 
-def _behind(line: str, start: int) -> bool:
-    """Whether nothing but time stamps and levels stands before a place in a line."""
-    return _PLAIN.fullmatch(_BEFORE.sub("", line[:start])) is not None
+def _second_is_smaller(figures: list[Printed], figure: Printed) -> Printed:
+    """A second model without a label, smaller than the first of the same run, is the exported one."""
+    first = [f.number for f in figures if f.what == "raw"]
+    known = any(f.what in ("model", "total") and f.label for f in figures)
+    smaller = figure.what == "raw" and bool(first) and figure.number < min(first) and not known
+    return replace(figure, what="model") if smaller else figure
 
 
-def _seed(line: str) -> int | None:
-    if "seed" not in line.lower():
-        return None
-    match = _SEED.fullmatch(line, line.lower().index("seed"))
-    return int(match[1]) if match and _behind(line, match.start()) else None
+def _exports(figures: tuple[Printed, ...]) -> tuple[Exported, ...]:
+    """Models with their totals: of one label, or that sum with the code, or the nearest before."""
+    made: list[Exported] = []
+    codes = {figure.number for figure in figures if figure.what == "code"}
+    for figure in figures:
+        if figure.what in ("model", "raw"):
+            made.append(Exported(model=figure, raw=figure.what == "raw"))
+        elif figure.what == "total":
+            if any(export.total is not None and export.total.number == figure.number for export in made):
+                continue
+            place = _owner(made, figure, codes)
+            if place is None:
+                made.append(Exported(total=figure))
+            else:
+                made[place] = replace(made[place], total=figure)
+    artifacts = [figure for figure in figures if figure.what == "artifact"]
+    return _with_artifacts(made, artifacts, codes)
 
 
-def _figure(line: str, number: int) -> Printed | None:
-    match = _FIGURE.search(line)
-    if match is None or not _behind(line, match.start()):
-        return None
-    label = (match["label"] or "").strip("()")
-    named = {"Code size": "code", "Total submission size": "total", None: "artifact"}
-    what = named.get(match["what"], "model" if label else "raw")
-    return Printed(what=what, label=label, number=int(re.sub("[,_]", "", match["number"])), line=number)
+def _owner(made: list[Exported], total: Printed, codes: set[int]) -> int | None:
+    """The export whose total this is; raw weights own only what they sum to."""
+    free = [n for n, export in enumerate(made) if export.total is None and export.model is not None]
+
+    def sums(place: int) -> bool:
+        model = made[place].model
+        return model is not None and total.number - model.number in codes
+
+    summing = [n for n in free if sums(n)]
+    labelled = [n for n in free if total.label and _label_of(made[n]) == total.label]
+    models = [n for n in free if not made[n].raw]
+    for places in (labelled, summing, models):
+        if places:
+            return places[-1]
+    return None
+
+
+def _label_of(export: Exported) -> str:
+    return export.model.label if export.model else ""
+
+
+def _with_artifacts(made: list[Exported], artifacts: list[Printed], codes: set[int]) -> tuple[Exported, ...]:
+    """An `artifact` is a total of its own, or the model where a printed total or code says so; rounded, a last word."""
+    found = [export for export in made if not export.raw]
+    exact = [figure for figure in artifacts if not figure.rounded] or ([] if found else artifacts)
+    for artifact in exact:
+        owners = [
+            n for n, e in enumerate(made) if e.model is None and e.total and e.total.number - artifact.number in codes
+        ]
+        if owners:
+            made[owners[-1]] = replace(made[owners[-1]], model=artifact)
+        elif not found:
+            made.append(Exported(total=artifact))
+    # A figure in megabytes gives way to one in bytes.
+    whole = [e for e in made if not any(f is not None and f.rounded for f in (e.model, e.total))]
+    return tuple(whole if any(not e.raw for e in whole) else made)
+
+
+def named_seeds(runs: Iterable[Run], names: dict[str, int | None]) -> tuple[list[Run], dict[int, list[str]]]:
+    """Give runs the seeds that the names of their logs say, where lines say none or all logs the same one.
+
+    Also each seed that lines print in several logs whose names say others, with the logs.
+    """
+    runs = list(runs)
+    printed: dict[int, list[str]] = {}
+    for run in runs:
+        if run.seed is not None and names.get(run.source) not in (None, run.seed):
+            printed.setdefault(run.seed, []).append(run.source)
+    single = {run.source: sum(other.source == run.source for other in runs) == 1 for run in runs}
+    renamed = [
+        replace(run, seed=names[run.source])
+        if single[run.source] and names.get(run.source) is not None and (run.seed is None or run.seed in printed)
+        else run
+        for run in runs
+    ]
+    return renamed, printed
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:

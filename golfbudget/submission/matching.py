@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from golfbudget.rules import Convention
@@ -49,7 +49,12 @@ def match(
     *,
     logged: bool = False,
 ) -> Matched:
-    """Find the figure; the chosen convention is asked first.  A log's own line (`logged`) is no proof of itself."""
+    """Find the figure; the chosen convention is asked first.
+
+    A log's own line (`logged`) is no proof of itself, and no claim of one that is made of the claims.
+    """
+    tallies = {convention: replace(tally, rows=_not_stated(tally.rows)) for convention, tally in tallies.items()}
+    models = [model for model in models if not model.stated]
     order = [chosen, *(convention for convention in tallies if convention is not chosen)]
     asked = [tallies[convention] for convention in order if not (logged and convention is Convention.LOGGED)]
     figures = {
@@ -62,6 +67,10 @@ def match(
         if abs(claim.number * tolerance - number) < (tolerance if agreement.mean else 1):
             return Matched(claim=claim, agrees=agreement)
     return Matched(claim=claim, agrees=None)
+
+
+def _not_stated(rows: Sequence[CountedRun]) -> tuple[CountedRun, ...]:
+    return tuple(row for row in rows if not row.stated)
 
 
 _Figures = Iterator[tuple[int, int, Agreement]]

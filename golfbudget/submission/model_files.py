@@ -1,0 +1,53 @@
+"""The model files of a submission: by the rules' patterns, and whatever else is a compressed model by its content."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from golfbudget.artifact.telling import compressed, distinct_files, named_like_model, named_otherwise
+from golfbudget.submission.claims import About, Claim
+from golfbudget.submission.code import Code
+from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
+from golfbudget.submission.logs import Run
+
+
+def model_files(folder: Folder, code: Code, runs: Sequence[Run], claims: Sequence[Claim]) -> list[SubmissionFile]:
+    """Files that are exported models, without copies; of several without seeds those that logs or claims agree with."""
+    used = {file.path for file in code.files}
+    found = folder.of(FileKind.MODEL)
+    found += [
+        replace(file, kind=FileKind.MODEL)
+        for file in folder.of(FileKind.OTHER)
+        if _free(file, used) and not named_otherwise(file.path) and compressed(folder.place(file))
+    ]
+    if not found:
+        found = [
+            replace(file, kind=FileKind.MODEL)
+            for file in folder.of(FileKind.CHECKPOINT)
+            if file.path not in used and named_like_model(file.path) and compressed(folder.place(file))
+        ]
+    if len(found) < 2:
+        return found
+    places = {folder.place(file): file for file in found}
+    found = [places[path] for path in distinct_files(list(places))]
+    patterned = {file.path for file in folder.of(FileKind.MODEL)}
+    found = [file for file in found if file.path in patterned or named_like_model(file.path)] or found
+    return _agreed(found, _told(runs, claims)) if len(found) > 1 else found
+
+
+def _free(file: SubmissionFile, used: Collection[str]) -> bool:
+    """Whether a file may be the model: a program opens its model by name, too."""
+    return file.path not in used or named_like_model(file.path)
+
+
+def _told(runs: Sequence[Run], claims: Sequence[Claim]) -> set[int]:
+    told = {export.model.number for run in runs for export in run.exports if export.model}
+    return told | {claim.number for claim in claims if claim.about is About.MODEL}
+
+
+def _agreed(files: list[SubmissionFile], told: Collection[int]) -> list[SubmissionFile]:
+    seeds = {file.seed for file in files}
+    if None not in seeds and len(seeds) == len(files):
+        return files
+    return [file for file in files if file.size in told] or files

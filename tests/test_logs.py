@@ -1,0 +1,175 @@
+"""Byte figures of logs in many spellings, and which export of a run counts."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from pathlib import Path
+
+import pytest
+from command_line import Run
+from standins import log_text, submission
+
+from golfbudget.rules import load_rules
+from golfbudget.submission import Checked, check_submission
+from golfbudget.submission.logs import parse
+
+CODE, MODEL = 50_000, 15_990_000
+PLAIN = (
+    f"seed:7\nstep:1/2 train_loss:1.0\nSerialized model: 106000000 bytes\nCode size: {CODE} bytes\n"
+    f"Serialized model int6+zstd: {MODEL} bytes\nTotal submission size int6+zstd: {MODEL + CODE} bytes\n"
+)
+PREFIXES = [
+    "[rank0]: ", "0: ", "INFO:root:", "2026-04-01 12:00:00,123 - train - INFO - ", "\x1b[32m[12:00:01]\x1b[0m ",
+    "wandb: ", "worker-3 | ", "(RayTrainWorker pid=17) ",
+]  # fmt: skip
+
+
+def found(text: str) -> list[tuple[int | None, ...]]:
+    amounts = (
+        [None if figure is None else figure.number for figure in (run.code, run.model, run.total)]
+        for run in parse(text, "a.log")
+    )
+    return [(run.seed, *numbers) for run, numbers in zip(parse(text, "a.log"), amounts, strict=True)]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_any_prefix(prefix: str) -> None:
+    text = "".join(prefix + line + "\n" for line in PLAIN.splitlines())
+    assert found(text) == [(7, CODE, MODEL, MODEL + CODE)]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "model", "total"),
+    [
+        ("saved_model:a/b.npz bytes:6721\nserialized_model_int8_zlib:15 bytes (payload:9)", None, 15, None),
+        ("Serialized model (fp32): 900 bytes\nSerialized model (int4+zlib): 15 bytes", None, 15, None),
+        ("code_bytes=4\nmodel_bytes=15\ntotal_bytes=19", 4, 15, 19),
+        ("artifact:15.89MB binary:115(99B) code:4\nbudget:19/100 (0.1/0.2MB) FITS", 4, None, 19),
+        ("Code size: 4 bytes\nSerialized model int6: 1,015 bytes\nTotal size: 1,019 / 16,000,000 bytes", 4, 1015, 1019),
+        ('{"message": "Serialized model int8+zlib: 15 bytes"}\n{"code_bytes": 4}', 4, 15, None),
+        ("Serialized model: 900 bytes\nSerialized model: 15 bytes\nCode: 4 bytes\nTotal size: 19 bytes", 4, 15, 19),
+        ("Serialized model int8+zlib: 15.94 MB (15940000 bytes)", None, 15_940_000, None),
+        ("Serialized model: 900 bytes\nCode size: 4 bytes\nTotal submission size: 904 bytes", 4, None, None),
+    ],
+)  # fmt: skip
+def test_spellings(text: str, code: int | None, model: int | None, total: int | None) -> None:
+    assert found(text) == [(None, code, model, total)]
+
+
+def test_megabytes_are_rounded_and_give_way_to_bytes() -> None:
+    (run,) = parse("Total submission size: 15.97 MB", "train.log")
+    assert run.rounded
+    assert run.total is not None
+    assert run.total.number == 15_970_000
+    (run,) = parse("Serialized model int8: 15.9 MB\nSerialized model int6: 15000000 bytes\n", "train.log")
+    assert not run.rounded
+
+
+EXPORTS = (
+    f"seed:7\nSerialized model: 106000000 bytes\nCode size: {CODE} bytes\n"
+    "Serialized model int1+zlib: 900000 bytes\nTotal submission size int1+zlib: 950000 bytes\n"
+    "Serialized model int8+zlib: 800000 bytes\nTotal submission size int8+zlib: 850000 bytes\n"
+)
+
+
+def check(tmp_path: Path, files: dict[str, str | bytes]) -> Checked:
+    return check_submission(submission(tmp_path, {"train_gpt.py": "#" * CODE, **files}), load_rules())
+
+
+def messages(checked: Checked, code: str) -> list[str]:
+    return [finding.message for finding in checked.findings if finding.code == code]
+
+
+@pytest.mark.parametrize(("claim", "total"), [(950_000, 950_000), (850_000, 850_000), (7, 850_000)])
+def test_claims_choose_among_exports(tmp_path: Path, claim: int, total: int) -> None:
+    checked = check(tmp_path, {"train.log": EXPORTS, "submission.json": json.dumps({"bytes_total": claim})})
+    assert checked.chosen.largest is not None
+    assert checked.chosen.largest.total == total
+    (message,) = messages(checked, "GB506")
+    assert f"{1_800_000 - total:,}" in message
+
+
+def test_a_total_that_is_more_than_its_parts_counts(tmp_path: Path) -> None:
+    text = PLAIN.replace(str(MODEL), "15000000").replace(str(MODEL + CODE), "16030000")
+    checked = check(tmp_path, {"train.log": text})
+    assert checked.chosen.fits is False
+    assert "parts of the log do not sum to its total" in messages(checked, "GB306")[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["epoch 1\nwrote artifact, 15.97 megabytes\n", "epoch 1\n", "Serialized model: 9000 bytes\n"]
+)
+def test_what_is_not_understood_is_claimed_and_said(golfbudget: Run, tmp_path: Path, text: str) -> None:
+    stated = json.dumps({"bytes_total": 15_950_000, "bytes_code": CODE})
+    checked = check(tmp_path, {"train.log": text, "submission.json": stated})
+    assert checked.claimed
+    assert messages(checked, "GB503")
+    assert messages(checked, "GB505")
+    assert not any(matched.agrees for matched in checked.matched if matched.claim.key == "bytes_total")
+    for form in ("table", "markdown"):
+        assert "claimed" in golfbudget("check", tmp_path, "--format", form).stdout
+    (one,) = json.loads(golfbudget("check", tmp_path, "--format", "json").stdout)["submissions"]
+    assert one["claimed"] is True
+
+
+def test_seeds_of_names_and_of_lines(tmp_path: Path) -> None:
+    logs: dict[str, str | bytes] = {
+        f"run_seed{seed}.log": log_text(seed=1337, code=CODE, model=900_000 + seed) for seed in (1337, 1, 2)
+    }
+    checked = check(tmp_path, logs)
+    assert {run.seed for run in checked.runs} == {1337, 1, 2}
+    (message,) = messages(checked, "GB504")
+    assert "run_seed1.log" in message
+    assert not messages(checked, "GB502")
+
+
+NOISE = bytes(range(256)) * 40
+
+
+@pytest.mark.parametrize("name", ["final_model.int6.xz", "weights.lzma", "artifact", "final_model.q", "out.zst"])
+def test_a_compressed_model_under_any_name(tmp_path: Path, name: str) -> None:
+    data = lzma.compress(NOISE, format=lzma.FORMAT_XZ, preset=0) + b""
+    padded = lzma.compress(b"".join(bytes([n % 251, n % 13, n * n % 256]) for n in range(9000)))
+    data = padded if len(data) < 1024 else data
+    files: dict[str, str | bytes] = {
+        name: data,
+        "bigram_table.xz": padded,
+        "train.log.xz": padded,
+        "copy_" + name: data,
+    }
+    checked = check(tmp_path, files)
+    assert [model.size for model in checked.models] == [len(data)]
+
+
+def test_a_submission_without_a_model(golfbudget: Run, tmp_path: Path) -> None:
+    folder = submission(tmp_path, {"train_gpt.py": "x = 1\n"})
+    assert golfbudget("check", folder).returncode == 2
+    done = golfbudget("check", folder, "--no-model")
+    assert done.returncode == 0
+    assert "GB507" in done.stdout
+    submission(folder, {"train_gpt.py": f"W = {'q' * 9000!r}\n"})
+    assert golfbudget("check", folder).returncode == 0
+    submission(folder, {"train_gpt.py": f"exec({'q' * 9000!r})\n"})
+    assert golfbudget("check", folder).returncode == 2
+
+
+def test_claims_to_paste_agree(golfbudget: Run, tmp_path: Path) -> None:
+    logs: dict[str, str | bytes] = {
+        f"run_seed{seed}.log": log_text(seed=seed, code=CODE, model=900_000 + seed) for seed in (1, 2)
+    }
+    checked = check(tmp_path, {**logs, "submission.json": '{"bytes_total": 5}'})
+    assert "line 1" in messages(checked, "GB304")[0]
+    done = golfbudget("check", tmp_path, "--write-claims")
+    assert json.loads(done.stdout)["bytes_total"] == 950_002
+    again = check(tmp_path, {"submission.json": done.stdout})
+    assert not [finding for finding in again.findings if finding.code.startswith("GB3")]
+
+
+def test_a_figure_of_another_seed_is_named(tmp_path: Path) -> None:
+    logs: dict[str, str | bytes] = {
+        f"run_seed{seed}.log": log_text(seed=seed, code=CODE, model=900_000 + 1000 * seed) for seed in (1, 2)
+    }
+    stated = json.dumps({"runs": [{"seed": 1, "artifact_bytes": 952_000}, {"seed": 2, "artifact_bytes": 952_000}]})
+    (message,) = messages(check(tmp_path, {**logs, "submission.json": stated}), "GB304")
+    assert "of seed 1; it is shipped.total_bytes of seed 2" in message
