@@ -280,7 +280,7 @@ def test_format(name: str) -> None:
 # Schemes
 
 SCHEMES: dict[str, list[Options]] = {
-    "scalar": [{"bits": bits} for bits in (8, 6, 4, 3, 2)],
+    "scalar": [{"bits": 5, "rd": 0.1}, *({"bits": bits} for bits in (8, 6, 4, 3, 2))],
     "ternary": [{}],
     "ternary-packed": [{}],
     "vq-logits": [{"codes": codes} for codes in (1, 2, 7, 16, 33, 4096)],
@@ -314,8 +314,19 @@ SCHEMES: dict[str, list[Options]] = {
         {"bands": "2x1,99x30,3", "bits": 16},
         {"bands": "4x8,2", "bits": 5},
     ],
-    "tiers": [{"tiers": "5"}, {"tiers": "16x3,8x10,4"}, {"tiers": "16x99,2"}, {"tiers": "7x9,3", "store": "bytes"}],
-    "class-steps": [{"bits": 8}, {"bits": 4, "strength": 1.0, "coarsest": 16}, {"bits": 6, "columns": "stepped"}],
+    "tiers": [
+        {"tiers": "5"},
+        {"tiers": "16x3,8x10,4"},
+        {"tiers": "16x99,2"},
+        {"tiers": "7x9,3", "rd": 0.1},
+        {"tiers": "7x9,3", "store": "bytes"},
+    ],
+    "class-steps": [
+        {"bits": 8},
+        {"bits": 4, "strength": 1.0, "coarsest": 16},
+        {"bits": 6, "columns": "stepped"},
+        {"bits": 6, "columns": "stepped", "rd": 0.1},
+    ],
     "product": [
         {"groups": 3, "codes": 8},
         {"groups": 5, "codes": 7, "bits": 5},
@@ -331,9 +342,12 @@ SCHEMES: dict[str, list[Options]] = {
         {"entries": 30, "pieces": 99, "bits": 4},
     ],
     "binary-codes": [{}, {"bits": 8}, {"bits": 3}],
-    "clipped": [{"bits": 8, "clip": 20}, {"bits": 6}, {"bits": 2, "clip": 1.5}],
-    "gptq": [{"bits": 8, "clip": 20}, {"bits": 6}, {"bits": 2, "clip": 1.5}],
+    "clipped": [{"bits": 8, "clip": 20}, {"bits": 6, "rd": 0.2}, {"bits": 6}, {"bits": 2, "clip": 1.5}],
+    "gptq": [{"bits": 8, "clip": 20}, {"bits": 6, "rd": 0.2}, {"bits": 6}, {"bits": 2, "clip": 1.5}],
+    "trellis": [{"step": 0.3}, {"step": 0.001, "rd": 0.0}, {"step": 16}, {"step": 0.5, "states": 4}],
+    "trellis-gptq": [{"step": 0.3}, {"step": 0.01, "rd": 0.0}, {"step": 16}, {"step": 0.5, "states": 4}],
     "grouped-scalar": [
+        {"bits": 4, "group": 5, "rd": 0.1},
         {"bits": 4},
         {"bits": 3, "group": 5},
         {"bits": 6, "group": 1},
@@ -351,7 +365,7 @@ SCHEMES: dict[str, list[Options]] = {
 #: Schemes that need, or do more with, token counts.
 COUNTED = {"vq-logits-bias", "vq-logits-explicit", "bands", "class-steps"}
 #: Schemes that need, or do more with, the second moment of their inputs.
-WEIGHED = {"gptq", "low-rank"}
+WEIGHED = {"gptq", "low-rank", "trellis-gptq"}
 
 
 def matrices() -> dict[str, torch.Tensor]:

@@ -94,7 +94,8 @@ def test_table_and_markdown_hold_every_scheme_in_a_line_that_cannot_break() -> N
 def test_the_command_prints_and_writes(golfbudget: Run, tmp_path: Path) -> None:
     done = golfbudget("schemes", "gptq", "binary", "--shape", "8192x512", "--option", "bits=6")
     assert done.returncode == 0, done.stderr
-    assert ["gptq", "bits=6,", "clip=12.85", "4,210,688", "0"] in [line.split() for line in done.stdout.splitlines()]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["gptq", "bits=6,", "clip=12.85,", "rd=0.0", "4,210,688", "0"] in lines
     assert "scalar" not in done.stdout
     for name, kind in (("a.json", "json"), ("a.md", "markdown"), ("a.txt", "table")):
         done = golfbudget("schemes", "gptq", "--format", kind, "-o", tmp_path / name)

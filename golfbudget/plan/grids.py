@@ -18,6 +18,8 @@ _FEWEST_CODES = 2
 #: (bits, deviations to the last level): the public records' settings, and coarser ones.
 _CLIPS = ((8, 20.0), (7, 15.0), (6, 12.85), (6, 8.0), (5, 6.0), (4, 3.0))
 _CODES = 256
+#: Steps of a trellis over the row's deviation, at the errors of int8 and int6 of the records, and coarser ones.
+_STEPS = (0.1, 0.16, 0.23, 0.35, 0.5, 0.75)
 
 Grid = Callable[[int, int], Iterable[Options]]
 
@@ -37,6 +39,7 @@ def _always(*options: Options) -> Grid:
 
 _SCALAR = _always(*({"bits": bits} for bits in BITS))
 _CLIPPED = _always(*({"bits": bits, "clip": clip} for bits, clip in _CLIPS))
+_TRELLIS = _always(*({"step": step} for step in _STEPS), {"step": _STEPS[2], "states": 4})
 _WEIGHT_VQ = _always({"width": 2, "codes": _CODES}, {"width": 4, "codes": _CODES})
 _TRITS = _always({"group": 128}, {"group": 128, "store": "bytes"})
 _PRUNED = _always(*({"share": share, "bits": 6} for share in (0.75, 0.5, 0.25)))
@@ -124,6 +127,8 @@ HEAD: dict[str, Grid] = {
     "scalar": _SCALAR,
     "clipped": _CLIPPED,
     "gptq": _CLIPPED,
+    "trellis": _TRELLIS,
+    "trellis-gptq": _TRELLIS,
     "class-steps": _always(*({"bits": bits, "strength": s} for bits in (8, 6, 5) for s in (0.5, 1.0))),
     "tiers": _tiers,
     "grouped-scalar": _always(
@@ -151,6 +156,8 @@ TRUNK: dict[str, Grid] = {
     "scalar": _SCALAR,
     "clipped": _CLIPPED,
     "gptq": _CLIPPED,
+    "trellis": _TRELLIS,
+    "trellis-gptq": _TRELLIS,
     "grouped-scalar": _always(
         {"bits": 5, "group": 128, "store": "bytes"},
         {"bits": 4, "group": 128, "store": "bytes"},
@@ -165,10 +172,11 @@ TRUNK: dict[str, Grid] = {
 #: Letters that stand for numbers in a candidate's name.
 _LETTERS = {
     "bits": "b", "clip": "c", "codes": "k", "entries": "m", "explicit": "s", "group": "g", "groups": "g", "pieces": "p",
-    "rank": "r", "share": "", "stages": "m", "strength": "s", "width": "n", "bias_bits": "bias",
+    "rank": "r", "share": "", "stages": "m", "states": "", "step": "d", "strength": "s", "width": "n",
+    "bias_bits": "bias",
 }  # fmt: skip
 #: Trunk schemes that are tried on parts of the trunk alone, too: attention, MLP, early and late blocks.
-BY_PART = ("scalar", "clipped", "gptq", "grouped-scalar", "ternary-packed")
+BY_PART = ("scalar", "clipped", "gptq", "trellis", "trellis-gptq", "grouped-scalar", "ternary-packed")
 
 
 def grid(table: dict[str, Grid], scheme: Scheme, rows: int, columns: int) -> list[Options]:

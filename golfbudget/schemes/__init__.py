@@ -8,6 +8,7 @@ from golfbudget.schemes import (  # noqa: F401  (they register themselves, in th
     grouped_scalar,
     reduced,
     seeded,
+    trellis,
     vq_family,
     weight_vq,
 )

@@ -9,10 +9,11 @@ from golfbudget.errors import UsageError
 from golfbudget.schemes import values
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.calibration import divide, most_frequent, needed_counts, parts_of, read_parts
+from golfbudget.schemes.rate_distortion import RATE, cheapest, column_weights
+from golfbudget.schemes.rounding import SMALLEST_HALF
 from golfbudget.schemes.scalar import fit_rows, native_tables, row_values
 
 _WIDTHS = (2, 3, 4, 5, 6, 7, 8, 16)
-_SMALLEST_HALF = 2.0**-24
 
 
 @register
@@ -25,6 +26,7 @@ class Tiers(TableScheme):
     parameters = (
         Parameter("tiers", str, "BITSxROWS of the most frequent rows, …, and the BITS of the rest"),
         values.STORE,
+        RATE,
     )
     decoder_source = values.READ_CODED + (
         "B=sum('tier%d'%i in t for i in range(len(t)))\n"
@@ -37,8 +39,12 @@ class Tiers(TableScheme):
         divided = self._tiers(len(matrix), options)
         part = parts_of(most_frequent(matrix, context), divided)
         tables: tuple[Table, ...] = (values.map_table("tier_map", part, len(divided)),) if len(divided) > 1 else ()
+        rate = float(options["rd"])
+        weights = column_weights(context, matrix.shape[1], self.name) if rate else None
         for i, (bits, _) in enumerate(divided):
-            tables += values.matrix_tables(f"tier{i}", matrix[part == i], bits, str(options["store"]))
+            tables += values.matrix_tables(
+                f"tier{i}", matrix[part == i], bits, str(options["store"]), rate=rate, weights=weights
+            )
         return tables
 
     def _tiers(self, rows: int, options: Options) -> list[tuple[int, int]]:
@@ -92,6 +98,7 @@ class ClassSteps(TableScheme):
         Parameter("strength", float, "0: plain steps; 1: inverse root of counts", default=0.5, lowest=0, highest=1),
         Parameter("coarsest", float, "a row's step grows by at most this", default=4.0, lowest=1, highest=256),
         Parameter("columns", str, "whether columns have steps too", default="plain", words=("plain", "stepped")),
+        RATE,
     )
     decoder_source = (
         "w=t['values'].astype('f')*t['scales'].astype('f')[:,None]\n"
@@ -106,8 +113,13 @@ class ClassSteps(TableScheme):
             matrix = matrix / columns.float()
         growth = ((counts.max() + 1) / (counts + 1)) ** (float(options["strength"]) / 2)
         scales = fit_rows(matrix, levels)[1].float() * growth.clamp_max(float(options["coarsest"])).float()
-        halves = values.to_half(scales.clamp_min(_SMALLEST_HALF))
-        rounded = (matrix / halves.float()[:, None]).round().clamp(-levels, levels).to(torch.int8)
+        halves = values.to_half(scales.clamp_min(SMALLEST_HALF))
+        scaled = matrix / halves.float()[:, None]
+        rate = float(options["rd"])
+        weights = column_weights(context, matrix.shape[1], self.name) if rate else None
+        if weights is not None and columns is not None:
+            weights = weights * columns.double().square()
+        rounded = cheapest(scaled, levels, rate, weights).to(torch.int8)
         tables = native_tables(rounded, halves, int(options["bits"]))
         return tables if columns is None else (*tables, values.half_table("column_scales", columns))
 

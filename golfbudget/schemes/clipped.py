@@ -9,16 +9,30 @@ the number's magnitude.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
 from golfbudget.schemes.base import Context, Options, Parameter, Table, register
 from golfbudget.schemes.calibration import input_covariance
-from golfbudget.schemes.scalar import RowScaled, native_tables, round_rows, storable
+from golfbudget.schemes.rate_distortion import (
+    PASSES,
+    RATE,
+    column_weights,
+    last,
+    level_costs,
+    refitted,
+    rounded,
+    thresholds,
+)
+from golfbudget.schemes.rounding import round_rows, storable
+from golfbudget.schemes.scalar import RowScaled, native_tables
 
 _PARAMETERS = (
     Parameter("bits", int, "bits of a value: levels to each side of zero", lowest=2, highest=8),
     Parameter("clip", float, "k, deviations up to the last level", default=12.85, lowest=0.01, highest=1000),
+    RATE,
 )
 #: Columns whose errors are fed to all later columns together.
 _BLOCK = 128
@@ -45,11 +59,14 @@ class Clipped(RowScaled):
         bits = int(options["bits"])
         levels = 2 ** (bits - 1) - 1
         scales = clip_scales(matrix, levels, float(options["clip"]))
-        values = self._rounded(matrix, scales, levels, context)
+        values, scales = self._rounded(matrix, scales, levels, float(options["rd"]), context)
         return native_tables(values.to(torch.int8).contiguous(), scales.half(), bits)
 
-    def _rounded(self, matrix: Tensor, scales: Tensor, levels: int, context: Context) -> Tensor:
-        return round_rows(matrix, scales, levels)
+    def _rounded(
+        self, matrix: Tensor, scales: Tensor, levels: int, rate: float, context: Context
+    ) -> tuple[Tensor, Tensor]:
+        weights = column_weights(context, matrix.shape[1], self.name) if rate else None
+        return rounded(matrix, scales, levels, rate, weights)
 
 
 @register
@@ -60,29 +77,59 @@ class Gptq(Clipped):
     summary = "as clipped, rounded with error feedback by the inputs' second moment (arXiv:2210.17323)"
     needs = ("moment",)
 
-    def _rounded(self, matrix: Tensor, scales: Tensor, levels: int, context: Context) -> Tensor:
-        return feedback_rounded(matrix, scales, levels, input_covariance(context, matrix.shape[1], self.name))
+    def _rounded(
+        self, matrix: Tensor, scales: Tensor, levels: int, rate: float, context: Context
+    ) -> tuple[Tensor, Tensor]:
+        covariance = input_covariance(context, matrix.shape[1], self.name)
+        values = feedback_rounded(matrix, scales, levels, covariance, rate)
+        return values, refitted(matrix, values, scales, covariance) if rate else scales
 
 
-def feedback_rounded(matrix: Tensor, scales: Tensor, levels: int, covariance: Tensor) -> Tensor:
+def feedback_rounded(matrix: Tensor, scales: Tensor, levels: int, covariance: Tensor, rate: float = 0.0) -> Tensor:
     """Values, float32 [rows, columns], in GPTQ's order: columns of the largest covariance with themselves first.
 
     After a column is rounded, all later ones move to where they make up for its error best, which a row of the upper
     Cholesky factor of the inverse covariance says.  In double precision; `covariance` is positive definite [columns,
-    columns].
+    columns].  A `rate` that is not 0 rounds again to the level of least error + rate·bits, the bits from the values of
+    the last time, and the error as far as no later column makes up for it.
     """
     order = covariance.diagonal().argsort(descending=True, stable=True)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance[order][:, order]))
     factor = torch.linalg.cholesky(inverse, upper=True)
-    left, columns = matrix.double()[:, order], matrix.shape[1]
-    values, scale = torch.empty_like(matrix), scales.double()
+    ordered, back = matrix.double()[:, order], order.argsort()
+
+    def nearest(_column: int, wanted: Tensor) -> Tensor:
+        return round_rows(wanted[:, None].float(), scales, levels)[:, 0]
+
+    values = _fed(ordered, scales, factor, nearest)
+    weights = feedback_weights(factor)
+    for _ in range(PASSES if rate else 0):
+        used, costs = level_costs(values, rate)
+        starts = [thresholds(used, costs / weight) for weight in weights]
+
+        def cheapest(column: int, wanted: Tensor, used: Tensor = used, starts: Sequence[Tensor] = starts) -> Tensor:
+            return used[last(starts[column], wanted / scales)]
+
+        values = _fed(ordered, scales, factor, cheapest)
+    return values[:, back].contiguous()
+
+
+def feedback_weights(factor: Tensor) -> Tensor:
+    """What a column's squared error adds to that of the outputs after feedback, [columns] of mean 1."""
+    weights = factor.diagonal().square().reciprocal()
+    return weights / weights.mean()
+
+
+def _fed(left: Tensor, scales: Tensor, factor: Tensor, rounded: Callable[[int, Tensor], Tensor]) -> Tensor:
+    """Values, float32 [rows, columns], of columns each rounded by `rounded` after the feedback of those before."""
+    left, columns, scale = left.clone(), left.shape[1], scales.double()
+    values = torch.empty(left.shape)
     for start in range(0, columns, _BLOCK):
         stop = min(start + _BLOCK, columns)
-        errors = torch.empty(len(matrix), stop - start, dtype=torch.float64)
+        errors = torch.empty(len(left), stop - start, dtype=torch.float64)
         for column in range(start, stop):
-            rounded = round_rows(left[:, column : column + 1].float(), scales, levels)[:, 0]
-            values[:, order[column]] = rounded
-            error = (left[:, column] - rounded.double() * scale) / factor[column, column]
+            values[:, column] = rounded(column, left[:, column])
+            error = (left[:, column] - values[:, column].double() * scale) / factor[column, column]
             left[:, column:stop] -= error[:, None] * factor[column, column:stop]
             errors[:, column - start] = error
         left[:, stop:] -= errors @ factor[start:stop, stop:]

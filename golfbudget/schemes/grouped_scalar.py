@@ -13,6 +13,7 @@ from torch import Tensor
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.packing import TRITS_PER_BYTE, pack_bits, pack_trits, unpack_bits, unpack_trits
+from golfbudget.schemes.rate_distortion import RATE, cheapest, column_weights
 from golfbudget.schemes.scalar import fit_rows, fit_ternary
 from golfbudget.schemes.values import (
     STORE,
@@ -85,7 +86,7 @@ class GroupedScalar(TableScheme):
     name = "grouped-scalar"
     summary = "integers with one fp16 scale per group of columns, fitted to least squared error"
     formula = "V·d·b/8 + 2·V·⌈d/g⌉ (b planes of ⌈V·d/8⌉; store=bytes: V·d)"
-    parameters = (Parameter("bits", int, "b, bits of a value", lowest=2, highest=8), group_parameter(128), STORE)
+    parameters = (Parameter("bits", int, "b, bits of a value", lowest=2, highest=8), group_parameter(128), STORE, RATE)
     decoder_source = READ_SCALES + (
         "x=t['values']\n"
         "if x.dtype==n.uint8:\n"
@@ -94,10 +95,14 @@ class GroupedScalar(TableScheme):
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        (rows, columns), bits = matrix.shape, int(options["bits"])
-        values, scales = fit_rows(cut(matrix, group_count(columns, options)), 2 ** (bits - 1) - 1)
-        stored = integer_table("values", joined(values, rows, columns), bits, str(options["store"]))
-        return (stored, scale_table(scales, rows))
+        (rows, columns), bits, rate = matrix.shape, int(options["bits"]), float(options["rd"])
+        levels = 2 ** (bits - 1) - 1
+        cut_values, scales = fit_rows(cut(matrix, group_count(columns, options)), levels)
+        values, stored = joined(cut_values, rows, columns), scale_table(scales, rows)
+        if rate:
+            weights = column_weights(context, columns, self.name)
+            values = cheapest(matrix / spread(stored.tensor, columns), levels, rate, weights).to(torch.int8)
+        return (integer_table("values", values, bits, str(options["store"])), stored)
 
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape

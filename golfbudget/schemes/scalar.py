@@ -14,6 +14,8 @@ from torch import Tensor
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.packing import TRITS_PER_BYTE, pack_trits, unpack_trits
+from golfbudget.schemes.rate_distortion import RATE, column_weights, rounded
+from golfbudget.schemes.rounding import round_rows, storable
 
 #: Starting points of the fit, as shares of the scale that clips nothing.
 _STARTS = 24
@@ -21,7 +23,6 @@ _LOWEST_START = 0.25
 _REFINEMENTS = 1
 #: The error is jagged in the scale where levels are many, so the neighbourhood of the best is searched finely.
 _NEAR, _NEAR_STEPS = 0.06, 41
-_SMALLEST_HALF = 2.0**-24
 #: Elements fitted together: few enough to stay in the processor's cache over all the tries.
 _AT_ONCE = 1 << 17
 
@@ -75,16 +76,6 @@ def fit_ternary(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return round_rows(matrix, scale, 1).to(torch.int8), scale.half()
 
 
-def storable(scale: Tensor) -> Tensor:
-    """Round to what fp16 can hold, staying positive."""
-    return scale.clamp(_SMALLEST_HALF, torch.finfo(torch.float16).max).half().float()
-
-
-def round_rows(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
-    """Levels of a float32 matrix [rows, columns] at scales [rows]: rounded to nearest, clipped to +-levels; float32."""
-    return (matrix / scale.clamp_min(_SMALLEST_HALF)[:, None]).round_().clamp_(-levels, levels)
-
-
 def _error(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
     return round_rows(matrix, scale, levels).mul_(scale[:, None]).sub_(matrix).square_().sum(1)
 
@@ -128,11 +119,17 @@ class Scalar(RowScaled):
     name = "scalar"
     summary = "one fp16 scale per row, fitted to least squared error; the control"
     formula = "V·d + 2V (values one a byte, for the codec to pack)"
-    parameters = (Parameter("bits", int, "bits of a value", lowest=2, highest=8),)
+    parameters = (Parameter("bits", int, "bits of a value", lowest=2, highest=8), RATE)
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
-        bits = int(options["bits"])
-        return native_tables(*fit_rows(matrix, 2 ** (bits - 1) - 1), bits)
+        bits, rate = int(options["bits"]), float(options["rd"])
+        levels = 2 ** (bits - 1) - 1
+        values, scales = fit_rows(matrix, levels)
+        if rate:
+            weights = column_weights(context, matrix.shape[1], self.name)
+            found, steps = rounded(matrix, scales.float(), levels, rate, weights)
+            values, scales = found.to(torch.int8), steps.half()
+        return native_tables(values, scales, bits)
 
 
 @register

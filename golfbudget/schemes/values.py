@@ -18,7 +18,9 @@ from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Encoded, Options, Parameter, Scheme, Table
 from golfbudget.schemes.packing import bits_for, pack_bits, unpack_bits
-from golfbudget.schemes.scalar import fit_rows, round_rows
+from golfbudget.schemes.rate_distortion import rounded
+from golfbudget.schemes.rounding import round_rows
+from golfbudget.schemes.scalar import fit_rows
 
 HALF_BITS, BYTE_BITS = 16, 8
 _STORE = "how integers of fewer than 8 bits are stored: at true width, or one a byte for the codec"
@@ -85,12 +87,26 @@ def half_table(name: str, half: Tensor, account: Account = Account.SCALES) -> Ta
 
 
 def matrix_tables(
-    name: str, matrix: Tensor, bits: int, store: str, account: Account = Account.WEIGHTS
+    name: str,
+    matrix: Tensor,
+    bits: int,
+    store: str,
+    account: Account = Account.WEIGHTS,
+    *,
+    rate: float = 0.0,
+    weights: Tensor | None = None,
 ) -> tuple[Table, ...]:
-    """A float32 matrix [rows, columns] as the table `name`, and `name_scales` unless bits is 16."""
+    """A float32 matrix [rows, columns] as the table `name`, and `name_scales` unless bits is 16.
+
+    `rate` and `weights` are those of `rate_distortion.rounded`.
+    """
     if bits == HALF_BITS:
         return (half_table(name, to_half(matrix), account),)
-    values, scales = fit_rows(matrix, 2 ** (bits - 1) - 1)
+    levels = 2 ** (bits - 1) - 1
+    values, scales = fit_rows(matrix, levels)
+    if rate:
+        found, steps = rounded(matrix, scales.float(), levels, rate, weights)
+        values, scales = found.to(torch.int8), steps.half()
     return integer_table(name, values, bits, store, account), half_table(f"{name}_scales", scales)
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
-from golfbudget.schemes.scalar import storable
+from golfbudget.schemes.rounding import storable
 from golfbudget.schemes.values import READ_MAP, half_table, map_bytes, map_table, read_map, to_half
 from golfbudget.schemes.vq_logits import fit_centres
 
