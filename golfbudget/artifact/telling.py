@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from golfbudget import codecs
-from golfbudget.artifact.locating import read_file
+from golfbudget.artifact.files import read_file
 from golfbudget.artifact.peel import known
 from golfbudget.codecs import Buffer, Sniff
 from golfbudget.errors import GolfbudgetError
