@@ -43,6 +43,7 @@ PRINTED = {
     "output_format": "InspectResult.to_json",
     "output": "InspectResult.to_json",
     "details": "PlanResult.document",
+    "write_claims": "CheckResult.true_claims",
 }
 NO_RESULT = {"quiet", "list_findings", "vocab"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +63,15 @@ class CheckResult(Result):
         quiet = (one if isinstance(one, Unchecked) else replace(one, notes=()) for one in self.outcomes)
         return replace(self, outcomes=tuple(quiet))
 
+    def true_claims(self) -> list[dict[str, object]]:
+        """The true figures of each submission as a block for its submission.json.
+
+        `UsageError` where the chosen convention cannot be counted, or rests on the claims that it would confirm.
+        """
+        from golfbudget.submission.stating import true_claims
+
+        return [true_claims(checked) for checked in self.submissions]
+
     def document(self, *, details: bool = False) -> Document:
         """One report, or a table of several; `details` puts every report under the table."""
         from golfbudget.report.check import document
@@ -118,29 +128,53 @@ def check(
     no_model: bool = False,
     jobs: int | None = None,
     progress: Watch = False,
-    rows: bool = False,
 ) -> CheckResult:
     """Count submission folders by every convention, match their claims, and say whether they are under the cap.
 
     Nothing of a submission is executed.  `model`, `code` and `log` name files of one submission where its folder does
     not tell.  Raises a `GolfbudgetError` for a single folder that holds no submission; of several, each such folder is
-    one of `errors`, and `jobs` of them are checked side by side.  `rows` treats a single folder as one of several.
+    one of `errors`, and `jobs` of them are checked side by side.
     """
     if not submissions:
         raise UsageError("there is nothing to check; give a folder")
     if len(submissions) > 1 and (model or code or log):
         raise UsageError("--model, --code and --log name files of one submission; give one, or leave them out")
+    if len(submissions) > 1:
+        return check_each(
+            submissions,
+            rules=rules,
+            convention=convention,
+            strict=strict,
+            no_model=no_model,
+            jobs=jobs,
+            progress=progress,
+        )
+    loaded, chosen = load_rules(Path(rules)), _convention(convention)
+    named = {"model": paths(model), "code": paths(code), "log": paths(log)}
+    checked = check_submission(Path(submissions[0]), loaded, convention=chosen, no_model=no_model, **named)
+    return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=(checked,), strict=strict)
+
+
+def check_each(
+    submissions: Sequence[StrPath],
+    *,
+    rules: StrPath = DEFAULT,
+    convention: str | None = None,
+    strict: bool = False,
+    no_model: bool = False,
+    jobs: int | None = None,
+    progress: Watch = False,
+) -> CheckResult:
+    """The same of several folders, or of one that may be none: what cannot be read is one of `errors`."""
+    loaded, chosen, roots = load_rules(Path(rules)), _convention(convention), [Path(path) for path in submissions]
+    with watched(progress, "check") as told:
+        outcomes = check_all(roots, loaded, convention=chosen, no_model=no_model, jobs=jobs, progress=told)
+    return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=outcomes, strict=strict)
+
+
+def _convention(name: str | None) -> Convention | None:
     try:
-        chosen = None if convention is None else Convention(convention)
+        return None if name is None else Convention(name)
     except ValueError:
         known = ", ".join(Convention)
-        raise UsageError(f"--convention {str(convention)[:80]}: expected one of {known}") from None
-    loaded, roots = load_rules(Path(rules)), [Path(path) for path in submissions]
-    named = {"model": paths(model), "code": paths(code), "log": paths(log)}
-    outcomes: tuple[Outcome, ...]
-    if len(roots) == 1 and not (rows and not any(named.values())):
-        outcomes = (check_submission(roots[0], loaded, convention=chosen, no_model=no_model, **named),)
-    else:
-        with watched(progress, "check") as told:
-            outcomes = check_all(roots, loaded, convention=chosen, no_model=no_model, jobs=jobs, progress=told)
-    return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=outcomes, strict=strict)
+        raise UsageError(f"--convention {str(name)[:80]}: expected one of {known}") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from golfbudget.artifact.indexes import INDEX_SUFFIX, complete, few, listed_files, numbered, pieces
+from golfbudget.artifact.telling import artifacts_among, compressed
 from golfbudget.errors import UsageError
 from golfbudget.formats import unread_as
 
@@ -131,6 +132,10 @@ def _several(folder: Path, files: list[Path]) -> FolderChoice | None:
 def _alone(folder: Path, files: list[Path]) -> FolderChoice:
     """The only model file."""
     models = [path for path in files if path.suffix in MODEL_SUFFIXES and not _NEVER.match(path.name)]
+    if len(models) != 1:
+        # A raw checkpoint beside its export, copies, or an export under a name of its own: content tells.
+        told = artifacts_among([path for path in files if not _NEVER.match(path.name) and path.suffix != ".py"])
+        models = told if len(told) == 1 and (models or compressed(told[0])) else models
     if len(models) == 1:
         return FolderChoice(files=(models[0],))
     suffixes = ", *".join(MODEL_SUFFIXES)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,6 @@ from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
 from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
-
-if TYPE_CHECKING:
-    from golfbudget.submission import Checked
 
 
 def _list_findings(value: bool) -> None:
@@ -24,15 +21,6 @@ def _list_findings(value: bool) -> None:
 
         emit(finding_document(), ReportFormat.TABLE, None)
         raise typer.Exit
-
-
-def _write_claims(submissions: Sequence[Checked]) -> None:
-    import json
-
-    from golfbudget.submission.stating import true_claims
-
-    for checked in submissions:
-        typer.echo(json.dumps(true_claims(checked), indent=2))
 
 
 def check(
@@ -77,24 +65,20 @@ def check(
       golfbudget check --list-findings
     """
     from golfbudget.api.check import check as check_folders
+    from golfbudget.api.check import check_each
     from golfbudget.cli.output import emit, emit_github
 
     del list_findings
-    named = {"model": model or (), "code": code or (), "log": log or ()}
-    rows = output_format is ReportFormat.GITHUB
-    found = check_folders(
-        *submissions,
-        rules=rules,
-        convention=convention,
-        strict=strict,
-        jobs=jobs,
-        progress=not quiet,
-        rows=rows,
-        no_model=no_model,
-        **named,
-    )
+    named: dict[str, Any] = {"model": model or (), "code": code or (), "log": log or ()}
+    told: dict[str, Any] = {"rules": rules, "convention": convention, "strict": strict, "no_model": no_model}
+    told |= {"jobs": jobs, "progress": not quiet}
+    if output_format is ReportFormat.GITHUB and not any(named.values()):
+        found = check_each(submissions, **told)
+    else:
+        found = check_folders(*submissions, **told, **named)
     if write_claims:
-        _write_claims(found.submissions)
+        for block in found.true_claims():
+            typer.echo(json.dumps(block, indent=2))
         return
     shown = found.without_notes() if quiet and output_format is not ReportFormat.JSON else found
     if output_format is ReportFormat.GITHUB:

@@ -65,6 +65,8 @@ class _Matrix(Struct, frozen=True, kw_only=True):
     claimed: bool
     plain: bool
     counted: bool
+    #: Whether the shape is the matrix's own, and not that of a table which it is made from.
+    own_shape: bool
 
     @property
     def owner(self) -> str:
@@ -78,10 +80,10 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     inputs = [matrix for matrix in matrices if "input" in matrix.kinds]
     table = _chosen(inputs, settings)
     tokens = set(settings.vocabularies)
-    if table is not None and table.counted and table.shape and not tokens.intersection(table.shape):
+    if table is not None and table.own_shape and table.shape and not tokens.intersection(table.shape):
         tokens.add(max(table.shape))
     named = [matrix for matrix in matrices if "output" in matrix.kinds and "input" not in matrix.kinds]
-    outputs = [matrix for matrix in named if not tokens or _fits(matrix, tokens)]
+    outputs = [matrix for matrix in named if not tokens or not matrix.own_shape or _fits(matrix, tokens)]
     rejected = {
         matrix.owner: f"named like an output matrix, but none of its dimensions is the vocabulary's ({_sizes(tokens)})"
         for matrix in named
@@ -195,6 +197,7 @@ def _matrices(artifact: Artifact, resolution: Resolution) -> Iterable[_Matrix]:
             claimed=any(name.rule is not None for name in names),
             plain=one.packed is None,
             counted=one.counted,
+            own_shape=one.counted and (one.packed is not None or one.name_rule is None),
         )
 
 

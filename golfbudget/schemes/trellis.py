@@ -19,7 +19,7 @@ from golfbudget.schemes.clipped import clip_scales, feedback_weights
 from golfbudget.schemes.rate_distortion import column_weights, refitted
 from golfbudget.schemes.rounding import storable
 from golfbudget.schemes.scalar import row_values
-from golfbudget.schemes.trellis_search import HIGHEST, LOWEST, Grid, Machine, grid, search, search_with_feedback
+from golfbudget.schemes.trellis_search import HIGHEST, LOWEST, LevelGrid, Machine, grid, search, search_with_feedback
 
 _STATES = (4, 8)
 #: Times that integers are counted, and rows searched again at the bits which that gives.
@@ -85,7 +85,7 @@ class Trellis(TableScheme):
         return shape[0] * shape[1] + 2 * shape[0]
 
 
-def _counted(stored: Tensor, largest: float, rate: float) -> Grid:
+def _counted(stored: Tensor, largest: float, rate: float) -> LevelGrid:
     """The grid whose costs are the bits that these integers take."""
     counts = torch.bincount(stored.flatten().long() - LOWEST, minlength=HIGHEST - LOWEST + 1)
     return grid(largest, rate, counts)

@@ -58,7 +58,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class LevelGrid:
     """Levels by coset [cosets, levels], the stored integer of each, and its λ·bits."""
 
     levels: Tensor
@@ -70,7 +70,7 @@ class Grid:
         return thresholds(self.levels, self.costs / weight).float()
 
 
-def grid(largest: float, rate: float, counts: Tensor | None = None) -> Grid:
+def grid(largest: float, rate: float, counts: Tensor | None = None) -> LevelGrid:
     """Levels that reach `largest`; `counts` [256] of stored integers from -128 say their bits, none: all are free.
 
     An integer that is not in use counts a half.
@@ -82,10 +82,10 @@ def grid(largest: float, rate: float, counts: Tensor | None = None) -> Grid:
     if counts is not None:
         bits = -(counts.double().clamp_min(0.5) / counts.sum()).log2()
         costs = (rate * bits[stored - LOWEST]).float()
-    return Grid((2 * stored + coset % 2).float(), stored.to(torch.int8), costs)
+    return LevelGrid((2 * stored + coset % 2).float(), stored.to(torch.int8), costs)
 
 
-def search(scaled: Tensor, machine: Machine, levels: Grid, weights: Tensor | None = None) -> Tensor:
+def search(scaled: Tensor, machine: Machine, levels: LevelGrid, weights: Tensor | None = None) -> Tensor:
     """Integers of each row's path of least squared error + λ·bits, int8 [rows, columns].
 
     `scaled` are weights in units of their step, float32; `weights` are those of squared errors, by column.
@@ -96,7 +96,7 @@ def search(scaled: Tensor, machine: Machine, levels: Grid, weights: Tensor | Non
     return torch.cat([_viterbi(part.T.contiguous(), machine, levels, starts, each) for part in scaled.split(_ROWS)])
 
 
-def _viterbi(scaled: Tensor, machine: Machine, levels: Grid, starts: list[Tensor], weights: list[float]) -> Tensor:
+def _viterbi(scaled: Tensor, machine: Machine, levels: LevelGrid, starts: list[Tensor], weights: list[float]) -> Tensor:
     columns, rows = scaled.shape
     (first, second), cosets = machine.before(), machine.cosets()
     cost = torch.full((machine.states, rows), torch.inf)
@@ -122,7 +122,9 @@ def _viterbi(scaled: Tensor, machine: Machine, levels: Grid, starts: list[Tensor
     return found.T.contiguous()
 
 
-def search_with_feedback(scaled: Tensor, machine: Machine, levels: Grid, factor: Tensor, weights: Tensor) -> Tensor:
+def search_with_feedback(
+    scaled: Tensor, machine: Machine, levels: LevelGrid, factor: Tensor, weights: Tensor
+) -> Tensor:
     """As `search`, each column's error made up for by later ones: every surviving path has its own errors.
 
     `factor` is the upper Cholesky factor of the inputs' inverse covariance [columns, columns], and `weights` what
@@ -133,7 +135,7 @@ def search_with_feedback(scaled: Tensor, machine: Machine, levels: Grid, factor:
 
 
 def _fed(
-    scaled: Tensor, machine: Machine, levels: Grid, starts: list[Tensor], factor: Tensor, weights: Tensor
+    scaled: Tensor, machine: Machine, levels: LevelGrid, starts: list[Tensor], factor: Tensor, weights: Tensor
 ) -> Tensor:
     """Blocks of columns are decided in turn, with a look ahead at some of the next."""
     (rows, columns), left = scaled.shape, scaled.double()
@@ -153,7 +155,7 @@ def _fed(
 class _Survivors:
     """The best path to each state over a block of columns, with the errors it has made there."""
 
-    def __init__(self, machine: Machine, levels: Grid, rows: int, state: Tensor, columns: int) -> None:
+    def __init__(self, machine: Machine, levels: LevelGrid, rows: int, state: Tensor, columns: int) -> None:
         self._before, self._cosets, self._levels = machine.before(), machine.cosets(), levels
         self._everyone = torch.arange(rows)
         self._cost = torch.full((machine.states, rows), torch.inf)
