@@ -148,8 +148,8 @@ def test_explanations_are_pages_and_no_csv(tmp_path: Path, capsys: pytest.Captur
         check_text(output_format, capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("command", ["inspect", "check", "plan", "demo", "schemes"])
-def test_github_is_a_format_of_compare_alone(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["inspect", "plan", "demo", "schemes"])
+def test_github_is_a_format_of_compare_and_check_alone(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, *([] if command in ("demo", "schemes") else ["x"]), "--format", "github"]) == 2
     assert "github" in capsys.readouterr().err
 

@@ -378,7 +378,7 @@ def test_a_folder_needs_exactly_one_artifact(golfbudget: Run, tmp_path: Path) ->
     (tmp_path / "readme.txt").write_text("no model")
     check_refusal(golfbudget("inspect", tmp_path), f"{tmp_path}: the folder holds no model file, expected one named")
     (tmp_path / "a.pt").write_bytes(b"x")
-    (tmp_path / "b.safetensors").write_bytes(b"x")
+    (tmp_path / "b.safetensors").write_bytes(b"y")
     check_refusal(
         golfbudget("inspect", tmp_path), rf"{tmp_path}: the folder holds 2 model files \(a\.pt, b\.safetensors\)"
     )
