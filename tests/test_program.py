@@ -293,3 +293,13 @@ def test_the_finding_names_file_and_line(tmp_path: Path) -> None:
     found = check(tmp_path, {"train_gpt.py": "import a\n", "a.py": "MB = 1024**2\nlimit = 16 * MB\n"})
     (finding,) = [finding.message for finding in found.findings if finding.code == "GB305"]
     assert finding.startswith("a.py, line 2: the code has a limit of 16,777,216 bytes: that is 16 MiB")
+
+
+def test_without_a_program_what_the_log_says_is_still_counted(tmp_path: Path) -> None:
+    found = check(tmp_path, {"train.log": log_text(seed=7, code=50_000, model=15_900_000)})
+    largest = found.tallies[Convention.LOGGED].largest
+    assert largest is not None
+    assert largest.total == 15_950_000
+    assert not found.chosen.rows
+    assert "no code at all" in found.chosen.reason
+    assert not found.passed()

@@ -88,12 +88,17 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
     present = folder.of(FileKind.CODE)
     if rules.count.code == "all" and not chosen:
         if not present:
-            raise UsageError(_nothing(folder, rules))
+            raise UsageError(f"{folder.root}: {_nothing(folder, rules)}")
         entries = [file for file in present if "/" not in file.path and matches(file.path, rules.files.entry[:1])]
         counted = [Counted(file=file, how="entry" if file in entries else "counted") for file in present]
         found = reach(folder, [item.file for item in counted])
     else:
         entries = chosen or _entries(folder, rules)
+        if not entries:
+            # What logs and claims say needs no program.
+            if not folder.of(FileKind.LOG, FileKind.CLAIMS):
+                raise UsageError(f"{folder.root}: {_nothing(folder, rules)}")
+            return Code(uncounted=tuple(present), undecided=_nothing(folder, rules))
         if len(entries) > 1 and not chosen:
             return _undecided([(file, ()) for file in entries], present)
         found = reach(folder, entries)
@@ -126,16 +131,14 @@ def _undecided(entries: Sequence[tuple[SubmissionFile, Sequence[Counted]]], pres
 
 
 def _entries(folder: Folder, rules: Rules) -> list[SubmissionFile]:
-    """What the rules' names leave as the program: one file, or several to choose from."""
+    """What the rules' names leave as the program: one file, several to choose from, or none."""
     top = [file for file in folder.of(FileKind.CODE) if "/" not in file.path]
     for pattern in rules.files.entry:
         matching = [file for file in top if matches(file.path, [pattern])]
         if matching:
             return matching
     programs = [file for file in top if file.path.endswith(".py")]
-    if len(programs) == 1:
-        return programs
-    raise UsageError(_nothing(folder, rules))
+    return programs if len(programs) == 1 else []
 
 
 def _rivals(folder: Folder, entry: SubmissionFile, found: Reached) -> list[tuple[SubmissionFile, Sequence[Counted]]]:
@@ -158,7 +161,7 @@ def _nothing(folder: Folder, rules: Rules) -> str:
     present = ", ".join(file.path for file in folder.of(FileKind.CODE)[:6])
     held = f"code of other names ({present})" if present else "no code at all"
     return (
-        f"{folder.root}: expected the program under a name such as {', '.join(rules.files.entry[:3])}, found {held}; "
+        f"expected the program under a name such as {', '.join(rules.files.entry[:3])}, found {held}; "
         "say which file it is with --code FILE"
     )
 

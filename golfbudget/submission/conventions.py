@@ -183,7 +183,7 @@ def tally_all(
 
     counted = {
         Convention.LOGGED: (
-            _logged(runs, code.length, other),
+            _logged(runs, None if code.undecided else code.length, other),
             "no log prints the code and model bytes of a finished run",
         ),
         Convention.SHIPPED: (_rows(counted_models, code.length, other), code.undecided or missing),
@@ -221,8 +221,8 @@ def _rows(models: Sequence[CountedModel], code: int, other: int) -> list[Counted
     return made
 
 
-def _logged(runs: Sequence[Run], shipped: int, other: int) -> Iterator[CountedRun]:
-    """Runs by their logs; where one prints neither code nor total, its code is that on disk."""
+def _logged(runs: Sequence[Run], shipped: int | None, other: int) -> Iterator[CountedRun]:
+    """Runs by their logs; where one prints neither code nor total, its code is that on disk, if that is known."""
     labels = _labels([(run.seed, run.source, run.number) for run in runs])
     for label, run in zip(labels, runs, strict=True):
         code = None if run.code is None else run.code.number
@@ -230,6 +230,8 @@ def _logged(runs: Sequence[Run], shipped: int, other: int) -> Iterator[CountedRu
         if run.total is None and model is None:
             continue
         if run.total is None and code is None:
+            if shipped is None:
+                continue
             code = shipped
         total = (code or 0) + (model or 0) if run.total is None else run.total.number
         if model is None and code is not None and total >= code:
