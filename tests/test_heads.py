@@ -94,6 +94,26 @@ def test_a_numbered_part_that_no_rule_names_claims_no_matrix_of_the_vocabulary(t
     assert opened(tmp_path, {TABLE: matrix(), "decode.0.weight": matrix()}).tied is None
 
 
+@pytest.mark.parametrize(("table", "output"), [(1000, 1024), (1024, 1000), (1000, 1008), (512, 576), (50, 64)])
+def test_padded_rows_are_the_vocabularys(tmp_path: Path, table: int, output: int) -> None:
+    found = opened(
+        tmp_path, {TABLE: matrix(table), "lm_head.weight": matrix(output)}, {"vocab_size": min(table, output)}
+    )
+    assert found.tied is False
+    assert roles(found)["lm_head.weight"] is Role.HEAD
+
+
+def test_a_padded_matrix_that_no_rule_claims_makes_it_unknown(tmp_path: Path) -> None:
+    assert opened(tmp_path, {TABLE: matrix(1000), "last.weight": matrix(1024)}).tied is None
+
+
+def test_pieces_of_an_output_are_no_tie(tmp_path: Path) -> None:
+    pieces = {f"lm_head.{n}.weight": matrix(ROWS // 2) for n in range(2)}
+    found = opened(tmp_path, {TABLE: matrix(), **pieces})
+    assert found.tied is None
+    assert "may be a piece of one" in found.tied_reason
+
+
 def test_a_matrix_of_the_vocabulary_that_no_rule_claims_makes_it_unknown(tmp_path: Path) -> None:
     found = opened(tmp_path, {TABLE: matrix(), "last.weight": matrix()})
     assert found.tied is None

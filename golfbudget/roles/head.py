@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from msgspec import Struct, field
 
@@ -19,6 +20,10 @@ from golfbudget.roles.resolve import Resolution, ResolvedName, matrix_shape
 from golfbudget.roles.settings import Settings
 
 _PIECE = 1 << 20
+#: How vocabularies are padded: up to a multiple, by a fiftieth at most, or by a few rows where there are many.
+_MULTIPLES, _PADDED_SHARE, _LARGE = (64, 128), 50, 512
+#: Into how many pieces parallel training cuts an output.
+_MOST_PIECES = 16
 #: Words in a name that speak for the decoder's table where several are named like one, and against another's.
 _DECODER = "decoder."
 _FOR, _AGAINST = (
@@ -83,7 +88,8 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     if table is not None and table.own_shape and table.shape and not tokens.intersection(table.shape):
         tokens.add(max(table.shape))
     named = [matrix for matrix in matrices if "output" in matrix.kinds and "input" not in matrix.kinds]
-    outputs = [matrix for matrix in named if not tokens or not matrix.own_shape or _fits(matrix, tokens)]
+    width = frozenset() if table is None else frozenset(table.shape) - tokens
+    outputs = [matrix for matrix in named if not tokens or not matrix.own_shape or _fits(matrix, tokens, width)]
     rejected = {
         matrix.owner: f"named like an output matrix, but none of its dimensions is the vocabulary's ({_sizes(tokens)})"
         for matrix in named
@@ -95,10 +101,11 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
         copies = [other for other in copies if other in inputs]
     shared = table is not None and ("output" in table.kinds or any(other not in inputs for other in copies))
     own = [matrix for matrix in outputs if matrix not in copies]
-    loose = [m for m in matrices if not m.claimed and m is not table and m not in copies and _fits(m, tokens)]
+    loose = [m for m in matrices if not m.claimed and m is not table and m not in copies and _fits(m, tokens, width)]
     if table is None and not tokens:
         loose = [matrix for matrix in matrices if not matrix.claimed]
-    tied, reason = _judged(table, inputs, own, loose, settings, artifact, shared=shared, copies=copies)
+    pieces = [matrix for matrix in named if matrix not in outputs and _is_part(matrix, width, tokens)]
+    tied, reason = _judged(table, inputs, own, pieces, loose, settings, artifact, shared=shared, copies=copies)
     return Head(
         tied=tied,
         reason=reason,
@@ -110,10 +117,11 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     )
 
 
-def _judged(  # noqa: PLR0911  (one way out per evidence)
+def _judged(  # noqa: C901, PLR0911  (one way out per evidence)
     table: _Matrix | None,
     inputs: Sequence[_Matrix],
     outputs: Sequence[_Matrix],
+    pieces: Sequence[_Matrix],
     loose: Sequence[_Matrix],
     settings: Settings,
     artifact: Artifact,
@@ -142,6 +150,9 @@ def _judged(  # noqa: PLR0911  (one way out per evidence)
         return True, f"{said}; no output matrix is stored"
     if artifact.part_of is not None:
         return None, f"{config}no output matrix is stored here, but this is {artifact.part_of}"
+    if pieces:
+        found = f"{_listed(pieces)} is named like an output matrix and may be a piece of one"
+        return (False if said is not None else None), f"{config}{found}"
     if loose:
         found = f"{_listed(loose)} has a dimension of the vocabulary and no rule claims it"
         if said is not None:
@@ -219,8 +230,27 @@ def _chosen(inputs: Sequence[_Matrix], settings: Settings) -> _Matrix | None:
     return max(inputs, key=rank, default=None)
 
 
-def _fits(matrix: _Matrix, tokens: set[int]) -> bool:
-    return bool(tokens.intersection(matrix.shape))
+def _fits(matrix: _Matrix, tokens: set[int], width: AbstractSet[int] = frozenset()) -> bool:
+    """Whether a dimension is the vocabulary's, or that padded: on either side, for tables are padded too.
+
+    A dimension that is the model's `width` is the vocabulary's only to the number.
+    """
+    if tokens.intersection(matrix.shape):
+        return True
+    rows = [size for size in matrix.shape if size not in width]
+    return any(_padded(*sorted((size, count))) for size in rows for count in tokens)
+
+
+def _padded(count: int, size: int) -> bool:
+    """Whether a table of so many rows may be one of so many tokens."""
+    rounded = any(size == -(-count // multiple) * multiple for multiple in _MULTIPLES)
+    return rounded or size - count <= count // _PADDED_SHARE or (size - count < _MULTIPLES[-1] and count >= _LARGE)
+
+
+def _is_part(matrix: _Matrix, width: AbstractSet[int], tokens: set[int]) -> bool:
+    """Whether a matrix named like an output may be a piece of one: as wide as the table, and of many rows."""
+    rows = [size for size in matrix.shape if size not in width]
+    return not width.isdisjoint(matrix.shape) and bool(rows) and max(rows) * _MOST_PIECES >= max(tokens, default=0)
 
 
 def _sizes(tokens: set[int]) -> str:
