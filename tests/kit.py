@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
+import rans_walker
 import torch
+import zstd_walker
 from torch import Tensor
-from zstd_walker import walked_costs
 
 from golfbudget.codecs import Codec, Method, attribute, decode
 from golfbudget.codecs.base import Exact
@@ -21,7 +22,10 @@ from golfbudget.ledger import check_tiling
 from golfbudget.schemes import Context, Encoded, Options, Scheme, collisions
 
 #: For each codec of method `exact`, what stored bytes and boundaries must give, by a decoder of the tests' own.
-ORACLES: dict[str, Callable[[bytes, Sequence[int]], list[int]]] = {"zstd": walked_costs}
+ORACLES: dict[str, Callable[[bytes, Sequence[int]], list[int]]] = {
+    "rans": rans_walker.walked_costs,
+    "zstd": zstd_walker.walked_costs,
+}
 
 
 def brute_force(codec: Codec, stored: bytes, offsets: Sequence[int]) -> list[int]:

@@ -5,7 +5,8 @@ and brotli, which have none, are tried last and in this order, as only brotli is
 """
 
 from golfbudget.codecs import standard  # noqa: F401, I001  (registry order)
-from golfbudget.codecs.zstd import codec  # noqa: F401
+from golfbudget.codecs.zstd import codec as _zstd  # noqa: F401
+from golfbudget.codecs.rans import codec as _rans  # noqa: F401
 from golfbudget.codecs import unsigned  # noqa: F401
 from golfbudget.codecs.base import Buffer, Codec, Method, Sniff, get, registered
 from golfbudget.codecs.feeding import Foresee, Foresight
