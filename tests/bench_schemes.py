@@ -13,9 +13,9 @@ import torch
 
 from golfbudget import example, schemes
 from golfbudget.plan.grids import HEAD, TRUNK, grid, label
-from golfbudget.quality.threads import one_thread
 from golfbudget.repacking import repack
 from golfbudget.schemes import Context, Options
+from golfbudget.schemes.threads import one_thread
 
 ROWS, COLUMNS = 8192, 512
 #: Codebooks of a size at which one run of k-means takes seconds.

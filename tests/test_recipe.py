@@ -151,6 +151,18 @@ def test_an_encoded_matrix_comes_back_from_every_layout(name: str, scheme: str) 
     assert layouts.registered()[name].payload_bytes(export) == held
 
 
+@pytest.mark.slow
+def test_processes_change_no_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("golfbudget.recipe.export._WORTH_PROCESSES", 0)
+    rule = {"name": "all", "match": ["*"], "quantizer": "scheme", "scheme": "trellis", "options": {"step": 0.3}}
+    made = recipe_from({"name": "made", "layout": "w-m", "codec": "zlib", "level": 9, "tensors": [rule]}, "made")
+    drawn = {f"matrix{number}": torch.randn(40, 30 + number) for number in range(5)}
+    alone, together = (quantise(drawn, made, jobs=jobs).schemes for jobs in (1, 2))
+    assert list(alone) == list(together) == list(drawn)
+    tables = [(a.tensor, b.tensor) for n in drawn for a, b in zip(alone[n].tables, together[n].tables, strict=True)]
+    assert all(torch.equal(a, b) for a, b in tables)
+
+
 def test_a_state_dict_has_no_place_for_an_encoded_matrix() -> None:
     made = plain(recipe("state-dict"))
     made["tensors"][0] = {"name": "e", "match": ["tok_emb.*"], "quantizer": "scheme", "scheme": "binary"}

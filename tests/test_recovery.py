@@ -31,11 +31,11 @@ from golfbudget.plan.verdict import told, unrecovered
 from golfbudget.quality.baseline_model import BaselineModel, Shape
 from golfbudget.quality.recovery import PEAK_RATE, Training, rate, recover
 from golfbudget.quality.text import Text, load_text, predicted_counts
-from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import Export, decode, quantise
 from golfbudget.schemes import Context
+from golfbudget.schemes.threads import one_thread
 
 VOCABULARY, WINDOW, STEPS = 64, 32, 12
 HEAD_NAME = "tok_emb.weight"

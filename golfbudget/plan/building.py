@@ -23,10 +23,10 @@ from golfbudget.plan.candidates import INPUT_SCHEMES, RECIPE, REPACK
 from golfbudget.plan.source import PlanSource, replace_codec
 from golfbudget.plan.trials import Candidate, Side, TableSize
 from golfbudget.quality.recovery import Training, recover
-from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.export import Export, decode
 from golfbudget.schemes import Context, Encoded, Options
+from golfbudget.schemes.threads import one_thread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,11 +86,15 @@ def opened_source(request: PlanRequest, model_file: NamedModelFile | None) -> tu
     """The source: read from its file, or drawn for its model file; and the roles of its tensors."""
     roles = load_roles(request.roles)
     preview = None if request.preview is None else parse_preview(request.preview)
+    jobs = request.jobs or os.cpu_count() or 1
     if model_file is not None:
-        drawn = model_source(model_file, recipe=request.recipe, seed=request.seed, roles=roles, preview=preview)
+        drawn = model_source(
+            model_file, recipe=request.recipe, seed=request.seed, roles=roles, preview=preview, jobs=jobs
+        )
         return drawn, roles
     path = locate(request.path)
-    return open_source(path, recipe=request.recipe, roles=roles, limit=request.limit, preview=preview), roles
+    source = open_source(path, recipe=request.recipe, roles=roles, limit=request.limit, preview=preview, jobs=jobs)
+    return source, roles
 
 
 def encoder_inputs(request: PlanRequest, source: PlanSource) -> tuple[EncoderInputs, Text | None]:

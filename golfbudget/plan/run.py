@@ -18,8 +18,8 @@ from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.plan.trying import Workshop, workshop
 from golfbudget.plan.verdict import PlanTerms, advised, decide
 from golfbudget.progress import Progress, unwatched
-from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.config import Integer, rule_for
+from golfbudget.schemes.threads import one_thread
 
 
 def make_plan(request: PlanRequest, progress: Progress = unwatched) -> Plan:

@@ -23,7 +23,6 @@ from golfbudget.estimate.request import Request, dependence
 from golfbudget.estimate.settings import Value, make_request
 from golfbudget.ledger import Role
 from golfbudget.quality.baseline_model import HEAD
-from golfbudget.quality.threads import one_thread
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import Keep, Recipe, Shuffle, load_recipe
@@ -34,6 +33,7 @@ from golfbudget.recipe.layouts.int8_clean import FORMAT_KEY
 from golfbudget.recipe.state import checkpoint_state
 from golfbudget.roles import Roles
 from golfbudget.roles.packed import find_packed
+from golfbudget.schemes.threads import one_thread
 
 CAVEAT = (
     "weights are synthetic, so this says nothing certain of a trained model: there the verdict is modelled at most, "
@@ -119,7 +119,7 @@ class PlanSource:
 
 
 def open_source(
-    path: Path, *, recipe: str | None, roles: Roles, limit: int, preview: Preview | None = None
+    path: Path, *, recipe: str | None, roles: Roles, limit: int, preview: Preview | None = None, jobs: int = 1
 ) -> PlanSource:
     """Open a checkpoint (under a recipe) or an artifact of a known layout (its recipe recognised).
 
@@ -142,7 +142,7 @@ def open_source(
         _refuse_unknown_layouts(artifact, path)
         found = load_recipe(recipe or "int8-zlib")
         reference = checkpoint_state(artifact)
-        export = quantise(reference, found)
+        export = quantise(reference, found, jobs=jobs)
     source = source_of(reference, export, found, roles=roles, where=str(path), notes=notes, preview=preview)
     return replace(source, artifact=artifact)
 
@@ -310,7 +310,7 @@ def named_model(path: Path, settings: Mapping[str, Value] | None = None) -> Name
 
 
 def model_source(
-    model: NamedModelFile, *, recipe: str | None, seed: int, roles: Roles, preview: Preview | None = None
+    model: NamedModelFile, *, recipe: str | None, seed: int, roles: Roles, preview: Preview | None = None, jobs: int = 1
 ) -> PlanSource:
     """The source that a model file stands for; `seed` draws its weights.
 
@@ -325,7 +325,7 @@ def model_source(
         )
     with one_thread():
         reference = dict(draw(request.model.tensors, seed))
-        export = quantise(reference, request.recipe, seed)
+        export = quantise(reference, request.recipe, seed, jobs)
     found = source_of(
         reference, export, request.recipe, roles=roles, where=model.name, notes=_notes(request, seed), preview=preview
     )

@@ -32,7 +32,7 @@ from golfbudget.plan.result_cache import FileLosses, ResultCache, content_of, di
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
 from golfbudget.progress import Progress
-from golfbudget.quality.threads import one_thread
+from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import Processes
 
 

@@ -21,7 +21,7 @@ from golfbudget.errors import ModelError
 from golfbudget.quality.bands import ratio_interval
 from golfbudget.quality.baseline_model import EMBEDDING, HEAD, LOGIT_CAP, BaselineModel, logits
 from golfbudget.quality.text import Text
-from golfbudget.quality.threads import one_thread
+from golfbudget.schemes.threads import one_thread
 
 METRIC = "bits-per-byte"
 #: Few enough that a layer's values stay in a core's own cache.

@@ -27,9 +27,9 @@ from golfbudget.errors import ModelError
 from golfbudget.quality.baseline_model import BaselineModel
 from golfbudget.quality.evaluate import check_tokens
 from golfbudget.quality.text import Text
-from golfbudget.quality.threads import one_thread
 from golfbudget.recipe.export import Export, apply_correction, decode, dequantise
 from golfbudget.schemes import Encoded
+from golfbudget.schemes.threads import one_thread
 
 #: Adam's rate at its peak, between two needs seen on the embedded example in a hundred steps on 51,200 tokens: a VQ
 #: head gains more the higher it is (a head of 256 codes most at 1e-3, less at 3e-4, least at 1e-4), and the unchanged

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TypeVar
 
 import torch
@@ -26,9 +27,13 @@ from golfbudget.recipe.config import (
     rule_for,
 )
 from golfbudget.schemes.base import Context, Encoded
+from golfbudget.schemes.threads import one_thread
+from golfbudget.workers import Processes
 
 T = TypeVar("T")
 
+#: Weights from which on processes are worth their start, of a few seconds.
+_WORTH_PROCESSES = 1 << 22
 #: What a label says of a tensor that is kept, where the recipe gives it none.
 KEPT = "passthrough"
 
@@ -170,15 +175,16 @@ def _drop(values: Mapping[str, T], name: str) -> dict[str, T]:
     return {key: value for key, value in values.items() if key != name}
 
 
-def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Export:
+def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0, jobs: int = 1) -> Export:
     """Apply a recipe to a state dict; `ConfigError` for rules that fit no tensor and tensors that fit no rule.
 
-    `seed` is for schemes that draw anything.
+    `seed` is for schemes that draw anything; `jobs` processes encode matrices by schemes, where there is work for them.
     """
     check_patterns(recipe, state, f"recipe {recipe.name}")
     quantized, scales, passthrough = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
-    dtypes, kept_dtypes, encoded = dict[str, str](), dict[str, str](), dict[str, Encoded]()
+    dtypes, kept_dtypes = dict[str, str](), dict[str, str]()
     labels, suffixes = dict[str, Label](), dict[str, tuple[str, str]]()
+    by_scheme = dict[str, ByScheme]()
     for name, tensor in state.items():
         if not tensor.is_floating_point():
             passthrough[name] = tensor.contiguous()
@@ -197,8 +203,7 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Expo
                 raise UsageError(
                     f"recipe {recipe.name}: rule {rule.name}: {name!r} is no matrix, and schemes take those"
                 )
-            encoded[name] = schemes.get(rule.scheme).encode(tensor.float(), rule.options, Context(seed=seed))
-            dtypes[name] = dtype_name(tensor)
+            by_scheme[name], dtypes[name] = rule, dtype_name(tensor)
         elif isinstance(rule, Keep):
             kept = tensor if rule.dtype == "original" else tensor.to(getattr(torch, rule.dtype))
             passthrough[name] = kept.contiguous()
@@ -211,12 +216,33 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0) -> Expo
         dtypes=dtypes,
         passthrough=passthrough,
         kept_dtypes=kept_dtypes,
-        schemes=encoded,
+        schemes=_encoded({name: (rule, state[name]) for name, rule in by_scheme.items()}, seed, jobs),
         corrections=_corrections(state, quantized, scales, recipe),
         labels=labels,
         suffixes=suffixes,
         order=tuple(state),
     )
+
+
+#: Matrices to encode: the rule and the weights of each.
+_ByScheme = Mapping[str, tuple[ByScheme, Tensor]]
+
+
+def _encoded(matrices: _ByScheme, seed: int, jobs: int) -> dict[str, Encoded]:
+    """Encodings in their order, the same for any number of processes."""
+    names = list(matrices)
+    if sum(tensor.numel() for _, tensor in matrices.values()) < _WORTH_PROCESSES:
+        jobs = 1
+    with Processes((matrices, seed)) as processes:
+        found = sorted(processes.results(_encode, names, jobs), key=itemgetter(0))
+    return dict(zip(names, (encoded for _, encoded in found), strict=True))
+
+
+def _encode(shared: tuple[_ByScheme, int], name: str) -> Encoded:
+    matrices, seed = shared
+    rule, tensor = matrices[name]
+    with one_thread():
+        return schemes.get(rule.scheme).encode(tensor.float(), rule.options, Context(seed=seed))
 
 
 def _corrections(

@@ -30,8 +30,8 @@ from golfbudget.plan.vocabulary.model import Shapes, Subject, empty_bytes, open_
 from golfbudget.plan.vocabulary.results import Closing, Floor, HeadRow, Trunk, Vocabulary, VocabularyPlan
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.text import load_counts, read_tokens
-from golfbudget.quality.threads import one_thread
 from golfbudget.roles import load_roles
+from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import in_threads
 
 #: Bits per byte: about the contest's bar for a record, 0.005 nats per token at 3.7 bytes a token.
