@@ -25,7 +25,7 @@ def modules() -> list[Path]:
 
 
 def batch() -> None:
-    """A batch in the processes it takes by itself, against one folder of its own."""
+    """A batch in the processes it takes by itself, as its table and with every packed length, against one folder."""
     programs = modules()
     with tempfile.TemporaryDirectory() as place:
         folders = []
@@ -39,10 +39,11 @@ def batch() -> None:
         start = time.perf_counter()
         gb.check(folders[0])
         one = time.perf_counter() - start
-        start = time.perf_counter()
-        gb.check(*folders)
-        many = time.perf_counter() - start
-    print(f"check of {FOLDERS} folders: {many:.1f} s, {many / one:.1f} x one folder ({one:.2f} s)")
+        for packed, what in ((False, "as a table"), (True, "with packed lengths, as for JSON")):
+            start = time.perf_counter()
+            gb.check(*folders, packed=packed)
+            many = time.perf_counter() - start
+            print(f"check of {FOLDERS} folders {what}: {many:.1f} s; one alone, with its packed length: {one:.2f} s")
 
 
 def packing() -> None:

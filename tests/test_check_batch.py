@@ -13,9 +13,10 @@ from command_line import Run
 from standins import log_text, stand_in, submission
 
 import golfbudget as gb
+from golfbudget.code_packing import pack_code
 from golfbudget.errors import UsageError
-from golfbudget.rules import load_rules
-from golfbudget.submission import batch
+from golfbudget.rules import Convention, load_rules
+from golfbudget.submission import batch, check_submission, packed_code
 from golfbudget.submission.batch import Judgement, Known, Unchecked, check_all, known, verdict
 
 MODEL = bytes(range(1, 256)) * 400
@@ -106,6 +107,52 @@ def test_json_has_all_of_them(golfbudget: Run, folders: dict[str, Path]) -> None
     alone = json.loads(golfbudget("check", folders["over"], "--format", "json").stdout)
     assert alone["submissions"] == [one for one in found["submissions"] if one["path"] == str(folders["over"])]
     assert json.loads(gb.check(*folders.values()).to_json()) == found
+
+
+def test_a_table_says_the_same_without_packing_what_nothing_hangs_on(tmp_path: Path) -> None:
+    program = "# words\n" * 500 + "print(1)\n"
+    length, model = len(program), 15_000_000
+    packed = pack_code(program.encode(), name="train_gpt.py").length
+    kinds: dict[str, tuple[dict[str, int], str, bool]] = {
+        "agrees": ({"bytes_total": model + length}, "", False),
+        "other": ({"bytes_total": model + length + 1}, "", False),
+        "megabytes": ({}, f"Artifact: {(model + length) / 1e6:.2f} MB", False),
+        "code": ({"bytes_code": packed}, "", True),
+        "total": ({"bytes_total": model + packed}, "", True),
+        "prose": ({}, f"Artifact: {(model + packed) / 2**20:.3f} MB", True),
+        "over": ({}, "", True),
+    }
+    for name, (stated, readme, hangs) in kinds.items():
+        weights = 16_000_000 - packed if name == "over" else model
+        files: dict[str, str | bytes] = {
+            "train_gpt.py": program,
+            "train.log": log_text(code=length, model=weights),
+            "submission.json": json.dumps(stated),
+            "README.md": readme,
+        }
+        submission(tmp_path / name, files)
+        full, short = (check_submission(tmp_path / name, load_rules(), packed=asked) for asked in (True, False))
+        assert (short.packed is not None) is hangs, name
+        assert (short.findings, short.matched) == (full.findings, full.matched)
+        rows = [{**one.tallies, Convention.PACKED: None} for one in (full, short)]
+        assert rows[0] == rows[1]
+        assert hangs or "not packed" in short.tallies[Convention.PACKED].reason
+    found = gb.check(*(tmp_path / name for name in kinds), packed=False)
+    assert [one.packed is not None for one in found.submissions] == [hangs for _, _, hangs in kinds.values()]
+
+
+def test_a_program_of_several_folders_is_packed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = "def once_for_all():\n    return 1\n"
+    packing = Mock(wraps=pack_code)
+    monkeypatch.setattr(packed_code, "pack_code", packing)
+    made = [submission(tmp_path / str(n), {"train_gpt.py": source, "train.log": log_text()}) for n in range(3)]
+    found = gb.check(*made, jobs=1)
+    assert packing.call_count == 1
+    assert len({one.packed for one in found.submissions}) == 1
+
+
+def test_no_tree_of_a_program_travels_between_processes(folders: dict[str, Path]) -> None:
+    assert check_submission(folders["logged"], load_rules()).code.programs == ()
 
 
 def test_details_puts_every_report_under_the_table(golfbudget: Run, folders: dict[str, Path]) -> None:

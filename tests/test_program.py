@@ -21,6 +21,7 @@ from golfbudget.rules import Convention, load_rules
 from golfbudget.submission import Checked, check_submission
 from golfbudget.submission.file_uses import file_uses
 from golfbudget.submission.megabytes import binary_caps
+from golfbudget.submission.nodes import nodes
 
 RULES = load_rules()
 BLOB = bytes(range(256)) * 40
@@ -286,7 +287,7 @@ def test_a_zip_of_endless_zeros_is_not_unpacked(tmp_path: Path) -> None:
     ],
 )
 def test_caps_worked_out_in_mebibytes(source: str, lines: list[int]) -> None:
-    assert [line for line, _ in binary_caps(ast.parse(source), RULES.cap)] == lines
+    assert [line for line, _ in binary_caps(nodes(ast.parse(source)), RULES.cap)] == lines
 
 
 def test_the_finding_names_file_and_line(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from golfbudget.submission.code import Code, code_beside, find_code
 from golfbudget.submission.folder import open_folder
 from golfbudget.submission.logs import Run, decode, parse
 from golfbudget.submission.megabytes import binary_caps, sizes_in_text
+from golfbudget.submission.nodes import nodes
 
 RULES = load_rules()
 
@@ -306,7 +307,7 @@ def test_sizes_that_say_mb_and_mean_mib() -> None:
     ],
 )
 def test_caps_in_code(source: str, lines: list[int]) -> None:
-    assert [line for line, _ in binary_caps(ast.parse(source), 16_000_000)] == lines
+    assert [line for line, _ in binary_caps(nodes(ast.parse(source)), 16_000_000)] == lines
 
 
 # --- code ---

@@ -126,6 +126,7 @@ def check(
     log: Paths = (),
     strict: bool = False,
     no_model: bool = False,
+    packed: bool = True,
     jobs: int | None = None,
     progress: Watch = False,
 ) -> CheckResult:
@@ -133,7 +134,8 @@ def check(
 
     Nothing of a submission is executed.  `model`, `code` and `log` name files of one submission where its folder does
     not tell.  Raises a `GolfbudgetError` for a single folder that holds no submission; of several, each such folder is
-    one of `errors`, and `jobs` of them are checked side by side.
+    one of `errors`, and `jobs` of them are checked side by side.  `packed=False` is faster: code is packed only where
+    the packed length decides something.
     """
     if not submissions:
         raise UsageError("there is nothing to check; give a folder")
@@ -146,12 +148,14 @@ def check(
             convention=convention,
             strict=strict,
             no_model=no_model,
+            packed=packed,
             jobs=jobs,
             progress=progress,
         )
     loaded, chosen = load_rules(Path(rules)), _convention(convention)
     named = {"model": paths(model), "code": paths(code), "log": paths(log)}
-    checked = check_submission(Path(submissions[0]), loaded, convention=chosen, no_model=no_model, **named)
+    told = {"convention": chosen, "no_model": no_model, "packed": packed}
+    checked = check_submission(Path(submissions[0]), loaded, **told, **named)
     return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=(checked,), strict=strict)
 
 
@@ -162,13 +166,16 @@ def check_each(
     convention: str | None = None,
     strict: bool = False,
     no_model: bool = False,
+    packed: bool = True,
     jobs: int | None = None,
     progress: Watch = False,
 ) -> CheckResult:
     """The same of several folders, or of one that may be none: what cannot be read is one of `errors`."""
     loaded, chosen, roots = load_rules(Path(rules)), _convention(convention), [Path(path) for path in submissions]
     with watched(progress, "check") as told:
-        outcomes = check_all(roots, loaded, convention=chosen, no_model=no_model, jobs=jobs, progress=told)
+        outcomes = check_all(
+            roots, loaded, convention=chosen, no_model=no_model, packed=packed, jobs=jobs, progress=told
+        )
     return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=outcomes, strict=strict)
 
 

@@ -127,7 +127,7 @@ def _submission(path: Path, rules: Rules, unread: UsageError) -> ComparedSide:
     from golfbudget.submission.batch import known
 
     try:
-        checked = check_submission(path, rules)
+        checked = check_submission(path, rules, packed=False)
     except UsageError as error:
         raise UsageError(f"{unread}; nor is it a submission: {error}") from None
     row, how = checked.chosen.largest, known(checked)

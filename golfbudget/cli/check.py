@@ -71,7 +71,9 @@ def check(
     del list_findings
     named: dict[str, Any] = {"model": model or (), "code": code or (), "log": log or ()}
     told: dict[str, Any] = {"rules": rules, "convention": convention, "strict": strict, "no_model": no_model}
-    told |= {"jobs": jobs, "progress": not quiet}
+    # A table of several shows no packed length unless that decides.
+    short = len(submissions) > 1 and not details and output_format in (ReportFormat.TABLE, ReportFormat.MARKDOWN)
+    told |= {"jobs": jobs, "progress": not quiet, "packed": not short}
     if output_format is ReportFormat.GITHUB and not any(named.values()):
         found = check_each(submissions, **told)
     else:

@@ -101,7 +101,7 @@ def _heading(checked: Checked) -> tuple[tuple[str, str], ...]:
     if checked.every_run:
         logs = len({source for run in checked.runs for source in run.sources})
         rows.append(("logs", f"{len(checked.runs)} different finished runs in {logs} {'log' if logs == 1 else 'logs'}"))
-    if checked.packed.tools:
+    if checked.packed is not None and checked.packed.tools:
         tools = ", ".join(f"{name} {version}" for name, version in checked.packed.tools)
         rows += [("packed by", tools), ("", "the packed length depends on these and their versions")]
     return (*rows, *(("note", note) for note in checked.notes))
@@ -259,11 +259,12 @@ def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
     code = [{"path": c.file.path, "bytes": c.file.size, "how": c.how, "by": c.by} for c in checked.code.counted]
     models = [{"source": m.source, "seed": m.seed, "bytes": m.size, "claimed": m.claimed} for m in checked.models]
     tokenizers = [{"path": file.path, "bytes": file.size} for file in checked.tokenizers]
+    packed = checked.packed
     return {
         "path": str(checked.folder.root),
         "conventions": {str(convention): _tally_data(tally) for convention, tally in checked.tallies.items()},
         "code": code,
-        "packed_code": {"bytes": checked.packed.length, "tools": dict(checked.packed.tools)},
+        "packed_code": None if packed is None else {"bytes": packed.length, "tools": dict(packed.tools)},
         "models": models,
         "files": [_file_data(use) for use in file_uses(checked)],
         "tokenizer": {"bytes": sum(file.size for file in checked.tokenizers), "files": tokenizers},

@@ -6,6 +6,7 @@ What a folder's reader raises is that folder's row, and never the end of the oth
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -67,6 +68,7 @@ class _Asked:
     rules: Rules
     convention: Convention | None
     no_model: bool
+    packed: bool
 
 
 def check_all(
@@ -75,14 +77,18 @@ def check_all(
     *,
     convention: Convention | None = None,
     no_model: bool = False,
+    packed: bool = True,
     jobs: int | None = None,
     progress: Progress = unwatched,
 ) -> tuple[Outcome, ...]:
-    """Check every folder, in the order given; `jobs` processes, by cores and folders where it is None."""
+    """Check every folder, in the order given, with `jobs` processes, by cores and folders where it is None.
+
+    `packed` as for `check_submission`.
+    """
     if jobs is None:
-        jobs = (os.cpu_count() or 1) if len(roots) >= _WORTH_A_PROCESS else 1
+        jobs = _cores() if len(roots) >= _WORTH_A_PROCESS else 1
     found: dict[int, Outcome] = {}
-    asked = _Asked(rules=rules, convention=convention, no_model=no_model)
+    asked = _Asked(rules=rules, convention=convention, no_model=no_model, packed=packed)
     progress(f"{len(roots)} submissions", len(roots))
     with Processes(asked) as processes:
         for number, outcome in processes.results(_checked, roots, jobs):
@@ -91,9 +97,18 @@ def check_all(
     return tuple(found[number] for number in range(len(roots)))
 
 
+def _cores() -> int:
+    """Cores that this process may use, which are fewer than the machine has in most containers."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _checked(asked: _Asked, root: Path) -> Outcome:
     try:
-        return check_submission(root, asked.rules, convention=asked.convention, no_model=asked.no_model)
+        return check_submission(
+            root, asked.rules, convention=asked.convention, no_model=asked.no_model, packed=asked.packed
+        )
     except GolfbudgetError as error:
         return Unchecked(path=root, error=str(error))
     except OSError as error:

@@ -24,6 +24,7 @@ from golfbudget.submission.logs import Run, distinct, named_seeds, read_log
 from golfbudget.submission.matching import Agreement, Matched, Sort, match
 from golfbudget.submission.model_files import model_files
 from golfbudget.submission.packed_code import packed_code_bytes
+from golfbudget.submission.packing_matters import hangs_on_packing
 from golfbudget.submission.weights_in_code import holds_weights
 
 
@@ -36,10 +37,12 @@ def check_submission(
     code: Sequence[Path] = (),
     log: Sequence[Path] = (),
     no_model: bool = False,
+    packed: bool = True,
 ) -> Checked:
     """Check a folder; `model`, `code` and `log` name the files that count instead of those found by the rules.
 
-    `no_model`: the code is the whole artifact.
+    `no_model`: the code is the whole artifact.  Without `packed` the code is packed only where a verdict, a finding or
+    an agreement hangs on its packed length, so that all of them are the same.
     """
     folder = open_folder(root, rules.files)
     program = find_code(folder, rules, code)
@@ -57,38 +60,45 @@ def check_submission(
     if no_model or (not models and not runs and holds_weights(program.programs)):
         models = (CountedModel(size=0, source="no model file", absent=True),)
     program = program.without_models(file for model in models for file in model.files)
-    packed = packed_code_bytes([folder.place(file) for file in program.files])
-    tallies = tally_all(folder=folder, rules=rules, code=program, packed=packed.length, models=models, runs=runs)
-    chosen = convention or rules.convention
-    matched = [
-        _by_itself(match(claim, tallies, chosen, program, models, logged=True), run)
-        for run in runs
-        for claim in log_claims(run)
-    ]
-    matched += [match(claim, tallies, chosen, program, models) for claim in stated.numbers]
-    checked = Checked(
+    unpacked = Checked(
         folder=folder,
         rules=rules,
-        convention=chosen,
+        convention=convention or rules.convention,
         code=program,
-        packed=packed,
         models=models,
         runs=tuple(runs),
         every_run=len(every_run),
-        tallies=tallies,
-        matched=tuple(matched),
         stated=stated,
         logs=tuple(read_logs),
         seeds=seeds,
-        notes=packed.notes,
     )
+    checked = unpacked if packed else _counted(unpacked)
+    if packed or hangs_on_packing(checked):
+        length = packed_code_bytes([folder.place(file) for file in program.files])
+        checked = _counted(replace(unpacked, packed=length, notes=length.notes))
     found = (
         text.split(" ", 1)
         for examine in (examine_totals, examine_logs, examine_files, examine_claims)
         for text in examine(checked)
     )
     findings = sorted((Finding(code=code, message=message) for code, message in found), key=attrgetter("code"))
-    return replace(checked, findings=tuple(findings))
+    # What the programs say has been asked; their trees are large, and a process would send them to another.
+    return replace(checked, findings=tuple(findings), code=replace(program, programs=()))
+
+
+def _counted(checked: Checked) -> Checked:
+    """The same with every convention counted, as far as the packed length is known, and every claim matched."""
+    code, models, length = checked.code, checked.models, checked.packed and checked.packed.length
+    tallies = tally_all(
+        folder=checked.folder, rules=checked.rules, code=code, packed=length, models=models, runs=checked.runs
+    )
+    matched = [
+        _by_itself(match(claim, tallies, checked.convention, code, models, logged=True), run)
+        for run in checked.runs
+        for claim in log_claims(run)
+    ]
+    matched += [match(claim, tallies, checked.convention, code, models) for claim in checked.stated.numbers]
+    return replace(checked, tallies=tallies, matched=tuple(matched))
 
 
 def _claims(folder: Folder) -> Claims:

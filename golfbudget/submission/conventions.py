@@ -167,10 +167,13 @@ def _of_claims(claims: Sequence[Claim]) -> tuple[CountedModel, ...]:
     )
 
 
+_NOT_PACKED = "the code was not packed, as nothing that was asked for hangs on it"
+
+
 def tally_all(
-    *, folder: Folder, rules: Rules, code: Code, packed: int, models: Sequence[CountedModel], runs: Sequence[Run]
+    *, folder: Folder, rules: Rules, code: Code, packed: int | None, models: Sequence[CountedModel], runs: Sequence[Run]
 ) -> dict[Convention, Tally]:
-    """Every convention, in a fixed order."""
+    """Every convention, in a fixed order; with `packed` None that one has no rows."""
     tokenizers = sum(file.size for file in folder.of(FileKind.TOKENIZER))
     other = tokenizers if rules.count.tokenizer else 0
     inside = {file.path for model in models for file in model.files}
@@ -187,7 +190,10 @@ def tally_all(
             "no log prints the code and model bytes of a finished run",
         ),
         Convention.SHIPPED: (_rows(counted_models, code.length, other), code.undecided or missing),
-        Convention.PACKED: (_rows(counted_models, packed, other), code.undecided or missing),
+        Convention.PACKED: (
+            [] if packed is None else _rows(counted_models, packed, other),
+            code.undecided or (_NOT_PACKED if packed is None and models else missing),
+        ),
         Convention.FOLDER: (_rows(models, whole, beside), missing),
     }
     tallies = {}

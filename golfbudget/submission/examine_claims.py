@@ -41,7 +41,8 @@ def _who(found: Iterable[Matched]) -> str:
 def _compressed(checked: Checked) -> set[int]:
     """Code lengths that a log calls compressed, or that are what packing gives, and that are not shipped."""
     compressed = {run.compressed.number for run in checked.runs if run.compressed}
-    compressed.add(checked.packed.length)
+    if checked.packed is not None:
+        compressed.add(checked.packed.length)
     return {number for number in compressed if number < checked.code.length}
 
 
@@ -136,16 +137,27 @@ def _largest(checked: Checked) -> str:
 
 
 def _megabytes(checked: Checked) -> Iterator[str]:
-    numbers = [row.total for tally in checked.tallies.values() for row in tally.rows]
-    numbers += [model.size for model in checked.models]
-    numbers += [matched.claim.number for matched in checked.matched if matched.claim.about is About.TOTAL]
+    numbers = known_bytes(checked)
     for stated in checked.stated.megabytes:
         for wrong in mistaken(stated.text, numbers):
             yield _mebibytes(f"{stated.source} ({stated.key})", wrong)
+    for path, text in prose(checked):
+        for wrong in sizes_in_text(text, numbers):
+            yield _mebibytes(path, wrong)
+
+
+def known_bytes(checked: Checked) -> list[int]:
+    """Every total, model and claimed total, which a size in megabytes may be of."""
+    numbers = [row.total for tally in checked.tallies.values() for row in tally.rows]
+    numbers += [model.size for model in checked.models]
+    return numbers + [matched.claim.number for matched in checked.matched if matched.claim.about is About.TOTAL]
+
+
+def prose(checked: Checked) -> Iterator[tuple[str, str]]:
+    """The texts in which people write sizes: path and content."""
     for file in checked.folder.files:
         if matches(file.path, _PROSE) and file.size <= _LONGEST_TEXT:
-            for wrong in sizes_in_text(_text(checked.folder.place(file)), numbers):
-                yield _mebibytes(file.path, wrong)
+            yield file.path, _text(checked.folder.place(file))
 
 
 def _text(path: Path) -> str:

@@ -99,7 +99,7 @@ def _unknown(checked: Checked) -> Iterator[str]:
 def _caps(checked: Checked) -> Iterator[str]:
     cap = checked.rules.cap
     for program in checked.code.programs:
-        for line, limit in binary_caps(program.tree, cap)[:1]:
+        for line, limit in binary_caps(program.nodes, cap)[:1]:
             yield (
                 f"GB305 {program.place(line)}: the code has a limit of {limit:,} bytes: that is {_mebi(limit)} MiB, "
                 f"and the cap is {cap // MEGA} MB, {cap:,} bytes"

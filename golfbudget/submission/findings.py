@@ -95,20 +95,21 @@ class Finding:
 class Checked:
     """A checked submission: what it holds, what that counts for, what is claimed, what was found.
 
-    `seeds`: seeds that logs print whose names say others, with those logs.
+    `packed` is None where the code was not packed.  `seeds`: seeds that logs print whose names say others, with those
+    logs.
     """
 
     folder: Folder
     rules: Rules
     convention: Convention
     code: Code
-    packed: PackedCode
     models: tuple[CountedModel, ...]
     runs: tuple[Run, ...]
     every_run: int
-    tallies: Mapping[Convention, Tally]
-    matched: tuple[Matched, ...]
     stated: Claims
+    tallies: Mapping[Convention, Tally] = field(default_factory=dict)
+    matched: tuple[Matched, ...] = ()
+    packed: PackedCode | None = None
     logs: tuple[Log, ...] = ()
     seeds: Mapping[int, Sequence[str]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 MEGA, MEBI = 10**6, 1 << 20
 _SIZE = re.compile(r"(?<![\d.,])(\d{1,4}\.\d{1,3}) ?MB\b")
@@ -17,22 +18,29 @@ _LARGEST = 1 << 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistaken:
-    """A size that says MB and is MiB of `number` bytes."""
+    """A size that says MB and is MiB of `number` bytes; `line` where it stands in a text."""
 
     text: str
     number: int
+    line: int | None = None
 
 
 def sizes_in_text(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
-    """Sizes in lines that speak of an artifact, each once."""
+    """Sizes in lines that speak of an artifact and are right only in MiB, each once."""
+    for line, size in said_in_text(text):
+        yield from (replace(wrong, line=line) for wrong in mistaken(size, numbers))
+
+
+def said_in_text(text: str) -> Iterator[tuple[int, str]]:
+    """Numbers of megabytes in lines that speak of an artifact, each once, with its line."""
     seen: set[str] = set()
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines(), 1):
         if len(line) > _LONGEST_LINE or not _MEANT.search(line):
             continue
         for match in _SIZE.finditer(line):
             if match[1] not in seen:
                 seen.add(match[1])
-                yield from mistaken(match[1], numbers)
+                yield number, match[1]
 
 
 def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
@@ -41,22 +49,41 @@ def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
     >>> [m.number for m in mistaken("14.66", [15374243])], [m.number for m in mistaken("15.37", [15374243])]
     ([15374243], [])
     """
+    spans = _spans(text)
+    if spans is None or any(_inside(number, spans[MEGA]) for number in numbers):
+        return
+    for number in numbers:
+        if _inside(number, spans[MEBI]):
+            yield Mistaken(text=f"{text.strip(' ~MB')} MB", number=number)
+            return
+
+
+def may_be_of(text: str, numbers: Sequence[int], least: int, most: int) -> bool:
+    """Whether a number of megabytes that is right for none of the numbers may be for one from `least` to `most`.
+
+    >>> may_be_of("15.37", [15374243], 15_300_000, 15_400_000), may_be_of("15.36", [15374243], 15_300_000, 15_400_000)
+    (False, True)
+    """
+    spans = _spans(text)
+    if spans is None or any(_inside(number, spans[MEGA]) for number in numbers):
+        return False
+    return any(least <= high and low <= most for low, high in spans.values())
+
+
+def _spans(text: str) -> dict[int, tuple[Fraction, Fraction]] | None:
+    """The bytes that a decimal number of megabytes can stand for, by unit; None for what is no such number."""
     match = re.fullmatch(r"\s*~?(\d{1,4})\.(\d{1,3})\s*(?:MB)?\s*", text)
     if match is None:
-        return
-    value, scale = int(match[1] + match[2]), int(10 ** len(match[2]))
-
-    def printed(number: int, unit: int) -> bool:
-        return abs(2 * (number * scale - value * unit)) <= unit
-
-    if not any(printed(number, MEGA) for number in numbers):
-        for number in numbers:
-            if printed(number, MEBI):
-                yield Mistaken(text=f"{match[1]}.{match[2]} MB", number=number)
-                return
+        return None
+    value, half = Fraction(f"{match[1]}.{match[2]}"), Fraction(1, 2 * 10 ** len(match[2]))
+    return {unit: ((value - half) * unit, (value + half) * unit) for unit in (MEGA, MEBI)}
 
 
-def binary_caps(tree: ast.Module, cap: int) -> list[tuple[int, int]]:
+def _inside(number: int, span: tuple[Fraction, Fraction]) -> bool:
+    return span[0] <= number <= span[1]
+
+
+def binary_caps(nodes: Sequence[ast.AST], cap: int) -> list[tuple[int, int]]:
     """Lines of a program with a limit that is right in MB and given in MiB, each with the bytes it allows.
 
     A limit is compared with, or has a name that says so; it may be worked out, and may be a count of MiB that a size
@@ -65,9 +92,9 @@ def binary_caps(tree: ast.Module, cap: int) -> list[tuple[int, int]]:
     wrong = cap // MEGA * MEBI
     if cap % MEGA or not wrong:
         return []
-    values = _Values(tree)
+    values = _Values(nodes)
     found: dict[int, int] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         for value, unit in _limits(node, values):
             number = values.number(value)
             # A count of MiB of which as many MB would fit.
@@ -102,9 +129,9 @@ def _name(target: ast.expr) -> str:
 class _Values:
     """Numbers that expressions of a program stand for; a name counts where it is assigned once."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, nodes: Sequence[ast.AST]) -> None:
         self._assigned: dict[str, list[ast.expr]] = {}
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.Assign):
                 for target in node.targets:
                     self._assigned.setdefault(_name(target), []).append(node.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -53,14 +53,14 @@ class Need:
     level: int = 0
 
 
-def needs(tree: ast.Module, here: str) -> tuple[list[Need], list[str]]:
+def needs(nodes: Sequence[ast.AST], here: str) -> tuple[list[Need], list[str]]:
     """What a program that is `here` speaks of, and the folders that it adds to where modules are looked for."""
-    paths = Paths(tree, here)
+    paths = Paths(nodes, here)
     found: list[Need] = []
     folders: list[str] = []
     # A string that is a statement of its own is a comment.
-    comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
+    comments = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
         for level, module in _modules(node):
             found.append(Need(How.IMPORTED, module, node.lineno, level))  # type: ignore[attr-defined]
         if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,25 +25,36 @@ class PackedCode:
     notes: tuple[str, ...] = ()
 
 
+#: Packed files of this process by name and content: folders of one author share programs.
+_known: dict[tuple[str, bytes], PackedCode] = {}
+
+
 def packed_code_bytes(files: Sequence[Path]) -> PackedCode:
     """Pack every file of code; one that cannot be packed counts as it is, and a note says so."""
-    length = 0
-    tools: dict[str, str] = {}
-    notes: list[str] = []
-    for path in files:
-        source = path.read_bytes()
-        shortest = len(source)
-        if path.suffix == _PYTHON:
-            try:
-                packed = pack_code(source, name=path.name)
-            except GolfbudgetError as error:
-                notes.append(f"{path.name} counts as it is in `packed`: {error}")
-            else:
-                shortest = min(shortest, packed.length)
-                tools |= dict(packed.tools)
-                if packed.refusal is not None:
-                    notes.append(f"{path.name} is packed without minifying: {packed.refusal}")
-                if packed.length < len(source):
-                    notes += [f"{path.name}, packed: {note}" for note in packed.notes]
-        length += shortest
-    return PackedCode(length=length, tools=tuple(tools.items()), notes=tuple(notes))
+    packed = [_packed(path) for path in files]
+    return PackedCode(
+        length=sum(one.length for one in packed),
+        tools=tuple(dict(tool for one in packed for tool in one.tools).items()),
+        notes=tuple(note for one in packed for note in one.notes),
+    )
+
+
+def _packed(path: Path) -> PackedCode:
+    if path.suffix != _PYTHON:
+        return PackedCode(length=path.stat().st_size)
+    source = path.read_bytes()
+    known = path.name, hashlib.sha256(source).digest()
+    if known not in _known:
+        _known[known] = _pack(source, path.name)
+    return _known[known]
+
+
+def _pack(source: bytes, name: str) -> PackedCode:
+    try:
+        packed = pack_code(source, name=name)
+    except GolfbudgetError as error:
+        return PackedCode(length=len(source), notes=(f"{name} counts as it is in `packed`: {error}",))
+    notes = [f"{name} is packed without minifying: {packed.refusal}"] if packed.refusal is not None else []
+    if packed.length < len(source):
+        notes += [f"{name}, packed: {note}" for note in packed.notes]
+    return PackedCode(length=min(len(source), packed.length), tools=packed.tools, notes=tuple(notes))

@@ -10,6 +10,9 @@ import ast
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+
+from golfbudget.submission.nodes import nodes
 
 ROOT = "//"
 UNKNOWN = "*"
@@ -38,17 +41,18 @@ class _Each:
 class Paths:
     """The paths of one program, which is `here` in the folder."""
 
-    def __init__(self, tree: ast.Module, here: str) -> None:
+    def __init__(self, program: Iterable[ast.AST], here: str) -> None:
         self._here = ROOT + here
         self._bound: dict[str, list[ast.expr | _Each]] = {}
         self._returned: dict[str, list[ast.expr]] = {}
+        self._functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self._modules: set[str] = set()
         self._steps = 0
-        functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+        self._known: dict[tuple[ast.expr, int], tuple[str, ...]] = {}
         calls: list[ast.Call] = []
-        for node in ast.walk(tree):
+        for node in program:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                functions[node.name] = node
+                self._functions[node.name] = node
                 self._defaults(node.args)
             elif isinstance(node, ast.Call):
                 calls.append(node)
@@ -56,11 +60,8 @@ class Paths:
                 self._modules |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
             else:
                 self._bind_statement(node)
-        for name, function in functions.items():
-            inside = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
-            self._returned[name] = inside[:4]
         for call in calls:
-            self._bind_call(call, functions.get(called(call)))
+            self._bind_call(call, self._functions.get(called(call)))
 
     # --- what names stand for ---
 
@@ -118,11 +119,15 @@ class Paths:
         return self._of(node, 0)
 
     def _of(self, node: ast.expr, depth: int) -> tuple[str, ...]:
+        known = self._known.get((node, depth))
+        if known is not None:
+            return known
         self._steps += 1
         if depth > _DEEPEST or self._steps > _MOST_STEPS:
             return (UNKNOWN,)
         found = dict.fromkeys(text[:_LONGEST] for text in self._options(node, depth + 1))
-        return tuple(found)[:_MOST_OPTIONS] or (UNKNOWN,)
+        known = self._known[node, depth] = tuple(found)[:_MOST_OPTIONS] or (UNKNOWN,)
+        return known
 
     def _options(  # noqa: C901, PLR0911, PLR0912  (one way out per kind)
         self, node: ast.expr, depth: int
@@ -250,9 +255,16 @@ class Paths:
             if len(node.args) > 1 and name in ("Path", "PurePath"):
                 return self._joined(node.args, depth)
             return (UNKNOWN,) if same is None else self._of(same, depth)
-        if self._returned.get(name):
-            return self._any(self._returned[name], depth)
-        return (UNKNOWN,)
+        returned = self._returns(name)
+        return self._any(returned, depth) if returned else (UNKNOWN,)
+
+    def _returns(self, name: str) -> list[ast.expr]:
+        """What a function of the program returns, the first few."""
+        if name in self._functions and name not in self._returned:
+            inside = nodes(self._functions[name])
+            found = (node.value for node in inside if isinstance(node, ast.Return) and node.value)
+            self._returned[name] = list(islice(found, 4))
+        return self._returned.get(name, [])
 
     def _joined(self, parts: list[ast.expr], depth: int) -> Iterable[str]:
         made: tuple[str, ...] = ("",)

@@ -122,7 +122,7 @@ def _needs(
     """What a file speaks of, where, and the folders in which that may lie."""
     here = (PurePosixPath(file.path).parent, PurePosixPath())
     for program in sources.programs:
-        spoken, added = needs(program.tree, file.path)
+        spoken, added = needs(program.nodes, file.path)
         more = [PurePosixPath(text.removeprefix(ROOT)) for text in added if not _WILD.search(text)]
         folders = tuple(dict.fromkeys([*here, *more]))
         for need in spoken:

@@ -8,13 +8,14 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from golfbudget.errors import GolfbudgetError, UsageError
 from golfbudget.formats.python.reader import code_length
 from golfbudget.formats.python.syntax import parse
+from golfbudget.submission.nodes import nodes
 from golfbudget.submission.paths import called
 
 #: Longer sources are data in disguise; their imports are not looked for.
@@ -29,11 +30,14 @@ _DIGITS = re.compile(rb"[!-~\s]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """The tree of a program that stands in the file `path`; `unpacked` where it is packed in there."""
+    """A program that stands in the file `path`, with the nodes of its tree, the root first.
+
+    `unpacked`: it is packed in there.
+    """
 
     path: str
     text: str
-    tree: ast.Module
+    nodes: tuple[ast.AST, ...]
     unpacked: bool = False
 
     def place(self, line: int) -> str:
@@ -72,12 +76,12 @@ def read_sources(place: Path, path: str) -> Sources:
 
 def executes(program: Program) -> bool:
     """Whether a program runs text that it reads or unpacks."""
-    return any(True for _ in _executed(program.tree))
+    return any(True for _ in _executed(program.nodes))
 
 
-def _executed(tree: ast.Module) -> Iterator[ast.expr]:
+def _executed(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
     """What `exec` and `eval` are given, but for literals, and calls of `runpy.run_path`."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call) and node.args:
             plain = isinstance(node.func, ast.Name) and called(node) in ("exec", "eval")
             if called(node) == "run_path":
@@ -88,21 +92,27 @@ def _executed(tree: ast.Module) -> Iterator[ast.expr]:
 
 def runs_hidden(program: Program) -> bool:
     """Whether what a program executes comes out of a decompressor, a decoder or a file."""
+    return any(
+        isinstance(node, ast.Call) and (called(node) in _OPENERS or bool(_UNPACKERS.search(called(node))))
+        for node in executed_parts(program)
+    )
+
+
+def executed_parts(program: Program) -> Iterator[ast.AST]:
+    """The nodes of what a program gives `exec` and `eval`, and of what the names in there are assigned."""
     assigned: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(program.tree):
+    for node in program.nodes:
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Name):
                     assigned.setdefault(target.id, []).append(node.value)
-    waiting, seen = list(_executed(program.tree)), set[str]()
+    waiting, seen = list(_executed(program.nodes)), set[str]()
     while waiting:
-        for node in ast.walk(waiting.pop()):
-            if isinstance(node, ast.Call) and (called(node) in _OPENERS or _UNPACKERS.search(called(node))):
-                return True
+        for node in nodes(waiting.pop()):
+            yield node
             if isinstance(node, ast.Name) and node.id not in seen:
                 seen.add(node.id)
                 waiting += assigned.get(node.id, [])
-    return False
 
 
 def _said(error: SyntaxError) -> str:
@@ -113,7 +123,7 @@ def _parsed(data: bytes, path: str, *, unpacked: bool) -> Program:
     text = data.decode("utf-8-sig", "surrogateescape")
     if code_length(text) > _MOST_CODE:
         raise SyntaxError(f"it has more than {_MOST_CODE:,} characters of code")
-    return Program(path=path, text=text, tree=parse(data), unpacked=unpacked)
+    return Program(path=path, text=text, nodes=nodes(parse(data)), unpacked=unpacked)
 
 
 def _unpacked(data: bytes, path: str) -> tuple[tuple[Program, ...], str]:
