@@ -471,6 +471,7 @@ def test_packed_code_is_counted_by_packing_it(tmp_path: Path) -> None:
     strange, tiny = len(files["strange.py"]), len("x=1")
     assert total(found, Convention.PACKED) == sum(one.length for one in packed) + strange + tiny + 15_815_847
     assert any("strange.py counts as it is" in note for note in found.notes)
+    assert found.packed is not None
     assert dict(found.packed.tools) == dict(packed[0].tools)
     assert {"python-minifier", "lzma"} < dict(found.packed.tools).keys()
 
@@ -479,4 +480,5 @@ def test_a_program_no_minifier_takes_is_packed_unminified_and_said_so(tmp_path: 
     program = "x = 1  # no valid Python:\ndef f(:\n" + "# a long comment\n" * 99
     found = check_submission(submission(tmp_path, {"train_gpt.py": program, "train.log": log_text()}), RULES)
     assert any("train_gpt.py is packed without minifying" in note for note in found.notes)
+    assert found.packed is not None
     assert found.packed.length < len(program) / 2

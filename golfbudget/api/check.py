@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from golfbudget.api.base import Paths, Result, StrPath, Watch, paths, watched
 from golfbudget.errors import UsageError
@@ -154,8 +154,8 @@ def check(
         )
     loaded, chosen = load_rules(Path(rules)), _convention(convention)
     named = {"model": paths(model), "code": paths(code), "log": paths(log)}
-    told = {"convention": chosen, "no_model": no_model, "packed": packed}
-    checked = check_submission(Path(submissions[0]), loaded, **told, **named)
+    told: dict[str, Any] = {"convention": chosen, "no_model": no_model, "packed": packed, **named}
+    checked = check_submission(Path(submissions[0]), loaded, **told)
     return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=(checked,), strict=strict)
 
 

@@ -14,11 +14,11 @@ from golfbudget.report.github import LONGEST
 from golfbudget.report.numbers import count, human
 from golfbudget.report.render import rendered
 from golfbudget.rules import Convention, Rules
-from golfbudget.submission import TABLE, Checked
+from golfbudget.submission import TABLE, Checked, Finding
 from golfbudget.submission.batch import Judgement, Outcome, Unchecked, known, verdict
 from golfbudget.submission.conventions import CountedRun, Tally
 from golfbudget.submission.file_uses import FileUse, file_uses
-from golfbudget.submission.logs import Run
+from golfbudget.submission.logs import ChosenBy, Run
 from golfbudget.submission.matching import Matched
 from golfbudget.version import __version__
 
@@ -226,6 +226,10 @@ def _result(checked: Checked, *, strict: bool) -> str:
     left = f"{amounts}, {count(tally.headroom)} left"
     if checked.claimed:
         left += ", claimed: by the submission's own JSON alone"
+    if checked.over_beside:
+        run, _, total = max(checked.over_beside, key=lambda over: over[2])
+        by = "the claim chooses" if run.by is ChosenBy.CLAIM else "comes last"
+        left += f", by the export that {by}; another in {run.source} is over the cap with {count(total)} (GB508)"
     if checked.passed(strict=strict):
         return f"passed: {left}"
     codes = ", ".join(dict.fromkeys(f.code for f in checked.findings if f.severity != "note"))
@@ -270,11 +274,16 @@ def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
         "tokenizer": {"bytes": sum(file.size for file in checked.tokenizers), "files": tokenizers},
         "runs": list(map(_log_data, checked.runs)),
         "claims": list(map(_claim_data, checked.matched)),
-        "findings": [{"severity": str(f.severity), "code": f.code, "message": f.message} for f in checked.findings],
+        "findings": list(map(_finding_data, checked.findings)),
         "notes": list(checked.notes),
         "claimed": checked.claimed,
         "passed": checked.passed(strict=strict),
     }
+
+
+def _finding_data(found: Finding) -> dict[str, object]:
+    told = {"severity": str(found.severity), "code": found.code, "message": found.message}
+    return {**told, "file": found.file, "line": found.line}
 
 
 def _file_data(use: FileUse) -> dict[str, object]:
@@ -299,7 +308,8 @@ def _log_data(run: Run) -> dict[str, object]:
         if figure is not None
     ]
     said = {"sources": list(run.sources), "run": run.number, "seed": run.seed, **amounts, "label": label}
-    return {**said, "rounded": run.rounded, "exports": exports}
+    chosen_by = str(run.by) if len(exports) > 1 else None
+    return {**said, "rounded": run.rounded, "exports": exports, "chosen_by": chosen_by}
 
 
 def _claim_data(matched: Matched) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from golfbudget.report.github import command, trouble
 from golfbudget.report.numbers import count, human
 from golfbudget.rules import Convention, Rules
 from golfbudget.submission.batch import Judgement, Outcome, Unchecked, failing, known, verdict
-from golfbudget.submission.findings import Checked, Severity
+from golfbudget.submission.findings import Checked, Finding, Severity
 from golfbudget.submission.folder import FileKind
 
 #: Columns that a narrow screen keeps for the name of a folder.
@@ -20,7 +21,9 @@ _NAME_WIDTH = 36
 _LONGEST_REASON = 90
 _TITLE = "golfbudget check"
 #: Findings that the verdict says already.
-_TOTALS = ("GB101", "GB104")
+_SAID = ("GB101", "GB104")
+#: Findings about the whole, which stand where the verdict does.
+_TOTALS = ("GB102", "GB103")
 #: Conventions that every table shows; the chosen one is a column of its own where it is another.
 _SHOWN = (Convention.LOGGED, Convention.SHIPPED)
 
@@ -98,13 +101,19 @@ def github_commands(outcomes: Sequence[Outcome], *, strict: bool) -> str:
             text = f"{root}: {_word(judged)}: {reason(outcome, strict=strict)}"
             errors.append(command("error", _TITLE, text, file=file))
         for found in outcome.findings:
-            if found.severity is not Severity.NOTE and found.code not in _TOTALS:
-                text = f"{root}: {found.message}"
+            if found.severity is not Severity.NOTE and found.code not in _SAID:
                 serious = found.severity is Severity.ERROR or strict
-                (errors if serious else warnings).append(
-                    command("error" if serious else "warning", f"{_TITLE} {found.code}", text, file=file)
-                )
+                (errors if serious else warnings).append(_annotation(root, found, file, serious=serious))
     return "\n".join([command("notice", _TITLE, _result(outcomes, strict=strict)), *errors, *warnings]) + "\n"
+
+
+def _annotation(root: Path, found: Finding, main: Path, *, serious: bool) -> str:
+    """A finding at the file and line that it is about; one about the whole at the main file."""
+    kind, title, text = "error" if serious else "warning", f"{_TITLE} {found.code}", f"{root}: {found.message}"
+    if found.file is None or found.code in _TOTALS:
+        return command(kind, title, text, file=main)
+    # A file that an option names may lie outside of the folder.
+    return command(kind, title, text, file=Path(os.path.normpath(root / found.file)), line=found.line)
 
 
 def _main_file(checked: Checked) -> Path:

@@ -18,8 +18,8 @@ from golfbudget.submission.conventions import CountedModel, find_models, tally_a
 from golfbudget.submission.examine_claims import examine_claims, examine_totals
 from golfbudget.submission.examine_files import examine_files
 from golfbudget.submission.examine_logs import examine_logs
-from golfbudget.submission.findings import Checked, Finding
-from golfbudget.submission.folder import FileKind, Folder, open_folder
+from golfbudget.submission.findings import Checked
+from golfbudget.submission.folder import FileKind, Folder, for_people, open_folder
 from golfbudget.submission.logs import Run, distinct, named_seeds, read_log
 from golfbudget.submission.matching import Agreement, Matched, Sort, match
 from golfbudget.submission.model_files import model_files
@@ -46,8 +46,9 @@ def check_submission(
     """
     folder = open_folder(root, rules.files)
     program = find_code(folder, rules, code)
-    logs = [folder.named(path, "--log", FileKind.LOG) for path in log] or folder.of(FileKind.LOG)
-    read_logs = [read_log(folder.place(file), file.path) for file in logs]
+    asked = [folder.named(path, "--log", FileKind.LOG) for path in log]
+    logs = asked or [file for file in folder.of(FileKind.LOG) if not for_people(file.path)]
+    read_logs = [read_log(folder.place(file), file.path, asked=bool(asked)) for file in logs]
     every_run = [run for one in read_logs for run in one.runs]
     stated = _claims(folder)
     given = [folder.named(path, "--model", FileKind.MODEL) for path in model]
@@ -76,19 +77,16 @@ def check_submission(
     if packed or hangs_on_packing(checked):
         length = packed_code_bytes([folder.place(file) for file in program.files])
         checked = _counted(replace(unpacked, packed=length, notes=length.notes))
-    found = (
-        text.split(" ", 1)
-        for examine in (examine_totals, examine_logs, examine_files, examine_claims)
-        for text in examine(checked)
-    )
-    findings = sorted((Finding(code=code, message=message) for code, message in found), key=attrgetter("code"))
+    examined = (examine(checked) for examine in (examine_totals, examine_logs, examine_files, examine_claims))
+    findings = sorted((finding for found in examined for finding in found), key=attrgetter("code"))
     # What the programs say has been asked; their trees are large, and a process would send them to another.
     return replace(checked, findings=tuple(findings), code=replace(program, programs=()))
 
 
 def _counted(checked: Checked) -> Checked:
     """The same with every convention counted, as far as the packed length is known, and every claim matched."""
-    code, models, length = checked.code, checked.models, checked.packed and checked.packed.length
+    code, models = checked.code, checked.models
+    length = None if checked.packed is None else checked.packed.length
     tallies = tally_all(
         folder=checked.folder, rules=checked.rules, code=code, packed=length, models=models, runs=checked.runs
     )
@@ -127,6 +125,7 @@ def log_claims(run: Run) -> list[Claim]:
     return [
         Claim(
             source=run.source if run.number == 1 else f"{run.source}, run {run.number}",
+            file=run.source,
             key=f"{words[figure.what]} {figure.label}".rstrip(),
             number=figure.number,
             about=about[figure.what],

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from golfbudget.submission.claims import About, Claim
 from golfbudget.submission.loglines import Printed
-from golfbudget.submission.logs import Exported, Run
+from golfbudget.submission.logs import ChosenBy, Exported, Run
 
 
 def choose(runs: Iterable[Run], files: Collection[int], claims: Sequence[Claim]) -> list[Run]:
@@ -20,12 +20,12 @@ def _chosen(run: Run, files: Collection[int], stated: Collection[int]) -> Run:
     exports = run.exports
     if len(exports) < 2:
         return run
-    for told in (
-        [n for n, export in enumerate(exports) if export.model and export.model.number in files],
-        [n for n, export in enumerate(exports) if _numbers(export) & set(stated)],
+    for by, told in (
+        (ChosenBy.FILE, [n for n, export in enumerate(exports) if export.model and export.model.number in files]),
+        (ChosenBy.CLAIM, [n for n, export in enumerate(exports) if _numbers(export) & set(stated)]),
     ):
         if told:
-            return replace(run, chosen=told[-1])
+            return replace(run, chosen=told[-1], by=by)
     return run
 
 

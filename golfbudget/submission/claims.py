@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from golfbudget.errors import CorruptError, LimitError, UsageError
+from golfbudget.submission.places import Place
 
 #: Public files have two kilobytes.
 _LONGEST = 1 << 22
@@ -42,7 +43,8 @@ _ABOUT = {
 class Claim:
     """A number somebody wrote down; `source` is a file, `key` a path of keys or a log's words.
 
-    `mean` and `largest` say what the key itself says; `seed` is that of the run it is about.
+    `mean` and `largest` say what the key itself says; `seed` is that of the run it is about.  `file` is that of a
+    source that is only a part of it.
     """
 
     source: str
@@ -53,11 +55,15 @@ class Claim:
     mean: bool = False
     largest: bool = False
     line: int | None = None
+    file: str = ""
 
     @property
-    def place(self) -> str:
-        """File, key and line, as findings name them."""
-        return f"{self.source} ({self.key})" + (f" line {self.line}" if self.line else "")
+    def place(self) -> Place:
+        """Where it stands."""
+        return Place(file=self.file or self.source, line=self.line)
+
+    def __str__(self) -> str:
+        return f"{self.place} ({self.key})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,15 @@ class Stated:
     source: str
     key: str
     text: str
+    line: int | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return Place(file=self.source, line=self.line)
+
+    def __str__(self) -> str:
+        return f"{self.place} ({self.key})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,16 +106,15 @@ def read_claims(path: Path, name: str) -> Claims:
         raise CorruptError(f"{path}: not valid JSON: {error}; correct the file, or leave it out") from None
     numbers, megabytes, codecs = [], [], []
     for keys, value, beside in _leaves(parsed, ()):
-        key = ".".join(keys)
+        key, line = ".".join(keys), _line(text, keys)
         number = _whole(value)
         if _MEGABYTES.search(keys[-1]) and isinstance(value, int | float | str):
-            megabytes.append(Stated(source=name, key=key, text=str(value)))
+            megabytes.append(Stated(source=name, key=key, text=str(value), line=line))
         elif number is not None and _BYTES.search(keys[-1]):
-            line = _line(text, keys)
             numbers.append(_claim(name, keys, number, beside, line))
         codec = _CODECS.search(keys[-1] if number is not None or value is True else str(value))
         if codec and (number is None or _BYTES.search(keys[-1])) and _names_codec(keys[-1], value):
-            codecs.append(Stated(source=name, key=key, text=codec[0].lower()))
+            codecs.append(Stated(source=name, key=key, text=codec[0].lower(), line=line))
     return Claims(numbers=tuple(numbers), megabytes=tuple(megabytes), codecs=tuple(codecs))
 
 
@@ -158,8 +172,13 @@ def _claim(source: str, keys: tuple[str, ...], number: int, beside: int | None, 
     named = [match for match in seeds if match]
     seed = int(named[-1][1]) if named and "seed" in ".".join(keys[:-1]).lower() else None
     seed = beside if beside is not None else seed
-    told = {
-        "mean": bool({"mean", "avg", "average"} & words),
-        "largest": bool({"max", "maximum", "worst", "largest"} & words),
-    }
-    return Claim(source=source, key=".".join(keys), number=number, about=about, seed=seed, line=line, **told)
+    return Claim(
+        source=source,
+        key=".".join(keys),
+        number=number,
+        about=about,
+        seed=seed,
+        line=line,
+        mean=bool({"mean", "avg", "average"} & words),
+        largest=bool({"max", "maximum", "worst", "largest"} & words),
+    )

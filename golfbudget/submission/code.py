@@ -15,8 +15,9 @@ from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hashes
 from golfbudget.rules import Rules
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile, matches, open_folder
+from golfbudget.submission.places import Place
 from golfbudget.submission.reach import Counted, Reached, reach
-from golfbudget.submission.sources import Program
+from golfbudget.submission.sources import Problem, Program
 
 #: A program this short that names another file is a stub for it.
 _STUB = 4096
@@ -34,8 +35,8 @@ class Code:
     counted: tuple[Counted, ...] = ()
     uncounted: tuple[SubmissionFile, ...] = ()
     candidates: tuple[Counted, ...] = ()
-    problems: Mapping[str, str] = field(default_factory=dict)
-    written: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, Problem] = field(default_factory=dict)
+    written: Mapping[str, Place] = field(default_factory=dict)
     programs: tuple[Program, ...] = ()
     undecided: str = ""
 

@@ -18,6 +18,7 @@ from golfbudget.submission.claims import About, Claim
 from golfbudget.submission.code import Code
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
 from golfbudget.submission.logs import Run
+from golfbudget.submission.places import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class CountedModel:
 
     size: int
     source: str
+    place: Place | None = None
     seed: int | None = None
     number: int = 1
     files: tuple[SubmissionFile, ...] = ()
@@ -54,6 +56,7 @@ class CountedRun:
     total: int
     claimed: bool
     stated: bool = False
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +128,8 @@ def _of_logs(runs: Iterable[Run]) -> tuple[CountedModel, ...]:
         if run.total and run.code and run.total.number > run.code.number:
             sizes.append(run.total.number - run.code.number)
         if sizes:
-            models.append(CountedModel(size=max(sizes), source=run.source, seed=run.seed, number=run.number))
+            model = CountedModel(size=max(sizes), source=run.source, place=run.place, seed=run.seed, number=run.number)
+            models.append(model)
     return tuple(models)
 
 
@@ -134,14 +138,18 @@ def _of_files(folder: Folder, files: list[SubmissionFile], *, together: bool) ->
     seeds = {file.seed for file in files}
     apart = None not in seeds and len(seeds) == len(files)
     if len(files) > 1 and together:
-        return (CountedModel(size=sum(file.size for file in files), source=files[0].path, files=tuple(files)),)
+        first, size = files[0].path, sum(file.size for file in files)
+        return (CountedModel(size=size, source=first, place=Place(file=first), files=tuple(files)),)
     if len(files) > 1 and not apart:
         names = ", ".join(file.path for file in files[:6])
         raise UsageError(
             f"{folder.root}: {len(files)} model files ({names}) and no seed in each name to tell them apart; say which "
             "counts with --model FILE (several: parts of one artifact)"
         )
-    return tuple(CountedModel(size=file.size, source=file.path, seed=file.seed, files=(file,)) for file in files)
+    return tuple(
+        CountedModel(size=file.size, source=file.path, place=Place(file=file.path), seed=file.seed, files=(file,))
+        for file in files
+    )
 
 
 def _of_claims(claims: Sequence[Claim]) -> tuple[CountedModel, ...]:
@@ -150,7 +158,8 @@ def _of_claims(claims: Sequence[Claim]) -> tuple[CountedModel, ...]:
     for claim in usable:
         if claim.about is About.MODEL:
             source = f"{claim.source}: {claim.key}"
-            return (CountedModel(size=claim.number, source=source, seed=claim.seed, stated=True),)
+            model = CountedModel(size=claim.number, source=source, place=claim.place, seed=claim.seed, stated=True)
+            return (model,)
     codes = [claim for claim in usable if claim.about is About.CODE]
     totals = [claim for claim in usable if claim.about is About.TOTAL]
     if not codes:
@@ -159,6 +168,7 @@ def _of_claims(claims: Sequence[Claim]) -> tuple[CountedModel, ...]:
         CountedModel(
             size=total.number - codes[0].number,
             source=f"{total.source}: {total.key} less code",
+            place=total.place,
             seed=total.seed,
             stated=True,
         )
@@ -222,6 +232,7 @@ def _rows(models: Sequence[CountedModel], code: int, other: int) -> list[Counted
             "seed": model.seed,
             "claimed": model.claimed,
             "stated": model.stated,
+            "place": model.place,
         }
         made.append(CountedRun(label=label, **told, **amounts))
     return made
@@ -245,7 +256,7 @@ def _logged(runs: Sequence[Run], shipped: int | None, other: int) -> Iterator[Co
         if code is None and model is not None and total >= model:
             code = total - model
         amounts: dict[str, Any] = {"code": code, "model": model, "other": other, "total": total + other}
-        yield CountedRun(label=label, source=run.source, seed=run.seed, claimed=True, **amounts)
+        yield CountedRun(label=label, source=run.source, place=run.place, seed=run.seed, claimed=True, **amounts)
 
 
 def _labels(runs: Sequence[tuple[int | None, str, int]]) -> list[str]:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from golfbudget.rules import Convention
-from golfbudget.submission.claims import About
+from golfbudget.submission.claims import About, Claim
 from golfbudget.submission.conventions import Tally
-from golfbudget.submission.findings import Checked
+from golfbudget.submission.findings import Checked, Finding
 from golfbudget.submission.folder import matches
 from golfbudget.submission.matching import Matched, Sort
 from golfbudget.submission.megabytes import MEBI, Mistaken, mistaken, sizes_in_text
+from golfbudget.submission.places import Place, listed
 
 _LONGEST_TEXT = 1 << 22
 #: Texts in which people write the size of their artifact.
 _PROSE = ("README*",)
 
 
-def examine_claims(checked: Checked) -> Iterator[str]:
-    """GB201, GB202 and GB3xx.  A finding is its code, then its message."""
+def examine_claims(checked: Checked) -> Iterator[Finding]:
+    """GB201, GB202 and GB3xx."""
     yield from _packed(checked)
     yield from _code(checked)
     yield from _model(checked)
@@ -33,11 +34,6 @@ def _claim_files(checked: Checked) -> set[str]:
     return {claim.source for claim in checked.stated.numbers}
 
 
-def _who(found: Iterable[Matched]) -> str:
-    places = list(dict.fromkeys(matched.claim.place for matched in found))
-    return ", ".join(places[:4]) + (f" and {len(places) - 4} more" if len(places) > 4 else "")
-
-
 def _compressed(checked: Checked) -> set[int]:
     """Code lengths that a log calls compressed, or that are what packing gives, and that are not shipped."""
     compressed = {run.compressed.number for run in checked.runs if run.compressed}
@@ -46,42 +42,44 @@ def _compressed(checked: Checked) -> set[int]:
     return {number for number in compressed if number < checked.code.length}
 
 
-def _packed(checked: Checked) -> Iterator[str]:
+def _packed(checked: Checked) -> Iterator[Finding]:
     compressed = _compressed(checked)
-    claimed = [m for m in checked.matched if m.claim.about is About.CODE and m.claim.number in compressed]
+    claimed = [m.claim for m in checked.matched if m.claim.about is About.CODE and m.claim.number in compressed]
     if claimed:
-        numbers = ", ".join(f"{number:,}" for number in sorted({matched.claim.number for matched in claimed}))
+        numbers = ", ".join(f"{number:,}" for number in sorted({claim.number for claim in claimed}))
         files = ", ".join(file.path for file in checked.code.files)
-        yield (
-            f"GB202 {_who(claimed)}: {numbers} bytes of packed code are claimed, but what is shipped ({files}) has "
+        message = (
+            f"{listed(claimed)}: {numbers} bytes of packed code are claimed, but what is shipped ({files}) has "
             f"{checked.code.length:,} bytes; ship the packed file (golfbudget pack-code FILE -o OUT)"
         )
+        yield Finding(code="GB202", message=message, place=claimed[0].place)
 
 
-def _code(checked: Checked) -> Iterator[str]:
+def _code(checked: Checked) -> Iterator[Finding]:
     compressed, code = _compressed(checked), checked.code
     if code.undecided:
         return
     # The figures with a finding of their own: a stub's or helper's program without the rest.
     partial = {code.length, *(file.size for file in code.files)} if len(code.files) > 1 else {code.length}
-    wrong: dict[int, list[Matched]] = {}
+    wrong: dict[int, list[Claim]] = {}
     for matched in checked.matched:
         number = matched.claim.number
         if matched.claim.about is About.CODE and number not in compressed and number not in partial:
-            wrong.setdefault(number, []).append(matched)
+            wrong.setdefault(number, []).append(matched.claim)
     for number, same in wrong.items():
-        yield (
-            f"GB201 {_who(same)}: {number:,} bytes of code are claimed, but on disk "
+        message = (
+            f"{listed(same)}: {number:,} bytes of code are claimed, but on disk "
             f"{' and '.join(file.path for file in code.files)} {'has' if len(code.files) == 1 else 'have'} "
             f"{code.length:,}, {_difference(code.length, number)}"
         )
+        yield Finding(code="GB201", message=message, place=same[0].place)
 
 
 def _difference(there: int, claimed: int) -> str:
     return f"{abs(there - claimed):,} {'more' if there > claimed else 'fewer'}"
 
 
-def _model(checked: Checked) -> Iterator[str]:
+def _model(checked: Checked) -> Iterator[Finding]:
     models = [model for model in checked.models if not model.claimed]
     if not models:
         return
@@ -90,27 +88,34 @@ def _model(checked: Checked) -> Iterator[str]:
         same = [model for model in models if model.seed in (claim.seed, None) or claim.seed is None]
         if claim.about is About.MODEL and matched.agrees is None and same:
             there = same[0].size
-            yield (
-                f"GB201 {claim.place}: {claim.number:,} bytes of model are claimed, but "
-                f"{same[0].source} has {there:,}, {_difference(there, claim.number)}"
+            message = (
+                f"{claim}: {claim.number:,} bytes of model are claimed, but {same[0].source} has {there:,}, "
+                f"{_difference(there, claim.number)}"
             )
+            yield Finding(code="GB201", message=message, place=claim.place)
 
 
-def _total(checked: Checked, matched: Matched) -> Iterator[str]:
-    claim, agrees = matched.claim, matched.agrees
-    said = f"{claim.source}: {claim.key} is {claim.number:,} bytes" + (f" (line {claim.line})" if claim.line else "")
-    largest = _largest(checked)
+def _total(checked: Checked, matched: Matched) -> Iterator[Finding]:
+    claim = matched.claim
+    for code, why in _wrong_total(checked, matched):
+        said = f"{claim.place}: {claim.key} is {claim.number:,} bytes"
+        yield Finding(code=code, message=f"{said}{why}", place=claim.place)
+
+
+def _wrong_total(checked: Checked, matched: Matched) -> Iterator[tuple[str, str]]:
+    """What is wrong with a claimed total: the code of the finding, and how its message goes on."""
+    claim, agrees, largest = matched.claim, matched.agrees, _largest(checked)
     if agrees is None and not largest:
-        yield f"GB304 {said}, and nothing in the folder is there to check it by"
+        yield "GB304", ", and nothing in the folder is there to check it by"
     elif agrees is None:
-        yield f"GB304 {said}, which no count gives{_nearest(checked, matched)}{largest}"
+        yield "GB304", f", which no count gives{_nearest(checked, matched)}{largest}"
     elif agrees.sort is Sort.MODEL:
         what = f"the {agrees.name}" if agrees.mean else "the model alone"
-        yield f"GB302 {said}: that is {what}, without code{largest}"
+        yield "GB302", f": that is {what}, without code{largest}"
     elif agrees.sort is Sort.MEAN and not claim.mean:
-        yield f"GB301 {said}: that is the {agrees.name}; the largest run decides{largest}"
+        yield "GB301", f": that is the {agrees.name}; the largest run decides{largest}"
     elif agrees.sort is Sort.RUN and claim.seed is None and not claim.mean:
-        yield f"GB303 {said}: that is the {agrees.name}, not of the largest run{largest}"
+        yield "GB303", f": that is the {agrees.name}, not of the largest run{largest}"
 
 
 def _nearest(checked: Checked, matched: Matched) -> str:
@@ -136,14 +141,15 @@ def _largest(checked: Checked) -> str:
     return ""
 
 
-def _megabytes(checked: Checked) -> Iterator[str]:
+def _megabytes(checked: Checked) -> Iterator[Finding]:
     numbers = known_bytes(checked)
     for stated in checked.stated.megabytes:
         for wrong in mistaken(stated.text, numbers):
-            yield _mebibytes(f"{stated.source} ({stated.key})", wrong)
+            yield _mebibytes(str(stated), stated.place, wrong)
     for path, text in prose(checked):
         for wrong in sizes_in_text(text, numbers):
-            yield _mebibytes(path, wrong)
+            place = Place(file=path, line=wrong.line)
+            yield _mebibytes(str(place), place, wrong)
 
 
 def known_bytes(checked: Checked) -> list[int]:
@@ -168,27 +174,29 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _mebibytes(where: str, wrong: Mistaken) -> str:
-    return (
-        f"GB305 {where} says {wrong.text}, which is right only in MiB: {wrong.number:,} bytes are "
+def _mebibytes(where: str, place: Place, wrong: Mistaken) -> Finding:
+    message = (
+        f"{where} says {wrong.text}, which is right only in MiB: {wrong.number:,} bytes are "
         f"{wrong.number / 10**6:.2f} MB and {wrong.number / MEBI:.2f} MiB"
     )
+    return Finding(code="GB305", message=message, place=place)
 
 
-def examine_totals(checked: Checked) -> Iterator[str]:
-    """GB1xx and GB501.  A finding is its code, then its message."""
+def examine_totals(checked: Checked) -> Iterator[Finding]:
+    """GB1xx and GB501."""
     for convention, tally in checked.tallies.items():
         yield from _over(tally, chosen=convention is checked.convention)
     if not checked.chosen.rows:
-        yield (
-            f"GB104 {checked.convention} cannot be counted: {checked.chosen.reason}; name what is missing with "
-            "--model FILE or --log FILE, or choose another --convention"
+        message = (
+            f"{checked.convention} cannot be counted: {checked.chosen.reason}; name what is missing with --model FILE "
+            "or --log FILE, or choose another --convention"
         )
+        yield Finding(code="GB104", message=message)
     yield from _close(checked.chosen)
     yield from _claimed(checked)
 
 
-def _over(tally: Tally, *, chosen: bool) -> Iterator[str]:
+def _over(tally: Tally, *, chosen: bool) -> Iterator[Finding]:
     if tally.fits is not False or tally.largest is None:
         return
     over, row = tally.largest.total - tally.cap, tally.largest
@@ -196,24 +204,29 @@ def _over(tally: Tally, *, chosen: bool) -> Iterator[str]:
         f"over the cap of {tally.cap:,} bytes by {over:,} as {tally.convention}: {row.total:,} bytes ({row.label}"
         + (f"; code {row.code:,}, model {row.model:,}" if row.code is not None and row.model is not None else "")
         + (f", other files {row.other:,}" if row.other else "")
-        + ")"
+        + f"; {row.place})"
     )
     if chosen:
-        yield f"GB101 {message}"
+        yield Finding(code="GB101", message=message, place=row.place)
     elif tally.convention is not Convention.FOLDER:
         # Nobody keeps the whole folder under the cap; the table shows by how much it is over.
-        yield f"GB102 {message}"
+        yield Finding(code="GB102", message=message, place=row.place)
 
 
-def _close(tally: Tally) -> Iterator[str]:
-    if tally.fits and tally.spread is not None and tally.headroom is not None and tally.headroom < tally.spread:
-        yield (
-            f"GB103 {tally.headroom:,} bytes are left as {tally.convention}, less than the {tally.spread:,} bytes "
-            f"between the seeds at hand ({len(tally.rows)} runs): another seed may be over the cap"
+def _close(tally: Tally) -> Iterator[Finding]:
+    row = tally.largest
+    if tally.fits and row and tally.spread is not None and tally.headroom is not None and tally.headroom < tally.spread:
+        message = (
+            f"{tally.headroom:,} bytes are left as {tally.convention}, less than the {tally.spread:,} bytes "
+            f"between the seeds at hand ({len(tally.rows)} runs, the largest in {row.place}): another seed may be over "
+            "the cap"
         )
+        yield Finding(code="GB103", message=message, place=row.place)
 
 
-def _claimed(checked: Checked) -> Iterator[str]:
-    sources = dict.fromkeys(model.source for model in checked.models if model.claimed)
-    if sources:
-        yield f"GB501 no model file: model bytes are claimed by {', '.join(sources)}"
+def _claimed(checked: Checked) -> Iterator[Finding]:
+    claimed = [model for model in checked.models if model.claimed]
+    if claimed:
+        places = listed(f"{model.place} ({model.source})" if model.stated else model.place for model in claimed)
+        message = f"no model file: model bytes are claimed by {places}"
+        yield Finding(code="GB501", message=message, place=claimed[0].place)

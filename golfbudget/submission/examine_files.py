@@ -15,9 +15,10 @@ from golfbudget.errors import GolfbudgetError
 from golfbudget.rules import Convention
 from golfbudget.submission.claims import About
 from golfbudget.submission.file_uses import file_uses
-from golfbudget.submission.findings import Checked
+from golfbudget.submission.findings import Checked, Finding
 from golfbudget.submission.folder import FileKind, SubmissionFile
 from golfbudget.submission.megabytes import MEBI, MEGA, binary_caps
+from golfbudget.submission.places import Place, listed
 
 _CODEC = re.compile(r"zlib|gzip|zstd|lzma|xz|brotli|bz2", re.IGNORECASE)
 #: A program with nothing but white space in this many bytes is empty.
@@ -26,8 +27,8 @@ _BLANK = 1 << 16
 _SAME = {"lzma": "xz"}
 
 
-def examine_files(checked: Checked) -> Iterator[str]:
-    """GB203 to GB209, GB4xx, and caps written in MiB.  A finding is its code, then its message."""
+def examine_files(checked: Checked) -> Iterator[Finding]:
+    """GB203 to GB209, GB4xx, and caps written in MiB."""
     yield from _helpers(checked)
     yield from _stub(checked)
     yield from _uncounted(checked)
@@ -44,7 +45,7 @@ def lengths(files: list[SubmissionFile]) -> str:
     return ", ".join(f"{file.path} ({file.size:,} bytes)" for file in files[:6]) + more
 
 
-def _helpers(checked: Checked) -> Iterator[str]:
+def _helpers(checked: Checked) -> Iterator[Finding]:
     code = checked.code
     if not code.helpers or checked.convention is Convention.FOLDER:
         return
@@ -52,64 +53,77 @@ def _helpers(checked: Checked) -> Iterator[str]:
     if code.length in claimed:
         return
     for helper in code.helpers:
-        yield (
-            f"GB203 {helper.file.path} ({helper.file.size:,} bytes) is {helper.how} by {helper.place}: counted here as "
+        message = (
+            f"{helper.file.path} ({helper.file.size:,} bytes) is {helper.how} by {helper.place}: counted here as "
             f"shipped, and in no claim; the claimed code bytes should be {code.length:,}"
         )
+        yield Finding(code="GB203", message=message, place=helper.place)
 
 
-def _stub(checked: Checked) -> Iterator[str]:
+def _stub(checked: Checked) -> Iterator[Finding]:
     stub = checked.code.stub
     if stub is None:
         return
-    behind = [counted.file for counted in checked.code.behind]
-    yield (
-        f"GB204 {stub.path} ({stub.size:,} bytes) is a stub that runs {lengths(behind)}; shipped code is "
-        f"{checked.code.length:,} bytes"
+    behind = checked.code.behind
+    place = behind[0].place or Place(file=stub.path)
+    message = (
+        f"{stub.path} ({stub.size:,} bytes) is a stub that runs {lengths([one.file for one in behind])} ({place}); "
+        f"shipped code is {checked.code.length:,} bytes"
     )
+    yield Finding(code="GB204", message=message, place=place)
 
 
-def _uncounted(checked: Checked) -> Iterator[str]:
-    if checked.code.uncounted and not checked.code.undecided:
-        yield (
-            f"GB205 not counted as shipped, for the program neither imports nor names it: "
-            f"{lengths(list(checked.code.uncounted))} (--code FILE names the program)"
+def _uncounted(checked: Checked) -> Iterator[Finding]:
+    files = list(checked.code.uncounted)
+    if files and not checked.code.undecided:
+        message = (
+            f"not counted as shipped, for the program neither imports nor names it: {lengths(files)} (--code FILE "
+            "names the program)"
         )
+        yield Finding(code="GB205", message=message, place=Place(file=files[0].path))
 
 
-def _unreadable(checked: Checked) -> Iterator[str]:
+def _unreadable(checked: Checked) -> Iterator[Finding]:
     code = checked.code
     for entry in code.entries:
         if not checked.folder.place(entry).read_bytes()[:_BLANK].strip():
-            yield f"GB207 {entry.path}: the program is empty ({entry.size} bytes), so that there is nothing to count"
+            message = f"{entry.path}: the program is empty ({entry.size} bytes), so that there is nothing to count"
+            yield Finding(code="GB207", message=message, place=Place(file=entry.path))
     entries = {entry.path for entry in code.entries}
     for path, problem in code.problems.items():
         if path in entries:
-            yield f"GB208 {path}: what the program needs is not known: {problem}"
+            message = f"{problem.place}: what the program needs is not known: {problem.what}"
+            yield Finding(code="GB208", message=message, place=problem.place)
         else:
-            yield f"GB206 {path}: what it imports is not known: {problem}"
+            message = f"{problem.place}: what it imports is not known: {problem.what}"
+            yield Finding(code="GB206", message=message, place=problem.place)
 
 
-def _unknown(checked: Checked) -> Iterator[str]:
+def _unknown(checked: Checked) -> Iterator[Finding]:
     unknown = [use.file for use in file_uses(checked) if use.unknown]
     if unknown:
-        yield f"GB209 of no known kind, not counted as shipped, and named by no program: {lengths(unknown)}"
+        message = f"of no known kind, not counted as shipped, and named by no program: {lengths(unknown)}"
+        yield Finding(code="GB209", message=message, place=Place(file=unknown[0].path))
 
 
-def _caps(checked: Checked) -> Iterator[str]:
+def _caps(checked: Checked) -> Iterator[Finding]:
     cap = checked.rules.cap
     for program in checked.code.programs:
         for line, limit in binary_caps(program.nodes, cap)[:1]:
-            yield (
-                f"GB305 {program.place(line)}: the code has a limit of {limit:,} bytes: that is {_mebi(limit)} MiB, "
-                f"and the cap is {cap // MEGA} MB, {cap:,} bytes"
+            place = program.place(line)
+            message = (
+                f"{place}: the code has a limit of {limit:,} bytes: that is {_mebi(limit)} MiB, and the cap is "
+                f"{cap // MEGA} MB, {cap:,} bytes"
             )
+            yield Finding(code="GB305", message=message, place=place)
     for matched in checked.matched:
-        if cap % MEGA == 0 and cap and matched.claim.number == cap // MEGA * MEBI:
-            yield (
-                f"GB305 {matched.claim.source}: {matched.claim.key} is {matched.claim.number:,}, which is "
-                f"{cap // MEGA} MiB; the cap is {cap // MEGA} MB, {cap:,} bytes"
+        claim = matched.claim
+        if cap % MEGA == 0 and cap and claim.number == cap // MEGA * MEBI:
+            message = (
+                f"{claim.place}: {claim.key} is {claim.number:,}, which is {cap // MEGA} MiB; the cap is "
+                f"{cap // MEGA} MB, {cap:,} bytes"
             )
+            yield Finding(code="GB305", message=message, place=claim.place)
 
 
 def _mebi(limit: int) -> str:
@@ -121,22 +135,24 @@ def _mebi(limit: int) -> str:
     return str(limit // MEBI) if limit % MEBI == 0 else f"{limit / MEBI:.4f}"
 
 
-def _models(checked: Checked) -> Iterator[str]:
+def _models(checked: Checked) -> Iterator[Finding]:
     labels = _logged_labels(checked)
     for file in (file for model in checked.models for file in model.files):
-        seen = look_at(checked.folder.place(file), file.size)
+        seen, place = look_at(checked.folder.place(file), file.size), Place(file=file.path)
         if seen.no_model:
-            yield f"GB402 {file.path} {seen.no_model}"
+            yield Finding(code="GB402", message=f"{file.path} {seen.no_model}", place=place)
         if seen.doubtful:
-            yield f"GB403 {file.path} {_without_path(seen.doubtful, checked, file)}"
+            message = f"{file.path} {_without_path(seen.doubtful, checked, file)}"
+            yield Finding(code="GB403", message=message, place=place)
             continue
-        for label, sources in labels.items():
+        for label, places in labels.items():
             codec = codec_of(label)
             if file.kind is FileKind.MODEL and not seen.no_model and codec and codec != (seen.codec or "none"):
-                yield (
-                    f"GB401 {', '.join(sources)} calls the model {label!r}, but the bytes of {file.path} are "
+                message = (
+                    f"{listed(places.values())} calls the model {label!r}, but the bytes of {file.path} are "
                     f"{seen.codec or 'in no codec'}"
                 )
+                yield Finding(code="GB401", message=message, place=next(iter(places.values())))
 
 
 def _without_path(message: str, checked: Checked, file: SubmissionFile) -> str:
@@ -153,30 +169,37 @@ def codec_of(label: str) -> str | None:
     return None if match is None else _SAME.get(match[0].lower(), match[0].lower())
 
 
-def _logged_labels(checked: Checked) -> dict[str, dict[str, None]]:
-    """Labels that logs give to models, and what JSON says of its codec, each with who says so."""
-    labels: dict[str, dict[str, None]] = {}
+def _logged_labels(checked: Checked) -> dict[str, dict[str, Place]]:
+    """Labels that logs give to models, and what JSON says of its codec, each with who says so, and where."""
+    labels: dict[str, dict[str, Place]] = {}
     for run in checked.runs:
         for figure in run.figures:
             if figure.what in ("model", "total") and figure.label:
-                labels.setdefault(figure.label, {}).update(dict.fromkeys(run.sources))
+                # The lines are those of the first log that says the same.
+                first = Place(file=run.source, line=figure.line)
+                said = labels.setdefault(figure.label, {})
+                said.setdefault(run.source, first)
+                said |= {source: Place(file=source) for source in run.sources if source not in said}
     for stated in checked.stated.codecs:
-        labels.setdefault(stated.text, {})[f"{stated.source} ({stated.key})"] = None
+        labels.setdefault(stated.text, {})[str(stated)] = stated.place
     return labels
 
 
-def _labels(checked: Checked) -> Iterator[str]:
+def _labels(checked: Checked) -> Iterator[Finding]:
     """Labels that contradict one another: at most one of them can be right."""
     by_codec: dict[str, list[str]] = {}
-    for label, sources in _logged_labels(checked).items():
+    first: Place | None = None
+    for label, places in _logged_labels(checked).items():
         codec = codec_of(label)
         if codec:
-            first, *more = sources
-            said = f"{label!r} in {first}" + (f" and {len(more)} more" if more else "")
+            place, *more = places.values()
+            said = f"{label!r} in {place}" + (f" and {len(more)} more" if more else "")
             by_codec.setdefault(codec, []).append(said)
+            first = first or place
     if len(by_codec) > 1:
         labels = "; ".join(", ".join(places) for places in by_codec.values())
-        yield f"GB401 the model is given {len(by_codec)} different codecs: {labels}"
+        message = f"the model is given {len(by_codec)} different codecs: {labels}"
+        yield Finding(code="GB401", message=message, place=first)
 
 
 #: No language model of the contest is smaller; the smallest public smoke test has 20 kB.

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from golfbudget.submission.findings import Checked
-from golfbudget.submission.logs import Exported, Run
+from golfbudget.submission.findings import Checked, Finding
+from golfbudget.submission.logs import ChosenBy, Exported, Run
+from golfbudget.submission.places import Place, listed
+
+#: Why an export counts.
+_WHY = {
+    ChosenBy.FILE: "a model file has its length",
+    ChosenBy.CLAIM: "the submission's own JSON claims it",
+    ChosenBy.ORDER: "it is the last one",
+}
 
 
-def examine_logs(checked: Checked) -> Iterator[str]:
-    """GB306 and GB502 to GB507.  A finding is its code, then its message."""
+def examine_logs(checked: Checked) -> Iterator[Finding]:
+    """GB306 and GB502 to GB508."""
     yield from _sums(checked)
     yield from _not_understood(checked)
     yield from _seeds(checked)
@@ -18,19 +26,29 @@ def examine_logs(checked: Checked) -> Iterator[str]:
     for run in checked.runs:
         if len(run.exports) > 1:
             yield _others(run)
+    for run, export, total in checked.over_beside:
+        figure = export.total or export.model
+        place = Place(file=run.source, line=figure.line if figure else None)
+        message = (
+            f"{place}: this export comes to {total:,} bytes, over the cap by {total - checked.rules.cap:,}; "
+            f"another counts because {_WHY[run.by]}, and no model file says which one ships"
+        )
+        yield Finding(code="GB508", message=message, place=place)
 
 
-def _sums(checked: Checked) -> Iterator[str]:
+def _sums(checked: Checked) -> Iterator[Finding]:
     for run in checked.runs:
         if run.code and run.model and run.total and run.code.number + run.model.number != run.total.number:
-            yield (
-                f"GB306 {run.source}, line {run.total.line}: parts of the log do not sum to its total: a total of "
-                f"{run.total.number:,} bytes is printed, but model {run.model.number:,} and code {run.code.number:,} "
-                f"sum to {run.model.number + run.code.number:,}"
+            place = Place(file=run.source, line=run.total.line)
+            message = (
+                f"{place}: parts of the log do not sum to its total: a total of {run.total.number:,} bytes is printed, "
+                f"but model {run.model.number:,} and code {run.code.number:,} sum to "
+                f"{run.model.number + run.code.number:,}"
             )
+            yield Finding(code="GB306", message=message, place=place)
 
 
-def _not_understood(checked: Checked) -> Iterator[str]:
+def _not_understood(checked: Checked) -> Iterator[Finding]:
     what = "" if any(log.understood for log in checked.logs) else ": no log says what the submission has"
     silent = []
     for log in checked.logs:
@@ -38,61 +56,68 @@ def _not_understood(checked: Checked) -> Iterator[str]:
             continue
         raw = [export.model for run in log.runs for export in run.raw_exports if export.model]
         if raw:
-            yield (
-                f"GB503 {log.name}, line {raw[0].line}: only the model before it is quantised is printed, "
-                f"{raw[0].number:,} bytes{what}"
-            )
+            place = Place(file=log.name, line=raw[0].line)
+            said = f"only the model before it is quantised is printed, {raw[0].number:,} bytes"
+            yield Finding(code="GB503", message=f"{place}: {said}{what}", place=place)
         elif log.doubtful is not None:
             line, text = log.doubtful
-            yield f"GB503 {log.name}, line {line}: bytes in words that were not understood: {text!r}{what}"
-        else:
-            silent.append(log.name)
+            place = Place(file=log.name, line=line)
+            said = f"bytes in words that were not understood: {text!r}"
+            yield Finding(code="GB503", message=f"{place}: {said}{what}", place=place)
+        elif log.is_log:
+            silent.append(Place(file=log.name))
     if silent:
-        more = f" and {len(silent) - 4} more" if len(silent) > 4 else ""
-        yield f"GB503 {', '.join(silent[:4])}{more}: no figure of bytes in any line{what}"
+        message = f"{listed(silent)}: no figure of bytes in any line{what}"
+        yield Finding(code="GB503", message=message, place=silent[0])
 
 
-def _seeds(checked: Checked) -> Iterator[str]:
-    for seed, logs in checked.seeds.items():
-        yield (
-            f"GB504 {', '.join(logs[:6])}: the names say other seeds than the lines, which print seed {seed}; the "
-            "names are believed"
+def _seeds(checked: Checked) -> Iterator[Finding]:
+    for seed, places in checked.seeds.items():
+        message = (
+            f"{listed(places)}: the names say other seeds than the lines, which print seed {seed}; the names are "
+            "believed"
         )
+        yield Finding(code="GB504", message=message, place=places[0])
 
 
-def _same_seed(checked: Checked) -> Iterator[str]:
+def _same_seed(checked: Checked) -> Iterator[Finding]:
     seeds = [run.seed for run in checked.runs if run.seed is not None]
     for seed in dict.fromkeys(seed for seed in seeds if seeds.count(seed) > 1):
-        places = dict.fromkeys(run.source for run in checked.runs if run.seed == seed)
-        yield (
-            f"GB502 {seeds.count(seed)} different runs of seed {seed} in {', '.join(places)}; all of them count, and "
-            "the largest decides (--log FILE names the logs that count)"
+        places = [run.place for run in checked.runs if run.seed == seed]
+        message = (
+            f"{seeds.count(seed)} different runs of seed {seed} in {listed(places)}; all of them count, and the "
+            "largest decides (--log FILE names the logs that count)"
         )
+        yield Finding(code="GB502", message=message, place=places[0])
 
 
-def _weak(checked: Checked) -> Iterator[str]:
+def _weak(checked: Checked) -> Iterator[Finding]:
     if any(model.absent for model in checked.models):
         names = ", ".join(file.path for file in checked.code.files)
-        yield f"GB507 no model file: {names} is counted, code alone, as weights inside it or none at all need no other"
+        message = f"no model file: {names} is counted, code alone, as weights inside it or none at all need no other"
+        yield Finding(code="GB507", message=message, place=Place(file=checked.code.files[0].path))
     row = checked.chosen.largest
     if row is None:
         return
     if row.stated:
-        yield (
-            f"GB505 {checked.chosen.convention} rests on {row.source} alone: no model file and no log that is "
+        message = (
+            f"{row.place}: {checked.chosen.convention} rests on {row.source} alone: no model file and no log that is "
             "understood confirms it"
         )
+        yield Finding(code="GB505", message=message, place=row.place)
     elif row.claimed and any(run.rounded and run.source == row.source for run in checked.runs):
-        yield f"GB505 {row.source} gives megabytes, not bytes: {row.total:,} is rounded, and MB may mean MiB"
+        message = f"{row.place} gives megabytes, not bytes: {row.total:,} is rounded, and MB may mean MiB"
+        yield Finding(code="GB505", message=message, place=row.place)
 
 
-def _others(run: Run) -> str:
+def _others(run: Run) -> Finding:
     counted = run.export
     others = [export for export in run.exports if export != counted]
-    return (
-        f"GB506 {run.source} has {len(run.exports)} exports: {_export(counted)} counts; not counted: "
-        f"{'; '.join(map(_export, others))}"
+    message = (
+        f"{run.place}: {len(run.exports)} exports in one run: {_export(counted)} counts because {_WHY[run.by]}; "
+        f"not counted: {'; '.join(map(_export, others))}"
     )
+    return Finding(code="GB506", message=message, place=run.place)
 
 
 def _export(export: Exported) -> str:

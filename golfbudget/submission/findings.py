@@ -20,9 +20,10 @@ from golfbudget.submission.claims import Claims
 from golfbudget.submission.code import Code
 from golfbudget.submission.conventions import CountedModel, Tally
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
-from golfbudget.submission.logs import Log, Run
+from golfbudget.submission.logs import ChosenBy, Exported, Log, Run
 from golfbudget.submission.matching import Matched
 from golfbudget.submission.packed_code import PackedCode
+from golfbudget.submission.places import Place
 
 
 class Severity(StrEnum):
@@ -75,28 +76,40 @@ TABLE: dict[str, FindingKind] = {
         ("GB505", _W, "what counts rests on the submission's own JSON, or on rounded figures"),
         ("GB506", _N, "a log has several exports; the others are named"),
         ("GB507", _W, "there is no model file: the code alone is counted"),
+        ("GB508", _W, "another export of the log is over the cap, and no file says which one ships"),
     )
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing found; the code says how severe it is."""
+    """One thing found; the code says how severe it is.  `place`: the file it is about, which the message names too."""
 
     code: str
     message: str
+    place: Place | None = None
 
     @property
     def severity(self) -> Severity:
         return TABLE[self.code].severity
+
+    @property
+    def file(self) -> str | None:
+        """Its path from the folder."""
+        return None if self.place is None else self.place.file
+
+    @property
+    def line(self) -> int | None:
+        """The line of the file itself; None for one of what the file unpacks to."""
+        return None if self.place is None or self.place.inside else self.place.line
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
     """A checked submission: what it holds, what that counts for, what is claimed, what was found.
 
-    `packed` is None where the code was not packed.  `seeds`: seeds that logs print whose names say others, with those
-    logs.
+    `packed` is None where the code was not packed.  `seeds`: seeds that logs print whose names say others, and
+    where.
     """
 
     folder: Folder
@@ -111,7 +124,7 @@ class Checked:
     matched: tuple[Matched, ...] = ()
     packed: PackedCode | None = None
     logs: tuple[Log, ...] = ()
-    seeds: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    seeds: Mapping[int, Sequence[Place]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -127,6 +140,31 @@ class Checked:
     def claimed(self) -> bool:
         """Whether the chosen total rests on the submission's own JSON alone."""
         return self.chosen.largest is not None and self.chosen.largest.stated
+
+    @property
+    def over_beside(self) -> list[tuple[Run, Exported, int]]:
+        """Exports over the cap, with their totals, that do not count though no file says which one ships.
+
+        Only where the chosen total is a log's own, and fits.
+        """
+        row = self.chosen.largest
+        if row is None or not row.claimed or row.stated or not self.chosen.fits:
+            return []
+        found = []
+        for run in self.runs:
+            for export in run.exports if run.by is not ChosenBy.FILE else ():
+                total = self._total(run, export)
+                if export != run.export and total is not None and total > self.chosen.cap:
+                    found.append((run, export, total))
+        return found
+
+    def _total(self, run: Run, export: Exported) -> int | None:
+        """What an export comes to: the total printed for it, else its model and the code."""
+        if export.total is not None:
+            return export.total.number
+        if export.model is None:
+            return None
+        return export.model.number + (run.code.number if run.code else self.code.length)
 
     def passed(self, *, strict: bool = False) -> bool:
         """Whether the chosen convention fits and no error was found; with `strict`, no warning either."""

@@ -21,6 +21,10 @@ _SKIPPED = re.compile(r"\..*|__pycache__|.*\.egg-info|node_modules")
 _SEED = re.compile(r"(?:^|[^a-z])(?:seed[_\-=]?|s)(\d{1,10})(?!\d)", re.IGNORECASE)
 
 
+#: Text for people and for installers, whatever reads it.
+_FOR_PEOPLE = re.compile(r"(?:readme|licen[cs]e|notice|requirements|changelog|citation)[^/]*", re.IGNORECASE)
+
+
 class FileKind(StrEnum):
     """What a file is, in the order in which the rules' patterns are asked; `other` is what no pattern knows."""
 
@@ -84,6 +88,11 @@ class Folder:
         resolved, root = path.resolve(), self.root.resolve()
         place = Path(os.path.relpath(resolved, root)).as_posix()
         return SubmissionFile(path=place, size=path.stat().st_size, kind=kind)
+
+
+def for_people(path: str) -> bool:
+    """Whether a text is prose or a list of packages by its name: no log, and nothing that a program needs."""
+    return bool(_FOR_PEOPLE.fullmatch(PurePosixPath(path).name))
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:

@@ -9,10 +9,12 @@ import codecs
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
 from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.submission.loglines import Printed, read_line
+from golfbudget.submission.places import Place
 
 #: Public logs have at most a megabyte.
 _LONGEST_LOG = 1 << 28
@@ -21,6 +23,13 @@ _MOST_NOISE = 0.01
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 #: A line of training: what follows it is another export only if a new run began.
 _STEP = re.compile(r"(?:\A|[\s\[|:])(?:step|iter|epoch)\w*[ :=]*\d", re.IGNORECASE)
+#: Lines of training that make a text a log: prose may have one.
+_FEWEST_STEPS = 3
+_LOG_SUFFIXES = (".log", ".out")
+_LOG_NAME = re.compile(
+    r"(?:^|[/_.\-])(?:logs?|train|training|run|stdout|stderr|output|console)\d*(?=[/_.\-])", re.IGNORECASE
+)
+_DATA_NAME = re.compile(r"data|token|prompt|corpus|sample|vocab|merges|words", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,18 +41,29 @@ class Exported:
     raw: bool = False
 
 
+class ChosenBy(StrEnum):
+    """Why an export of several counts: a file of its length, a claim of its length, or it is the last one."""
+
+    FILE = "file"
+    CLAIM = "claim"
+    ORDER = "order"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What one run printed, in order; `sources` are the logs that say so, the first one first.
 
-    `chosen` is the number of the export that counts among `exports`; the last one where nothing decides.
+    `chosen` is the number of the export that counts among `exports`; the last one where nothing decides.  `by` says
+    what decides.
     """
 
     sources: tuple[str, ...]
     number: int = 1
     seed: int | None = None
+    seed_line: int | None = None
     figures: tuple[Printed, ...] = ()
     chosen: int = -1
+    by: ChosenBy = ChosenBy.ORDER
 
     @property
     def exports(self) -> tuple[Exported, ...]:
@@ -94,18 +114,44 @@ class Run:
     def source(self) -> str:
         return self.sources[0]
 
+    @property
+    def place(self) -> Place:
+        """The line of its total, else of its model."""
+        figure = self.total or self.model
+        return Place(file=self.source, line=None if figure is None else figure.line)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """A log: its runs, and the first line that speaks of bytes in words that were not understood."""
+    """A text that may be a log: its runs, and the first line that speaks of bytes in words that were not understood.
+
+    `trained` says that several lines tell of steps or losses.
+    """
 
     name: str
     runs: tuple[Run, ...] = ()
     doubtful: tuple[int, str] | None = None
+    trained: bool = False
 
     @property
     def understood(self) -> bool:
         return any(run.model or run.total for run in self.runs)
+
+    @property
+    def is_log(self) -> bool:
+        """Whether it is a log by its name or by what it holds; other texts are data or prose."""
+        return self.trained or named_like_log(self.name)
+
+
+def named_like_log(path: str) -> bool:
+    """Whether a name says that a text is a log.
+
+    >>> [named_like_log(name) for name in ("train_v3.txt", "logs/a.txt", "a.log", "requirements.txt", "train_data.txt")]
+    [True, True, True, False, False]
+    """
+    if path.endswith(_LOG_SUFFIXES):
+        return True
+    return bool(_LOG_NAME.search(path)) and not _DATA_NAME.search(path)
 
 
 def decode(data: bytes, where: str) -> str:
@@ -130,8 +176,11 @@ def _checked(text: str, where: str) -> str:
     return text
 
 
-def read_log(path: Path, name: str) -> Log:
-    """A log file.  Raises `UsageError`, `LimitError` or `CorruptError` where it cannot be read."""
+def read_log(path: Path, name: str, *, asked: bool = False) -> Log:
+    """A log file; what is no text is none, unless its name says so or it was `asked` for.
+
+    Raises `UsageError`, `LimitError` or `CorruptError` where it cannot be read.
+    """
     try:
         if path.stat().st_size > _LONGEST_LOG:
             raise LimitError(f"{path}: {path.stat().st_size} bytes, expected a log of at most {_LONGEST_LOG}")
@@ -139,7 +188,13 @@ def read_log(path: Path, name: str) -> Log:
     except OSError as error:
         what = f"cannot be read: {error.strerror}; name the logs that count with --log FILE"
         raise UsageError(f"{path}: {what}") from None
-    return _parsed(decode(data, str(path)), name)
+    try:
+        text = decode(data, str(path))
+    except CorruptError:
+        if asked or named_like_log(name):
+            raise
+        return Log(name=name)
+    return _parsed(text, name)
 
 
 def parse(text: str, source: str) -> list[Run]:
@@ -152,12 +207,14 @@ def _parsed(text: str, source: str) -> Log:
     runs: list[Run] = []
     figures: list[Printed] = []
     seed: int | None = None
+    seed_line: int | None = None
     doubtful: tuple[int, str] | None = None
-    trained = False
+    trained, steps = False, 0
 
     def close() -> None:
         if figures:
-            runs.append(Run(sources=(source,), number=len(runs) + 1, seed=seed, figures=tuple(figures)))
+            number, told = len(runs) + 1, tuple(figures)
+            runs.append(Run(sources=(source,), number=number, seed=seed, seed_line=seed_line, figures=told))
         figures.clear()
 
     for number, line in enumerate(text.splitlines(), 1):
@@ -168,7 +225,7 @@ def _parsed(text: str, source: str) -> Log:
         if read.seed is not None:
             if figures and (done or seed not in (None, read.seed)):
                 close()
-            seed = read.seed
+            seed, seed_line = read.seed, number
         for given in read.figures:
             figure = _second_is_smaller(figures, given) if not trained else given
             again = any((f.what, f.label) == (figure.what, figure.label) for f in figures)
@@ -181,10 +238,10 @@ def _parsed(text: str, source: str) -> Log:
                 close()
             trained = False
             figures.append(figure)
-        if not trained and not read.figures and _STEP.search(line[:200]):
-            trained = True
+        if not read.figures and (not trained or steps < _FEWEST_STEPS) and _STEP.search(line[:200]):
+            trained, steps = True, steps + 1
     close()
-    return Log(name=source, runs=tuple(runs), doubtful=doubtful)
+    return Log(name=source, runs=tuple(runs), doubtful=doubtful, trained=steps >= _FEWEST_STEPS)
 
 
 def _second_is_smaller(figures: list[Printed], figure: Printed) -> Printed:
@@ -252,16 +309,16 @@ def _with_artifacts(made: list[Exported], artifacts: list[Printed], codes: set[i
     return tuple(whole if any(not e.raw for e in whole) else made)
 
 
-def named_seeds(runs: Iterable[Run], names: dict[str, int | None]) -> tuple[list[Run], dict[int, list[str]]]:
+def named_seeds(runs: Iterable[Run], names: dict[str, int | None]) -> tuple[list[Run], dict[int, list[Place]]]:
     """Give runs the seeds that the names of their logs say, where lines say none or all logs the same one.
 
-    Also each seed that lines print in several logs whose names say others, with the logs.
+    Also each seed that lines print in logs whose names say others, with these lines.
     """
     runs = list(runs)
-    printed: dict[int, list[str]] = {}
+    printed: dict[int, list[Place]] = {}
     for run in runs:
         if run.seed is not None and names.get(run.source) not in (None, run.seed):
-            printed.setdefault(run.seed, []).append(run.source)
+            printed.setdefault(run.seed, []).append(Place(file=run.source, line=run.seed_line))
     single = {run.source: sum(other.source == run.source for other in runs) == 1 for run in runs}
     renamed = [
         replace(run, seed=names[run.source])

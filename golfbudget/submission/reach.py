@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
+from golfbudget.submission.folder import FileKind, Folder, SubmissionFile, for_people
 from golfbudget.submission.needs import How, Need, needs, needs_of_text
 from golfbudget.submission.paths import ROOT
-from golfbudget.submission.sources import Program, Sources, executes, read_sources, runs_hidden
+from golfbudget.submission.places import Place
+from golfbudget.submission.sources import Problem, Program, Sources, executes, executing_line, read_sources, runs_hidden
 
 _WILD = re.compile(r"[*?\[]")
 #: Longer files beside a stub are data.
 _LONGEST_PACKED = 1 << 22
-#: Text for people, whatever reads it.
-_FOR_PEOPLE = re.compile(r"(?:readme|licen[cs]e|requirements|changelog)[^/]*", re.IGNORECASE)
 _MODELS = (FileKind.MODEL, FileKind.CHECKPOINT)
 
 
@@ -26,13 +25,13 @@ _MODELS = (FileKind.MODEL, FileKind.CHECKPOINT)
 class Counted:
     """A file that counts as shipped: `how` is `entry`, `imported`, `named` or `read` (`by` whom), or `counted`.
 
-    `place` is the line that needs it; `program` says that the file holds Python.
+    `place` is what needs it; `program` says that the file holds Python.
     """
 
     file: SubmissionFile
     how: str
     by: str | None = None
-    place: str = ""
+    place: Place | None = None
     program: bool = False
 
 
@@ -42,8 +41,8 @@ class Reached:
 
     counted: list[Counted] = field(default_factory=list)
     candidates: list[Counted] = field(default_factory=list)
-    problems: dict[str, str] = field(default_factory=dict)
-    written: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, Problem] = field(default_factory=dict)
+    written: dict[str, Place] = field(default_factory=dict)
     programs: list[Program] = field(default_factory=list)
     unpacks: bool = False
 
@@ -89,7 +88,8 @@ def _finish(found: Reached, seen: Sequence[Counted], runners: Sequence[Program])
             _settle(found, counted)
     for program in runners:
         if not any(one.by == program.path and one.program for one in seen):
-            found.problems.setdefault(program.path, "it runs text that it reads or unpacks, and that is not found")
+            what, line = "it runs text that it reads or unpacks, and that is not found", executing_line(program)
+            found.problems.setdefault(program.path, Problem(what=what, place=program.place(line)))
 
 
 def _as_program(counted: Counted) -> Counted:
@@ -118,7 +118,7 @@ def _sources(folder: Folder, file: SubmissionFile, *, meant: bool) -> Sources:
 
 def _needs(
     folder: Folder, file: SubmissionFile, sources: Sources
-) -> Iterator[tuple[Need, str, tuple[PurePosixPath, ...]]]:
+) -> Iterator[tuple[Need, Place, tuple[PurePosixPath, ...]]]:
     """What a file speaks of, where, and the folders in which that may lie."""
     here = (PurePosixPath(file.path).parent, PurePosixPath())
     for program in sources.programs:
@@ -129,7 +129,7 @@ def _needs(
             yield need, program.place(need.line), folders
     if not sources.programs and file.size <= _LONGEST_PACKED:
         for need in needs_of_text(file.path, folder.place(file).read_bytes()):
-            yield need, f"{file.path}, line {need.line}", here
+            yield need, Place(file=file.path, line=need.line), here
 
 
 def _targets(
@@ -150,7 +150,7 @@ def _takes(need: Need, file: SubmissionFile, *, exact: bool) -> bool:
     if file.kind in (FileKind.CLAIMS, FileKind.TOKENIZER, FileKind.DATA):
         return False
     if file.side or file.kind is FileKind.LOG:
-        read = need.how is How.READ and not _FOR_PEOPLE.fullmatch(PurePosixPath(file.path).name)
+        read = need.how is How.READ and not for_people(file.path)
         return read and (exact or "/" in file.path)
     # A word without a dot is a file's name by chance.
     return need.how is How.READ or "." in need.path or "/" in need.path

@@ -17,6 +17,7 @@ from golfbudget.formats.python.reader import code_length
 from golfbudget.formats.python.syntax import parse
 from golfbudget.submission.nodes import nodes
 from golfbudget.submission.paths import called
+from golfbudget.submission.places import Place
 
 #: Longer sources are data in disguise; their imports are not looked for.
 _LONGEST = 1 << 24
@@ -40,17 +41,25 @@ class Program:
     nodes: tuple[ast.AST, ...]
     unpacked: bool = False
 
-    def place(self, line: int) -> str:
-        """A line, for people."""
-        return f"{self.path}, line {line}{' of what it unpacks to' if self.unpacked else ''}"
+    def place(self, line: int | None) -> Place:
+        """One of its lines."""
+        return Place(file=self.path, line=line, inside=self.unpacked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why what a file needs is not known, in whole or in part, and where."""
+
+    what: str
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Programs of a file.  `problem` says why what it needs is not known, in whole or in part."""
+    """Programs of a file, and what is wrong with it."""
 
     programs: tuple[Program, ...] = ()
-    problem: str = ""
+    problem: Problem | None = None
 
 
 def read_sources(place: Path, path: str) -> Sources:
@@ -61,13 +70,13 @@ def read_sources(place: Path, path: str) -> Sources:
     except OSError as error:
         raise UsageError(f"{place}: cannot be read: {error.strerror}") from None
     if len(data) > _LONGEST:
-        return Sources(problem=f"it is longer than {_LONGEST:,} bytes")
+        return Sources(problem=Problem(what=f"it is longer than {_LONGEST:,} bytes", place=Place(file=path)))
     try:
         outer = _parsed(data, path, unpacked=False)
     except SyntaxError as error:
-        problem = f"it is no valid Python: {_said(error)}"
+        wrong = Problem(what=f"it is no valid Python: {error.msg}", place=Place(file=path, line=error.lineno or None))
         found, inside = _unpacked(data, path)
-        return Sources(programs=found, problem=inside if found else problem)
+        return Sources(programs=found, problem=inside if found else wrong)
     if not _UNPACKERS.search(outer.text):
         return Sources(programs=(outer,))
     found, problem = _unpacked(data, path)
@@ -77,6 +86,11 @@ def read_sources(place: Path, path: str) -> Sources:
 def executes(program: Program) -> bool:
     """Whether a program runs text that it reads or unpacks."""
     return any(True for _ in _executed(program.nodes))
+
+
+def executing_line(program: Program) -> int | None:
+    """The first line that runs text."""
+    return next((node.lineno for node in _executed(program.nodes)), None)
 
 
 def _executed(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
@@ -115,10 +129,6 @@ def executed_parts(program: Program) -> Iterator[ast.AST]:
                 waiting += assigned.get(node.id, [])
 
 
-def _said(error: SyntaxError) -> str:
-    return f"{error.msg}{f', line {error.lineno}' if error.lineno else ''}"
-
-
 def _parsed(data: bytes, path: str, *, unpacked: bool) -> Program:
     text = data.decode("utf-8-sig", "surrogateescape")
     if code_length(text) > _MOST_CODE:
@@ -126,10 +136,10 @@ def _parsed(data: bytes, path: str, *, unpacked: bool) -> Program:
     return Program(path=path, text=text, nodes=nodes(parse(data)), unpacked=unpacked)
 
 
-def _unpacked(data: bytes, path: str) -> tuple[tuple[Program, ...], str]:
+def _unpacked(data: bytes, path: str) -> tuple[tuple[Program, ...], Problem | None]:
     """Programs packed in a file, and why one of them is not understood."""
     found: list[Program] = []
-    problem = ""
+    problem: Problem | None = None
     for inner in _leaves(data, path):
         if inner == data or not inner.strip():
             continue
@@ -137,7 +147,8 @@ def _unpacked(data: bytes, path: str) -> tuple[tuple[Program, ...], str]:
             found.append(_parsed(inner, path, unpacked=True))
         except SyntaxError as error:
             if _is_program(inner):
-                problem = f"what it unpacks to is not understood: {_said(error)}"
+                place = Place(file=path, line=error.lineno or None, inside=True)
+                problem = Problem(what=f"what it unpacks to is not understood: {error.msg}", place=place)
     return tuple(found), problem
 
 
