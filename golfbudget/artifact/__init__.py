@@ -14,6 +14,17 @@ It knows no tensor names: `roles` turns what is found here into a ledger.
 
 from golfbudget.artifact.locating import locate
 from golfbudget.artifact.model import Artifact, Layer, Leaf, OpenedFile, Part
-from golfbudget.artifact.opening import OPAQUE, open_artifact, open_bytes
+from golfbudget.artifact.opening import OPAQUE, PROGRAMS, open_artifact, open_bytes
 
-__all__ = ["OPAQUE", "Artifact", "Layer", "Leaf", "OpenedFile", "Part", "locate", "open_artifact", "open_bytes"]
+__all__ = [
+    "OPAQUE",
+    "PROGRAMS",
+    "Artifact",
+    "Layer",
+    "Leaf",
+    "OpenedFile",
+    "Part",
+    "locate",
+    "open_artifact",
+    "open_bytes",
+]

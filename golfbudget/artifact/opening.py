@@ -22,7 +22,8 @@ from golfbudget.formats import Contents, Format, Inner, Region, Unread
 from golfbudget.ledger import Account, apportion
 
 OPAQUE = "opaque"
-PYTHON = "python-source"
+#: Formats of programs: what is theirs is code.
+PROGRAMS = ("python-source", "python-zip")
 #: Containers inside one another; a program that unpacks a program that unpacks weights needs three.
 _DEEPEST = 6
 #: Streams inside one file, so that a directory of a million empty members costs seconds, not hours.
@@ -207,7 +208,7 @@ class _Opening:
         """Bits that decode to nothing: headers, tables and checksums, and what lies after a stream."""
         if steps:
             label = f"[{' + '.join(map(peeling.step_name, steps))} framing]"
-            name, code = None if inner is None else inner.name, contents.format == PYTHON
+            name, code = None if inner is None else inner.name, contents.format in PROGRAMS
             self.parts.append(Part(account=Account.CODEC, stored_bits=framing, label=label, name=name, code=code))
         if trailing:
             label = f"[after the {next(step.codec.name for step in steps if isinstance(step, Stream))} stream]"
@@ -266,7 +267,7 @@ class _Opening:
                     tensor=region.tensor,
                     leaf=number,
                     span=None if bundled else region.span,
-                    code=contents.format == PYTHON,
+                    code=contents.format in PROGRAMS,
                 )
                 self.parts.append(part)
                 continue

@@ -30,10 +30,13 @@ def pack_code(
         opt(
             "--allow",
             "Also try brotli, which must then be installed where the program runs; or drop annotations of "
-            "parameters, results and variables, which a decorator may read; or a literal of control "
-            "characters (7-bit), a zip file, or text that is not UTF-8 (latin-1).  May be repeated.",
+            "parameters, results and variables, which a decorator may read; or a zip file, text that is not UTF-8 "
+            "(latin-1), or control characters (7-bit) where the program reads its own file.  May be repeated.",
         ),
     ] = None,
+    printable: Annotated[
+        bool, opt("--printable", "Only printable characters; else a literal may hold control characters too.")
+    ] = False,
     minify: Annotated[bool, opt("--minify/--no-minify", "Minify the source before packing it.")] = True,
     output_format: options.Format = ReportFormat.TABLE,
     quiet: options.Quiet = False,
@@ -65,6 +68,7 @@ def pack_code(
         name=str(path),
         minified=minify,
         unannotated=Allow.UNANNOTATED in allowed,
+        printable=printable,
         allow=[name.value for name in allowed if name.value in {*OPTIONAL, *FORMS}],
     )
     if packed.refusal is not None:

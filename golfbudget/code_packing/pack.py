@@ -14,23 +14,13 @@ from dataclasses import dataclass
 from msgspec import Struct, field
 
 from golfbudget import codecs, formats
-from golfbudget.code_packing.allowed import (
-    FORMS,
-    LATIN,
-    SEVEN,
-    UNREADABLE,
-    ZIP,
-    latin_stub,
-    reads_itself,
-    seven_stub,
-    unpack_form,
-    unzipped,
-    zipped,
-)
+from golfbudget.code_packing.forms import FORMS, LATIN, SEVEN, UNREADABLE, ZIP, literal_stubs, reads_itself, zipped
 from golfbudget.code_packing.minifier import PACKAGE, Minified, MinifierError, minifier_version, minify
 from golfbudget.code_packing.payload import OPTIONAL, SPELLINGS, compressor_versions, payloads
-from golfbudget.code_packing.source import UNPARSED, ProgramSource, parse, read_source, same
-from golfbudget.errors import CorruptError, GolfbudgetError, UsageError
+from golfbudget.code_packing.source import UNPARSED, ProgramSource, parse, same
+from golfbudget.code_packing.unpacking import STUB, executed, unwrapped
+from golfbudget.errors import CorruptError, UsageError
+from golfbudget.formats.python.archive import main_source
 
 
 class PackingStep(Struct, frozen=True, kw_only=True):
@@ -78,33 +68,40 @@ class PackedProgram:
         return self.chosen.minified
 
 
-#: The format that reads stubs.
-SOURCE = "python-source"
 #: What a program cannot do when it is executed from memory: find its own text.
 _READ_SOURCE = frozenset(("getsource", "getsourcelines", "getsourcefile", "findsource", "getblock"))
 _NEED_SOURCE = frozenset(("triton", "taichi"))
 
 
 def pack_code(
-    source: bytes, *, name: str, minified: bool = True, unannotated: bool = False, allow: Collection[str] = ()
+    source: bytes,
+    *,
+    name: str,
+    minified: bool = True,
+    unannotated: bool = False,
+    allow: Collection[str] = (),
+    printable: bool = False,
 ) -> PackedProgram:
     """Pack a program; deterministic for given versions of the tools.
 
     `minified=False` packs the source as it is, and so it is where the minifier cannot take it
     (`PackedProgram.refusal`).  `unannotated` lets annotations go that a decorator could read.  `allow` names
-    compressors that need a package where the packed program runs (`OPTIONAL`), and `FORMS` that are no ASCII text.
-    A source that is a stub already is unpacked first.  What cannot be packed at all raises
-    `UsageError`.
+    compressors that need a package where the packed program runs (`OPTIONAL`), and `FORMS` that are not printable
+    text.  The first of these, which is ASCII, needs no allowance where the program does not read its own file, unless
+    the result must be `printable`.  A source that is a stub already, of whatever form, is unpacked first.  What cannot
+    be packed at all raises `UsageError`.
     """
     unknown = sorted(set(allow) - {*OPTIONAL, *FORMS})
     if unknown:
         raise UsageError(f"{unknown[0]!r} is nothing to allow; there is {', '.join((*OPTIONAL, *FORMS))}")
     allowed = frozenset(allow)
-    given = read_source(source, name=name)
-    inner = _inside(given)
-    read = given if inner is None else read_source(inner, name=name)
+    if printable and not allowed.isdisjoint(FORMS):
+        raise UsageError(f"{min(allowed & set(FORMS))} is not printable text, which alone is asked for")
+    read, unpacked = unwrapped(source, name=name)
     if reads_itself(read.tree):
         allowed -= UNREADABLE
+    elif not printable:
+        allowed |= {SEVEN}
     small, refusal = None, None
     if minified:
         try:
@@ -115,14 +112,14 @@ def pack_code(
     tried += _programs(read.data, allowed, minified=False, search=small is None)
     chosen, stub, inside = min(tried, key=lambda program: program[0].length)
     _verify(chosen, stub, inside, read, small)
-    notes = [] if inner is None else ["the source unpacks itself already: what it unpacks is packed"]
+    notes = [] if not unpacked else ["the source unpacks itself already: what it unpacks is packed"]
     notes += [*read.notes, *(small.notes if small is not None and chosen.minified else ()), *_warnings(read, chosen)]
     tools = [("python", platform.python_version())]
     if small is not None:
         tools.append((PACKAGE, minifier_version()))
     return PackedProgram(
         name=name,
-        original_bytes=given.original_bytes,
+        original_bytes=len(source),
         minified_bytes=None if small is None else len(small.data),
         stub=stub,
         source=inside,
@@ -149,40 +146,13 @@ def _programs(
         stubs = {name: program.format(**filled).encode() for name, program in SPELLINGS.items()}
         spelling, stub = min(stubs.items(), key=lambda item: len(item[1]))
         made.append((_step(minified, payload.codec, payload.settings, spelling, stub), stub, source))
-        for form, spelled in ((SEVEN, seven_stub), (LATIN, latin_stub)):
-            if form in allowed:
-                stub = spelled(payload)
-                made.append((_step(minified, payload.codec, payload.settings, form, stub), stub, source))
+        for form, stub in literal_stubs(payload, allowed):
+            made.append((_step(minified, payload.codec, payload.settings, form, stub), stub, source))
     return made
 
 
 def _step(minified: bool, codec: str, settings: str, spelling: str, stub: bytes) -> PackingStep:  # noqa: FBT001
     return PackingStep(minified=minified, codec=codec, settings=settings, spelling=spelling, length=len(stub))
-
-
-def _inside(read: ProgramSource) -> bytes | None:
-    """What a program that is nothing but a stub executes; None for any other, and what cannot be unpacked."""
-    if read.tree is None or not _only_a_stub(read.tree):
-        return None
-    try:
-        contents = formats.get(SOURCE).read(read.data, where=read.name)
-        inner = [region.inner for region in contents.regions if region.inner is not None] if contents else []
-        if len(inner) != 1 or inner[0].text is None or inner[0].fallback != SOURCE or inner[0].codec is None:
-            return None
-        stream = codecs.decode(codecs.get(inner[0].codec), inner[0].text[1], where=read.name)
-    except GolfbudgetError:
-        return None
-    return None if len(stream.trailing) else bytes(stream.decoded)
-
-
-def _only_a_stub(tree: ast.Module) -> bool:
-    """Imports, and one call of `exec` with nothing but code: then the program is what that executes."""
-    *before, last = tree.body or [ast.Pass()]
-    match last:
-        case ast.Expr(value=ast.Call(func=ast.Name(id="exec"), args=[_], keywords=[])):
-            return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in before)
-        case _:
-            return False
 
 
 def _verify(chosen: PackingStep, stub: bytes, inside: bytes, read: ProgramSource, small: Minified | None) -> None:
@@ -191,11 +161,9 @@ def _verify(chosen: PackingStep, stub: bytes, inside: bytes, read: ProgramSource
     if chosen.codec == "none":
         unpacked = stub
     elif chosen.spelling == ZIP:
-        unpacked = unzipped(stub, where=where)
-    elif chosen.spelling in FORMS:
-        unpacked = unpack_form(stub, chosen.codec, where=where)
+        unpacked = main_source(stub, where=where, limit=len(inside))
     else:
-        unpacked = _unpacked(stub, chosen, read)
+        unpacked = executed(stub, chosen.codec, where=where)
     if unpacked != inside:
         raise CorruptError(f"{read.name}: the packed file holds {len(unpacked)} bytes of other source than was packed")
     expected = small.tree if chosen.minified and small is not None else read.tree
@@ -209,27 +177,13 @@ def _verify(chosen: PackingStep, stub: bytes, inside: bytes, read: ProgramSource
         raise CorruptError(f"{read.name}: what the packed file executes has another syntax tree than its source")
 
 
-def _unpacked(stub: bytes, chosen: PackingStep, read: ProgramSource) -> bytes:
-    """What a stub executes, found without running it."""
-    where = f"{read.name}, packed"
-    contents = formats.get(SOURCE).read(stub, where=where)
-    inner = [region.inner for region in contents.regions if region.inner is not None] if contents else []
-    # The reader expects source only of what is executed.
-    if len(inner) != 1 or inner[0].text is None or (inner[0].codec, inner[0].fallback) != (chosen.codec, SOURCE):
-        raise CorruptError(f"{where}: it has {len(inner)} payloads, expected one of {chosen.codec} that it executes")
-    stream = codecs.decode(codecs.get(chosen.codec), inner[0].text[1], where=where)
-    if len(stream.trailing):
-        raise CorruptError(f"{where}: {len(stream.trailing)} bytes follow the {chosen.codec} stream")
-    return bytes(stream.decoded)
-
-
 def _warnings(read: ProgramSource, chosen: PackingStep) -> Iterator[str]:
     if chosen.codec == "none":
         yield "no compressor is worth its stub: the packed file is plain source"
     if chosen.spelling == ZIP:
         yield "the packed file is a zip file, no text: python runs it, and __file__ is a path inside of it"
     if chosen.spelling == SEVEN:
-        yield "the packed file is ASCII with control characters, which some editors and mails change; python runs it"
+        yield "the packed file is ASCII with control characters: Python 3.8 and later run it; --printable does without"
     if chosen.spelling == LATIN:
         yield "the packed file is Latin-1, not UTF-8: what reads it as UTF-8 fails; python runs it everywhere"
     if chosen.codec in OPTIONAL:
@@ -237,7 +191,7 @@ def _warnings(read: ProgramSource, chosen: PackingStep) -> Iterator[str]:
     if read.tree is None:
         return
     if chosen.codec != "none":
-        if formats.get(SOURCE).sniff(read.data) is codecs.Sniff.SURE:
+        if formats.get(STUB).sniff(read.data) is codecs.Sniff.SURE:
             yield "the source unpacks itself already: what it unpacks is packed once more, not minified"
         if any(isinstance(node, ast.Name) and node.id == "__file__" for node in ast.walk(read.tree)):
             yield "the source mentions __file__, which is the packed file when that runs"

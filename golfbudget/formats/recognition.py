@@ -1,7 +1,7 @@
 """Every format of ours: what a file of it looks like.  What reads it is imported only when one is opened.
 
 In the order in which formats are tried: torch's old layout begins with a pickle and comes before plain pickles,
-torch's archives come before other zips, and `opaque` is last.
+programs in zip files and torch's archives come before other zips, and `opaque` is last.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from golfbudget.errors import CorruptError
 from golfbudget.formats import base
 from golfbudget.formats.base import Contents, Region, register
 from golfbudget.ledger import Account, Span
+
+#: Bytes at the end of a file that hold a zip file's end record and the longest comment.
+_ZIP_TAIL = (1 << 16) + 22
 
 
 def _unexpected(data: Buffer, where: str, expected: str) -> CorruptError:
@@ -54,6 +57,29 @@ class Safetensors:
         from golfbudget.formats.safetensors import read_safetensors
 
         return read_safetensors(data, where=where)
+
+
+@register
+class PythonZip:
+    """A zip file that Python runs: each member a stream of its own, and what stands before the first."""
+
+    name = "python-zip"
+    suffixes = (".pyz", ".pyzw")
+
+    def sniff(self, data: Buffer) -> Sniff:
+        if base.EMPTY_ZIP not in bytes(data[-_ZIP_TAIL:]):
+            return Sniff.NO
+        from golfbudget.formats.python.archive import runs
+
+        return Sniff.SURE if runs(data) else Sniff.NO
+
+    def begins(self, head: bytes) -> bool:
+        return head.startswith(base.ZIP)
+
+    def read(self, data: Buffer, *, where: str) -> Contents | None:
+        from golfbudget.formats.python.archive import read_program
+
+        return read_program(data, where=where)
 
 
 @register
@@ -252,9 +278,12 @@ class PythonSource:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether a file's first bytes are UTF-8 without the null that no source may hold."""
+    """Whether a file's first bytes are in their encoding, without the null that no source may hold."""
+    from golfbudget.formats.python.text import declared
+
+    encoding = declared(head) if b"coding" in head[:_SOURCE_HEAD] else "utf-8"
     try:
-        return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(head)
+        return "\0" not in codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
         return False
 

@@ -86,6 +86,17 @@ def read_directory(data: Buffer, where: str) -> ZipDirectory:
     return ZipDirectory(members=tuple(checked), end=Span(tail, len(data)))
 
 
+def directory_place(data: Buffer, where: str) -> tuple[int, int, int]:
+    """(offset as said, length, shift) of the directory: it lies `shift` bytes later where something stands before.
+
+    Raises `CorruptError` where the file ends with no such record.
+    """
+    end_at = _find_end(data, where)
+    locator = _locator(data, end_at)
+    _, size, start = _end_record(data, end_at, locator, where)
+    return start, size, (end_at if locator is None else locator) - size - start
+
+
 def _find_end(data: Buffer, where: str) -> int:
     """The end record's offset: the last signature whose comment reaches exactly to the end of the file."""
     window = max(0, len(data) - _END_FIELDS.size - _FULL16)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from golfbudget import cache
-from golfbudget.artifact import Artifact, open_artifact
+from golfbudget.artifact import PROGRAMS, Artifact, open_artifact
 from golfbudget.artifact.peel import Allowance, innermost, known, peel, step_name
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream, registered
 from golfbudget.entropy import floor_bytes, symbol_bytes
@@ -76,7 +76,7 @@ def _read(path: Path, levers: frozenset[Lever], limit: int) -> _Input:
     artifact = open_artifact(path, limit=limit)
     if len(artifact.files) != 1:
         raise UsageError(f"{path}: a checkpoint in {len(artifact.files) - 1} shards; repack takes one file")
-    if artifact.format == "python-source":
+    if artifact.format in PROGRAMS:
         raise UsageError(f"{path}: a program, not an artifact; golfbudget pack-code packs programs")
     raw = Path(artifact.path).read_bytes()
     steps, _ = peel(raw, where=str(path), allowance=Allowance(limit))

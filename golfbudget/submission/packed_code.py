@@ -51,7 +51,7 @@ def _packed(path: Path) -> PackedCode:
 
 def _pack(source: bytes, name: str) -> PackedCode:
     try:
-        packed = pack_code(source, name=name)
+        packed = pack_code(source, name=name, printable=True)  # Base 85, as the convention has it.
     except GolfbudgetError as error:
         return PackedCode(length=len(source), notes=(f"{name} counts as it is in `packed`: {error}",))
     notes = [f"{name} is packed without minifying: {packed.refusal}"] if packed.refusal is not None else []

@@ -6,29 +6,25 @@ The program is never run: what its calls would return is worked out for the spel
 from __future__ import annotations
 
 import ast
-import base64
-import binascii
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from golfbudget.codecs.standard import DICTIONARY
 from golfbudget.errors import UnsupportedError
+from golfbudget.formats.python.evaluation import Evaluation
 from golfbudget.formats.python.names import Names, NotStaticError
+from golfbudget.formats.python.spellings import SPELLINGS, coding, encoding
 
 #: A literal that is only unpacked, not executed, must be longer than this many characters.
 SHORTEST = 64
 #: Wrappers around a payload: `compile(x.decode(), …)`.
 _MOST_WRAPPERS = 16
-#: Multiples of five characters decode on their own; the standard library's decoder takes 40 bytes for each five.
-_PIECE = 5 << 16
-#: Ascii85 has characters for whole groups, so it cannot be decoded in pieces.
-_LONGEST_ASCII85 = 1 << 23
-
 _XZ = b"\xfd7zXZ\x00"
 _FORMAT_AUTO, _FORMAT_XZ, _FORMAT_ALONE, _FORMAT_RAW = range(4)
 _LZMA2 = 0x21
 #: Codecs that the content shows, so that one inside another can be found.
 _SIGNED = ("zlib", "gzip", "xz", "lzma", "bz2", "zstd")
+_KEEP_ASCII = ("utf-8", "ascii", "latin-1")
 
 #: Functions of the data and options, and makers of decompressors of the options alone.
 _FUNCTIONS = {
@@ -42,62 +38,18 @@ _MAKERS = {
 }  # fmt: skip
 
 
-def _base85(text: str | bytes) -> bytes:
-    return b"".join(base64.b85decode(text[at : at + _PIECE]) for at in range(0, len(text), _PIECE))
-
-
-def _ascii85(text: str | bytes, **keywords: object) -> bytes:
-    if len(text) > _LONGEST_ASCII85:
-        raise UnsupportedError(f"ascii85 of {len(text)} characters is not read, only up to {_LONGEST_ASCII85}")
-    return base64.a85decode(text, **keywords)  # type: ignore[arg-type]  # The call's own keywords, wrong ones too.
-
-
-#: Spellings by function: the name of the spelling, and the function.
-_SPELLINGS: dict[str, tuple[str, Callable[..., bytes]]] = {
-    "base64.b85decode": ("base85", _base85),
-    "base64.a85decode": ("ascii85", _ascii85),
-    "base64.b64decode": ("base64", base64.b64decode),
-    "base64.standard_b64decode": ("base64", base64.standard_b64decode),
-    "base64.urlsafe_b64decode": ("base64", base64.urlsafe_b64decode),
-    "base64.decodebytes": ("base64", base64.decodebytes),
-    "base64.b32decode": ("base32", base64.b32decode),
-    "base64.b16decode": ("hex", base64.b16decode),
-    "binascii.a2b_base64": ("base64", binascii.a2b_base64),
-    "binascii.a2b_hex": ("hex", binascii.a2b_hex),
-    "binascii.unhexlify": ("hex", binascii.unhexlify),
-    "bytes.fromhex": ("hex", bytes.fromhex),
-    "bytearray.fromhex": ("hex", bytes.fromhex),
-}
-#: The same by what `codecs.decode(x, "…")` names.  Its base 64 takes bytes alone, and so does this function.
-_CODINGS: dict[str, tuple[str, Callable[..., bytes]]] = {
-    "base64": ("base64", base64.decodebytes),
-    "hex": ("hex", binascii.a2b_hex),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class SpelledLiteral:
-    """A literal, and how it spells bytes.  `raw` raises `ValueError` where it does not."""
+    """Literals from the first to the last, and how they spell bytes.  `raw` raises `ValueError` where they do not.
 
-    literal: ast.Constant
+    `length` is in characters.
+    """
+
+    first: ast.expr
+    last: ast.expr
     spelling: str
-    arguments: tuple[object, ...] = ()
-    keywords: tuple[tuple[str, object], ...] = ()
-    function: Callable[..., bytes] | None = None
-
-    @property
-    def length(self) -> int:
-        """Characters of the literal."""
-        return len(self.literal.value) if isinstance(self.literal.value, (str, bytes)) else 0
-
-    def raw(self) -> bytes:
-        value = self.literal.value
-        if self.function is None:
-            return value if isinstance(value, bytes) else bytes(str(value), "latin-1")
-        try:
-            return self.function(value, *self.arguments, **dict(self.keywords))
-        except (ValueError, TypeError, AssertionError, LookupError, OverflowError) as error:
-            raise ValueError(str(error) or type(error).__name__) from None
+    length: int
+    raw: Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +123,20 @@ def find(tree: ast.Module) -> list[CompressedLiteral]:
                     break
                 called = inner[called]
             executed[called] = at_once or executed.get(called, False)
-    payloads: dict[ast.Constant, CompressedLiteral] = {}
+    payloads: dict[ast.expr, CompressedLiteral] = {}
     for node, (family, options) in calls.items():
         spelled = _spelled(node.args[0], names)
         if spelled is None or (node not in executed and spelled.length <= SHORTEST):
             continue
         made = CompressedLiteral(spelled, family, options, node in executed, executed.get(node, False), node in layered)
-        before = payloads.get(spelled.literal)
+        before = payloads.get(spelled.first)
         if before is None or (made.executed, made.at_once) > (before.executed, before.at_once):
-            payloads[spelled.literal] = made
-    return sorted(payloads.values(), key=lambda p: (p.spelled.literal.lineno, p.spelled.literal.col_offset))
+            payloads[spelled.first] = made
+    return sorted(payloads.values(), key=lambda payload: _place(payload.spelled.first))
+
+
+def _place(node: ast.expr) -> tuple[int, int]:
+    return node.lineno, node.col_offset
 
 
 def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, bool]]:
@@ -239,20 +195,38 @@ def _spelled(node: ast.expr, names: Names) -> SpelledLiteral | None:
     """The literal behind an expression of bytes, when it is one of the spellings."""
     node = names.expression(node)
     called = names.dotted(node.func) if isinstance(node, ast.Call) else None
+    inner = node
     if isinstance(node, ast.Call) and called in ("bytes", "bytearray") and len(node.args) == 1:
-        node = names.expression(node.args[0])
-    if isinstance(node, ast.Constant):
-        return SpelledLiteral(node, "bytes") if isinstance(node.value, bytes) else None
+        inner = names.expression(node.args[0])
+    if isinstance(inner, ast.Constant) and isinstance(inner.value, bytes):
+        return _literal(inner, "bytes", bytes)
+    found = None
     if isinstance(node, ast.Call):
-        return _latin(node, names) if called is None else _digits(node, called, names)
-    return None
+        found = _latin(node, names) if called is None else _digits(node, called, names)
+    return found or _worked_out(node, names)
+
+
+def _literal(literal: ast.Constant, spelling: str, function: Callable[..., bytes]) -> SpelledLiteral | None:
+    """A single literal of text or bytes, and the function that it is given to."""
+    value = literal.value
+    if not isinstance(value, (str, bytes)):
+        return None
+
+    def raw() -> bytes:
+        try:
+            return function(value)
+        except (ValueError, TypeError, AssertionError, LookupError, OverflowError) as error:
+            raise ValueError(str(error) or type(error).__name__) from None
+
+    return SpelledLiteral(literal, literal, spelling, len(value), raw)
 
 
 def _latin(call: ast.Call, names: Names) -> SpelledLiteral | None:
     """`"…".encode("latin-1")`: a character for each byte."""
     literal = _text(call, names)
-    is_latin = literal is not None and isinstance(literal.value, str) and _encoding(call, names) == "latin-1"
-    return SpelledLiteral(literal, "latin-1") if is_latin and literal is not None else None
+    if literal is None or not isinstance(literal.value, str) or _encoding(call, names) != "latin-1":
+        return None
+    return _literal(literal, "latin-1", lambda text: bytes(text, "latin-1"))
 
 
 def _digits(call: ast.Call, called: str, names: Names) -> SpelledLiteral | None:
@@ -262,14 +236,53 @@ def _digits(call: ast.Call, called: str, names: Names) -> SpelledLiteral | None:
         return None
     try:
         arguments = tuple(names.constant(argument) for argument in call.args[1:])
-        keywords = tuple((str(k.arg), names.constant(k.value)) for k in call.keywords)
+        keywords = {str(k.arg): names.constant(k.value) for k in call.keywords}
     except NotStaticError:
         return None
-    found = _SPELLINGS.get(called)
+    found = SPELLINGS.get(called)
     if called == "codecs.decode" and arguments:
-        coding = str(arguments[0]).lower().replace("base_64", "base64").removesuffix("_codec")
-        found, arguments = _CODINGS.get(coding), arguments[1:]
-    return None if found is None else SpelledLiteral(literal, found[0], arguments, keywords, found[1])
+        found, arguments = coding(arguments[0]), arguments[1:]
+    if found is None:
+        return None
+    spelling, function = found
+    return _literal(literal, spelling, lambda text: function(text, *arguments, **keywords))
+
+
+def _worked_out(node: ast.expr, names: Names) -> SpelledLiteral | None:
+    """Literals under any operations that can be done here; those of a few characters are their options."""
+    evaluation = Evaluation(names)
+    failed: str | None = None
+    data = b""
+    try:
+        data = evaluation.data(node)
+    except NotStaticError:
+        return None
+    except ValueError as error:
+        failed = str(error)
+
+    def raw() -> bytes:
+        if failed is not None:
+            raise ValueError(failed)
+        return data
+
+    literals = {literal: _length(literal) for literal in evaluation.literals}
+    if not literals:
+        return None
+    least = min(SHORTEST, max(literals.values()))
+    held = sorted((literal for literal, length in literals.items() if length >= least), key=_place)
+    return SpelledLiteral(held[0], held[-1], evaluation.spelling, sum(literals[one] for one in held), raw)
+
+
+def _length(literal: ast.expr) -> int:
+    match literal:
+        case ast.Constant(value=str() | bytes() as value):
+            return len(value)
+        case ast.Constant(value=int(number)):
+            return number.bit_length() // 4
+        case ast.List(elts=elements) | ast.Tuple(elts=elements):
+            return len(elements)
+        case _:
+            return 0
 
 
 def _text(node: ast.expr, names: Names) -> ast.Constant | None:
@@ -287,6 +300,5 @@ def _encoding(call: ast.Call, names: Names) -> str | None:
     named = names.expression(call.args[0]) if call.args else ast.Constant("utf-8")
     if not isinstance(named, ast.Constant) or not isinstance(named.value, str):
         return None
-    plain = named.value.lower().replace("_", "-")
-    known = {"utf8": "utf-8", "utf-8": "utf-8", "ascii": "ascii", "us-ascii": "ascii", "latin1": "latin-1"}
-    return {**known, "latin-1": "latin-1", "iso-8859-1": "latin-1", "iso8859-1": "latin-1"}.get(plain)
+    known = encoding(named.value)
+    return known if known in _KEEP_ASCII else None

@@ -6,6 +6,7 @@ Source that cannot be parsed is plain text, and so is source too large to parse 
 
 from __future__ import annotations
 
+import ast
 import codecs
 import re
 
@@ -14,12 +15,14 @@ from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import LONGEST_SOURCE, Contents, Inner, Region
 from golfbudget.formats.python.payload import CompressedLiteral, find
 from golfbudget.formats.python.syntax import parse
+from golfbudget.formats.python.text import SourceText, declared, source_text
 from golfbudget.ledger import Account, Span
 
 #: Characters outside of plain string literals (a literal itself counts two): a syntax tree takes some 700 bytes each.
 _MOST_CODE = 1 << 18
 _PIECE = 1 << 20
-_BOM = codecs.BOM_UTF8
+#: Bytes in which an encoding is declared, if it is.
+_HEAD = 1024
 
 #: Comments, strings and what stands between them; a quote that opens nothing whole comes last.
 _TOKEN = re.compile(
@@ -38,17 +41,23 @@ _QUOTED = re.compile(rb"[A-Za-z]{0,2}(\"|')")
 
 def unpacks_itself(raw: bytes) -> bool:
     """Whether a program executes something that it unpacks."""
-    return any(payload.at_once for payload in _payloads(raw))
+    try:
+        return any(payload.at_once for payload in _payloads(source_text(raw)))
+    except UnicodeDecodeError:
+        return False
 
 
 def read_source(data: Buffer, *, where: str) -> Contents:
     """Explain a program's text and its payloads.  Raises `CorruptError` or `UnsupportedError`."""
-    _check_utf8(data, where)
+    _check_encoding(data, where)
     raw = bytes(data) if len(data) <= LONGEST_SOURCE else b""
-    payloads = _payloads(raw) if b"decompress" in raw else []
+    located: list[tuple[Span, Inner]] = []
+    if b"decompress" in raw:
+        text = source_text(raw)
+        located = _located(_payloads(text), text, where)
     regions: list[Region] = []
     at = 0
-    for span, inner in _located(payloads, raw, where):
+    for span, inner in located:
         if span.start > at:
             regions.append(_text(at, span.start))
         regions.append(Region(span=span, account=Account.SOURCE, label=inner.name, inner=inner))
@@ -62,25 +71,26 @@ def _text(start: int, stop: int) -> Region:
     return Region(span=Span(start, stop), account=Account.SOURCE, label="[source]")
 
 
-def _check_utf8(data: Buffer, where: str) -> None:
-    decoder, at = codecs.getincrementaldecoder("utf-8")(), 0
+def _check_encoding(data: Buffer, where: str) -> None:
+    encoding = declared(bytes(data[:_HEAD]))
+    decoder, at = codecs.getincrementaldecoder(encoding)(), 0
     for at in range(0, len(data), _PIECE):
         held = len(decoder.getstate()[0])
         try:
             decoder.decode(bytes(data[at : at + _PIECE]), final=at + _PIECE >= len(data))
         except UnicodeDecodeError as error:
+            name = encoding.upper() if encoding == "utf-8" else f"{encoding}, which it declares,"
             raise CorruptError(
-                f"{where}: byte {at - held + error.start} is not UTF-8 ({error.reason}), expected Python source"
+                f"{where}: byte {at - held + error.start} is not {name} ({error.reason}), expected Python source"
             ) from None
 
 
-def _payloads(raw: bytes) -> list[CompressedLiteral]:
+def _payloads(source: SourceText) -> list[CompressedLiteral]:
     """The payloads of source, none where it cannot be parsed."""
     try:
-        text = raw.removeprefix(_BOM).decode("utf-8")
-        if code_length(text) > _MOST_CODE:
+        if code_length(source.data.decode()) > _MOST_CODE:
             return []
-        return find(parse(text.encode()))
+        return find(parse(source.data))
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError, SystemError):
         return []
 
@@ -108,22 +118,30 @@ def code_length(text: str) -> int:
     return length
 
 
-def _located(payloads: list[CompressedLiteral], raw: bytes, where: str) -> list[tuple[Span, Inner]]:
+def _quoted(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and not isinstance(node.value, int)
+
+
+def _located(payloads: list[CompressedLiteral], text: SourceText, where: str) -> list[tuple[Span, Inner]]:
     """Each payload's place in the file and the stream it spells.
 
     One that is executed must be sound: `CorruptError`, or `UnsupportedError` for a form that is not read.  One that
     is not may never be reached, and stays text.
     """
-    skipped = len(_BOM) if raw.startswith(_BOM) else 0
-    lines = [skipped, *(newline.end() for newline in re.finditer(rb"\r\n|\r|\n", raw))] if payloads else []
+    raw = text.data
+    lines = [0, *(newline.end() for newline in re.finditer(rb"\r\n|\r|\n", raw))] if payloads else []
     located: list[tuple[Span, Inner]] = []
     for payload in payloads:
-        literal = payload.spelled.literal
-        start = lines[literal.lineno - 1] + literal.col_offset
-        stop = lines[(literal.end_lineno or literal.lineno) - 1] + (literal.end_col_offset or 0)
-        quoted = _QUOTED.match(raw, start)
-        if quoted is None or raw[stop - 1 : stop] not in (b'"', b"'"):
+        first, last = payload.spelled.first, payload.spelled.last
+        start = lines[first.lineno - 1] + first.col_offset
+        stop = lines[(last.end_lineno or last.lineno) - 1] + (last.end_col_offset or 0)
+        if _quoted(first) and _QUOTED.match(raw, start) is None:
             return []
+        if _quoted(last) and raw[stop - 1 : stop] not in (b'"', b"'"):
+            return []
+        span = Span(text.place(start), text.place(stop))
+        if located and span.start < located[-1][0].stop:
+            continue  # It is spelled with parts of the one before, whose bytes these are.
         try:
             stream = payload.spelled.raw()
             if not stream:
@@ -132,12 +150,12 @@ def _located(payloads: list[CompressedLiteral], raw: bytes, where: str) -> list[
         except (ValueError, UnsupportedError) as error:
             if not payload.executed:
                 continue
-            place = f"{where}: the payload literal at byte {start}"
+            place = f"{where}: the payload literal at byte {span.start}"
             if isinstance(error, UnsupportedError):
                 raise UnsupportedError(f"{place} cannot be unpacked: {error}") from None
             raise CorruptError(f"{place} is not the {payload.spelled.spelling} it must be: {error}") from None
         number = "" if not located else f" {len(located) + 1}"
-        fallback, text = "python-source" if payload.executed else "opaque", (payload.spelled.spelling, stream)
-        inner = Inner(name=f"[payload{number}]", codec=codec, fallback=fallback, text=text)
-        located.append((Span(start, stop), inner))
+        fallback, spelled = "python-source" if payload.executed else "opaque", (payload.spelled.spelling, stream)
+        inner = Inner(name=f"[payload{number}]", codec=codec, fallback=fallback, text=spelled)
+        located.append((span, inner))
     return located
