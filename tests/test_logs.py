@@ -51,6 +51,10 @@ def test_any_prefix(prefix: str) -> None:
         ("Serialized model: 900 bytes\nSerialized model: 15 bytes\nCode: 4 bytes\nTotal size: 19 bytes", 4, 15, 19),
         ("Serialized model int8+zlib: 15.94 MB (15940000 bytes)", None, 15_940_000, None),
         ("Serialized model: 900 bytes\nCode size: 4 bytes\nTotal submission size: 904 bytes", 4, None, None),
+        ("| Total submission size int8+zlib | 19 bytes |\nCode size : 4 Bytes", 4, None, 19),
+        ("artifact bytes 19\nsize/code_bytes 4", 4, None, 19),
+        ("wrote final_model.int8.ptz (15 bytes)\ncode (4 bytes)", 4, 15, None),
+        ("final size 19B (code 4B + model.int6.xz 15B)", 4, 15, None),
     ],
 )  # fmt: skip
 def test_spellings(text: str, code: int | None, model: int | None, total: int | None) -> None:
@@ -140,6 +144,13 @@ def test_a_compressed_model_under_any_name(tmp_path: Path, name: str) -> None:
     }
     checked = check(tmp_path, files)
     assert [model.size for model in checked.models] == [len(data)]
+
+
+def test_a_table_is_not_the_model_that_the_log_tells_of(tmp_path: Path) -> None:
+    reading = {"train_gpt.py": "import numpy as np\nT = np.load('t.npz')\n", "t.npz": NOISE, "train.log": PLAIN}
+    checked = check(tmp_path, reading)
+    assert [(model.size, model.source) for model in checked.models] == [(MODEL, "train.log")]
+    assert {one.file.path for one in checked.code.counted} == {"train_gpt.py", "t.npz"}
 
 
 def test_a_submission_without_a_model(golfbudget: Run, tmp_path: Path) -> None:

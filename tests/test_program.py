@@ -129,12 +129,17 @@ NEEDED = {
     "path of modules": (
         "import sys, os\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))\nimport mod\n",
                         "lib/mod.py"),
+    "file of a package": ("from importlib import resources\nresources.files('p.q').joinpath('a.dat').read_bytes()\n",
+                          "p/q/a.dat"),
+    "data of a package": ("import pkgutil\nT = pkgutil.get_data('p', 'a.dat')\n", "p/a.dat"),
+    "another working folder": ("import os\nos.chdir('sub')\nopen('a.dat').read()\n", "sub/a.dat"),
+    "no text in a .txt": ("T = open('table.txt', 'rb').read()\n", "table.txt"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("source", "needed"), NEEDED.values(), ids=NEEDED)
 def test_files_that_the_program_needs_count(tmp_path: Path, source: str, needed: str) -> None:
-    content: str | bytes = "y = 1\n" if needed.endswith((".py", ".sh", ".cu", ".cpp", ".txt")) else BLOB
+    content: str | bytes = "y = 1\n" if needed.endswith((".py", ".sh", ".cu", ".cpp", "x.txt")) else BLOB
     found = check(tmp_path, {"train_gpt.py": source, needed: content, "other.dat": BLOB})
     row = found.tallies[Convention.SHIPPED].largest
     assert row is not None

@@ -23,13 +23,16 @@ _WORTH = re.compile(
 )
 _UNIT = r"bytes?|B|[kKMG]i?B|mega ?bytes|mebibytes"
 _WHOLE = r"\d{1,3}(?:[,_]\d{3})+|\d{1,20}"
+#: Without a colon or the like between them, name and number are a figure only where its unit says so.
 _PAIR = re.compile(
-    rf"[:=] *(?P<about>~|≈|about )? *(?P<number>(?:{_WHOLE})(?:\.\d{{1,9}})?)(?![\d.]) *(?P<unit>(?:{_UNIT})\b)?"
-    rf"(?P<exact> *\( *(?:{_WHOLE}) *(?:bytes|B) *\))?(?P<slash> */ *(?:{_WHOLE}|\d+\.\d+)(?: *(?:{_UNIT})\b)?)?"
+    rf"(?:[:=|]|->|→|(?<=bytes) |[ (](?=(?:{_WHOLE}) ?(?:bytes|B)\b)) *(?P<about>~|≈|about )? *"
+    rf"(?P<number>(?:{_WHOLE})(?:\.\d{{1,9}})?)(?![\d.]) *(?P<unit>(?:{_UNIT})\b)?"
+    rf"(?P<exact> *\( *(?:{_WHOLE}) *(?:bytes|B) *\))?(?P<slash> */ *(?:{_WHOLE}|\d+\.\d+)(?: *(?:{_UNIT})\b)?)?",
+    _I,
 )
 #: What may follow a figure: nothing, a bracket, a mark, a word that judges it, or another name and number.
 _AFTER = re.compile(
-    r"[ \t]*(?:\Z|[(),;|/\]<>=!✓✗]|\.\s*\Z|(?:FITS|OK|PASS|FAIL|OVER|under|over|total)\b|[^:=]{1,60}[:=])", _I
+    r"[ \t]*(?:\Z|[(),;|/\]<>=!+✓✗]|\.\s*\Z|(?:FITS|OK|PASS|FAIL|OVER|under|over|total)\b|[^:=]{1,60}[:=])", _I
 )
 _DUMPED = re.compile(r"[\"'`#{}%\\]|\blog\w*\(|\bprint\(")
 _CUT = re.compile(r"[\[\]|;,:<>=!]")

@@ -14,8 +14,10 @@ from golfbudget.submission.logs import Run
 
 def model_files(folder: Folder, code: Code, runs: Sequence[Run], claims: Sequence[Claim]) -> list[SubmissionFile]:
     """Files that are exported models, without copies; of several without seeds those that logs or claims agree with."""
-    used = {file.path for file in code.files}
-    found = folder.of(FileKind.MODEL)
+    used, told = {file.path for file in code.files}, _told(runs, claims)
+    # What the program reads, by a name that speaks of no model and at a length that nobody tells of, is an input.
+    read = {one.file.path for one in code.candidates}
+    found = [file for file in folder.of(FileKind.MODEL) if _free(file, read) or not told or file.size in told]
     found += [
         replace(file, kind=FileKind.MODEL)
         for file in folder.of(FileKind.OTHER)
@@ -33,7 +35,7 @@ def model_files(folder: Folder, code: Code, runs: Sequence[Run], claims: Sequenc
     found = [places[path] for path in distinct_files(list(places))]
     patterned = {file.path for file in folder.of(FileKind.MODEL)}
     found = [file for file in found if file.path in patterned or named_like_model(file.path)] or found
-    return _agreed(found, _told(runs, claims)) if len(found) > 1 else found
+    return _agreed(found, told) if len(found) > 1 else found
 
 
 def _free(file: SubmissionFile, used: Collection[str]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from golfbudget.submission.paths import Paths, called
+from golfbudget.submission.paths import RESOURCES, Paths, called
 
 _IMPORTERS = {"import_module", "__import__", "run_module"}
 #: Calls that read the file they are given, or that they are a method of.
@@ -20,7 +20,7 @@ _READERS = {
     "load_from_disk", "load_inline", "CUDAExtension", "CppExtension", "Extension", "BZ2File", "GzipFile", "LZMAFile",
     "load_module", "unpack_archive", "from_buffer", "read_image", "load_state_dict", "SourceFileLoader",
 }  # fmt: skip
-_LISTERS = {"glob", "iglob", "rglob", "iterdir", "listdir", "scandir", "walk", "copytree"}
+_LISTERS = RESOURCES | {"glob", "iglob", "rglob", "iterdir", "listdir", "scandir", "walk", "copytree"}
 _RUNNERS = {"run", "Popen", "call", "check_call", "check_output", "system", "getoutput", "execv", "execvp", "spawn"}
 #: Calls that write a file, with the number of the argument that names it.
 _WRITERS = {
@@ -54,7 +54,7 @@ class Need:
 
 
 def needs(nodes: Sequence[ast.AST], here: str) -> tuple[list[Need], list[str]]:
-    """What a program that is `here` speaks of, and the folders that it adds to where modules are looked for."""
+    """What a program that is `here` speaks of, and the folders that it adds to where that is looked for."""
     paths = Paths(nodes, here)
     found: list[Need] = []
     folders: list[str] = []
@@ -70,6 +70,8 @@ def needs(nodes: Sequence[ast.AST], here: str) -> tuple[list[Need], list[str]]:
             found += _of_call(node, paths)
             if called(node) in _PATH_INSERTERS and _is_path_list(node):
                 folders += [text for argument in node.args[-1:] for text in paths.of(argument)]
+            elif called(node) == "chdir":
+                folders += [text for argument in node.args[:1] for text in paths.of(argument)]
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Add):
             # Sums of strings are mostly messages: they count only where all of it is known.
             known = paths.of(node)

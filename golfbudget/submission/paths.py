@@ -25,7 +25,10 @@ _LONGEST = 400
 #: Calls that give the path they are given.
 _SAME = {"Path", "PurePath", "PosixPath", "PurePosixPath", "str", "fspath", "abspath", "realpath", "expanduser",
          "normpath", "expandvars", "sorted", "list", "tuple", "set", "reversed", "resolve_path", "as_posix", "resolve",
-         "absolute", "strip", "rstrip", "encode", "decode", "files"}  # fmt: skip
+         "absolute", "strip", "rstrip", "encode", "decode"}  # fmt: skip
+#: Calls that are given a package and the name of a file in it, and names of modules as `from … import` gives them.
+RESOURCES = {"get_data", "read_binary", "open_binary", "open_text"}
+_MODULES = {"resources", "path"}
 _JOINS = {"join", "joinpath"}
 _GLOBS = {"glob", "iglob", "rglob"}
 _LISTINGS = {"iterdir", "listdir", "scandir", "walk"}
@@ -58,6 +61,8 @@ class Paths:
                 calls.append(node)
             elif isinstance(node, ast.Import):
                 self._modules |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                self._modules |= {alias.asname or alias.name for alias in node.names if alias.name in _MODULES}
             else:
                 self._bind_statement(node)
         for call in calls:
@@ -256,7 +261,7 @@ class Paths:
                 return self._joined(node.args, depth)
             return (UNKNOWN,) if same is None else self._of(same, depth)
         returned = self._returns(name)
-        return self._any(returned, depth) if returned else (UNKNOWN,)
+        return self._any(returned, depth) if returned else self._resource(name, node.args, depth)
 
     def _returns(self, name: str) -> list[ast.expr]:
         """What a function of the program returns, the first few."""
@@ -265,6 +270,13 @@ class Paths:
             found = (node.value for node in inside if isinstance(node, ast.Return) and node.value)
             self._returned[name] = list(islice(found, 4))
         return self._returned.get(name, [])
+
+    def _resource(self, name: str, arguments: list[ast.expr], depth: int) -> Iterable[str]:
+        """A file of a package, whose name has dots for slashes."""
+        if not arguments or name not in ("files", *RESOURCES):
+            return (UNKNOWN,)
+        packages = tuple(text.replace(".", "/") for text in self._of(arguments[0], depth))
+        return packages if name == "files" else self._products(_join, packages, self._of(arguments[-1], depth))
 
     def _joined(self, parts: list[ast.expr], depth: int) -> Iterable[str]:
         made: tuple[str, ...] = ("",)
