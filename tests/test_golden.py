@@ -15,6 +15,7 @@ import pytest
 
 from golfbudget.artifact import open_bytes
 from golfbudget.certificates import Certificate
+from golfbudget.efficiency.measuring import efficiency
 from golfbudget.entropy import measure
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
@@ -145,7 +146,9 @@ def check_json(name: str, document: Document) -> None:
 
 @pytest.fixture
 def measured(inspection: Inspection) -> Inspection:
-    return replace(inspection, entropy=measure(inspection.artifact, inspection.assignment.ledger))
+    entropy = measure(inspection.artifact, inspection.assignment.ledger)
+    left = efficiency(inspection.artifact, inspection.assignment, entropy)
+    return replace(inspection, entropy=entropy, efficiency=left)
 
 
 VIEWS = ["role", "account", "owner", "block", "dtype"]

@@ -397,7 +397,9 @@ def test_entropy_adds_fields_and_changes_none(golfbudget: Run) -> None:
         assert all(added <= row.keys() for row in found[kind])
         stripped = [{key: value for key, value in row.items() if key not in added} for row in found[kind]]
         assert stripped == plain[kind]
-    assert found.pop("entropy") == {"alone": [{"codec": "zlib", "level": 9}]}
+    block = found.pop("entropy")
+    assert block["alone"] == [{"codec": "zlib", "level": 9}]
+    assert block.keys() == {"alone", "coders", "left", "tensors"}
     for amount in added:
         entries = sum(row[amount] or 0 for row in found["entries"])
         assert (

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golfbudget.api.base import Code, Result, Size, StrPath, cap_size, code_bytes, own_format, path_or_none, size
+from golfbudget.artifact import Artifact, open_artifact
+from golfbudget.errors import UsageError
 from golfbudget.inspection import Inspection, inspect_file
 from golfbudget.ledger import Ledger
-from golfbudget.roles import Roles, load_roles
+from golfbudget.roles import Roles, assign, load_roles
 
 if TYPE_CHECKING:
     from golfbudget.api.base import Watch
+    from golfbudget.progress import Progress
     from golfbudget.report.document import Document
     from golfbudget.rollup import Totals
 
@@ -66,7 +69,6 @@ class InspectResult(Result):
 
     def by(self, key: str = "role") -> dict[str, Totals]:
         """Totals by `role`, `account`, `owner`, `block` or `dtype`, as `--by` groups them; they sum to the file."""
-        from golfbudget.errors import UsageError
         from golfbudget.report.views import VIEWS, view
         from golfbudget.rollup import Totals
 
@@ -134,11 +136,13 @@ def inspect(
     layout: StrPath | None = None,
     max_decoded: Size = "1GiB",
     entropy: bool = False,
+    original: StrPath | None = None,
     progress: Watch = False,
 ) -> InspectResult:
     """Show where every byte of a file is: output head against trunk, and what is left under the cap.
 
     Sizes are bytes or texts such as `16MB`; `code` is a file too.  Pickles are read as data and never executed.
+    `original` is the checkpoint that the artifact was made from: with it `entropy` says what its quantiser leaves.
     Raises a `GolfbudgetError` for what cannot be read.
 
     >>> import golfbudget as gb
@@ -160,20 +164,27 @@ def inspect(
         limit=size(max_decoded),
     )
     if entropy:
-        found = _measured(found, progress)
+        compared = None if original is None else open_artifact(Path(original), limit=size(max_decoded))
+        found = _measured(found, compared, rules, progress)
+    elif original is not None:
+        raise UsageError("--original is what --entropy takes errors against; give --entropy, too")
     return InspectResult(inspection=found, rules=rules, cap_given=cap is not None)
 
 
-def _measured(inspection: Inspection, progress: Watch) -> Inspection:
+def _measured(inspection: Inspection, original: Artifact | None, rules: Roles, progress: Watch) -> Inspection:
     from rich.markup import escape
 
     from golfbudget.api.base import watched
+    from golfbudget.efficiency.measuring import Original, efficiency
     from golfbudget.entropy import measure
     from golfbudget.report.numbers import printable
 
+    def named(told: Progress) -> Progress:
+        return lambda name, steps: told(escape(printable(name)), steps)
+
+    against = None if original is None else Original(artifact=original, assignment=assign(original, rules))
     with watched(progress, "entropy") as told:
-
-        def step(name: str, steps: int) -> None:
-            told(escape(printable(name)), steps)
-
-        return replace(inspection, entropy=measure(inspection.artifact, inspection.assignment.ledger, step))
+        entropy = measure(inspection.artifact, inspection.assignment.ledger, named(told))
+    with watched(progress, "efficiency") as told:
+        left = efficiency(inspection.artifact, inspection.assignment, entropy, against, named(told))
+    return replace(inspection, entropy=entropy, efficiency=left, original=original)

@@ -22,9 +22,13 @@ def inspect(
         bool,
         opt(
             "--entropy",
-            "Add the order-0 entropy of each tensor and what it takes compressed by itself (slow for brotli, xz).",
+            "Add each tensor's order-0 entropy, its bytes compressed alone (slow for brotli, xz), and what is left.",
         ),
     ] = False,
+    original: Annotated[
+        Path | None,
+        opt("--original CHECKPOINT", "What the artifact was made from: --entropy then says what its quantiser leaves."),
+    ] = None,
     explain: Annotated[
         list[str] | None, opt("--explain OWNER", "Say instead why OWNER has its role and accounts; may be repeated.")
     ] = None,
@@ -51,6 +55,7 @@ def inspect(
       golfbudget inspect model.safetensors
       golfbudget inspect final_model.int8.ptz --code train_gpt.py --by owner
       golfbudget inspect final_model.int8.ptz --by block --entropy
+      golfbudget inspect final_model.int8.ptz --entropy --original final_model.pt
       golfbudget inspect final_model.int8.ptz --cap 16MB --format json -o base.json
       golfbudget inspect final_model.int8.ptz --by dtype --format markdown
       golfbudget inspect final_model.int8.ptz --explain tok_emb.weight
@@ -64,9 +69,12 @@ def inspect(
         raise UsageError("--explain prints no amounts, so there is nothing that --entropy could add")
     if explain and output_format is ReportFormat.CSV:
         raise UsageError("--explain prints sentences, which csv has no columns for; choose table, json or markdown")
-    if as_config and (explain or entropy or cap is not None or output_format is not ReportFormat.TABLE):
+    if as_config and (
+        explain or entropy or original is not None or cap is not None or output_format is not ReportFormat.TABLE
+    ):
         raise UsageError(
-            "--as-config writes a model file and nothing else; leave out --explain, --entropy, --cap, --format"
+            "--as-config writes a model file and nothing else; leave out --explain, --entropy, --original, --cap and "
+            "--format"
         )
     found = inspect_file(
         path,
@@ -77,6 +85,7 @@ def inspect(
         layout=layout,
         max_decoded=max_decoded,
         entropy=entropy,
+        original=original,
         progress=not quiet,
     )
     if as_config:

@@ -13,6 +13,7 @@ from golfbudget.roles import Assignment, Roles, assign, load_roles
 from golfbudget.rules import Budget
 
 if TYPE_CHECKING:
+    from golfbudget.efficiency.results import Efficiency
     from golfbudget.entropy import Entropy
 
 #: Of an inspection saved as JSON.
@@ -21,12 +22,18 @@ SCHEMA = "golfbudget/inspect/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """An opened artifact, its ledger with roles, and its place under the cap; `entropy` only where it was asked for."""
+    """An opened artifact, its ledger with roles, and its place under the cap.
+
+    `entropy`, and the `efficiency` that follows from it, are there only where they were asked for; `original` is the
+    checkpoint that errors are against, where it was given.
+    """
 
     artifact: Artifact
     assignment: Assignment
     budget: Budget
     entropy: Entropy | None = None
+    efficiency: Efficiency | None = None
+    original: Artifact | None = None
 
 
 def inspect_file(

@@ -21,6 +21,7 @@ from msgspec import UNSET, UnsetType
 
 from golfbudget.artifact import Artifact
 from golfbudget.content import DIGITS, contents
+from golfbudget.efficiency.results import CoderSlack, Left, TensorEfficiency
 from golfbudget.entropy import Coder, Entropy, Measure, ZstdBlock
 from golfbudget.entropy import roll_up as roll_up_measures
 from golfbudget.errors import CorruptError, UnsupportedError
@@ -143,9 +144,29 @@ class EntryReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntropyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the entropy columns were measured with."""
+    """What the entropy columns were measured with, slack by codec, and what is left, summed and tensor by tensor."""
 
     alone: tuple[Coder, ...]
+    coders: tuple[CoderSlack, ...] | UnsetType = UNSET
+    original: SourceReport | UnsetType = UNSET
+    left: Left | UnsetType = UNSET
+    tensors: tuple[TensorEfficiency, ...] | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, inspection: Inspection) -> EntropyReport | UnsetType:
+        """Of an inspection, where entropy was asked for; the original is read again for its hash."""
+        entropy, found = inspection.entropy, inspection.efficiency
+        if entropy is None:
+            return UNSET
+        if found is None:
+            return cls(alone=entropy.coders)
+        return cls(
+            alone=entropy.coders,
+            coders=found.coders,
+            original=UNSET if inspection.original is None else SourceReport.of(inspection.original),
+            left=found.left,
+            tensors=found.tensors,
+        )
 
 
 class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +207,7 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
             roles=role_reports(ledger, entropy),
             owners=_owners(inspection),
             entries=_entries(ledger, entropy),
-            entropy=UNSET if entropy is None else EntropyReport(alone=entropy.coders),
+            entropy=EntropyReport.of(inspection),
             zstd_blocks=blocks or UNSET,
         )
 

@@ -34,7 +34,14 @@ def document(inspection: Inspection, by: str = "role") -> Document:
     rows = grid(inspection, by, last="file")
     parts: list[Part] = [Facts(rows=_heading(inspection), order=-1), rows, cap_facts(inspection, order=-1)]
     if inspection.entropy is not None:
-        parts.append(Facts(rows=_entropy(inspection.entropy)))
+        facts = _entropy(inspection.entropy)
+        found = inspection.efficiency
+        if found is not None and found.tensors:
+            from golfbudget.report.efficiency import left_facts, left_grid
+
+            parts.append(left_grid(found, whole=by == "owner"))
+            facts += tuple(left_facts(found))
+        parts.append(Facts(rows=facts))
     return Document(parts=tuple(parts), data=lambda: _data(inspection), csv=lambda: rows)
 
 
@@ -112,6 +119,10 @@ def _heading(inspection: Inspection) -> tuple[tuple[str, str], ...]:
         entry.parameters for entry in inspection.assignment.ledger.entries
     ):
         rows.append(("head", _head(inspection.assignment.head)))
+    if inspection.efficiency is not None and inspection.efficiency.tensors:
+        from golfbudget.report.efficiency import left_line
+
+        rows.append(("left", left_line(inspection.efficiency)))
     if any(entry.role is Role.UNASSIGNED for entry in inspection.assignment.ledger.entries):
         what = "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)"
         rows.append(("note", what))

@@ -1,0 +1,127 @@
+"""What `inspect --entropy` says of the bytes that are left: where most are, and tensor by tensor by which lever."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from golfbudget.efficiency.results import Efficiency, LeftIn, TensorEfficiency, left_in
+from golfbudget.report import document as doc
+from golfbudget.report.numbers import count, percent, printable, signed
+
+#: Tensors that are listed one by one, where not all are.
+_MOST_TENSORS = 10
+_NAMES = {LeftIn.CODER: "the coder", LeftIn.QUANTISER: "the quantiser", LeftIn.CONTAINER: "the container"}
+
+
+def left_line(found: Efficiency) -> str:
+    """Where most is left, first; what is not known is said to be."""
+    left = found.left
+    amounts = {
+        LeftIn.QUANTISER: left.quantiser_bytes,
+        LeftIn.CODER: left.coder_bytes,
+        LeftIn.CONTAINER: left.container_bytes,
+    }
+    texts = {
+        one: f"{one} {_how(one, amount)}"
+        for one, amount in amounts.items()
+        if amount is not None and one != left.most_in
+    }
+    most = amounts.get(left.most_in)
+    first = "nothing that is known" if most is None else f"most in {_NAMES[left.most_in]}: {_how(left.most_in, most)}"
+    unknown = "" if left.quantiser_bytes is not None else f"; the quantiser's is not known{_way(found)}"
+    return f"{first}; {', '.join(texts.values())}{unknown}"
+
+
+def _how(one: LeftIn, amount: int) -> str:
+    return f"{count(amount)} bytes{' (modelled)' if one is LeftIn.QUANTISER else ''}"
+
+
+def _way(found: Efficiency) -> str:
+    return " (--original CHECKPOINT)" if found.original is None else ""
+
+
+def left_grid(found: Efficiency, *, whole: bool) -> doc.Grid:
+    """The tensors that have most left, or all of them; then the others, and the sum."""
+    tensors = sorted(found.tensors, key=lambda one: (-one.left_bytes, one.owner))
+    shown = tensors if whole or len(tensors) <= _MOST_TENSORS + 1 else tensors[:_MOST_TENSORS]
+    rows = [doc.line(*_cells(printable(one.owner), [one], one.most_in)) for one in shown]
+    rest = tensors[len(shown) :]
+    if rest:
+        rows.append(doc.line(*_cells(f"{count(len(rest))} others", rest)))
+    rows.append(doc.sum_line(*_cells("all tensors", tensors)))
+    columns = (
+        doc.name("what is left"),
+        doc.number("floor\nbits", rank=1),
+        doc.number("coder\nbits"),
+        doc.number("over\nfloor", rank=3),
+        doc.number("quantiser\nbits"),
+        doc.number("scales\nbytes", rank=2),
+        doc.number("container\nbytes"),
+        doc.name("most in"),
+        doc.number("bytes"),
+    )
+    return doc.grid(columns, rows)
+
+
+def _cells(name: str, tensors: Sequence[TensorEfficiency], most: LeftIn | None = None) -> tuple[str | doc.Cell, ...]:
+    """One tensor, or several as their sum; bits are per weight, the quantiser's over those where it is known."""
+    weights, coder = sum(one.weights for one in tensors), sum(one.coder_bytes for one in tensors)
+    floor = sum(one.stored_bytes for one in tensors) - coder
+    container = sum(one.container_bytes for one in tensors)
+    known = [one for one in tensors if one.quantiser_bytes is not None]
+    gap = sum(one.quantiser_bytes or 0 for one in known) if known else None
+    most = most or left_in(coder=coder, quantiser=gap, container=container)
+    left = max(0, coder, container, gap or 0)
+    return (
+        name,
+        _bits(floor, weights),
+        _bits(coder, weights),
+        _share(coder, floor),
+        _bits(gap, sum(one.weights for one in known)),
+        doc.amount(sum(one.scales_bytes for one in tensors)),
+        doc.amount(container),
+        str(most),
+        doc.amount(left),
+    )
+
+
+def _bits(amount: int | None, weights: int) -> doc.Cell:
+    bits = 8 * amount / weights if amount is not None and weights else None
+    return doc.Cell(text=doc.DASH if bits is None else f"{bits:.3f}", value=bits)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"-{percent(-part, whole)}" if part < 0 else percent(part, whole)
+
+
+def left_facts(found: Efficiency) -> Iterator[tuple[str, str]]:
+    """What the columns mean, what is not known and why, and slack by codec."""
+    floor = "floor: the order-0 entropy of a tensor's values, scales apart"
+    states = [one for one in found.tensors if one.state_floor_bytes is not None]
+    if states:
+        saved = sum(one.floor_bytes - (one.state_floor_bytes or 0) for one in states)
+        floor += (
+            f"; of {_several(len(states), 'trellis tensor')} the entropy given the parity of the state, which the "
+            f"decoder knows, {count(saved)} bytes below their order-0 entropy"
+        )
+    yield "what is left", f"bits are per weight; {floor}"
+    yield "  coder", "stored values minus the floor, below 0 where the codec found more; exact against that floor"
+    yield (
+        "  quantiser",
+        "the floor over the rate-distortion limit of Gaussian rows, ½·log2(σ²/D); modelled: weights are not Gaussian",
+    )
+    yield (
+        "  container",
+        "stored bytes of tensors' own headers, names, records and padding, exact; the top line adds the whole file's",
+    )
+    yield "  most in", "the largest of the three that are known"
+    reasons = Counter(one.reason for one in found.tensors if one.reason is not None)
+    if found.original is not None:
+        yield from ((f"  {_several(number, 'tensor')}", printable(str(why))) for why, number in reasons.most_common())
+    slack = ", ".join(f"{one.codec} {signed(one.slack_bytes)}" for one in found.coders)
+    yield "slack by codec", f"{slack or 'no tensors'} bytes, scales included"
+
+
+def _several(number: int, word: str) -> str:
+    return f"{count(number)} {word}{'' if number == 1 else 's'}"
