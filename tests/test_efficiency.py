@@ -190,6 +190,18 @@ def test_rows_without_variance_have_no_limit_and_no_row_is_divided_by_zero(tmp_p
     assert one.limit_bits == pytest.approx(gap_by_hand(matrix.double().numpy(), decoded) / 512, abs=1e-5)
 
 
+@pytest.mark.parametrize(("times", "sure"), [(31, False), (32, True)])
+def test_too_few_numbers_for_their_symbols_say_nothing_of_the_coder(tmp_path: Path, times: int, *, sure: bool) -> None:
+    weights = torch.arange(64, dtype=torch.int16).repeat(times)[torch.randperm(64 * times)].view(torch.float16)
+    result = gb.inspect(saved(tmp_path, {NAME: weights.view(8, -1)}), entropy=True)
+    one, left = of(result), found(result).left
+    assert one.coder_sure is sure
+    assert one.coder_bytes == one.stored_bytes - one.floor_bytes > 0
+    assert left.coder_bytes == (one.coder_bytes if sure else None)
+    assert one.left_bytes == max(one.container_bytes, one.coder_bytes if sure else 0)
+    assert ("of 1 tensor not known: too few numbers" in str(result)) is not sure
+
+
 def test_bits_given_a_state_are_those_of_its_own_counts() -> None:
     left, right = [1, 1, 2, 3] * 100, [2] * 37 + [0] * 400
     counts = np.array([[Counter(side)[symbol] for symbol in range(4)] for side in (left, right)])

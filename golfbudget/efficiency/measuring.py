@@ -50,6 +50,7 @@ class _Sums:
     scales: int = 0
     container: int = 0
     tensors: bool = False
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +102,14 @@ def _sums(ledger: Ledger, entropy: Entropy) -> dict[tuple[str, Role], _Sums]:
             own.tensors = True
             own.stored += stored
             own.floor += measure.floor
+            own.sure = own.sure and measure.sure
     return found
 
 
 def _left(tensors: list[TensorEfficiency], ledger: Ledger) -> Left:
     known = [one.quantiser_bytes for one in tensors if one.quantiser_bytes is not None]
-    coder = sum(one.coder_bytes for one in tensors)
+    sure = [one.coder_bytes for one in tensors if one.coder_sure]
+    coder = sum(sure) if sure else None
     quantiser = sum(known) if known else None
     container = sum(
         stored
@@ -182,6 +185,7 @@ class _Maker:
             floor_bytes=own.floor,
             state_floor_bytes=given_state,
             coder_bytes=coder,
+            coder_sure=own.sure,
             scales_bytes=own.scales,
             container_bytes=own.container,
             relative_error=known.relative_error,
@@ -189,7 +193,7 @@ class _Maker:
             quantiser_bytes=quantiser,
             evidence=Evidence.UNKNOWN if quantiser is None else Evidence.MODELLED,
             reason=known.reason,
-            most_in=left_in(coder=coder, quantiser=quantiser, container=own.container),
+            most_in=left_in(coder=coder if own.sure else None, quantiser=quantiser, container=own.container),
         )
 
     def _state_floor(self, parts: list[StoredPart]) -> int | None:

@@ -37,7 +37,9 @@ class TensorEfficiency(Struct, frozen=True, kw_only=True):
     against that floor; `quantiser_bytes` are that floor over the Gaussian rate-distortion limit at the tensor's error,
     `limit_bits` a weight (`modelled`).  Both may be negative: repeated rows are under any order-0 floor.
 
-    `weights` are the numbers that bits are per.  `reason` says why the quantiser's share is not known.
+    `coder_sure` is False where a tensor has too few numbers for how many differ: its floor is then under any code's,
+    and `coder_bytes` are more than a coder could save.  `weights` are the numbers that bits are per.  `reason` says why
+    the quantiser's share is not known.
     """
 
     owner: str
@@ -47,6 +49,7 @@ class TensorEfficiency(Struct, frozen=True, kw_only=True):
     floor_bytes: int
     state_floor_bytes: int | None = None
     coder_bytes: int
+    coder_sure: bool = True
     scales_bytes: int
     container_bytes: int
     relative_error: float | None = None
@@ -59,29 +62,22 @@ class TensorEfficiency(Struct, frozen=True, kw_only=True):
     @property
     def left_bytes(self) -> int:
         """The largest of its levers, which is what `most_in` names; 0 for none."""
-        return max(0, self.coder_bytes, self.container_bytes, self.quantiser_bytes or 0)
-
-    @property
-    def coder_bits(self) -> float | None:
-        """Bits a weight that the coder takes over the floor."""
-        return self._bits(self.coder_bytes)
+        return max(0, self.container_bytes, self.quantiser_bytes or 0, self.coder_bytes if self.coder_sure else 0)
 
     @property
     def quantiser_bits(self) -> float | None:
         """Bits a weight between the floor and the limit."""
-        return None if self.quantiser_bytes is None else self._bits(self.quantiser_bytes)
-
-    def _bits(self, amount: int) -> float | None:
-        return 8 * amount / self.weights if self.weights else None
+        return 8 * self.quantiser_bytes / self.weights if self.quantiser_bytes is not None and self.weights else None
 
 
 class Left(Struct, frozen=True, kw_only=True):
-    """Sums over the file.  `quantiser_bytes` are those of the `known` tensors, None where there are none.
+    """Sums over the file.
 
-    `container_bytes` are the ledger's: what serves single tensors, and what serves the whole file.
+    `quantiser_bytes` are those of the `known` tensors, `coder_bytes` those of tensors whose floor is sure; None where
+    there are none.  `container_bytes` are the ledger's: what serves single tensors, and what serves the file.
     """
 
-    coder_bytes: int
+    coder_bytes: int | None
     quantiser_bytes: int | None
     container_bytes: int
     known: int
@@ -97,12 +93,12 @@ class Efficiency(Struct, frozen=True, kw_only=True):
     original: str | None = None
 
 
-def left_in(*, coder: int, quantiser: int | None, container: int) -> LeftIn:
+def left_in(*, coder: int | None, quantiser: int | None, container: int) -> LeftIn:
     """The largest of the three; at one amount the first of them.
 
     >>> str(left_in(coder=3, quantiser=None, container=5)), str(left_in(coder=-3, quantiser=-1, container=0))
     ('container', 'none')
     """
-    amounts = {LeftIn.CODER: coder, LeftIn.QUANTISER: quantiser or 0, LeftIn.CONTAINER: container}
+    amounts = {LeftIn.CODER: coder or 0, LeftIn.QUANTISER: quantiser or 0, LeftIn.CONTAINER: container}
     best = max(amounts, key=lambda one: amounts[one])
     return best if amounts[best] > 0 else LeftIn.NONE

@@ -66,18 +66,19 @@ def left_grid(found: Efficiency, *, whole: bool) -> doc.Grid:
 
 def _cells(name: str, tensors: Sequence[TensorEfficiency], most: LeftIn | None = None) -> tuple[str | doc.Cell, ...]:
     """One tensor, or several as their sum; bits are per weight, the quantiser's over those where it is known."""
-    weights, coder = sum(one.weights for one in tensors), sum(one.coder_bytes for one in tensors)
-    floor = sum(one.stored_bytes for one in tensors) - coder
+    weights, floor = sum(one.weights for one in tensors), sum(one.stored_bytes - one.coder_bytes for one in tensors)
+    sure = [one for one in tensors if one.coder_sure]
+    coder = sum(one.coder_bytes for one in sure) if sure else None
     container = sum(one.container_bytes for one in tensors)
     known = [one for one in tensors if one.quantiser_bytes is not None]
     gap = sum(one.quantiser_bytes or 0 for one in known) if known else None
     most = most or left_in(coder=coder, quantiser=gap, container=container)
-    left = max(0, coder, container, gap or 0)
+    left = max(0, coder or 0, container, gap or 0)
     return (
         name,
         _bits(floor, weights),
-        _bits(coder, weights),
-        _share(coder, floor),
+        _bits(coder, sum(one.weights for one in sure)),
+        _share(coder, sum(one.stored_bytes - one.coder_bytes for one in sure)),
         _bits(gap, sum(one.weights for one in known)),
         doc.amount(sum(one.scales_bytes for one in tensors)),
         doc.amount(container),
@@ -91,7 +92,9 @@ def _bits(amount: int | None, weights: int) -> doc.Cell:
     return doc.Cell(text=doc.DASH if bits is None else f"{bits:.3f}", value=bits)
 
 
-def _share(part: int, whole: int) -> str:
+def _share(part: int | None, whole: int) -> str:
+    if part is None:
+        return doc.DASH
     return f"-{percent(-part, whole)}" if part < 0 else percent(part, whole)
 
 
@@ -107,6 +110,11 @@ def left_facts(found: Efficiency) -> Iterator[tuple[str, str]]:
         )
     yield "what is left", f"bits are per weight; {floor}"
     yield "  coder", "stored values minus the floor, below 0 where the codec found more; exact against that floor"
+    if unsure := sum(not one.coder_sure for one in found.tensors):
+        yield (
+            "",
+            f"of {_several(unsure, 'tensor')} not known: too few numbers for how many differ, so no code is near it",
+        )
     yield (
         "  quantiser",
         "the floor over the rate-distortion limit of Gaussian rows, ½·log2(σ²/D); modelled: weights are not Gaussian",
