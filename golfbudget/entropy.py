@@ -83,8 +83,8 @@ class Entropy:
     zstd_blocks: tuple[ZstdBlock, ...]
 
 
-def measure(artifact: Artifact, ledger: Ledger, progress: Progress = unwatched) -> Entropy:
-    """Count symbols and compress every tensor by itself; brotli at level 11 takes seconds per megabyte."""
+def measure(artifact: Artifact, ledger: Ledger, progress: Progress = unwatched, *, alone: bool = True) -> Entropy:
+    """Count symbols and, if `alone`, compress every tensor by itself; brotli at level 11 takes seconds a megabyte."""
     stored = ledger.stored_bytes()
     tensors: dict[tuple[int, str], list[int]] = {}
     for number, entry in enumerate(ledger.entries):
@@ -95,7 +95,7 @@ def measure(artifact: Artifact, ledger: Ledger, progress: Progress = unwatched) 
     for (leaf, name), numbers in tensors.items():
         progress(name, len(tensors))
         streams = artifact.leaves[leaf].streams
-        codec = streams[-1].codec if streams else None
+        codec = streams[-1].codec if streams and alone else None
         if codec is not None:
             coders[codec] = None
         pieces = [_data(artifact, ledger.entries[number]) for number in numbers]
@@ -103,8 +103,8 @@ def measure(artifact: Artifact, ledger: Ledger, progress: Progress = unwatched) 
         floor, sure = entropy_bytes(counts), sum(counts) >= _ENOUGH * len(counts)
         floors = apportion(floor, [len(piece) for piece in pieces])
         for number, piece, part in zip(numbers, pieces, floors, strict=True):
-            alone = None if codec is None else len(codec.encode(piece, codec.default_level))
-            measures[number] = Measure(floor=part, slack=stored[number] - part, alone=alone, sure=sure)
+            length = None if codec is None else len(codec.encode(piece, codec.default_level))
+            measures[number] = Measure(floor=part, slack=stored[number] - part, alone=length, sure=sure)
     return Entropy(
         entries=tuple(measures),
         coders=tuple(Coder(codec=codec.name, level=codec.default_level) for codec in coders),

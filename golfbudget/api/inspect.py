@@ -175,14 +175,15 @@ def _measured(inspection: Inspection, original: Artifact | None, rules: Roles, p
     from rich.markup import escape
 
     from golfbudget.api.base import watched
-    from golfbudget.efficiency.measuring import Original, efficiency
+    from golfbudget.efficiency.matrices import StoredNumbers
+    from golfbudget.efficiency.measuring import efficiency
     from golfbudget.entropy import measure
     from golfbudget.report.numbers import printable
 
     def named(told: Progress) -> Progress:
         return lambda name, steps: told(escape(printable(name)), steps)
 
-    against = None if original is None else Original(artifact=original, assignment=assign(original, rules))
+    against = None if original is None else StoredNumbers.of(original, assign(original, rules))
     with watched(progress, "entropy") as told:
         entropy = measure(inspection.artifact, inspection.assignment.ledger, named(told))
     with watched(progress, "efficiency") as told:

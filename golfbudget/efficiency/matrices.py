@@ -6,8 +6,9 @@ anything else `UnsupportedError` says what it is; nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -59,6 +60,41 @@ class Weights:
     @property
     def columns(self) -> int:
         return int(np.prod(self.shape[1:] if len(self.shape) > 1 else self.shape, dtype=np.int64))
+
+
+class Numbers(Protocol):
+    """The tensors of a model by their names there; `path` is what messages call it."""
+
+    @property
+    def path(self) -> str: ...
+
+    def names(self) -> Collection[str]:
+        """Of all tensors."""
+
+    def read(self, name: str) -> Weights:
+        """A tensor's numbers; `UnsupportedError` says why they are not read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNumbers:
+    """Those of an opened file."""
+
+    artifact: Artifact
+    parts: Mapping[str, Sequence[StoredPart]]
+
+    @classmethod
+    def of(cls, artifact: Artifact, assignment: Assignment) -> StoredNumbers:
+        return cls(artifact=artifact, parts=parts_by_owner(artifact, assignment))
+
+    @property
+    def path(self) -> str:
+        return self.artifact.path
+
+    def names(self) -> Collection[str]:
+        return self.parts.keys()
+
+    def read(self, name: str) -> Weights:
+        return weights_of(self.artifact, self.parts.get(name, ()))
 
 
 def parts_by_owner(artifact: Artifact, assignment: Assignment) -> dict[str, list[StoredPart]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,11 +11,11 @@ from golfbudget.artifact import Artifact
 from golfbudget.efficiency.limits import RowLimits, conditional_bytes, counts_by_parity, row_limits, trellis_levels
 from golfbudget.efficiency.matrices import (
     TRELLIS,
+    Numbers,
+    StoredNumbers,
     StoredPart,
     Weights,
-    parts_by_owner,
     trellis_tables,
-    weights_of,
 )
 from golfbudget.efficiency.results import CoderSlack, Efficiency, Left, TensorEfficiency, left_in
 from golfbudget.entropy import Entropy
@@ -30,14 +30,6 @@ _AT_ONCE = 1 << 20
 #: The name of no codec.
 RAW = "raw"
 _NO_ORIGINAL = "the original is not given (--original)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Original:
-    """The checkpoint that errors are taken against."""
-
-    artifact: Artifact
-    assignment: Assignment
 
 
 @dataclass(slots=True)
@@ -66,26 +58,34 @@ def efficiency(
     artifact: Artifact,
     assignment: Assignment,
     entropy: Entropy,
-    original: Original | None = None,
+    original: Numbers | None = None,
     progress: Progress = unwatched,
+    *,
+    decoded: Numbers | None = None,
 ) -> Efficiency:
     """What is left in every tensor; of its quantiser only against an original, tensor by tensor of the same name.
 
-    `UsageError` where a tensor has another shape there, or none of the artifact's is there at all.
+    `decoded` is what the artifact decodes to, where someone knows more of its layout than is known here; then the
+    tensors are those that it has.  `UsageError` where a tensor has another shape in the original, or none is there.
     """
-    maker = _Maker(artifact=artifact, parts=parts_by_owner(artifact, assignment), original=original)
+    stored = StoredNumbers.of(artifact, assignment)
+    maker = _Maker(parts=stored.parts, decoded=decoded or stored, original=original)
     maker.check()
-    sums = _sums(assignment.ledger, entropy)
+    sums = {
+        key: own
+        for key, own in _sums(assignment.ledger, entropy).items()
+        if own.tensors and (decoded is None or key[0] in decoded.names())
+    }
     tensors = []
     for (owner, role), own in sums.items():
-        if own.tensors:
-            progress(owner, len(sums))
-            tensors.append(maker.tensor(owner, role, own))
+        progress(owner, len(sums))
+        tensors.append(maker.tensor(owner, role, own))
+    ledger = assignment.ledger
     return Efficiency(
         tensors=tuple(tensors),
-        left=_left(tensors, assignment.ledger),
-        coders=_coders(artifact, assignment.ledger, entropy),
-        original=None if original is None else original.artifact.path,
+        left=_left(tensors, None if decoded is not None else ledger),
+        coders=_coders(artifact, ledger, entropy),
+        original=None if original is None else original.path,
     )
 
 
@@ -106,16 +106,16 @@ def _sums(ledger: Ledger, entropy: Entropy) -> dict[tuple[str, Role], _Sums]:
     return found
 
 
-def _left(tensors: list[TensorEfficiency], ledger: Ledger) -> Left:
+def _left(tensors: list[TensorEfficiency], ledger: Ledger | None) -> Left:
+    """Sums; the container of the whole file is in its ledger."""
     known = [one.quantiser_bytes for one in tensors if one.quantiser_bytes is not None]
     sure = [one.coder_bytes for one in tensors if one.coder_sure]
     coder = sum(sure) if sure else None
     quantiser = sum(known) if known else None
-    container = sum(
-        stored
-        for entry, stored in zip(ledger.entries, ledger.stored_bytes(), strict=True)
-        if entry.account is Account.CONTAINER
-    )
+    container = sum(one.container_bytes for one in tensors)
+    if ledger is not None:
+        entries = zip(ledger.entries, ledger.stored_bytes(), strict=True)
+        container = sum(stored for entry, stored in entries if entry.account is Account.CONTAINER)
     most = left_in(coder=coder, quantiser=quantiser, container=container)
     return Left(coder_bytes=coder, quantiser_bytes=quantiser, container_bytes=container, known=len(known), most_in=most)
 
@@ -143,30 +143,26 @@ def _coders(artifact: Artifact, ledger: Ledger, entropy: Entropy) -> tuple[Coder
     )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Maker:
     """Makes one value per tensor of the model."""
 
-    artifact: Artifact
-    parts: Mapping[str, list[StoredPart]]
-    original: Original | None
-    others: Mapping[str, list[StoredPart]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        one = self.original
-        self.others = {} if one is None else parts_by_owner(one.artifact, one.assignment)
+    parts: Mapping[str, Sequence[StoredPart]]
+    decoded: Numbers
+    original: Numbers | None
 
     def check(self) -> None:
         """`UsageError` for an original that is of another model altogether."""
-        if self.original is not None and not self.parts.keys() & self.others.keys():
-            ours, theirs = (", ".join(list(found)[:3]) or "no tensors" for found in (self.parts, self.others))
+        if self.original is not None and not set(self.decoded.names()).intersection(self.original.names()):
+            sides = (list(side.names())[:3] for side in (self.decoded, self.original))
+            ours, theirs = (", ".join(names) or "no tensors" for names in sides)
             raise UsageError(
-                f"{self.original.artifact.path}: none of its tensors ({theirs} …) is one of {self.artifact.path} "
-                f"({ours} …); give the checkpoint that the artifact was made from"
+                f"{self.original.path}: none of its tensors ({theirs} …) is one of {self.decoded.path} ({ours} …); "
+                "give the checkpoint that the artifact was made from"
             )
 
     def tensor(self, owner: str, role: Role, own: _Sums) -> TensorEfficiency:
-        parts = self.parts.get(owner, [])
+        parts = self.parts.get(owner, ())
         given_state = self._state_floor(parts)
         floor = own.floor if given_state is None else min(own.floor, given_state)
         coder = own.stored - floor
@@ -196,7 +192,7 @@ class _Maker:
             most_in=left_in(coder=coder if own.sure else None, quantiser=quantiser, container=own.container),
         )
 
-    def _state_floor(self, parts: list[StoredPart]) -> int | None:
+    def _state_floor(self, parts: Sequence[StoredPart]) -> int | None:
         """Bytes of a trellis's integers by an ideal coder that knows the parity of the state; None for another scheme.
 
         The integers are those of the one table `values`; all else of such a tensor is scales.
@@ -214,24 +210,24 @@ class _Maker:
         )
         return None if isinstance(counts, int) else conditional_bytes(counts)
 
-    def _error(self, owner: str, parts: list[StoredPart]) -> _Error:
+    def _error(self, owner: str, parts: Sequence[StoredPart]) -> _Error:
         if self.original is None:
             return _Error(reason=_NO_ORIGINAL)
-        if owner not in self.others:
-            return _Error(reason=f"no tensor of that name in {self.original.artifact.path}")
+        if owner not in self.original.names():
+            return _Error(reason=f"no tensor of that name in {self.original.path}")
         try:
-            own = weights_of(self.artifact, parts)
+            own = self.decoded.read(owner)
         except UnsupportedError as error:
             return _Error(reason=str(error))
         if not own.quantised:
             return _Error(reason=f"kept as {parts[0].tensor.dtype}: nothing was quantised to integers")
         try:
-            other = weights_of(self.original.artifact, self.others[owner])
+            other = self.original.read(owner)
         except UnsupportedError as error:
-            return _Error(reason=f"in {self.original.artifact.path}: {error}")
+            return _Error(reason=f"in {self.original.path}: {error}")
         if own.shape != other.shape:
             raise UsageError(
-                f"{self.original.artifact.path}: {owner!r} is {list(other.shape)}, in {self.artifact.path} it is "
+                f"{self.original.path}: {owner!r} is {list(other.shape)}, in {self.decoded.path} it is "
                 f"{list(own.shape)}; give the checkpoint that the artifact was made from"
             )
         return _known(_limits(other, own))

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from golfbudget.certificates import Certificate
+from golfbudget.efficiency.results import Efficiency
 from golfbudget.errors import UsageError
 from golfbudget.inspection.report import RoleReport, SourceReport, role_reports
 from golfbudget.plan.results import Evaluation, Joint, Plan, RecordedFile, Verdict, VqAnswer
@@ -79,6 +80,7 @@ class SavedTrial(Candidate):
     pareto: bool
     floor: Certificate | None
     loser: str | None
+    efficiency: Efficiency | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

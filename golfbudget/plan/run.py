@@ -10,6 +10,7 @@ from golfbudget.evidence import Evidence
 from golfbudget.plan.candidates import candidates, explained, worth_recovering
 from golfbudget.plan.examine import certificates
 from golfbudget.plan.joint import JointResult, make_joint
+from golfbudget.plan.left import with_left
 from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, Verdict, VqAnswer
@@ -45,6 +46,8 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
             trials = trials.with_more(joint.trial).in_order()
         verdict, vq = decide(trials, must_save=over, untried=_untried(source, trials))
         survival = _survival(shop, trials, verdict, vq)
+        on_frontier = trials.head.frontier() | trials.trunk.frontier()
+        trials = with_left(shop, trials, {*on_frontier, verdict.best_head, verdict.best_trunk, vq.best, vq.control})
         counts = shop.counts
     if prepared.inputs.model_file and verdict.evidence is not None:
         # What is true of weights that were drawn is a model's word on weights that are trained.
@@ -65,7 +68,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         price=price,
         price_source=price_source,
         joint=joint.joint,
-        on_frontier=trials.head.frontier() | trials.trunk.frontier(),
+        on_frontier=on_frontier,
         notes=(
             *source.notes, *chosen.notes, *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason])
         ),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golfbudget.certificates import Certificate
+from golfbudget.efficiency.results import Efficiency
 from golfbudget.evidence import Evidence
 
 #: Bits per byte.  The contest's bar for a record is 0.005 nats per token, about 0.00194 bits per byte at a
@@ -137,6 +138,7 @@ class Trial:
 
     `counted_bytes` adds the decoder's code; `saved_bytes` is the baseline's counted bytes minus these.  `floor` is what
     no training of a head with this map can go below; `loser` names the certificate that rules the candidate out.
+    `efficiency` is what is left in its own tensors, of candidates that matter.
     `content` names what the file decodes to, where there is a model to run.  `window_nats` [windows] is what was lost
     on each window of the text, where it was measured.
     """
@@ -152,6 +154,7 @@ class Trial:
     pareto: bool = False
     floor: Certificate | None = None
     loser: str | None = None
+    efficiency: Efficiency | None = None
     content: str = field(default="", repr=False, compare=False)
     window_nats: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from golfbudget.efficiency.results import Efficiency, LeftIn, TensorEfficiency, left_in
 from golfbudget.report import document as doc
 from golfbudget.report.numbers import count, percent, printable, signed
 
+_CODER = "stored values minus the floor, below 0 where the codec found more; exact against that floor"
+_QUANTISER = (
+    "the floor over the rate-distortion limit of Gaussian rows, ½·log2(σ²/D); modelled: weights are not Gaussian"
+)
+_CONTAINER = "stored bytes of tensors' own headers, names, records and padding, exact"
 #: Tensors that are listed one by one, where not all are.
 _MOST_TENSORS = 10
 _NAMES = {LeftIn.CODER: "the coder", LeftIn.QUANTISER: "the quantiser", LeftIn.CONTAINER: "the container"}
@@ -50,8 +55,18 @@ def left_grid(found: Efficiency, *, whole: bool) -> doc.Grid:
     if rest:
         rows.append(doc.line(*_cells(f"{count(len(rest))} others", rest)))
     rows.append(doc.sum_line(*_cells("all tensors", tensors)))
-    columns = (
-        doc.name("what is left"),
+    return doc.grid(_columns("what is left"), rows)
+
+
+def candidates_grid(found: Mapping[str, Efficiency]) -> doc.Grid:
+    """Candidates by name, each with the sum of the tensors that it encodes."""
+    rows = (doc.line(*_cells(name, one.tensors)) for name, one in found.items())
+    return doc.grid(_columns("what is left\nin its tensors"), rows)
+
+
+def _columns(first: str) -> tuple[doc.Column, ...]:
+    return (
+        doc.name(first),
         doc.number("floor\nbits", rank=1),
         doc.number("coder\nbits"),
         doc.number("over\nfloor", rank=3),
@@ -61,7 +76,6 @@ def left_grid(found: Efficiency, *, whole: bool) -> doc.Grid:
         doc.name("most in"),
         doc.number("bytes"),
     )
-    return doc.grid(columns, rows)
 
 
 def _cells(name: str, tensors: Sequence[TensorEfficiency], most: LeftIn | None = None) -> tuple[str | doc.Cell, ...]:
@@ -100,35 +114,43 @@ def _share(part: int | None, whole: int) -> str:
 
 def left_facts(found: Efficiency) -> Iterator[tuple[str, str]]:
     """What the columns mean, what is not known and why, and slack by codec."""
-    floor = "floor: the order-0 entropy of a tensor's values, scales apart"
-    states = [one for one in found.tensors if one.state_floor_bytes is not None]
-    if states:
-        saved = sum(one.floor_bytes - (one.state_floor_bytes or 0) for one in states)
-        floor += (
-            f"; of {_several(len(states), 'trellis tensor')} the entropy given the parity of the state, which the "
-            f"decoder knows, {count(saved)} bytes below their order-0 entropy"
-        )
-    yield "what is left", f"bits are per weight; {floor}"
-    yield "  coder", "stored values minus the floor, below 0 where the codec found more; exact against that floor"
+    yield "what is left", f"bits are per weight; {_floor(found.tensors)}"
+    yield "  coder", _CODER
     if unsure := sum(not one.coder_sure for one in found.tensors):
         yield (
             "",
             f"of {_several(unsure, 'tensor')} not known: too few numbers for how many differ, so no code is near it",
         )
-    yield (
-        "  quantiser",
-        "the floor over the rate-distortion limit of Gaussian rows, ½·log2(σ²/D); modelled: weights are not Gaussian",
-    )
-    yield (
-        "  container",
-        "stored bytes of tensors' own headers, names, records and padding, exact; the top line adds the whole file's",
-    )
+    yield "  quantiser", _QUANTISER
+    yield "  container", f"{_CONTAINER}; the top line adds the whole file's"
     yield "  most in", "the largest of the three that are known"
     reasons = Counter(one.reason for one in found.tensors if one.reason is not None)
     if found.original is not None:
         yield from ((f"  {_several(number, 'tensor')}", printable(str(why))) for why, number in reasons.most_common())
     slack = ", ".join(f"{one.codec} {signed(one.slack_bytes)}" for one in found.coders)
     yield "slack by codec", f"{slack or 'no tensors'} bytes, scales included"
+
+
+def candidates_legend(found: Mapping[str, Efficiency]) -> tuple[str, ...]:
+    """What the columns mean where candidates are rows."""
+    tensors = [tensor for one in found.values() for tensor in one.tensors]
+    return (
+        f"bits are per weight; {_floor(tensors)}",
+        f"coder: {_CODER}",
+        f"quantiser: {_QUANTISER}",
+    )
+
+
+def _floor(tensors: Sequence[TensorEfficiency]) -> str:
+    text = "floor: the order-0 entropy of a tensor's values, scales apart"
+    states = [one for one in tensors if one.state_floor_bytes is not None]
+    if not states:
+        return text
+    saved = sum(one.floor_bytes - (one.state_floor_bytes or 0) for one in states)
+    return (
+        f"{text}; of {_several(len(states), 'trellis tensor')} the entropy given the parity of the state, which the "
+        f"decoder knows, {count(saved)} bytes below their order-0 entropy"
+    )
 
 
 def _several(number: int, word: str) -> str:

@@ -10,6 +10,7 @@ from golfbudget.plan.results import Inputs, Plan, Situation, Verdict
 from golfbudget.plan.trials import TOLERANCE, BandLoss, Side, Trial
 from golfbudget.plan.verdict import describe
 from golfbudget.report import document as doc
+from golfbudget.report.efficiency import candidates_grid, candidates_legend
 from golfbudget.report.inspect import cap_facts
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.views import grid
@@ -27,7 +28,7 @@ _FLOORS = ("best-tie-floor", "best-tie-floor-bias")
 def detailed(plan: Plan) -> tuple[doc.Part, ...]:
     """Everything, top to bottom."""
     facts, roles = doc.Facts(rows=tuple(_heading(plan)), order=-1), grid(plan.baseline, "role", last="baseline")
-    tried = (candidates(plan, plan.trials), doc.prose(*_legend(plan)), *_joint(plan), *_quality(plan))
+    tried = (candidates(plan, plan.trials), doc.prose(*_legend(plan)), *_left(plan), *_joint(plan), *_quality(plan))
     return (facts, roles, cap_facts(plan.baseline, order=-1), *tried, *_certificates(plan), *_answers(plan))
 
 
@@ -152,6 +153,14 @@ def _worst(plan: Plan) -> str | None:
     row, candidate = max(passed, key=lambda pair: pair[0].relative_error)
     place = f"row {row.row} of {row.owner} in {candidate}"
     return f"worst row that passed: {place}, error {row.relative_error:.2g} of its energy"
+
+
+def _left(plan: Plan) -> Iterator[doc.Part]:
+    """Where the candidates that matter leave bytes; nothing in a plan that has not looked."""
+    found = {trial.name: trial.efficiency for trial in plan.trials if trial.efficiency is not None}
+    if found:
+        yield candidates_grid(found)
+        yield doc.prose(*candidates_legend(found), tight=True)
 
 
 def _joint(plan: Plan) -> Iterator[doc.Part]:
