@@ -9,6 +9,7 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from models import random_matrix, save
 from msgspec import structs
 from numpy.typing import NDArray
 from safetensors.torch import save_file
@@ -31,10 +33,21 @@ from golfbudget.errors import UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Account
+from golfbudget.plan.building import build, read_back
+from golfbudget.plan.left import left_of
+from golfbudget.plan.plan_json import load_plan, plan_json
+from golfbudget.plan.prepare import prepare
+from golfbudget.plan.request import PlanRequest
+from golfbudget.plan.run import make_plan
+from golfbudget.plan.trials import Candidate, Side
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import LayoutName, load_recipe
 from golfbudget.recipe.export import decode, quantise
-from golfbudget.schemes import Context
+from golfbudget.report import ReportFormat
+from golfbudget.report.plan import document
+from golfbudget.report.render import rendered
+from golfbudget.report.render.terminal import show
+from golfbudget.schemes import Context, Options
 
 NAME = "blocks.0.mlp.fc.weight"
 #: Of a uniform scalar at fine resolution over the limit, bits: ½·log2(2πe/12).
@@ -356,8 +369,6 @@ def test_json_has_it_and_loads_back(tmp_path: Path) -> None:
 def test_the_command_says_it_on_a_narrow_screen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from golfbudget.report.render.terminal import show
-
     matrix = normal(64, 96)
     original = checkpoint(tmp_path, {NAME: matrix})
     result = gb.inspect(flat(tmp_path, *by_rows(matrix, 0.3)), entropy=True, original=original)
@@ -388,3 +399,62 @@ def test_another_codec_moves_the_coder_and_nothing_else(tmp_path: Path) -> None:
         second.limit_bits,
         second.quantiser_bytes,
     )
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> tuple[dict[str, Tensor], PlanRequest]:
+    generator = torch.Generator().manual_seed(0)
+    matrices = {"tok_emb.weight": random_matrix(generator, 512, 160), NAME: random_matrix(generator, 256, 320)}
+    return matrices, PlanRequest(path=save(tmp_path, matrices), cap=16_000_000, schemes=("scalar",))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "options", "low", "high"),
+    [
+        ("scalar", {"bits": 7}, 0.2, 0.28),
+        ("trellis", {"step": 0.23}, 0.04, 0.16),
+        ("product", {"groups": 80, "codes": 64}, 0.2, 4.0),
+    ],
+)
+def test_a_candidate_is_held_against_the_matrix_that_it_was_made_from(
+    planned: tuple[dict[str, Tensor], PlanRequest], scheme: str, options: Options, low: float, high: float
+) -> None:
+    matrices, request = planned
+    prepared = prepare(request)
+    candidate = Candidate(name="tried", side=Side.TRUNK, scheme=scheme, options=options, owners=(NAME,))
+    data = build(prepared.source, candidate, prepared.encoders).data
+    left = left_of(prepared, candidate, data)
+    assert left is not None
+    (one,) = left.tensors
+    assert (one.owner, one.weights, one.evidence) == (NAME, matrices[NAME].numel(), Evidence.MODELLED)
+    assert (one.state_floor_bytes is not None) == (scheme == "trellis")
+    assert left.left.container_bytes == one.container_bytes > 0
+    assert one.quantiser_bits is not None
+    assert low < one.quantiser_bits < high
+    decoded = read_back(data, "tried").state[NAME].double().numpy()
+    expected = gap_by_hand(matrices[NAME].double().numpy(), decoded) / one.weights
+    assert one.limit_bits == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_plan_says_it_of_the_candidates_that_matter(
+    planned: tuple[dict[str, Tensor], PlanRequest], tmp_path: Path
+) -> None:
+    plan = make_plan(replace(planned[1], schemes=("ternary", "repack")))
+    shown = {trial.name: trial for trial in plan.trials if trial.efficiency is not None}
+    assert {plan.verdict.best_head, plan.verdict.best_trunk, *plan.on_frontier} - {None} <= shown.keys()
+    assert {trial.candidate.side for trial in shown.values()} >= {Side.HEAD, Side.TRUNK}
+    assert Side.LOSSLESS not in {trial.candidate.side for trial in shown.values()}
+    for trial in shown.values():
+        assert trial.efficiency is not None
+        assert {tensor.owner for tensor in trial.efficiency.tensors} == set(trial.candidate.owners)
+    text = rendered(document(plan, details=True), ReportFormat.TABLE)
+    table = text[text.index("what is left") : text.index("bits are per weight")]
+    assert all(f"\n{name} " in table for name in shown)
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(plan_json(plan)), encoding="utf-8")
+    assert {trial.name for trial in load_plan(path).candidates if trial.efficiency is not None} == shown.keys()
+    older = json.loads(path.read_text(encoding="utf-8"))
+    for candidate in older["candidates"]:
+        del candidate["efficiency"]
+    path.write_text(json.dumps(older), encoding="utf-8")
+    assert {trial.efficiency for trial in load_plan(path).candidates} == {None}

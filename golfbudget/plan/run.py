@@ -47,7 +47,8 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         verdict, vq = decide(trials, must_save=over, untried=_untried(source, trials))
         survival = _survival(shop, trials, verdict, vq)
         on_frontier = trials.head.frontier() | trials.trunk.frontier()
-        trials = with_left(shop, trials, {*on_frontier, verdict.best_head, verdict.best_trunk, vq.best, vq.control})
+        named = (verdict.best_head, verdict.best_trunk, vq.best, vq.control)
+        trials = with_left(shop, trials, {*named, *on_frontier, *_closest(trials)})
         counts = shop.counts
     if prepared.inputs.model_file and verdict.evidence is not None:
         # What is true of weights that were drawn is a model's word on weights that are trained.
@@ -88,6 +89,15 @@ def _joint(shop: Workshop, trials: Trials) -> JointResult:
 
     # What was trained was trained with everything else as it is: it is no part to put together.
     return make_joint(trials.untrained, size, target, tried)
+
+
+def _closest(trials: Trials) -> set[str]:
+    """Of every scheme on either side the candidate to show: where no model is run, few are on a frontier."""
+    groups: dict[tuple[Side, str], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.candidate.side, trial.candidate.scheme), []).append(trial)
+    best = (Trials(tuple(group)).closest() for group in groups.values())
+    return {trial.name for trial in best if trial is not None}
 
 
 def _untried(source: PlanSource, trials: Trials) -> list[str]:
