@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import ast
 import base64
-import bz2
+import functools
 import importlib
 import inspect
+import io
 import json
-import lzma
 import os
 import re
-import shutil
 import subprocess
 import sys
 import types
+import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -32,7 +31,9 @@ from hypothesis import strategies as st
 from programs import PADDING, PROGRAMS, by_hand
 
 from golfbudget.cli.output import write
-from golfbudget.code_packing import PackedProgram, allowed, load, minifier, pack, pack_code, payload
+from golfbudget.code_packing import FORMS, PackedProgram, load, minifier, pack, pack_code, payload
+from golfbudget.code_packing.forms import UNREADABLE, reads_itself
+from golfbudget.code_packing.numerals import numeral
 from golfbudget.code_packing.payload import ProgramPayload
 from golfbudget.code_packing.source import lost, parse, read_source, same
 from golfbudget.errors import CorruptError, UsageError
@@ -88,24 +89,36 @@ except m.ReadError as error:
 """,
 }
 
-#: How the payload of each codec is undone, by the standard library.
-DECODERS: dict[str, Callable[[bytes], bytes]] = {
-    "lzma": lzma.decompress,
-    "xz": lzma.decompress,
-    "lzma2-raw": lambda data: lzma.decompress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2}]),
-    "deflate": lambda data: zlib.decompress(data, -15),
-    "bz2": bz2.decompress,
-    "brotli": brotli.decompress,
-}
+
+def executed(stub: bytes) -> bytes:
+    """What Python itself executes of a packed program: the value that its `exec` is given, or the zip's main member."""
+    if stub.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(stub)) as archive:
+            return archive.read("__main__.py")
+    *before, last = ast.parse(stub).body
+    assert isinstance(last, ast.Expr)
+    assert isinstance(last.value, ast.Call)
+    assert ast.unparse(last.value.func) == "exec"
+    space: dict[str, bytes] = {}
+    assigned = ast.Assign(targets=[ast.Name(id="source", ctx=ast.Store())], value=last.value.args[0])
+    run = ast.fix_missing_locations(ast.Module(body=[*before, assigned], type_ignores=[]))
+    types.FunctionType(compile(run, "stub", "exec"), space)()
+    return space["source"]
 
 
-def executed(packed: PackedProgram) -> bytes:
-    """What a packed program executes, by a pattern and the standard library."""
-    if packed.chosen.codec == "none":
-        return packed.stub
-    literal = re.search(rb'b85decode\("([^"\\\n]*)"\)', packed.stub)
-    assert literal is not None
-    return DECODERS[packed.chosen.codec](base64.b85decode(literal[1]))
+def inside(packed: PackedProgram) -> bytes:
+    return packed.stub if packed.chosen.codec == "none" else executed(packed.stub)
+
+
+def noise(length: int) -> str:
+    """Text that no compressor makes smaller than its six bits per character."""
+    return base64.b64encode(os.urandom(length)).decode()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer settings of the compressors, where it is not about the last byte."""
+    monkeypatch.setattr(payload, "_SEARCHES", payload._SEARCHES[:1])
 
 
 def run_program(path: Path, *arguments: str) -> tuple[int, str, str]:
@@ -158,8 +171,8 @@ def test_a_packed_module_is_small_and_counted(library: dict[str, PackedProgram],
     assert packed.length + packed.saved == size
     assert packed.length < size // 4
     assert {step.codec for step in packed.steps} == {"none", "lzma", "lzma2-raw", "xz", "deflate", "bz2"}
-    assert packed.minified_bytes == len(packed.source) == len(executed(packed))
-    assert executed(packed) == packed.source
+    assert packed.minified_bytes == len(packed.source) == len(inside(packed))
+    assert inside(packed) == packed.source
     ast.parse(packed.stub, feature_version=(3, 10))
 
 
@@ -183,7 +196,7 @@ def test_a_packed_program_prints_what_the_program_prints(
         packed = pack_code(source, name=name, minified=minified)
         assert packed.chosen.codec != "none"
         assert packed.minified is minified, packed.refusal
-        assert executed(packed) == packed.source
+        assert inside(packed) == packed.source
         files["minified" if minified else "packed"] = packed.stub
     results = {}
     for folder, data in files.items():
@@ -207,7 +220,7 @@ def test_source_that_is_not_minified_is_packed_as_it_is() -> None:
 def test_syntax_newer_than_this_python_is_packed_unminified_and_said_so() -> None:
     source = f"type X = int\n{PADDING}".encode()
     packed = pack_code(source, name="x.py")
-    assert packed.source == executed(packed) == source
+    assert packed.source == inside(packed) == source
     assert not packed.minified
     assert packed.refusal is not None
     assert "cannot parse it (invalid syntax, line 1), a newer one may" in packed.refusal
@@ -218,7 +231,7 @@ def test_source_that_no_minifier_takes_is_packed_unminified_and_said_so() -> Non
     # Deeper than a minifier that recurses can go, though Python itself compiles it.
     source = f"x = {'+'.join(['1'] * 3000)}\nprint(x)\n{PADDING}".encode()
     packed = pack_code(source, name="x.py")
-    assert packed.source == executed(packed) == source
+    assert packed.source == inside(packed) == source
     assert packed.refusal is not None
 
 
@@ -275,7 +288,7 @@ def test_brotli_is_used_only_when_allowed(tmp_path: Path) -> None:
     assert b"brotli" not in plain.stub
     assert allowed.chosen.codec == "brotli"
     assert allowed.length < plain.length
-    assert executed(allowed) == allowed.source
+    assert inside(allowed) == allowed.source
     assert dict(allowed.tools)["brotli"] == brotli.__version__
     assert "the packed file needs the brotli package where it runs" in allowed.notes
     (tmp_path / "x.py").write_bytes(allowed.stub)
@@ -285,14 +298,51 @@ def test_brotli_is_used_only_when_allowed(tmp_path: Path) -> None:
         pack_code(source, name="x.py", allow=["zopfli"])
 
 
-@pytest.mark.parametrize("form", ["7-bit", "zip", "latin-1"])
-@pytest.mark.parametrize("name", ["main", "dataclasses", "arguments and exit"])
-def test_a_smaller_form_is_used_when_allowed_and_does_the_same(form: str, name: str, tmp_path: Path) -> None:
-    source = PROGRAMS[name].rstrip() + b"\n" + PADDING.encode() + b"# " + os.urandom(6000).hex().encode()
-    plain = pack_code(source, name="x.py", minified=False)
+@pytest.mark.usefixtures("quick")
+def test_printable_text_is_asked_for_or_a_smaller_form_allowed() -> None:
+    source = f"{PADDING}print(1)".encode()
+    printable, smaller = pack_code(source, name="x.py", printable=True), pack_code(source, name="x.py")
+    assert printable.stub.decode("ascii").replace("\n", "").isprintable()
+    assert "7-bit" not in {step.spelling for step in printable.steps}
+    assert "7-bit" in {step.spelling for step in smaller.steps}
+    with pytest.raises(UsageError, match="latin-1 is not printable text, which alone is asked for"):
+        pack_code(source, name="x.py", printable=True, allow=["brotli", "latin-1"])
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("line", "reads"),
+    [
+        ("open(__file__)", True),
+        ("sys.argv[0]", True),
+        ("sys.argv", True),
+        ("sys.argv[n]", True),
+        ("sys.argv[-1]", True),
+        ("sys.argv[:2]", True),
+        ("sys.argv[1]", False),
+        ("sys.argv[1:]", False),
+        ("globals()['__file__']", True),
+        ("inspect.getsource(f)", True),
+        ("print(1)", False),
+    ],
+)
+def test_what_may_read_its_own_file_stays_printable(line: str, *, reads: bool) -> None:
+    assert reads_itself(ast.parse(line)) is reads
+    packed = pack_code(f"{PADDING}{line}".encode(), name="x.py", minified=False)
+    assert any(step.spelling == "7-bit" for step in packed.steps) is not reads
+    told = pack_code(f"{PADDING}{line}".encode(), name="x.py", minified=False, allow=["7-bit"])
+    assert any(step.spelling == "7-bit" for step in told.steps)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["main", "dataclasses", "arguments and exit", "its own file"])
+def test_a_smaller_form_is_used_where_it_may_be_and_does_the_same(form: str, name: str, tmp_path: Path) -> None:
+    source = PROGRAMS[name].rstrip() + b"\n" + PADDING.encode() + b"# " + noise(6000).encode()
+    plain = pack_code(source, name="x.py", minified=False, printable=True)
     packed = pack_code(source, name="x.py", minified=False, allow=[form])
     assert form not in {step.spelling for step in plain.steps}
-    if "argv" in PROGRAMS[name].decode() and form in allowed.UNREADABLE:
+    if name == "its own file" and form in UNREADABLE:
         assert packed == plain  # It may look for its own file.
         return
     assert packed.chosen.spelling == form
@@ -307,30 +357,85 @@ def test_a_smaller_form_is_used_when_allowed_and_does_the_same(form: str, name: 
     assert results[0][:2] != (0, "")
 
 
-@given(st.binary(max_size=300))
-@example(b"")
-@example(bytes(range(256)) * 2)
-@example(b'\x001\x00\x008\r\n\\"')
-def test_any_bytes_survive_a_literal(data: bytes) -> None:
-    for spelled in (allowed.seven_stub, allowed.latin_stub):
-        held = ProgramPayload(codec="bz2", settings="", data=bz2.compress(data), module="bz2")
-        assert allowed.unpack_form(spelled(held), "bz2", where="x") == data
-        raw = spelled(ProgramPayload(codec="bz2", settings="", data=data, module="bz2"))
-        assert list(allowed._literals(ast.parse(raw))) == [data]
+@pytest.mark.usefixtures("quick")
+def test_the_form_without_allowance_is_utf_8_without_what_line_ends_change() -> None:
+    source = f"{PADDING}# {noise(6000)}".encode()
+    packed = pack_code(source, name="x.py", minified=False)
+    assert packed.chosen.spelling == "7-bit"
+    assert max(packed.stub) < 128
+    assert not {0, ord("\r")} & set(packed.stub)
+    # A checkout that writes DOS line ends changes no literal.
+    assert executed(packed.stub.replace(b"\n", b"\r\n")) == packed.source
 
 
-@pytest.mark.parametrize("minor", range(10, 15))
-def test_every_form_runs_on_every_python_at_hand(minor: int, tmp_path: Path) -> None:
-    python = shutil.which(f"python3.{minor}")
-    if python is None or subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode:
-        pytest.skip(f"there is no Python 3.{minor} here")
-    source = f"{PADDING}print(__name__, pad_3([7]))".encode()
-    for form in ("", *allowed.FORMS):
-        packed = pack_code(source, name="x.py", minified=False, allow=[form] if form else [])
-        assert packed.chosen.codec != "none"
-        (tmp_path / "x.py").write_bytes(packed.stub)
+@pytest.mark.usefixtures("quick")
+def test_a_payload_too_long_for_a_number_stays_in_base_85() -> None:
+    source = b"# " + noise(60_000).encode()
+    packed = pack_code(source, name="x.py", minified=False)
+    assert packed.length > 60_000
+    assert "7-bit" not in {step.spelling for step in packed.steps}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_payload_that_no_quotes_hold_stays_in_base_85(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("golfbudget.code_packing.forms.numeral", lambda data: numeral(data) + b"\"\"\"'''")
+    packed = pack_code(f"{PADDING}# {noise(3000)}".encode(), name="x.py", minified=False)
+    assert "7-bit" not in {step.spelling for step in packed.steps}
+
+
+@functools.cache
+def pythons() -> list[str]:
+    """Every Python 3.8 or later that starts, of the PATH and /usr/bin."""
+    folders = dict.fromkeys((*os.get_exec_path(), "/usr/bin"))
+    found = {name: None for folder in folders for name in sorted(map(str, Path(folder).glob("python3.[0-9]*[0-9]")))}
+    return [name for name in found if re.fullmatch(r"3\.(8|9|1\d)", name.rpartition("python")[2]) and _starts(name)]
+
+
+def _starts(python: str) -> bool:
+    return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("form", ["printable", *FORMS])
+def test_every_form_runs_on_every_python_at_hand(form: str, tmp_path: Path) -> None:
+    source = f"{PADDING}print(__name__, pad_3([7]))\n# {noise(6000)}".encode()
+    allow, plain = ([], True) if form == "printable" else ([form], False)
+    packed = pack_code(source, name="x.py", minified=False, allow=allow, printable=plain)
+    assert packed.chosen.spelling == form or plain
+    (tmp_path / "x.py").write_bytes(packed.stub)
+    for python in dict.fromkeys((sys.executable, *pythons())):
         done = subprocess.run([python, tmp_path / "x.py"], check=False, capture_output=True, text=True)
-        assert (done.returncode, done.stdout) == (0, f"__main__ {[[7] * 3] * 3}\n"), done.stderr
+        assert (done.returncode, done.stdout) == (0, f"__main__ {[[7] * 3] * 3}\n"), (python, done.stderr)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("form", ["printable", *FORMS])
+@pytest.mark.parametrize("minified", [True, False])
+def test_a_program_packed_in_any_form_is_unpacked_and_its_source_packed(form: str, *, minified: bool) -> None:
+    source = f"# why\n{PADDING}text = '{noise(3000)}'".encode()
+    allow, plain = ([], True) if form == "printable" else ([form], False)
+    once = pack_code(source, name="x.py", minified=False, allow=allow, printable=plain)
+    again = pack_code(once.stub, name="x.py", minified=minified)
+    direct = pack_code(source, name="x.py", minified=minified)
+    assert again.stub == direct.stub
+    assert again.original_bytes == once.length
+    assert "the source unpacks itself already: what it unpacks is packed" in again.notes
+    # A stub inside of a stub.
+    twice = f"import zlib\nexec(zlib.decompress({zlib.compress(once.stub)!r}))".encode()
+    assert pack_code(twice, name="x.py", minified=minified).stub == direct.stub
+
+
+def test_a_zip_file_of_several_programs_is_refused() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("__main__.py", "import other")
+        archive.writestr("other.py", "print(1)")
+    with pytest.raises(UsageError, match=r"x.py: a zip file that holds more than __main__.py \(other.py\); pack its"):
+        pack_code(out.getvalue(), name="x.py")
+    with pytest.raises(UsageError, match=r"x.py: .*__main__.py.* does not match its checksum"):
+        pack_code(
+            out.getvalue().replace(b"import other", b"import 0ther").replace(b"other.py", b"other.PY"), name="x.py"
+        )
 
 
 def test_a_packed_program_is_unpacked_and_its_source_packed() -> None:
@@ -425,7 +530,7 @@ def test_small_programs_bind_the_same_names_to_the_same_values(
     source = newline.join("\n".join(statements).split("\n")).encode()
     packed = pack_code(source, name="x.py", minified=minified)
     assert packed.length <= len(source)
-    assert executed(packed) == packed.source
+    assert inside(packed) == packed.source
     assert names_after(packed.source) == names_after(source)
     assert pack_code(source, name="x.py", minified=minified) == packed
 
@@ -458,6 +563,7 @@ def test_a_stub_that_executes_other_source_is_an_error(
     monkeypatch: pytest.MonkeyPatch, stub: str, payloads: int
 ) -> None:
     monkeypatch.setattr(pack, "SPELLINGS", {"x": stub})
+    monkeypatch.setattr(pack, "literal_stubs", lambda *_: [])
     with pytest.raises(CorruptError, match=rf"^x\.py, packed: it has {payloads} payloads, expected one of"):
         pack_code(PADDING.encode(), name="x.py")
 
@@ -574,7 +680,7 @@ def test_any_bytes_are_packed_or_refused(data: bytes) -> None:
         assert str(error).startswith("x.py: ")  # noqa: PT017  (either end is right)
     else:
         assert packed.length <= len(data)
-        assert executed(packed) == packed.source
+        assert inside(packed) == packed.source
 
 
 def test_the_command_writes_what_it_counts(golfbudget: Run, tmp_path: Path) -> None:

@@ -251,6 +251,13 @@ def _golfbudget_pack() -> bytes:
     return b"GBPK\x02" + struct.pack("<BIBI", 0, len(first), 1, len(second)) + first + second
 
 
+def _python_zip() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("__main__.py", b"print(1)")
+    return b"#!/usr/bin/python3\n" + out.getvalue()
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "safetensors": _safetensors,
     "torch-zip": _torch_zip,
@@ -261,6 +268,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "gguf": _gguf,
     "golfbudget-pack": _golfbudget_pack,
     "python-source": lambda: b"import zlib\nexec(zlib.decompress(%r))\n" % zlib.compress(b"print(1)" * 9),
+    "python-zip": _python_zip,
     "pgrp": lambda: struct.pack("<4sII", b"PGRP", 1, 5) + b"LRZI!",
     "opaque": lambda: b"anything at all",
 }

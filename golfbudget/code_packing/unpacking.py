@@ -49,14 +49,15 @@ def _zipped(data: bytes, name: str) -> bytes | None:
     if not runs(data):
         return None
     try:
+        main = main_source(data, where=name, limit=LONGEST)
         contents = formats.get("python-zip").read(data, where=name)
-        members = [region.inner.name for region in contents.regions if region.inner is not None] if contents else []
-        if members != [MAIN]:
-            others = ", ".join(sorted(set(members) - {MAIN}))[:80]
-            raise UsageError(f"{name}: a zip file that holds more than {MAIN} ({others}); pack its programs one by one")
-        return main_source(data, where=name, limit=LONGEST)
     except GolfbudgetError as error:
         raise UsageError(str(error)) from None
+    members = [region.inner.name for region in contents.regions if region.inner is not None] if contents else []
+    if members != [MAIN]:
+        others = ", ".join(sorted(set(members) - {MAIN}))[:80]
+        raise UsageError(f"{name}: a zip file that holds more than {MAIN} ({others}); pack its programs one by one")
+    return main
 
 
 def _inside(read: ProgramSource) -> bytes | None:

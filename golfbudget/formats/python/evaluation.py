@@ -27,7 +27,7 @@ from golfbudget.formats.python.spellings import SPELLINGS, coding, encoding
 #: Expressions inside of expressions, expressions worked out, and characters made, for one payload.
 _DEEPEST = 40
 _MOST_STEPS = 1 << 17
-_MOST_MADE = 4 * LONGEST_SOURCE
+_MOST_MADE = 2 * LONGEST_SOURCE
 #: What `map` calls a function with; no program has such a name.
 _ITEM = " item"
 

@@ -17,7 +17,7 @@ from golfbudget.formats.python.names import NotStaticError
 from golfbudget.formats.python.spellings import encoding
 
 #: Characters of a number whose base is no power of two: working it out takes more than time by its length.
-LONGEST_NUMBER = 1 << 20
+LONGEST_NUMBER = 1 << 18
 #: Items of a list, which take far more memory than bytes.
 LONGEST_LIST = 1 << 22
 #: Bits of a number of a digit's arithmetic, and by how much one may be shifted.
