@@ -387,7 +387,7 @@ def test_a_payload_that_no_quotes_hold_stays_in_base_85(monkeypatch: pytest.Monk
 def pythons() -> list[str]:
     """Every Python 3.8 or later that starts, of the PATH and /usr/bin."""
     folders = dict.fromkeys((*os.get_exec_path(), "/usr/bin"))
-    found = {name: None for folder in folders for name in sorted(map(str, Path(folder).glob("python3.[0-9]*[0-9]")))}
+    found = {name: None for folder in folders for name in sorted(map(str, Path(folder).glob("python3.*")))}
     return [name for name in found if re.fullmatch(r"3\.(8|9|1\d)", name.rpartition("python")[2]) and _starts(name)]
 
 

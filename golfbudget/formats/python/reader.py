@@ -15,7 +15,7 @@ from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.base import LONGEST_SOURCE, Contents, Inner, Region
 from golfbudget.formats.python.payload import CompressedLiteral, find
 from golfbudget.formats.python.syntax import parse
-from golfbudget.formats.python.text import SourceText, declared, source_text
+from golfbudget.formats.python.text import DeclaredText, declared, source_text
 from golfbudget.ledger import Account, Span
 
 #: Characters outside of plain string literals (a literal itself counts two): a syntax tree takes some 700 bytes each.
@@ -85,7 +85,7 @@ def _check_encoding(data: Buffer, where: str) -> None:
             ) from None
 
 
-def _payloads(source: SourceText) -> list[CompressedLiteral]:
+def _payloads(source: DeclaredText) -> list[CompressedLiteral]:
     """The payloads of source, none where it cannot be parsed."""
     try:
         if code_length(source.data.decode()) > _MOST_CODE:
@@ -122,7 +122,7 @@ def _quoted(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and not isinstance(node.value, int)
 
 
-def _located(payloads: list[CompressedLiteral], text: SourceText, where: str) -> list[tuple[Span, Inner]]:
+def _located(payloads: list[CompressedLiteral], text: DeclaredText, where: str) -> list[tuple[Span, Inner]]:
     """Each payload's place in the file and the stream it spells.
 
     One that is executed must be sound: `CorruptError`, or `UnsupportedError` for a form that is not read.  One that

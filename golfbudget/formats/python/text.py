@@ -20,7 +20,7 @@ _UTF8, _ASCII = "utf-8", "ascii"
 
 
 @dataclass(frozen=True, slots=True)
-class SourceText:
+class DeclaredText:
     """`data` is the text in UTF-8, without byte order mark, its declaration made a comment like any other.
 
     `skipped` bytes stand before it in the file, where each character takes a single byte if `narrow`.
@@ -42,7 +42,7 @@ def declared(head: bytes) -> str:
     return _UTF8 if name in (None, _ASCII) or head.startswith(BOM) else str(name)
 
 
-def source_text(raw: bytes) -> SourceText:
+def source_text(raw: bytes) -> DeclaredText:
     """The text of a file; `UnicodeDecodeError` where it is not in its encoding."""
     name = declared(raw)
     skipped = len(BOM) if raw.startswith(BOM) else 0
@@ -52,4 +52,4 @@ def source_text(raw: bytes) -> SourceText:
     found = _COOKIE.match(data)
     if found is not None:
         data = b"".join((data[: found.start("word")], b"x" * len(found["word"]), data[found.end("word") :]))
-    return SourceText(data, skipped, narrow=name != _UTF8)
+    return DeclaredText(data, skipped, narrow=name != _UTF8)
