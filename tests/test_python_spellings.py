@@ -30,7 +30,7 @@ from golfbudget.code_packing.forms import latin_literal
 from golfbudget.code_packing.numerals import BASE, numeral, quoted
 from golfbudget.codecs import Sniff
 from golfbudget.errors import CorruptError, GolfbudgetError, LedgerError, LimitError, UnsupportedError
-from golfbudget.formats.python.evaluation import Evaluation
+from golfbudget.formats.python.arithmetic import LiteralArithmetic
 from golfbudget.formats.python.names import Names, NotStaticError
 from golfbudget.ledger import Account, check_tiling
 
@@ -249,7 +249,7 @@ def test_a_number_of_many_digits_is_read_at_once_and_a_longer_one_is_text() -> N
 
     def worked_out(literal: bytes) -> bytes:
         call = f"functools.reduce(lambda n,c:n*126+c,{literal!r},0).to_bytes({len(literal)},'big')"
-        return Evaluation(names).data(ast.parse(call, mode="eval").body)
+        return LiteralArithmetic(names).data(ast.parse(call, mode="eval").body)
 
     assert len(worked_out(digits[1:])) == 1 << 18
     with pytest.raises(NotStaticError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from golfbudget.codecs.standard import DICTIONARY
 from golfbudget.errors import UnsupportedError
-from golfbudget.formats.python.evaluation import Evaluation
+from golfbudget.formats.python.arithmetic import LiteralArithmetic
 from golfbudget.formats.python.names import Names, NotStaticError
 from golfbudget.formats.python.spellings import SPELLINGS, coding, encoding
 
@@ -250,7 +250,7 @@ def _digits(call: ast.Call, called: str, names: Names) -> SpelledLiteral | None:
 
 def _worked_out(node: ast.expr, names: Names) -> SpelledLiteral | None:
     """Literals under any operations that can be done here; those of a few characters are their options."""
-    evaluation = Evaluation(names)
+    evaluation = LiteralArithmetic(names)
     failed: str | None = None
     data = b""
     try:

@@ -35,7 +35,7 @@ _Bound = Mapping[str, object]
 
 
 @dataclass(slots=True)
-class Evaluation:
+class LiteralArithmetic:
     """One expression worked out.  `literals` are what it is made of, `spelling` is what turned these to bytes."""
 
     names: Names
