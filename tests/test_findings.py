@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-import os
-import subprocess
-import sys
 import zlib
 from base64 import b85encode
 from collections.abc import Mapping
@@ -19,7 +16,7 @@ from standins import log_text, submission
 import golfbudget as gb
 from golfbudget.code_packing import pack_code
 from golfbudget.rules import load_rules
-from golfbudget.submission import TABLE, Checked, check_submission
+from golfbudget.submission import TABLE, check_submission
 
 PROGRAM = "# what it is\n" + "x = 1\n" * 400
 CODE = len(PROGRAM)
@@ -124,27 +121,6 @@ def test_what_stands_inside_of_a_packed_program_is_no_line_of_the_file(tmp_path:
     (found,) = [one for one in check_submission(folder, load_rules()).findings if one.code == "GB203"]
     assert "train_gpt.py, line 3 of what it unpacks to" in found.message
     assert (found.file, found.line) == ("train_gpt.py", None)
-
-
-#: Findings about a whole file, or about files that nothing names.
-WHOLE = {"GB104", "GB205", "GB207", "GB209", "GB402", "GB403", "GB507"}
-
-
-def test_findings_of_the_cases_name_lines_that_are_there(tmp_path: Path) -> None:
-    script = Path(os.environ.get("GOLFBUDGET_CASES", "")) / "submissions.py"
-    if not script.is_file():
-        pytest.skip("GOLFBUDGET_CASES names no folder with submissions.py")
-    subprocess.run([sys.executable, script, tmp_path], check=True, capture_output=True)
-    checks: list[Checked] = list(gb.check(*filter(Path.is_dir, tmp_path.iterdir()), packed=False, jobs=1).submissions)
-    places = [(checked.folder.root, found) for checked in checks for found in checked.findings]
-    assert len(places) > len(checks) > 9
-    for root, found in places:
-        if found.line is None:
-            assert found.code in WHOLE or "of what it unpacks to" in found.message
-            continue
-        assert found.file is not None
-        assert f"{found.file}, line {found.line}" in found.message
-        assert 1 <= found.line <= len((root / found.file).read_bytes().splitlines())
 
 
 def test_annotations_stand_at_file_and_line(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import golfbudget as gb
 from golfbudget.rules import Convention, load_rules
 from golfbudget.submission import Checked, check_submission
 
@@ -43,7 +44,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("name", "finding"), FINDINGS.items())
 def test_the_answer_is_the_makers(cases: Path, name: str, finding: str | None) -> None:
     answer: dict[str, Any] = json.loads((cases / "answers.json").read_text(encoding="utf-8"))[name]
-    found: Checked = check_submission(cases / name, load_rules())
+    found: Checked = check_submission(cases / name, load_rules(), packed=False)
     for convention in (Convention.LOGGED, Convention.SHIPPED):
         if convention in answer:
             largest = found.tallies[convention].largest
@@ -54,3 +55,20 @@ def test_the_answer_is_the_makers(cases: Path, name: str, finding: str | None) -
     if "model" in answer:
         assert [model.source for model in found.models] == [answer["model"]]
     assert finding is None or any(finding in one.message for one in found.findings)
+
+
+#: Findings about a whole file, or about files that nothing names.
+WHOLE = {"GB104", "GB205", "GB207", "GB209", "GB402", "GB403", "GB507"}
+
+
+def test_findings_of_the_cases_name_lines_that_are_there(cases: Path) -> None:
+    checks = gb.check(*filter(Path.is_dir, cases.iterdir()), packed=False, jobs=1).submissions
+    places = [(checked.folder.root, found) for checked in checks for found in checked.findings]
+    assert len(places) > len(checks) > 9
+    for root, found in places:
+        if found.line is None:
+            assert found.code in WHOLE or "of what it unpacks to" in found.message
+            continue
+        assert found.file is not None
+        assert f"{found.file}, line {found.line}" in found.message
+        assert 1 <= found.line <= len((root / found.file).read_bytes().splitlines())
