@@ -50,7 +50,7 @@ def shuffled(stride: int, header: Callable[[int], bytes]) -> Wrap:
 
 
 WRAPS: dict[str, Wrap] = {
-    **{name: stored_as(name) for name in codecs.registered() if name not in ("none", "lzma2-raw")},
+    **{name: stored_as(name) for name in codecs.registered() if name not in ("none", "lzma2-raw", "rans")},
     "byte-shuffle": shuffled(2, seeds.one_byte),
     "byte-shuffle of two bytes": shuffled(3, seeds.two_bytes),
     "letters": lambda data: b"ZSTD" + zstandard.compress(data),

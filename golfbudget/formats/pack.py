@@ -32,7 +32,7 @@ from golfbudget.formats.base import PACK, Contents, Inner, Region, StoredTensor,
 from golfbudget.ledger import Account, Span
 
 #: Numbers of codecs; a number once given is never given to another.
-CODECS = {0: "none", 1: "zlib", 2: "lzma", 3: "zstd", 4: "brotli"}
+CODECS = {0: "none", 1: "zlib", 2: "lzma", 3: "zstd", 4: "brotli", 5: "rans"}
 SHUFFLED = 16
 MOST_STREAMS = 255
 STREAM = struct.Struct("<BI")

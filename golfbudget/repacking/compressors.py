@@ -8,9 +8,21 @@ import platform
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
+from golfbudget.codecs.rans import SymbolRun, encode_runs
 from golfbudget.progress import Progress
 from golfbudget.workers import in_threads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunForm:
+    """A run of a stream under rANS: its bytes, and for a trellis-coded matrix its rows and the machine's states."""
+
+    length: int
+    rows: int = 1
+    states: int | None = None
+
 
 #: Longer data is tried with LZMA's own defaults only: each further setting takes as long as the first.
 _LONGEST_SEARCHED = 1 << 18
@@ -95,6 +107,20 @@ class Compressor:
         for key, made in zip(order, self._run([missing[key] for key in order], label), strict=True):
             self.known[key] = made
         return [self.known[key] for key in keys]
+
+    def coded(self, data: bytes, forms: Sequence[RunForm]) -> bytes:
+        """A stream under rANS, in these runs."""
+        key = ("rans", hashlib.sha256(repr(forms).encode() + data).digest())
+        if key not in self.known:
+            self.steps += 1
+            self.progress("coder", self.steps)
+            stops = list(accumulate(form.length for form in forms))
+            runs = [
+                SymbolRun(symbols=data[stop - form.length : stop], rows=form.rows, states=form.states)
+                for form, stop in zip(forms, stops, strict=True)
+            ]
+            self.known[key] = encode_runs(runs)
+        return self.known[key]
 
     def _run(self, tasks: Sequence[tuple[str, bytes]], label: str) -> list[bytes]:
         self.steps += len(tasks)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from golfbudget.codecs.rans.decoders import source as rans_source
+from golfbudget.formats.pack import CODECS
 from golfbudget.repacking.saved_object import NUMPY, SavedObject
 
 #: Module, and what to call with the encoded bytes.
@@ -20,6 +22,7 @@ _CALLS = {
     "lzma": ("lzma", "lzma.decompress"),
     "zstd": ("zstandard", "zstandard.ZstdDecompressor().decompress"),
     "brotli": ("brotli", "brotli.decompress"),
+    "rans": ("", "r"),
 }
 _UNSHUFFLE = "s=d[4];y=bytearray(len(d)-5);k=5\nfor j in range(s):m=len(y[j::s]);y[j::s]=d[k:k+m];k+=m\nd=y\n"
 
@@ -46,15 +49,22 @@ def chain_source(steps: Iterable[str]) -> str:
     return made
 
 
-def pack_source(held: SavedObject, codecs: Sequence[str], *, shuffled: bool, forms: Iterable[str]) -> str:
-    """Decode a `golfbudget-pack` that uses these codecs and forms of pieces; what it does not use is left out."""
+def pack_source(
+    held: SavedObject, codecs: Sequence[str], *, shuffled: bool, forms: Iterable[str], trellis: bool = False
+) -> str:
+    """Decode a `golfbudget-pack` that uses these codecs and forms of pieces; what it does not use is left out.
+
+    `trellis` says whether some stream under rANS has a trellis-coded matrix.
+    """
     used = sorted(set(codecs))
     modules = sorted({"json", *(module for name in used if (module := _CALLS[name][0]))})
-    numbers = {"none": 0, "zlib": 1, "lzma": 2, "zstd": 3, "brotli": 4}
+    numbers = {name: number for number, name in CODECS.items()}
     calls = ",".join(f"{numbers[name]}:{_CALLS[name][1] or 'bytes'}" for name in used)
     spelled = list(forms)
     numpy = held.framework == NUMPY
     lines = [f"import {','.join(modules)},{'numpy as n' if numpy else 'torch as n'}", f"U={{{calls}}}", "P=[];S=[]"]
+    if "rans" in used:
+        lines[1:1] = rans_source(numpy=numpy, trellis=trellis).splitlines()
     lines += ["q=5+5*d[4]", "for i in range(5,q,5):", " m=int.from_bytes(d[i+1:i+5],'little')"]
     lines += [" x=U[d[i]&15](d[q:q+m]);q+=m"]
     if shuffled:
@@ -66,7 +76,7 @@ def pack_source(held: SavedObject, codecs: Sequence[str], *, shuffled: bool, for
     if any("~" in form for form in spelled):
         index = "P[i][n.argsort(P[int(r)])]" if numpy else "P[i][P[int(r)].int().argsort()]"
         lines += ["for i,r in R:P[i]=" + index]
-        lines[2] += ";R=[]"
+        lines[lines.index("P=[];S=[]")] += ";R=[]"
     lines += ["def g(t):", " if type(t)is list:return[*map(g,t)]", " if type(t)is not dict:return t"]
     lines += [' if""not in t:return{k:g(v)for k,v in t.items()}', ' t=t[""]', " if type(t)is int:return P[t]"]
     kinds = _kinds(held.tree)

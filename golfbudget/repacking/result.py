@@ -19,6 +19,7 @@ class Lever(StrEnum):
     DTYPE = "dtype"
     ORDER = "order"
     ROWS = "rows"
+    CODER = "coder"
 
 
 SAME_CONTAINER = (Lever.CODEC, Lever.FILTER)

@@ -28,7 +28,7 @@ from golfbudget.roles import assign, load_roles
 _HEAD = 32
 SAME, PACK = "same", "golfbudget-pack"
 #: Raised with every change of the search that can change its result.
-SEARCH_VERSION = 1
+SEARCH_VERSION = 2
 CACHE_PREFIX = "repack-"
 
 
@@ -153,7 +153,8 @@ def _source(found: LeverFile, held: SavedObject | None) -> str:
     stored = dict(found.arrangement.stored)
     forms = {str((stored[n].piece if n in stored else item.piece).form()[0]) for n, item in enumerate(held.items)}
     forms |= {f"{form}~" for n, form in ((n, "") for n, s in stored.items() if s.rows is not None)}
-    return pack_source(held, found.codecs, shuffled=found.shuffled, forms=sorted(forms))
+    trellis = any(form.states for _, run_forms in found.arrangement.coded for form in run_forms)
+    return pack_source(held, found.codecs, shuffled=found.shuffled, forms=sorted(forms), trellis=trellis)
 
 
 def _steps(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from golfbudget.codecs import Buffer
 from golfbudget.filters import shuffle
+from golfbudget.formats.pack import stream_table
+from golfbudget.repacking.coding import byte_items, cheaper, coded_planes, with_coder
 from golfbudget.repacking.compressors import COMPRESSORS, Compressor, quick
 from golfbudget.repacking.result import Lever
 from golfbudget.repacking.saved_object import SavedObject
@@ -33,7 +35,7 @@ _MOST_STREAMS = 255
 #: A guess this much worse than another, in hundredths, is not tried for real.
 _HOPELESS = 101
 
-_OF_PACKS = (Lever.STREAMS, Lever.SHUFFLE, Lever.DTYPE, Lever.ORDER, Lever.ROWS)
+_OF_PACKS = (Lever.STREAMS, Lever.SHUFFLE, Lever.DTYPE, Lever.ORDER, Lever.ROWS, Lever.CODER)
 _Option = tuple[str, Arrangement]
 
 
@@ -107,7 +109,7 @@ class Rebuild:
             # Compressed beside the first lever's file, so that no thread waits.
             self._encode([arrangement for _, arrangement in first + self._streams(everything)], "container")
         self._try(Lever.CONTAINER, first)
-        options = (self._streams, self._shuffles, self._dtypes, self._orders, self._rows)
+        options = (self._streams, self._shuffles, self._dtypes, self._orders, self._rows, self._coders)
         for lever, of_lever in zip(_OF_PACKS, options, strict=True):
             if lever in self.levers:
                 self._try(lever, of_lever(self._arrangement))
@@ -124,7 +126,11 @@ class Rebuild:
 
     def _encode(self, arrangements: Sequence[Arrangement], label: str) -> None:
         """Compress every stream of all arrangements side by side; the compressor remembers the results."""
-        streams = [data for arrangement in arrangements for data in raw_streams(self.held, arrangement)]
+        streams = []
+        for arrangement in arrangements:
+            made = raw_streams(self.held, arrangement)
+            coded = dict(arrangement.coded)
+            streams += [data for number, data in enumerate(made) if number not in coded]
         self._compress(streams, label)
 
     def _compress(self, streams: Sequence[bytes], label: str) -> list[int]:
@@ -135,7 +141,11 @@ class Rebuild:
 
     def _build(self, lever: Lever, choice: str, arrangement: Arrangement) -> LeverFile:
         chosen: list[tuple[str, bytes]] = []
+        coded = dict(arrangement.coded)
         for number, data in enumerate(raw_streams(self.held, arrangement)):
+            if number in coded:
+                chosen.append(("rans", self.compressor.coded(data, coded[number])))
+                continue
             may = [codec for codec in self._may(data) if codec != "none" or number not in arrangement.shuffled]
             files = self.compressor.encode([(codec, data) for codec in may], str(lever))
             chosen.append(min(zip(may, files, strict=True), key=lambda pair: len(pair[1])))
@@ -246,6 +256,25 @@ class Rebuild:
                 count += 1
         arrangement = replace(before, stored=tuple(sorted(stored.items(), key=lambda pair: pair[0])))
         return [(f"rows of {count} matrices in another order", arrangement)] if count else []
+
+    def _coders(self, before: Arrangement) -> list[_Option]:
+        """The tensors that take fewer bytes under rANS so, or all of them, and planes of wide ones where that helps."""
+        if self.best is None:
+            return []
+        items = byte_items(self.held, before, self.best.data)
+        options = []
+        for chosen in ([], cheaper(items), items):
+            arrangement = with_coder(before, chosen) if chosen else before
+            self._encode([arrangement], "coder")
+            built = self._build(Lever.CODER, "", arrangement)
+            lengths = [len(span) for _, _, span in stream_table(built.data, "repack")]
+            coded = coded_planes(arrangement, self.held, lengths, self.compressor)
+            wide = [
+                n for number, _ in coded.coded for n in coded.streams[number] if width(self.held.items[n].piece) > 1
+            ]
+            if coded.coded:
+                options.append((f"rans for {len(chosen) + len(wide)} of {len(self.held.items)} tensors", coded))
+        return options
 
 
 #: What stands in for a codec that this search does not write.

@@ -14,7 +14,7 @@ from golfbudget.dtypes import element_bytes
 from golfbudget.filters import shuffle
 from golfbudget.formats.base import PACK
 from golfbudget.formats.pack import CODECS, SHUFFLED, STREAM, Header, Piece
-from golfbudget.repacking.compressors import quick
+from golfbudget.repacking.compressors import RunForm, quick
 from golfbudget.repacking.saved_object import TORCH, Item, SavedObject
 
 _NUMBER = {name: number for number, name in CODECS.items()}
@@ -26,12 +26,13 @@ class Arrangement:
 
     `streams` lists the items of each stream in order; the first stream also has the header.  `shuffled` are streams
     whose bytes are shuffled by their element width.  `stored` holds the items that are stored in another form than
-    they came in: (piece, data, order of rows).
+    they came in: (piece, data, order of rows).  `coded` are streams under rANS, with their runs.
     """
 
     streams: tuple[tuple[int, ...], ...]
     shuffled: frozenset[int] = frozenset()
     stored: tuple[tuple[int, Stored], ...] = ()
+    coded: tuple[tuple[int, tuple[RunForm, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

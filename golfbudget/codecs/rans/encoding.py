@@ -74,10 +74,10 @@ def likely(symbols: Buffer, rows: int) -> SymbolRun:
     forms = [SymbolRun(symbols=symbols)]
     if 1 < rows < len(symbols) and len(symbols) % rows == 0:
         forms += [SymbolRun(symbols=symbols, rows=rows, states=states) for states in (4, 8)]
-    return min(forms, key=bits)
+    return min(forms, key=run_bits)
 
 
-def bits(run: SymbolRun) -> float:
+def run_bits(run: SymbolRun) -> float:
     """What a run takes in a stream of others, to within a few words; an empty one takes nothing."""
     return _prepared(run).bits if len(run.symbols) else 0.0
 
