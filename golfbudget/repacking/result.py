@@ -45,13 +45,25 @@ class LeverStep(Struct, frozen=True, kw_only=True, array_like=True):
         return "same container" if self.lever in SAME_CONTAINER else "rebuilt"
 
 
+class PackedStream(Struct, frozen=True, kw_only=True, array_like=True):
+    """One stream of a golfbudget-pack: its coder, whether it is shuffled, how many tensors it holds, and its bytes.
+
+    Byte strings count as tensors.
+    """
+
+    coder: str
+    shuffled: bool
+    tensors: int
+    bytes: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repacked:
     """The smallest file found, `data` None where the input is as small; `container` is "same" or the new one's name.
 
     `decoder_extra` is how many bytes of Python more than the input's own a program needs to undo the packing; it is
     negative where it needs less.  `floor` is what an ideal order-0 coder takes for the symbols of all tensors, in
-    bytes, `symbols` what they take raw; None without tensors.
+    bytes, `symbols` what they take raw; None without tensors.  `streams` are those of a rebuilt container.
     """
 
     path: str
@@ -67,6 +79,7 @@ class Repacked:
     symbols: int | None
     notes: tuple[str, ...] = ()
     tools: tuple[tuple[str, str], ...] = ()
+    streams: tuple[PackedStream, ...] = ()
     cached: bool = False
 
     @property

@@ -14,12 +14,13 @@ from golfbudget.artifact.peel import Allowance, innermost, known, peel, step_nam
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream, registered
 from golfbudget.entropy import floor_bytes, symbol_bytes
 from golfbudget.errors import CorruptError, UsageError
+from golfbudget.formats.pack import stream_table
 from golfbudget.hashing import file_hash
 from golfbudget.progress import Progress, unwatched
 from golfbudget.repacking.compressors import Compressor, tools
 from golfbudget.repacking.decoders import chain_source, pack_source
 from golfbudget.repacking.proof import prove_rebuilt, prove_same_container
-from golfbudget.repacking.result import REBUILT, Lever, LeverStep, Repacked
+from golfbudget.repacking.result import REBUILT, Lever, LeverStep, PackedStream, Repacked
 from golfbudget.repacking.saved_object import SavedObject, saved_object
 from golfbudget.repacking.search import LeverFile, Rebuild, allowed, same_container
 from golfbudget.repacking.unpickle import NotCarriedError
@@ -135,6 +136,17 @@ def _searched(given: _Input, sha256: str, levers: frozenset[Lever], compressor: 
         symbols=symbols,
         notes=tuple(_notes(given, chosen)),
         tools=tuple(tools()),
+        streams=_streams(chosen),
+    )
+
+
+def _streams(chosen: LeverFile | None) -> tuple[PackedStream, ...]:
+    if chosen is None or chosen.arrangement is None:
+        return ()
+    table = stream_table(chosen.data, "repack")
+    return tuple(
+        PackedStream(coder=codec, shuffled=shuffled, tensors=len(items), bytes=len(span))
+        for (codec, shuffled, span), items in zip(table, chosen.arrangement.streams, strict=True)
     )
 
 
@@ -225,6 +237,7 @@ class _CachedFacts(msgspec.Struct, frozen=True):
     floor: int | None
     symbols: int | None
     notes: tuple[str, ...]
+    streams: tuple[PackedStream, ...]
 
 
 _SAME_FIELDS = _CachedFacts.__struct_fields__[1:]

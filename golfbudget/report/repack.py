@@ -6,8 +6,10 @@ As JSON, schema `golfbudget/repack/1`.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 
 from golfbudget.repacking import LeverStep, Repacked
+from golfbudget.repacking.result import PackedStream
 from golfbudget.report import document as doc
 from golfbudget.report.numbers import bytes_text, count, percent, signed
 from golfbudget.version import __version__
@@ -22,6 +24,8 @@ def document(packed: Repacked) -> doc.Document:
         share = percent(packed.saved, packed.original_bytes)
         rows.append(("saved", f"{bytes_text(packed.saved)}, {share} of the file, at no loss"))
         rows.append(("decoder", _decoder(packed)))
+    if len({stream.coder for stream in packed.streams}) > 1:
+        rows.append(("coders", _coders(packed)))
     if packed.not_rebuilt is not None:
         rows.append(("container", f"not rebuilt: {packed.not_rebuilt}"))
     if packed.floor is not None and packed.symbols is not None:
@@ -54,6 +58,16 @@ def _decoder(packed: Repacked) -> str:
     return f"{count(abs(extra))} bytes of plain Python {than} to read it: {signed(net)} bytes saved in all"
 
 
+def _coders(packed: Repacked) -> str:
+    """Tensors and bytes of each coder, that of most bytes first."""
+    tensors, stored = Counter[str](), Counter[str]()
+    for stream in packed.streams:
+        tensors[stream.coder] += stream.tensors
+        stored[stream.coder] += stream.bytes
+    told = (f"{name} {count(tensors[name])} tensors in {count(length)} bytes" for name, length in stored.most_common())
+    return "; ".join(told)
+
+
 def _floor(packed: Repacked) -> str:
     floor, symbols = packed.floor or 0, packed.symbols or 0
     slack = packed.packed_bytes - floor
@@ -81,6 +95,7 @@ def _data(packed: Repacked) -> dict[str, object]:
         "decoder_extra_bytes": packed.decoder_extra,
         "net_saved_bytes": packed.saved - packed.decoder_extra,
         "steps": list(map(_step, packed.steps)),
+        "streams": list(map(_stream, packed.streams)),
         "not_rebuilt_because": packed.not_rebuilt,
         "entropy": entropy,
         "decoder_source": packed.decoder_source,
@@ -92,3 +107,8 @@ def _data(packed: Repacked) -> dict[str, object]:
 def _step(step: LeverStep) -> dict[str, object]:
     tried = {"lever": str(step.lever), "kind": step.kind, "choice": step.choice}
     return {**tried, "bytes": step.bytes, "saved_bytes": step.saved, "taken": step.taken}
+
+
+def _stream(stream: PackedStream) -> dict[str, object]:
+    facts = {"coder": stream.coder, "shuffled": stream.shuffled, "tensors": stream.tensors}
+    return {**facts, "stored_bytes": stream.bytes}
