@@ -107,13 +107,17 @@ def low_rank_correction(residual: Tensor, rule: Correction) -> dict[str, Tensor]
 
 
 def apply_correction(tables: dict[str, Tensor]) -> Tensor:
-    """What a correction adds to its matrix, float32 [rows, columns]."""
+    """What a correction adds to its matrix, float32 [rows, columns]; summed in a fixed order, to be so everywhere."""
     left = tables[".lqA_a"].float() * tables[".lqAs_a"].float()
     right = tables[".lqB_a"].float()
     rank, columns = right.shape
     groups = tables[".lqBs_a"].numel() // rank
     scales = tables[".lqBs_a"].float().view(rank, groups).repeat_interleave(-(-columns // groups), dim=1)
-    return left @ (right * scales[:, :columns])
+    right = right * scales[:, :columns]
+    added = torch.zeros(len(left), columns)
+    for i in range(rank):
+        added += left[:, i, None] * right[i]
+    return added
 
 
 def _asymmetric(rows: Tensor, bits: int) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,8 @@ from torch import Tensor
 from golfbudget.artifact import Artifact, Leaf
 from golfbudget.errors import UnsupportedError, UsageError
 from golfbudget.formats import BYTE_ORDER, StoredTensor
+from golfbudget.formats.pack import read_header
+from golfbudget.repacking.proof import decoded_tensors
 
 #: Keys under which training scripts wrap a model's tensors, in the order in which one is chosen.
 WRAPPERS = ("model_state_dict", "state_dict", "model", "module", "weights")
@@ -17,7 +19,21 @@ def read_tensors(artifact: Artifact) -> dict[str, Tensor]:
     """Every stored tensor by its stored name, in file order; `UnsupportedError` for what torch cannot hold here."""
     if artifact.values.get(BYTE_ORDER) == "big":
         raise UnsupportedError(f"{artifact.path}: the tensors are big-endian, and planning reads little-endian ones")
+    if artifact.format == "golfbudget-pack":
+        return _unpacked(artifact)
     return {tensor.name: _read(artifact, leaf, tensor) for leaf, tensor in artifact.placed()}
+
+
+def _unpacked(artifact: Artifact) -> dict[str, Tensor]:
+    """The tensors of a pack as they were before it, in their own order of rows and their own dtype."""
+    header, _ = read_header(artifact.leaves[0].data, artifact.path)
+    every = dict(decoded_tensors(artifact, header))
+    return {name: _made(*every[name]) for name in (tensor.name for tensor in artifact.tensors)}
+
+
+def _made(dtype: str, shape: tuple[int, ...], data: bytes) -> Tensor:
+    kind = getattr(torch, dtype)
+    return torch.frombuffer(bytearray(data), dtype=kind).view(shape) if data else torch.empty(shape, dtype=kind)
 
 
 def _read(artifact: Artifact, leaf: Leaf, tensor: StoredTensor) -> Tensor:

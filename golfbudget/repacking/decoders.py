@@ -6,24 +6,41 @@ loader there was; of a `golfbudget-pack` the tree in `o`, with torch tensors or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from golfbudget.codecs.rans.decoders import source as rans_source
+from golfbudget.dtypes import element_bytes
 from golfbudget.formats.pack import CODECS
 from golfbudget.repacking.saved_object import NUMPY, SavedObject
 
-#: Module, and what to call with the encoded bytes.
-_CALLS = {
-    "none": ("", ""),
-    "zlib": ("zlib", "zlib.decompress"),
-    "gzip": ("gzip", "gzip.decompress"),
-    "bz2": ("bz2", "bz2.decompress"),
-    "xz": ("lzma", "lzma.decompress"),
-    "lzma": ("lzma", "lzma.decompress"),
-    "zstd": ("zstandard", "zstandard.ZstdDecompressor().decompress"),
-    "brotli": ("brotli", "brotli.decompress"),
-    "rans": ("", "r"),
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """How a codec is undone in source: a module to import, and what to call with the encoded bytes."""
+
+    module: str
+    call: str
+
+    def source(self, name: str) -> str:
+        """Lines that decode the bytes of that name in place."""
+        return f"import {self.module}\n{name}={self.call}({name})\n"
+
+
+#: Every codec that plain Python, or one package, undoes.
+UNDONE = {
+    "zlib": Undone("zlib", "zlib.decompress"),
+    "gzip": Undone("gzip", "gzip.decompress"),
+    "bz2": Undone("bz2", "bz2.decompress"),
+    "xz": Undone("lzma", "lzma.decompress"),
+    "lzma": Undone("lzma", "lzma.decompress"),
+    "zstd": Undone("zstandard", "zstandard.ZstdDecompressor().decompress"),
+    "brotli": Undone("brotli", "brotli.decompress"),
 }
+#: What a pack's own source has for the others.
+_OWN = {"none": "bytes", "rans": "r"}
+_NUMBERS = {name: number for number, name in CODECS.items()}
+_NONE: Mapping[str, str] = {}
 _UNSHUFFLE = "s=d[4];y=bytearray(len(d)-5);k=5\nfor j in range(s):m=len(y[j::s]);y[j::s]=d[k:k+m];k+=m\nd=y\n"
 
 
@@ -35,6 +52,8 @@ _SPECIAL = {
     "d": [" if t[0]=='d':return dict(g(t[1]))"],
     "o": [*_ORDERED, " if t[2:]:r._metadata=collections.OrderedDict(t[2])", " return r"],
 }
+#: numpy has no Size.
+_TUPLE_OF_SIZES = [" if t[0]=='s':return(*g(t[1]),)"]
 
 
 def chain_source(steps: Iterable[str]) -> str:
@@ -43,23 +62,28 @@ def chain_source(steps: Iterable[str]) -> str:
     for name in steps:
         if name == "byte-shuffle":
             made += _UNSHUFFLE
-        elif name in _CALLS and name != "none":
-            module, call = _CALLS[name]
-            made += f"import {module}\nd={call}(d)\n"
+        elif name in UNDONE:
+            made += UNDONE[name].source("d")
     return made
 
 
 def pack_source(
-    held: SavedObject, codecs: Sequence[str], *, shuffled: bool, forms: Iterable[str], trellis: bool = False
+    held: SavedObject,
+    codecs: Sequence[str],
+    *,
+    shuffled: bool,
+    forms: Iterable[str],
+    widened: Mapping[str, str] = _NONE,
+    trellis: bool = False,
 ) -> str:
     """Decode a `golfbudget-pack` that uses these codecs and forms of pieces; what it does not use is left out.
 
+    `widened` are the dtypes that numpy lacks, by the letter that a function `B` of bytes and a letter takes for each.
     `trellis` says whether some stream under rANS has a trellis-coded matrix.
     """
     used = sorted(set(codecs))
-    modules = sorted({"json", *(module for name in used if (module := _CALLS[name][0]))})
-    numbers = {name: number for number, name in CODECS.items()}
-    calls = ",".join(f"{numbers[name]}:{_CALLS[name][1] or 'bytes'}" for name in used)
+    modules = sorted({"json", *(UNDONE[name].module for name in used if name in UNDONE)})
+    calls = ",".join(f"{_NUMBERS[name]}:{UNDONE[name].call if name in UNDONE else _OWN[name]}" for name in used)
     spelled = list(forms)
     numpy = held.framework == NUMPY
     lines = [f"import {','.join(modules)},{'numpy as n' if numpy else 'torch as n'}", f"U={{{calls}}}", "P=[];S=[]"]
@@ -72,7 +96,7 @@ def pack_source(
         lines += ["  for j in range(s):m=len(y[j::s]);y[j::s]=x[k:k+m];k+=m", "  x=y"]
     lines += [" S+=x,", "x=S[0];m=4+int.from_bytes(x[:4],'little')", "t,p,c=json.loads(x[4:m]);S[0]=x[m:]", "p=iter(p)"]
     lines += ["for x,c in zip(S,c):", " q=0", " for _ in range(c):"]
-    lines += _piece_lines(spelled, numpy=numpy)
+    lines += _piece_lines(spelled, widened, numpy=numpy)
     if any("~" in form for form in spelled):
         index = "P[i][n.argsort(P[int(r)])]" if numpy else "P[i][P[int(r)].int().argsort()]"
         lines += ["for i,r in R:P[i]=" + index]
@@ -80,11 +104,12 @@ def pack_source(
     lines += ["def g(t):", " if type(t)is list:return[*map(g,t)]", " if type(t)is not dict:return t"]
     lines += [' if""not in t:return{k:g(v)for k,v in t.items()}', ' t=t[""]', " if type(t)is int:return P[t]"]
     kinds = _kinds(held.tree)
-    lines += [line for kind, special in _SPECIAL.items() if kind in kinds for line in special]
+    specials = _SPECIAL | {"s": _TUPLE_OF_SIZES} if numpy else _SPECIAL
+    lines += [line for kind, special in specials.items() if kind in kinds for line in special]
     return "\n".join([*lines, "o=g(t)"]) + "\n"
 
 
-def _piece_lines(forms: Sequence[str], *, numpy: bool) -> list[str]:
+def _piece_lines(forms: Sequence[str], widened: Mapping[str, str], *, numpy: bool) -> list[str]:
     """One piece: its form and shape to bytes, to an array."""
     lines = ["  f,*s=next(p)"]
     if any("~" in form for form in forms):
@@ -93,7 +118,12 @@ def _piece_lines(forms: Sequence[str], *, numpy: bool) -> list[str]:
         lines += ["  w,_,f=f.rpartition('/')"]
     lines += ["  k=1", "  for j in s:k*=j"]
     wide = any("/" in form for form in forms)
-    if numpy:
+    if numpy and widened:
+        letters = ",".join(f"{dtype!r}:{letter!r}" for dtype, letter in widened.items())
+        sizes = ",".join(f"{letter!r}:{element_bytes(dtype)}" for dtype, letter in widened.items())
+        lines += [f"  T={{{letters}}}.get(f,f or'B');k*={{{sizes}}}.get(T)or n.dtype(T).itemsize"]
+        lines += ["  v=B(x[q:q+k],T).reshape(s)"]
+    elif numpy:
         lines += ["  T=n.dtype(f or'B');k*=T.itemsize", "  v=n.frombuffer(x[q:q+k],T).reshape(s)"]
     else:
         lines += ["  T=getattr(n,f or'uint8');k*=T.itemsize"]

@@ -28,8 +28,8 @@ def prove_rebuilt(data: bytes, original: Artifact, held: SavedObject, *, where: 
     header, _ = read_header(leaves["stream 0"], where)
     if len(stream_table(data, where)) != len(leaves):
         raise CorruptError(f"{where}: the repacked file has other streams than its directory lists")
-    rebuilt = dict(_tensors(again, header))
-    expected = dict(_tensors(original, None))
+    rebuilt = dict(decoded_tensors(again, header))
+    expected = dict(decoded_tensors(original, None))
     for name in rebuilt.keys() | expected.keys():
         if rebuilt.get(name) != expected.get(name):
             raise CorruptError(
@@ -62,7 +62,9 @@ def _spelled(tree: object, names: Mapping[int, str]) -> str:
     return json.dumps(named_tree(tree))
 
 
-def _tensors(artifact: Artifact, header: Header | None) -> Iterator[tuple[str, tuple[str, tuple[int, ...], bytes]]]:
+def decoded_tensors(
+    artifact: Artifact, header: Header | None
+) -> Iterator[tuple[str, tuple[str, tuple[int, ...], bytes]]]:
     """(name, (dtype, shape, bytes)) of every tensor under all its names, a pack's decoded."""
     forms = {}
     if header is not None:

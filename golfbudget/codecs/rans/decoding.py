@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from golfbudget.codecs.base import PIECE
+from golfbudget.codecs.base import PIECE, Buffer
 from golfbudget.codecs.rans.encoding import HEADER, LOWEST, MOST_BLOCK, MOST_STEPS, START
 from golfbudget.codecs.rans.tables import TOTAL
 from golfbudget.errors import CorruptError
@@ -173,3 +173,13 @@ class RansDecoder:
         if waiting:
             self.drained = False
             yield b"".join(waiting)
+
+
+def has_columns(data: Buffer) -> bool:
+    """Whether some run of a stream is a trellis-coded matrix, which a short decoder need not know otherwise."""
+    seen = set[bool]()
+    decoder = RansDecoder(lambda run, *_: seen.add(run.columns > 1))
+    decoder.feed(bytes(data))
+    while not decoder.drained:
+        decoder.feed(b"")
+    return True in seen

@@ -1,0 +1,160 @@
+"""The object that a container holds, as a state dict: one function for each layout, in the reader's own arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from golfbudget.decoding.numbers import cast
+from golfbudget.decoding.program import Held, Program
+from golfbudget.decoding.tables import matrices
+from golfbudget.errors import UnsupportedError
+from golfbudget.recipe.export import Export
+from golfbudget.recipe.layouts.base import APART
+
+#: Values of these dtypes times float32 scales are float32, in numpy and in torch.
+_EXACT = {"int8", "uint8", "int16", "float16"}
+
+
+def lay_out(program: Program, held: Held) -> None:
+    """Add what makes `s` of `o`; the object itself where the layout is none that is known."""
+    if held.export is None or held.layout is None:
+        program.result = "o"
+    elif held.layout not in _LAYOUTS:
+        raise UnsupportedError(f"{held.artifact.path}: no decoder is written here for layout {held.layout}")
+    else:
+        _LAYOUTS[held.layout](program, held, held.export)
+
+
+def _dequantised(held: Held, export: Export, values: str, scales: str) -> str:
+    """Values times scales in float32, as `recipe.export.dequantise` has it; `values` is a name."""
+    to_float = _to_float(held)
+    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in export.quantized.values()}
+    wide = values if dtypes <= _EXACT else f"{values}{to_float}"
+    if all(t.ndim == 2 and export.scales[name].ndim == 1 for name, t in export.quantized.items()):
+        return f"{wide}*{scales}{to_float}[:,None]"
+    view = "reshape" if held.numpy else "view"
+    return f"{wide}*{scales}{to_float}.{view}(-1,*[1]*({values}.ndim-1))"
+
+
+def _int8_clean(program: Program, held: Held, export: Export) -> None:
+    program.add("s=dict(o['passthrough'])" if export.passthrough else "s={}")
+    if export.kept_dtypes:
+        wanted = set(export.kept_dtypes.values())
+        value = "s[k]" if wanted != {"float32"} else f"s[k]{_to_float(held)}"
+        # A public writer may give dtypes of tensors that it does not keep.
+        guard = "" if export.kept_dtypes.keys() <= export.passthrough.keys() else "if k in s:"
+        value = cast(program, held, wanted, value, "t")
+        loop = f"for k,t in o['passthrough_orig_dtypes'].items():{chr(10) + ' ' if guard else ''}"
+        program.add(f"{loop}{guard}s[k]={value}")
+    if export.quantized:
+        wanted = {export.dtypes[name] for name in export.quantized}
+        product = cast(program, held, wanted, _dequantised(held, export, "v", "o['scales'][k]"), "o['dtypes'][k]")
+        program.add(f"for k,v in o['quantized'].items():s[k]={product}")
+    _apart(program, held, export, dtype="o['dtypes'][k]")
+
+
+def _to_float(held: Held) -> str:
+    return ".astype('f')" if held.numpy else ".float()"
+
+
+def _apart(program: Program, held: Held, export: Export, *, dtype: str = "", tables: str = "e") -> None:
+    """Encoded matrices under the key `schemes`, each a dict of its tables and its label."""
+    if export.schemes:
+        made = matrices(program, held, export.schemes, tables=tables, dtype=dtype)
+        program.add(f"for k,e in o['schemes'].items():{made}")
+
+
+def _flat(program: Program, held: Held, export: Export) -> None:
+    """Tensors under names with suffixes; what is no tensor stays out."""
+    prefix = "w/" if held.layout == "w-m" else ""
+    source = "o['w']" if prefix else "o"
+    plain = any(name.startswith(prefix) and not name.startswith("[") for name in held.artifact.values)
+    program.add(f"s={{k:v for k,v in {source}.items()if hasattr(v,'shape')}}" if plain else f"s=dict({source})")
+    pairs = sorted(set(export.suffixes.values()))
+    if pairs:
+        _pairs(program, held, export, pairs)
+    if held.layout == "safetensors" and export.schemes:
+        program.add(
+            "for k,e in json.loads(M['schemes']).items():\n"
+            f" p='{APART}'+k+'/';t={{a[len(p):]:s.pop(a)for a in[*s]if a.startswith(p)}}\n"
+            f" {matrices(program, held, export.schemes, tables='t')}\n"
+        )
+    else:
+        _apart(program, held, export)
+
+
+def _pairs(program: Program, held: Held, export: Export, pairs: list[tuple[str, str]]) -> None:
+    if len(pairs) == 1:
+        (values, scales), margin = pairs[0], " "
+        lines = ["for k in[*s]:"]
+        first, second = repr(values), repr(scales)
+    else:
+        lines, margin = [f"for a,b in{pairs!r}:", " for k in[*s]:"], "  "
+        first, second = "a", "b"
+    product = _dequantised(held, export, "v", f"s.pop(p+{second})")
+    lines += [f"{margin}p=k.removesuffix({first})", f"{margin}if p!=k and p+{second}in s:v=s.pop(k);s[p]={product}"]
+    program.add("\n".join(lines))
+    if export.corrections:
+        to_float, repeat = (".astype('f')", "repeat") if held.numpy else (".float()", "repeat_interleave")
+        program.define(
+            "L",
+            "def L(a,e,b,g):\n"
+            f" r,c=b.shape;g=g{to_float}.reshape(r,-1);a=a{to_float}*e{to_float}\n"
+            f" b=b*g.{repeat}(-(-c//g.shape[1]),1)[:,:c];return sum(a[:,i,None]*b[i]for i in range(r))\n",
+        )
+        program.add(
+            "for k in[*s]:\n"
+            " p=k.removesuffix('.lqA_a')\n"
+            " if p!=k:s[p]=s[p]+L(*(s.pop(p+'.lq'+x)for x in('A_a','As_a','B_a','Bs_a')))\n"
+        )
+
+
+_UNPACKED = (
+    "def X(e):\n"
+    " b=e['bits'];q=e['shape'];x=n.frombuffer(e['packed'],'B')\n"
+    " x=n.unpackbits(x,bitorder='little')[:len(x)*8//b*b].reshape(-1,b)@(1<<n.arange(b))-(1<<b-1)\n"
+    " return x[:int(n.prod(q))].reshape(q).astype('f')\n"
+)
+_BYTES = (
+    "def Y(e):\n"
+    " t={}\n"
+    " for a,b in e.items():\n"
+    "  if type(b)is bytes:\n"
+    "   a=e['table']if a=='packed'else a;b=n.frombuffer(b,'B')\n"
+    "   if a+'_rows'in e:b=b.reshape(e[a+'_rows'],-1)\n"
+    "  t[a]=b\n"
+    " return t\n"
+)
+
+
+def _packed(program: Program, held: Held, export: Export) -> None:
+    own = "" if held.numpy else " import numpy as n\n"
+    program.add("s={}")
+    if export.schemes:
+        head, _, body = _BYTES.partition("\n")
+        program.define("Y", f"{head}\n{own}{body}")
+        _apart(program, held, export, tables="Y(e)")
+        program.add("del o['schemes']")
+    if not export.quantized:
+        program.add("for k,e in o.items():s[k]=e['data']" if export.passthrough else "")
+        return
+    head, _, body = _UNPACKED.partition("\n")
+    program.define("X", f"{head}\n{own}{body}")
+    values = "X(e)" if held.numpy else "n.from_numpy(X(e))"
+    rows = all(t.ndim == 2 and export.scales[name].ndim == 1 for name, t in export.quantized.items())
+    to_float, view = (".astype('f')", "reshape") if held.numpy else (".float()", "view")
+    scales = f"e['scale']{to_float}" + ("[:,None]" if rows else f".{view}(-1,*[1]*(len(e['shape'])-1))")
+    product = f"{values}*{scales}"
+    if export.passthrough:
+        program.add(f"for k,e in o.items():s[k]=e['data']if'data'in e else {product}")
+    else:
+        program.add(f"for k,e in o.items():s[k]={product}")
+
+
+_LAYOUTS: Mapping[str, Callable[[Program, Held, Export], None]] = {
+    "int8_clean_per_row_v1": _int8_clean,
+    "w-m": _flat,
+    "safetensors": _flat,
+    "state-dict": _flat,
+    "packed": _packed,
+}
