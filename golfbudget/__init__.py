@@ -5,8 +5,8 @@
 >>> gb.inspect(example.ARTIFACT).passed
 True
 
-`inspect`, `compare`, `check`, `estimate`, `plan` and `repack` do what the commands of these names do, and are
-imported when they are first named.
+`inspect`, `compare`, `check`, `estimate`, `plan`, `repack` and `decoder` do what the commands of these names do, and
+are imported when they are first named.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from golfbudget.api.check import CheckResult, check
     from golfbudget.api.compare import CompareResult, compare
+    from golfbudget.api.decoder import DecoderResult, decoder
     from golfbudget.api.estimate import EstimateResult, SweepResult, estimate
     from golfbudget.api.inspect import InspectResult, inspect
     from golfbudget.api.plan import PlanResult, plan
@@ -31,6 +32,7 @@ __all__ = [
     "Account",
     "CheckResult",
     "CompareResult",
+    "DecoderResult",
     "EstimateResult",
     "GolfbudgetError",
     "InspectResult",
@@ -44,6 +46,7 @@ __all__ = [
     "__version__",
     "check",
     "compare",
+    "decoder",
     "estimate",
     "inspect",
     "plan",
@@ -55,6 +58,7 @@ __all__ = [
 _HOMES = {
     "api.check": ("CheckResult", "check"),
     "api.compare": ("CompareResult", "compare"),
+    "api.decoder": ("DecoderResult", "decoder"),
     "api.estimate": ("EstimateResult", "SweepResult", "estimate"),
     "api.inspect": ("InspectResult", "inspect"),
     "api.plan": ("PlanResult", "plan"),

@@ -4,7 +4,8 @@ Each function returns a `Result`: a value with a short `repr`, which a notebook 
 JSON that the command prints.  The commands call these functions; `import golfbudget` offers them, and imports them when
 they are named.
 
-`base` is what all share; `inspect`, `compare`, `check`, `estimate`, `plan` and `repack` are a function and its result.
+`base` is what all share; `inspect`, `compare`, `check`, `estimate`, `plan`, `repack` and `decoder` are a function and
+its result.
 
 Reading imports neither torch nor numpy (numpy where zstd or entropy needs it).
 """

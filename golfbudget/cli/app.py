@@ -26,7 +26,7 @@ TROUBLE = 2
 COMMANDS = {
     **{name: name for name in ("inspect", "check", "compare", "estimate", "plan", "pack")},
     "unpack": "pack",
-    "repack": "repack",
+    **{name: name for name in ("repack", "decoder")},
     "pack-code": "pack_code",
     "schemes": "schemes",
     "demo": "demo",

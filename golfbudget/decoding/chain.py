@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from golfbudget.artifact.peel import PeeledStep, TextEncoded, step_name
 from golfbudget.codecs import Buffer, Stream
-from golfbudget.decoding.program import Program
+from golfbudget.decoding.loader import Loader
 from golfbudget.errors import UnsupportedError
 from golfbudget.filters import MAGIC, Filtered
 from golfbudget.repacking.decoders import UNDONE
@@ -16,11 +16,11 @@ _ZSTD_STREAM = "import io,zstandard\nd=zstandard.ZstdDecompressor().stream_reade
 _SINGLE, _SIZED = 0x20, 0xC0
 
 
-def undo(program: Program, steps: Sequence[PeeledStep], path: str) -> None:
+def undo(loader: Loader, steps: Sequence[PeeledStep], path: str) -> None:
     """Add what undoes these steps; `UnsupportedError` for one without a decoder here."""
     for step in steps:
         if isinstance(step, Filtered):
-            program.add(_filter(step))
+            loader.add(_filter(step))
         elif isinstance(step, TextEncoded) or step.codec.name not in UNDONE:
             raise UnsupportedError(
                 f"{path}: no decoder is written here for {step_name(step)}; known: {', '.join(UNDONE)}"
@@ -31,9 +31,9 @@ def undo(program: Program, steps: Sequence[PeeledStep], path: str) -> None:
                 "have to know to leave out; cut them off first"
             )
         elif step.codec.name == "zstd" and not _plain_zstd(step):
-            program.add(_ZSTD_STREAM)
+            loader.add(_ZSTD_STREAM)
         else:
-            program.add(UNDONE[step.codec.name].source("d"))
+            loader.add(UNDONE[step.codec.name].source("d"))
 
 
 def _plain_zstd(step: Stream) -> bool:

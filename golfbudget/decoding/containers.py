@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from golfbudget.artifact import Artifact
 from golfbudget.codecs import Buffer
 from golfbudget.codecs.rans import has_columns
+from golfbudget.decoding.loader import Held, Loader
 from golfbudget.decoding.numbers import letter, reading, widened
-from golfbudget.decoding.program import Held, Program
 from golfbudget.dtypes import STORAGE_DTYPES
 from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.formats.pack import read_header, stream_table
@@ -30,7 +30,7 @@ _SAFETENSORS = {
 _SHAPED = {False: ("", ""), True: (",t", ",[b.itemsize*x for x in t]")}
 
 
-def open_container(program: Program, held: Held) -> None:
+def open_container(loader: Loader, held: Held) -> None:
     """Add what gives `o`; `UnsupportedError` for a container without a decoder here."""
     opener = _OPENERS.get(held.artifact.format)
     if opener is None or len(held.artifact.files) > 1:
@@ -38,43 +38,43 @@ def open_container(program: Program, held: Held) -> None:
             f"{held.artifact.path}: no decoder is written here for a {held.artifact.format} container of "
             f"{max(1, len(held.artifact.files))} files; known, in one file: {', '.join(_OPENERS)}"
         )
-    opener(program, held)
+    opener(loader, held)
 
 
-def _torch_zip(program: Program, held: Held) -> None:
+def _torch_zip(loader: Loader, held: Held) -> None:
     where = held.artifact.path
     members = read_directory(held.container, where).members
     (pickled,) = [member for member in members if member.name.endswith("/data.pkl")]
     names, texts, built = _scanned(bytes(member_bytes(held.container, pickled, where)), where)
     if not held.numpy:
-        _torch_load(program, texts)
+        _torch_load(loader, texts)
         return
     root = pickled.name.removesuffix("data.pkl")
-    known = _stand_ins(program, held, names, built=built)
-    program.add(
+    known = _stand_ins(loader, held, names, built=built)
+    loader.add(
         "import io,pickle,zipfile\n"
         "z=zipfile.ZipFile(io.BytesIO(d))\n"
         f"D={{{','.join(f'{name!r}:{made}' for name, made in sorted(known.items()))}}}\n"
         "class U(pickle.Unpickler):\n"
-        f" def persistent_load(s,p):return {reading(program, held)}(z.read({root + 'data/'!r}+p[2]),p[1])\n"
+        f" def persistent_load(s,p):return {reading(loader, held)}(z.read({root + 'data/'!r}+p[2]),p[1])\n"
         " def find_class(s,m,k):return D[k]\n"
         f"o=U(z.open({pickled.name!r})).load()\n"
     )
 
 
-def _torch_legacy(program: Program, held: Held) -> None:
+def _torch_legacy(loader: Loader, held: Held) -> None:
     if held.numpy:
         raise UnsupportedError(
             f"{held.artifact.path}: written by torch before 1.6, which numpy is not taught to read; try --with torch"
         )
-    _torch_load(program, {"cuda"})
+    _torch_load(loader, {"cuda"})
 
 
-def _torch_load(program: Program, texts: set[str]) -> None:
+def _torch_load(loader: Loader, texts: set[str]) -> None:
     """Tensors saved from an accelerator come back to the CPU; others need not be told."""
     elsewhere = any(text.startswith(("cuda", "mps", "xpu")) for text in texts)
     where = "'cpu'," if elsewhere else ""
-    program.add(f"import io\no=n.load(io.BytesIO(d),{where}weights_only=True)\n")
+    loader.add(f"import io\no=n.load(io.BytesIO(d),{where}weights_only=True)\n")
 
 
 def _scanned(data: bytes, where: str) -> tuple[set[tuple[str, str]], set[str], bool]:
@@ -87,7 +87,7 @@ def _scanned(data: bytes, where: str) -> tuple[set[tuple[str, str]], set[str], b
         if opcode.name == "GLOBAL" and isinstance(argument, str):
             module, _, name = argument.partition(" ")
             names.add((module, name))
-        elif opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4", "REDUCE_EX"):
+        elif opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
             raise UnsupportedError(f"{where}: its pickle names what it calls by {opcode.name} at byte {at} of data.pkl")
         elif opcode.name.endswith("PUT") and isinstance(argument, int) and argument > len(data):
             raise CorruptError(f"{where}: its pickle keeps a value in place {argument} of its memo, at byte {at}")
@@ -97,7 +97,7 @@ def _scanned(data: bytes, where: str) -> tuple[set[tuple[str, str]], set[str], b
     return names, texts, built
 
 
-def _stand_ins(program: Program, held: Held, names: set[tuple[str, str]], *, built: bool) -> dict[str, str]:
+def _stand_ins(loader: Loader, held: Held, names: set[tuple[str, str]], *, built: bool) -> dict[str, str]:
     """What each name of a torch pickle becomes, in source; `UnsupportedError` for a name that is not known."""
     where = held.artifact.path
     strides, given = _SHAPED[not all(tensor.contiguous for tensor in held.artifact.tensors)]
@@ -111,15 +111,15 @@ def _stand_ins(program: Program, held: Held, names: set[tuple[str, str]], *, bui
         elif (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             made[name] = f"lambda b,o,s{strides},*_:{view}"
         elif (module, name) == ("torch._utils", "_rebuild_tensor_v3"):
-            read = reading(program, held)
-            program.define("E", f"def E(b,o,s,t,g,h,k,*_):b={read}(b,k);return {view}\n")
+            read = reading(loader, held)
+            loader.define("E", f"def E(b,o,s,t,g,h,k,*_):b={read}(b,k);return {view}\n")
             made[name] = "E"
         elif (module, name) == ("torch._utils", "_rebuild_parameter"):
             made[name] = "lambda v,*_:v"
         elif (module, name) == ("collections", "OrderedDict"):
             # A plain dict has no place for the attributes that a state dict carries.
             made[name] = "collections.OrderedDict" if built else "dict"
-            program.add("import collections" if built else "")
+            loader.add("import collections" if built else "")
         elif (module, name) == ("_codecs", "encode"):
             made[name] = "lambda s,e:s.encode(e)"
         elif (module, name) == ("torch", "Size"):
@@ -131,14 +131,14 @@ def _stand_ins(program: Program, held: Held, names: set[tuple[str, str]], *, bui
     return made
 
 
-def _safetensors(program: Program, held: Held) -> None:
+def _safetensors(loader: Loader, held: Held) -> None:
     dtypes = held.dtypes
-    program.add("import json\nm=8+int.from_bytes(d[:8],'little');h=json.loads(d[8:m])\n")
+    loader.add("import json\nm=8+int.from_bytes(d[:8],'little');h=json.loads(d[8:m])\n")
     if any(name.startswith("__metadata__/") for name in held.artifact.values):
-        program.add("M=h.pop('__metadata__')")
+        loader.add("M=h.pop('__metadata__')")
     # A header may also say that there are none.
     elif b'"__metadata__"' in bytes(held.container[: 1 << 16]):
-        program.add("h.pop('__metadata__',0)")
+        loader.add("h.pop('__metadata__',0)")
     unknown = sorted(dtypes - _SAFETENSORS.keys())
     if unknown:
         raise UnsupportedError(f"{held.artifact.path}: it has tensors of {unknown[0]}, without a decoder here")
@@ -148,22 +148,22 @@ def _safetensors(program: Program, held: Held) -> None:
     if len(kinds) == 1:
         kind = next(iter(kinds.values()))
     if held.numpy:
-        read = f"{reading(program, held)}(d[m+a:m+b],{kind}).reshape(v['shape'])"
+        read = f"{reading(loader, held)}(d[m+a:m+b],{kind}).reshape(v['shape'])"
     else:
         read = f"n.frombuffer(bytearray(d[m+a:m+b]),dtype={kind}).view(v['shape'])"
         if any(tensor.elements == 0 for tensor in held.artifact.tensors):
             read = f"{read} if b>a else n.empty(v['shape'],dtype={kind})"
-    program.add(f"o={{}}\nfor k,v in h.items():a,b=v['data_offsets'];o[k]={read}\n")
+    loader.add(f"o={{}}\nfor k,v in h.items():a,b=v['data_offsets'];o[k]={read}\n")
 
 
-def _npz(program: Program, held: Held) -> None:
+def _npz(loader: Loader, held: Held) -> None:
     if held.numpy:
-        program.add("import io\no=dict(n.load(io.BytesIO(d)))\n")
+        loader.add("import io\no=dict(n.load(io.BytesIO(d)))\n")
     else:
-        program.add("import io,numpy\no={k:n.from_numpy(v)for k,v in numpy.load(io.BytesIO(d)).items()}\n")
+        loader.add("import io,numpy\no={k:n.from_numpy(v)for k,v in numpy.load(io.BytesIO(d)).items()}\n")
 
 
-def _pack(program: Program, held: Held) -> None:
+def _pack(loader: Loader, held: Held) -> None:
     artifact = held.artifact
     streams = stream_table(held.container, artifact.path)
     header, _ = read_header(_first_stream(artifact), artifact.path)
@@ -171,7 +171,7 @@ def _pack(program: Program, held: Held) -> None:
     if held.numpy:
         letters = {piece.dtype: letter(piece.dtype, artifact.path) for piece in header.pieces if piece.dtype}
         special = {dtype: letters[dtype] for dtype in widened(letters)}
-        reading(program, held)
+        reading(loader, held)
     saved = SavedObject(tree=header.tree, items=(), framework=str(held.framework))
     source = pack_source(
         saved,
@@ -181,7 +181,7 @@ def _pack(program: Program, held: Held) -> None:
         widened=special,
         trellis=any(has_columns(held.container[span.start : span.stop]) for codec, _, span in streams if codec == "rans"),
     )
-    program.add(source)
+    loader.add(source)
 
 
 def _first_stream(artifact: Artifact) -> Buffer:
@@ -189,7 +189,7 @@ def _first_stream(artifact: Artifact) -> Buffer:
     return next(leaf.data for leaf in artifact.leaves if leaf.contents.format == "pack-stream")
 
 
-_OPENERS: Mapping[str, Callable[[Program, Held], None]] = {
+_OPENERS: Mapping[str, Callable[[Loader, Held], None]] = {
     "torch-zip": _torch_zip,
     "torch-legacy": _torch_legacy,
     "safetensors": _safetensors,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from golfbudget.decoding.loader import Held, Loader
 from golfbudget.decoding.numbers import cast
-from golfbudget.decoding.program import Held, Program
 from golfbudget.decoding.tables import matrices
 from golfbudget.errors import UnsupportedError
 from golfbudget.recipe.export import Export
@@ -15,14 +15,14 @@ from golfbudget.recipe.layouts.base import APART
 _EXACT = {"int8", "uint8", "int16", "float16"}
 
 
-def lay_out(program: Program, held: Held) -> None:
+def lay_out(loader: Loader, held: Held) -> None:
     """Add what makes `s` of `o`; the object itself where the layout is none that is known."""
     if held.export is None or held.layout is None:
-        program.result = "o"
+        loader.result = "o"
     elif held.layout not in _LAYOUTS:
         raise UnsupportedError(f"{held.artifact.path}: no decoder is written here for layout {held.layout}")
     else:
-        _LAYOUTS[held.layout](program, held, held.export)
+        _LAYOUTS[held.layout](loader, held, held.export)
 
 
 def _dequantised(held: Held, export: Export, values: str, scales: str) -> str:
@@ -36,54 +36,54 @@ def _dequantised(held: Held, export: Export, values: str, scales: str) -> str:
     return f"{wide}*{scales}{to_float}.{view}(-1,*[1]*({values}.ndim-1))"
 
 
-def _int8_clean(program: Program, held: Held, export: Export) -> None:
-    program.add("s=dict(o['passthrough'])" if export.passthrough else "s={}")
+def _int8_clean(loader: Loader, held: Held, export: Export) -> None:
+    loader.add("s=dict(o['passthrough'])" if export.passthrough else "s={}")
     if export.kept_dtypes:
         wanted = set(export.kept_dtypes.values())
         value = "s[k]" if wanted != {"float32"} else f"s[k]{_to_float(held)}"
         # A public writer may give dtypes of tensors that it does not keep.
         guard = "" if export.kept_dtypes.keys() <= export.passthrough.keys() else "if k in s:"
-        value = cast(program, held, wanted, value, "t")
+        value = cast(loader, held, wanted, value, "t")
         loop = f"for k,t in o['passthrough_orig_dtypes'].items():{chr(10) + ' ' if guard else ''}"
-        program.add(f"{loop}{guard}s[k]={value}")
+        loader.add(f"{loop}{guard}s[k]={value}")
     if export.quantized:
         wanted = {export.dtypes[name] for name in export.quantized}
-        product = cast(program, held, wanted, _dequantised(held, export, "v", "o['scales'][k]"), "o['dtypes'][k]")
-        program.add(f"for k,v in o['quantized'].items():s[k]={product}")
-    _apart(program, held, export, dtype="o['dtypes'][k]")
+        product = cast(loader, held, wanted, _dequantised(held, export, "v", "o['scales'][k]"), "o['dtypes'][k]")
+        loader.add(f"for k,v in o['quantized'].items():s[k]={product}")
+    _apart(loader, held, export, dtype="o['dtypes'][k]")
 
 
 def _to_float(held: Held) -> str:
     return ".astype('f')" if held.numpy else ".float()"
 
 
-def _apart(program: Program, held: Held, export: Export, *, dtype: str = "", tables: str = "e") -> None:
+def _apart(loader: Loader, held: Held, export: Export, *, dtype: str = "", tables: str = "e") -> None:
     """Encoded matrices under the key `schemes`, each a dict of its tables and its label."""
     if export.schemes:
-        made = matrices(program, held, export.schemes, tables=tables, dtype=dtype)
-        program.add(f"for k,e in o['schemes'].items():{made}")
+        made = matrices(loader, held, export.schemes, tables=tables, dtype=dtype)
+        loader.add(f"for k,e in o['schemes'].items():{made}")
 
 
-def _flat(program: Program, held: Held, export: Export) -> None:
+def _flat(loader: Loader, held: Held, export: Export) -> None:
     """Tensors under names with suffixes; what is no tensor stays out."""
     prefix = "w/" if held.layout == "w-m" else ""
     source = "o['w']" if prefix else "o"
     plain = any(name.startswith(prefix) and not name.startswith("[") for name in held.artifact.values)
-    program.add(f"s={{k:v for k,v in {source}.items()if hasattr(v,'shape')}}" if plain else f"s=dict({source})")
+    loader.add(f"s={{k:v for k,v in {source}.items()if hasattr(v,'shape')}}" if plain else f"s=dict({source})")
     pairs = sorted(set(export.suffixes.values()))
     if pairs:
-        _pairs(program, held, export, pairs)
+        _pairs(loader, held, export, pairs)
     if held.layout == "safetensors" and export.schemes:
-        program.add(
+        loader.add(
             "for k,e in json.loads(M['schemes']).items():\n"
             f" p='{APART}'+k+'/';t={{a[len(p):]:s.pop(a)for a in[*s]if a.startswith(p)}}\n"
-            f" {matrices(program, held, export.schemes, tables='t')}\n"
+            f" {matrices(loader, held, export.schemes, tables='t')}\n"
         )
     else:
-        _apart(program, held, export)
+        _apart(loader, held, export)
 
 
-def _pairs(program: Program, held: Held, export: Export, pairs: list[tuple[str, str]]) -> None:
+def _pairs(loader: Loader, held: Held, export: Export, pairs: list[tuple[str, str]]) -> None:
     if len(pairs) == 1:
         (values, scales), margin = pairs[0], " "
         lines = ["for k in[*s]:"]
@@ -93,16 +93,16 @@ def _pairs(program: Program, held: Held, export: Export, pairs: list[tuple[str, 
         first, second = "a", "b"
     product = _dequantised(held, export, "v", f"s.pop(p+{second})")
     lines += [f"{margin}p=k.removesuffix({first})", f"{margin}if p!=k and p+{second}in s:v=s.pop(k);s[p]={product}"]
-    program.add("\n".join(lines))
+    loader.add("\n".join(lines))
     if export.corrections:
         to_float, repeat = (".astype('f')", "repeat") if held.numpy else (".float()", "repeat_interleave")
-        program.define(
+        loader.define(
             "L",
             "def L(a,e,b,g):\n"
             f" r,c=b.shape;g=g{to_float}.reshape(r,-1);a=a{to_float}*e{to_float}\n"
             f" b=b*g.{repeat}(-(-c//g.shape[1]),1)[:,:c];return sum(a[:,i,None]*b[i]for i in range(r))\n",
         )
-        program.add(
+        loader.add(
             "for k in[*s]:\n"
             " p=k.removesuffix('.lqA_a')\n"
             " if p!=k:s[p]=s[p]+L(*(s.pop(p+'.lq'+x)for x in('A_a','As_a','B_a','Bs_a')))\n"
@@ -127,31 +127,31 @@ _BYTES = (
 )
 
 
-def _packed(program: Program, held: Held, export: Export) -> None:
+def _packed(loader: Loader, held: Held, export: Export) -> None:
     own = "" if held.numpy else " import numpy as n\n"
-    program.add("s={}")
+    loader.add("s={}")
     if export.schemes:
         head, _, body = _BYTES.partition("\n")
-        program.define("Y", f"{head}\n{own}{body}")
-        _apart(program, held, export, tables="Y(e)")
-        program.add("del o['schemes']")
+        loader.define("Y", f"{head}\n{own}{body}")
+        _apart(loader, held, export, tables="Y(e)")
+        loader.add("del o['schemes']")
     if not export.quantized:
-        program.add("for k,e in o.items():s[k]=e['data']" if export.passthrough else "")
+        loader.add("for k,e in o.items():s[k]=e['data']" if export.passthrough else "")
         return
     head, _, body = _UNPACKED.partition("\n")
-    program.define("X", f"{head}\n{own}{body}")
+    loader.define("X", f"{head}\n{own}{body}")
     values = "X(e)" if held.numpy else "n.from_numpy(X(e))"
     rows = all(t.ndim == 2 and export.scales[name].ndim == 1 for name, t in export.quantized.items())
     to_float, view = (".astype('f')", "reshape") if held.numpy else (".float()", "view")
     scales = f"e['scale']{to_float}" + ("[:,None]" if rows else f".{view}(-1,*[1]*(len(e['shape'])-1))")
     product = f"{values}*{scales}"
     if export.passthrough:
-        program.add(f"for k,e in o.items():s[k]=e['data']if'data'in e else {product}")
+        loader.add(f"for k,e in o.items():s[k]=e['data']if'data'in e else {product}")
     else:
-        program.add(f"for k,e in o.items():s[k]={product}")
+        loader.add(f"for k,e in o.items():s[k]={product}")
 
 
-_LAYOUTS: Mapping[str, Callable[[Program, Held, Export], None]] = {
+_LAYOUTS: Mapping[str, Callable[[Loader, Held, Export], None]] = {
     "int8_clean_per_row_v1": _int8_clean,
     "w-m": _flat,
     "safetensors": _flat,

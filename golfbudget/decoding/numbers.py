@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from golfbudget.decoding.program import Held, Program
+from golfbudget.decoding.loader import Held, Loader
 from golfbudget.errors import UnsupportedError
 
 #: numpy's letters.
@@ -42,16 +42,16 @@ def letter(dtype: str, path: str) -> str:
     return known
 
 
-def reading(program: Program, held: Held) -> str:
+def reading(loader: Loader, held: Held) -> str:
     """The name of a function of bytes and a letter that gives a flat array."""
     special = widened(held.dtypes)
     if not special:
         return "n.frombuffer"
     cases = "".join(_WIDENED[dtype][1] for dtype in special)
-    return program.define("B", f"def B(b,k):\n{cases} return n.frombuffer(b,k)\n")
+    return loader.define("B", f"def B(b,k):\n{cases} return n.frombuffer(b,k)\n")
 
 
-def cast(program: Program, held: Held, wanted: set[str], value: str, name: str) -> str:
+def cast(loader: Loader, held: Held, wanted: set[str], value: str, name: str) -> str:
     """`value`, a float32 array, in the dtype that the expression `name` gives, which is one of those wanted."""
     if wanted <= {"float32"}:
         return value
@@ -62,10 +62,10 @@ def cast(program: Program, held: Held, wanted: set[str], value: str, name: str) 
         if dtype != "bfloat16" and dtype not in _LETTERS:
             raise UnsupportedError(f"{held.artifact.path}: it decodes to {dtype}, which numpy lacks; try --with torch")
     if single == "bfloat16":
-        return f"{program.define('A', f'def A(x):{_TO_BFLOAT16}')}({value})"
+        return f"{loader.define('A', f'def A(x):{_TO_BFLOAT16}')}({value})"
     if single:
         return f"({value}).astype('{_LETTERS[single]}')"
     if "bfloat16" not in wanted:
         return f"({value}).astype({name})"
     source = f"def A(x,t):\n if t!='bfloat16':return x.astype(t)\n {_TO_BFLOAT16}"
-    return f"{program.define('A', source)}({value},{name})"
+    return f"{loader.define('A', source)}({value},{name})"

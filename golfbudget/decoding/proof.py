@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from golfbudget.decoding.framework import Framework
 from golfbudget.decoding.numbers import widened
-from golfbudget.decoding.program import Framework
 from golfbudget.errors import CorruptError, MissingExtraError
 from golfbudget.recipe.export import dtype_name
 

@@ -8,17 +8,19 @@ from pathlib import Path
 from torch import Tensor
 
 from golfbudget.artifact import Artifact, open_artifact
-from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.artifact.peel import Allowance, PeeledStep, innermost, peel, step_name
 from golfbudget.code_packing import pack_code
 from golfbudget.code_packing.pack import PackedProgram
+from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.decoding.chain import undo
 from golfbudget.decoding.containers import open_container
+from golfbudget.decoding.framework import Framework
 from golfbudget.decoding.layouts import lay_out
+from golfbudget.decoding.loader import Held, Loader
 from golfbudget.decoding.numbers import widened
-from golfbudget.decoding.program import Framework, Held, Program
 from golfbudget.decoding.proof import prove
 from golfbudget.errors import UnsupportedError, UsageError
+from golfbudget.hashing import file_hash
 from golfbudget.plan.building import decoded
 from golfbudget.recipe import layouts
 from golfbudget.recipe.export import dtype_name
@@ -34,9 +36,10 @@ PACKAGES = {"brotli", "zstandard", "numpy"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
-    """Source that reads one file, not yet tried; `chain` has codecs and filters from the outside in, then the container.
+    """Source that reads one file, not yet tried.
 
-    `packages` are what the source imports besides the standard library.
+    `chain` has codecs and filters from the outside in, then the container; `packages` are what the source imports
+    besides the standard library.
     """
 
     held: Held
@@ -52,7 +55,7 @@ class Composed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decoder:
+class ProvedDecoder:
     """Source that reads one file, proved on it: `tensors` come out.  `packed` is what `pack-code` makes of that source.
 
     `widened` are the dtypes that numpy lacks and that come out as float32.
@@ -67,8 +70,13 @@ class Decoder:
     def source(self) -> str:
         return self.composed.source
 
+    @property
+    def sha256(self) -> str:
+        """The digest of the file that it reads."""
+        return file_hash(self.composed.file)
 
-def decoder(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Decoder:
+
+def decoder(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> ProvedDecoder:
     """The smallest source that reads a file back into its state dict, tried on it in an interpreter of its own.
 
     Raises `UnsupportedError` for a file of no layout that is known, and for what has no decoder here, by its name.
@@ -76,7 +84,7 @@ def decoder(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Dec
     composed = compose(path, framework, limit)
     expected = read_state(composed.held, limit)
     count = prove(composed.source, composed.file, expected, framework, composed.tied)
-    return Decoder(
+    return ProvedDecoder(
         composed=composed,
         tensors=count,
         widened=tuple(widened(map(dtype_name, expected.values()))) if composed.held.numpy else (),
@@ -93,10 +101,10 @@ def compose(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Com
     raw = file.read_bytes()
     steps, _ = peel(raw, where=str(path), allowance=Allowance(limit))
     held = _held(artifact, raw, steps, framework)
-    program = Program(framework=framework)
-    undo(program, steps, str(path))
-    open_container(program, held)
-    lay_out(program, held)
+    loader = Loader(framework=framework)
+    undo(loader, steps, str(path))
+    open_container(loader, held)
+    lay_out(loader, held)
     chain = (*map(step_name, steps), artifact.format)
     how = f"{held.layout or 'tensors as stored'}, {', '.join(reversed(chain))}"
     made = "arrays" if held.numpy else "tensors"
@@ -105,8 +113,8 @@ def compose(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Com
         held=held,
         file=file,
         chain=chain,
-        packages=tuple(sorted({str(framework), *program.modules & PACKAGES})),
-        source=program.text(comment, flat=held.export is not None),
+        packages=tuple(sorted({str(framework), *loader.modules & PACKAGES})),
+        source=loader.text(comment, flat=held.export is not None),
     )
 
 
@@ -116,8 +124,8 @@ def _held(artifact: Artifact, raw: bytes, steps: list[PeeledStep], framework: Fr
         first = f", the first {artifact.tensors[0].name[:80]!r}," if artifact.tensors else ""
         raise UnsupportedError(
             f"{artifact.path}: its container ({artifact.format}, {len(artifact.tensors):,} tensors{first}) is of no "
-            f"layout known here ({', '.join(sorted(layouts.registered()))}), so that nothing says what its tensors stand for; "
-            "give an artifact that golfbudget or a public export script wrote"
+            f"layout known here ({', '.join(sorted(layouts.registered()))}), so that nothing says what its tensors "
+            "stand for; give an artifact that golfbudget or a public export script wrote"
         )
     return Held(
         artifact=artifact,
@@ -128,7 +136,7 @@ def _held(artifact: Artifact, raw: bytes, steps: list[PeeledStep], framework: Fr
     )
 
 
-def read_state(held: Held, limit: int) -> dict[str, Tensor]:
+def read_state(held: Held, limit: int = DECODED_LIMIT) -> dict[str, Tensor]:
     """The state dict by golfbudget's own reader; every stored tensor where no layout is known."""
     if held.export is None:
         return read_tensors(held.artifact)

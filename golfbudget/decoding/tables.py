@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from textwrap import indent
 
 from golfbudget import schemes
+from golfbudget.decoding.loader import Held, Loader
 from golfbudget.decoding.numbers import cast
-from golfbudget.decoding.program import Held, Program
 from golfbudget.errors import UnsupportedError
 from golfbudget.schemes.base import Encoded
 
@@ -15,7 +15,7 @@ from golfbudget.schemes.base import Encoded
 _TO_NUMPY = "import numpy as n\nt={a:n.asarray(b)for a,b in t.items()}\n"
 
 
-def matrices(program: Program, held: Held, encodings: Mapping[str, Encoded], *, tables: str, dtype: str = "") -> str:
+def matrices(loader: Loader, held: Held, encodings: Mapping[str, Encoded], *, tables: str, dtype: str = "") -> str:
     """The statements that set `s[k]`, and a bias beside it, from the encoding `e`.
 
     `tables` and `dtype` are the expressions of its tables and of the dtype that the matrix had.
@@ -24,13 +24,13 @@ def matrices(program: Program, held: Held, encodings: Mapping[str, Encoded], *, 
     biased = any(schemes.get(one.scheme).bias(one) is not None for one in encodings.values())
     for encoded in encodings.values():
         if encoded.scheme not in names:
-            names[encoded.scheme] = _function(program, held, encoded, f"F{len(names)}", biased=biased)
+            names[encoded.scheme] = _function(loader, held, encoded, f"F{len(names)}", biased=biased)
     known = ",".join(f"{scheme!r}:{name}" for scheme, name in names.items())
     used = next(iter(names.values())) if len(names) == 1 else f"{{{known}}}[e['scheme']]"
     wanted = {held.export.dtypes[name] for name in encodings} if held.export else set()
     called = f"{used}({tables},*e['shape'])"
     value = ("w" if biased else called) if held.numpy else f"n.from_numpy({'w' if biased else called})"
-    value = cast(program, held, wanted, value, dtype)
+    value = cast(loader, held, wanted, value, dtype)
     if not biased:
         return f"s[k]={value}"
     bias = f"{{k.removesuffix('.weight')+'.bias':{'b' if held.numpy else 'n.from_numpy(b)'}}}"
@@ -39,7 +39,7 @@ def matrices(program: Program, held: Held, encodings: Mapping[str, Encoded], *, 
     return f"w,b={called};s[k]={value};s|={more}"
 
 
-def _function(program: Program, held: Held, encoded: Encoded, name: str, *, biased: bool) -> str:
+def _function(loader: Loader, held: Held, encoded: Encoded, name: str, *, biased: bool) -> str:
     scheme = schemes.get(encoded.scheme)
     if not scheme.decoder_source:
         raise UnsupportedError(
@@ -48,4 +48,4 @@ def _function(program: Program, held: Held, encoded: Encoded, name: str, *, bias
     own = scheme.bias(encoded) is not None
     bias = f",{'bias' if own else None}" if biased else ""
     body = f"{'' if held.numpy else _TO_NUMPY}{scheme.decoder_source.rstrip()}\nreturn w.astype('f'){bias}"
-    return program.define(name, f"def {name}(t,R,C):\n{indent(body, ' ')}\n")
+    return loader.define(name, f"def {name}(t,R,C):\n{indent(body, ' ')}\n")

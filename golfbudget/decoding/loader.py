@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from textwrap import indent
 
 from golfbudget.artifact import Artifact
 from golfbudget.codecs import Buffer
+from golfbudget.decoding.framework import Framework
 from golfbudget.recipe.export import Export
-
-
-class Framework(StrEnum):
-    """What the state dict's tensors are of."""
-
-    NUMPY = "numpy"
-    TORCH = "torch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +39,7 @@ _WHOLE = "print(load(open(sys.argv[1],'rb').read()))\n"
 
 
 @dataclass(slots=True)
-class Program:
+class Loader:
     """`load(d)`, from bytes to `result`, in lines; `n` is the framework and `o` what the container holds.
 
     Functions have capital names, which no line of `load` uses for anything else.
@@ -78,7 +71,7 @@ class Program:
         return self.imports | inner
 
     def text(self, comment: str, *, flat: bool) -> str:
-        """The whole program, under one line that says what it reads; `flat` says that it holds nothing but tensors."""
+        """The whole loader, under one line that says what it reads; `flat` says that it holds nothing but tensors."""
         modules = ",".join([*sorted(self.imports), f"{self.framework} as n"])
         parts = (f"# {comment}", f"import {modules}", *(source.rstrip("\n") for source in self.defined.values()))
         return "\n".join(
