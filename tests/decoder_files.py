@@ -129,7 +129,7 @@ def of_forms() -> Iterator[tuple[str, bytes]]:
     yield "legacy", legacy(pair)
     yield "safetensors", save_tensors(pair | eights | odd | numbers, metadata={"format": "pt"})
     arrays = io.BytesIO()
-    np.savez(arrays, **{name: tensor.numpy() for name, tensor in (pair | numbers).items()})
+    np.savez(arrays, allow_pickle=False, **{name: tensor.numpy() for name, tensor in (pair | numbers).items()})
     yield "npz", arrays.getvalue()
     corrections = {"match": ["*.weight"], "rank": 3, "left_bits": 4, "right_bits": 4, "group": 4, "most": 2}
     rule = {"name": "all", "match": ["*"], "quantizer": "integer", "bits": 4}

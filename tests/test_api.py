@@ -30,6 +30,7 @@ FUNCTIONS: dict[str, Callable[..., Result]] = {
     "check": gb.check,
     "estimate": gb.estimate,
     "repack": gb.repack,
+    "decoder": gb.decoder,
     "plan": gb.plan,
 }
 #: Options that say how or where something is printed, by what a result offers instead.
@@ -83,6 +84,7 @@ def results(submission: Path) -> dict[str, Result]:
         "estimate": gb.estimate("sp8192", fast=True, set={"layers": 10}),
         "sweep": gb.estimate("sp8192", fast=True, sweep={"layers": [10, 11]}),
         "repack": gb.repack(example.ARTIFACT, levers=["filter"], no_cache=True),
+        "decoder": gb.decoder(example.ARTIFACT),
     }
 
 
@@ -166,6 +168,7 @@ COMMANDS = {
     "estimate": ("estimate", "sp8192", "--fast", "--set", "layers=10"),
     "sweep": ("estimate", "sp8192", "--fast", "--sweep", "layers=10,11"),
     "repack": ("repack", example.ARTIFACT, "--levers", "filter", "--no-cache"),
+    "decoder": ("decoder", example.ARTIFACT),
 }
 
 
@@ -242,6 +245,14 @@ def test_a_submission_fits_or_cannot_be_counted(submission: Path, tmp_path: Path
         gb.check()
     with pytest.raises(UsageError, match="files of one submission"):
         gb.check(submission, tmp_path, model=example.ARTIFACT)
+
+
+def test_a_decoder_is_there_to_paste() -> None:
+    found = gb.decoder(example.ARTIFACT)
+    namespace: dict[str, Any] = {"__name__": "pasted"}
+    exec(found.source, namespace)  # noqa: S102  (the program is run as it stands)
+    assert len(namespace["load"](example.ARTIFACT.read_bytes())) == found.tensors
+    assert f"adds {found.packed_bytes} bytes" in repr(found)
 
 
 def test_repacking_gives_the_file_and_what_reads_it() -> None:

@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
         *("plan", "small.safetensors", "--model", "model.py:Model", "--tokens", example.EVALUATION),
         *("--schemes", "ternary"),
     ),
+    "a decoder": ("decoder", "model.ptz", "-o", "decode.py"),
     "a repacked file": ("repack", "broken.safetensors"),
 }
 

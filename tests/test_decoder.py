@@ -44,7 +44,7 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
 @pytest.mark.usefixtures("kept_codebooks")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bare_interpreter_reads_what_the_reader_reads(kind: str, tmp_path: Path) -> None:
-    files = {}
+    files: dict[str, Path] = {}
     for name, data in KINDS[kind]():
         files[name] = tmp_path / f"{len(files)}.bin"
         files[name].write_bytes(data)

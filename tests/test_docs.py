@@ -45,6 +45,7 @@ STEPS = {
     "docs/check.md": 2,
     "docs/checkpoints.md": 1,
     "docs/compare.md": 3,
+    "docs/decoder.md": 1,
     "docs/demo.md": 1,
     "docs/estimate.md": 2,
     "docs/inspect.md": 4,
