@@ -25,7 +25,7 @@ from golfbudget import example, schemes
 from golfbudget.artifact import open_artifact
 from golfbudget.decoding.framework import Framework
 from golfbudget.decoding.proof import prove
-from golfbudget.decoding.run import compose, decoder, read_state
+from golfbudget.decoding.run import compose, decoder
 from golfbudget.errors import CorruptError, GolfbudgetError, UnsupportedError, UsageError
 from golfbudget.ledger import Account
 from golfbudget.recipe import layouts
@@ -59,7 +59,7 @@ def test_a_bare_interpreter_reads_what_the_reader_reads(kind: str, tmp_path: Pat
             source = tmp_path / f"{file.stem}.{framework}.py"
             source.write_text(composed.source, encoding="utf-8")
             sources.append((source, file))
-            expected.append((name, read_state(composed.held), composed.tied))
+            expected.append((name, composed.state, composed.tied))
         for found, (name, state, tied) in zip(bare(sources, framework, tmp_path), expected, strict=True):
             assert found.keys() == state.keys() or (tied and found.keys() > state.keys()), (name, framework)
             for key, tensor in state.items():

@@ -7,10 +7,9 @@ Pickles are read with nothing but the names that the file uses, each by a stand-
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 
-from golfbudget.artifact import Artifact
-from golfbudget.codecs import Buffer
 from golfbudget.codecs.rans import has_columns
 from golfbudget.decoding.loader import Held, Loader
 from golfbudget.decoding.numbers import letter, reading, widened
@@ -83,7 +82,10 @@ def _scanned(data: bytes, where: str) -> tuple[set[tuple[str, str]], set[str], b
     Nothing is executed.  A memo's index is checked, since loading allocates whatever a file says there.
     """
     names, texts, built = set[tuple[str, str]](), set[str](), False
-    for opcode, argument, at in pickletools.genops(data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Odd escapes in old pickles are no concern of whoever reads the file.
+        operations = list(pickletools.genops(data))
+    for opcode, argument, at in operations:
         if opcode.name == "GLOBAL" and isinstance(argument, str):
             module, _, name = argument.partition(" ")
             names.add((module, name))
@@ -166,7 +168,7 @@ def _npz(loader: Loader, held: Held) -> None:
 def _pack(loader: Loader, held: Held) -> None:
     artifact = held.artifact
     streams = stream_table(held.container, artifact.path)
-    header, _ = read_header(_first_stream(artifact), artifact.path)
+    header, _ = read_header(artifact.leaves[0].data, artifact.path)
     special: dict[str, str] = {}
     if held.numpy:
         letters = {piece.dtype: letter(piece.dtype, artifact.path) for piece in header.pieces if piece.dtype}
@@ -182,11 +184,6 @@ def _pack(loader: Loader, held: Held) -> None:
         trellis=any(has_columns(held.container[span.start : span.stop]) for codec, _, span in streams if codec == "rans"),
     )
     loader.add(source)
-
-
-def _first_stream(artifact: Artifact) -> Buffer:
-    """What stream 0 decodes to, which begins with the header."""
-    return next(leaf.data for leaf in artifact.leaves if leaf.contents.format == "pack-stream")
 
 
 _OPENERS: Mapping[str, Callable[[Loader, Held], None]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +39,13 @@ PACKAGES = {"brotli", "zstandard", "numpy"}
 class Composed:
     """Source that reads one file, not yet tried.
 
+    `state` is what it must give, by golfbudget's own reader; every stored tensor where no layout is known.
     `chain` has codecs and filters from the outside in, then the container; `packages` are what the source imports
     besides the standard library.
     """
 
     held: Held
+    state: Mapping[str, Tensor]
     file: Path
     chain: tuple[str, ...]
     packages: tuple[str, ...]
@@ -82,12 +85,11 @@ def decoder(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Pro
     Raises `UnsupportedError` for a file of no layout that is known, and for what has no decoder here, by its name.
     """
     composed = compose(path, framework, limit)
-    expected = read_state(composed.held, limit)
-    count = prove(composed.source, composed.file, expected, framework, composed.tied)
+    count = prove(composed.source, composed.file, composed.state, framework, composed.tied)
     return ProvedDecoder(
         composed=composed,
         tensors=count,
-        widened=tuple(widened(map(dtype_name, expected.values()))) if composed.held.numpy else (),
+        widened=tuple(widened(map(dtype_name, composed.state.values()))) if composed.held.numpy else (),
         packed=pack_code(composed.source.encode(), name=NAME),
     )
 
@@ -101,6 +103,8 @@ def compose(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Com
     raw = file.read_bytes()
     steps, _ = peel(raw, where=str(path), allowance=Allowance(limit))
     held = _held(artifact, raw, steps, framework)
+    # First of all, since it refuses tables that do not fit their shape.
+    state = _state(held, limit)
     loader = Loader(framework=framework)
     undo(loader, steps, str(path))
     open_container(loader, held)
@@ -111,6 +115,7 @@ def compose(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Com
     comment = f"Reads {_ascii(file.name)} ({how}): load(bytes) gives a dict of {framework} {made}."
     return Composed(
         held=held,
+        state=state,
         file=file,
         chain=chain,
         packages=tuple(sorted({str(framework), *loader.modules & PACKAGES})),
@@ -136,8 +141,7 @@ def _held(artifact: Artifact, raw: bytes, steps: list[PeeledStep], framework: Fr
     )
 
 
-def read_state(held: Held, limit: int = DECODED_LIMIT) -> dict[str, Tensor]:
-    """The state dict by golfbudget's own reader; every stored tensor where no layout is known."""
+def _state(held: Held, limit: int) -> dict[str, Tensor]:
     if held.export is None:
         return read_tensors(held.artifact)
     return decoded(held.export, held.artifact.path, limit=limit).tensors()
