@@ -16,11 +16,13 @@ from torch import Tensor
 
 from golfbudget import codecs, configs
 from golfbudget.artifact import open_bytes
-from golfbudget.errors import ConfigError, UnsupportedError, UsageError
+from golfbudget.codecs import rans
+from golfbudget.errors import ConfigError, CorruptError, LimitError, UnsupportedError, UsageError
 from golfbudget.filters import shuffle
-from golfbudget.ledger import Account, Role
+from golfbudget.ledger import Account, Ledger, Role
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes, read_export
+from golfbudget.recipe.coding import coded
 from golfbudget.recipe.config import Correction, Integer, Recipe, load_recipe, recipe_from, rule_for
 from golfbudget.recipe.export import (
     apply_correction,
@@ -149,6 +151,82 @@ def test_an_encoded_matrix_comes_back_from_every_layout(name: str, scheme: str) 
     strings = [value for value in artifact.values.values() if isinstance(value, bytes)]
     held = sum(t.stored_bytes for t in artifact.tensors) + sum(map(len, strings))
     assert layouts.registered()[name].payload_bytes(export) == held
+
+
+#: Encodings with tables of integers a byte each; bits are none.
+CODED: dict[str, dict[str, int | float | str]] = {
+    "trellis": {"step": 0.3},
+    "grouped-scalar": {"bits": 6, "store": "bytes"},
+    "vq-logits-int": {"codes": 80, "bits": 6, "store": "bytes"},
+    "binary": {},
+}
+
+
+@pytest.mark.parametrize("scheme", CODED)
+def test_a_coder_takes_what_it_makes_smaller_and_every_byte_keeps_its_owner(scheme: str) -> None:
+    weights = state()
+    weights["tok_emb.weight"] = torch.randn(1000, 48)
+    made = plain(recipe("packed", "brotli", 11))
+    made["tensors"][0] = {"name": "e", "match": ["tok_emb.*"], "quantizer": "scheme", "scheme": scheme,
+                          "options": CODED[scheme]}  # fmt: skip
+    without, own = recipe_from(made, "t"), recipe_from({**made, "coder": "rans"}, "t")
+    export = quantise(weights, own)
+    data, other = artifact_bytes(export, own), artifact_bytes(export, without)
+    assert len(data) < len(other) if scheme == "trellis" else len(data) <= len(other)
+    expected = {
+        f"tok_emb.weight/{table.name}"
+        for table in export.schemes["tok_emb.weight"].tables
+        if table.tensor.dtype in (torch.int8, torch.uint8)
+        and len(rans.best(raw := table.tensor.numpy().tobytes(), len(table.tensor))) + 64
+        < len(brotli.compress(raw, quality=11))
+    }
+    artifact = open_bytes(data, name="mine")
+    again, expected_state = read_export(artifact), decode(export)
+    assert {name for name in again.streams if "/" in name} == expected
+    assert expected or scheme != "trellis"
+    assert decode(again).keys() == expected_state.keys()
+    assert all(torch.equal(tensor.float(), expected_state[name].float()) for name, tensor in decode(again).items())
+    held = sum(t.stored_bytes for t in artifact.tensors) + sum(
+        len(value) for value in artifact.values.values() if isinstance(value, bytes)
+    )
+    assert layouts.get("packed").payload_bytes(coded(export, own)) == held
+    ledger, plainly = (
+        assign(open_bytes(d, name="m"), load_roles()).ledger for d in (data, artifact_bytes(export, without))
+    )
+    assert sum(entry.stored_bits for entry in ledger.entries) == 8 * len(data)
+
+    def counted(owned: Ledger) -> dict[tuple[str, Account], int]:
+        found: dict[tuple[str, Account], int] = {}
+        for entry in owned.entries:
+            if entry.parameters:
+                found[entry.owner, entry.account] = found.get((entry.owner, entry.account), 0) + entry.parameters
+        return found
+
+    assert counted(ledger) == counted(plainly)
+    # Another encoding of the matrix takes none of its streams along.
+    changed = again.with_encoded("blocks.0.mlp.fc.weight", export.schemes["tok_emb.weight"], "float32")
+    assert "blocks.0.mlp.fc.weight" not in changed.streams
+    assert not {name for name in again.without("tok_emb.weight").streams if name.startswith("tok_emb.weight")}
+
+
+def test_streams_that_do_not_fit_what_stands_beside_them_are_refused() -> None:
+    made = recipe("packed", "none", 0, coder="rans")
+    weights = {"tok_emb.weight": torch.randn(100, 48), "long": torch.randn(60)}
+    made = msgspec.structs.replace(made, tensors=(made.tensors[0], made.tensors[-1]))
+    entries = torch.load(io.BytesIO(artifact_bytes(quantise(weights, made), made)), weights_only=True)
+    entry = entries["tok_emb.weight"]
+    assert entry["rans"].dtype is torch.uint8
+
+    def refusal(**changed: object) -> str:
+        out = io.BytesIO()
+        torch.save({**entries, "tok_emb.weight": {**entry, **changed}}, out)
+        with pytest.raises((CorruptError, LimitError)) as raised:
+            decode_bytes(out.getvalue(), "mine")
+        return str(raised.value)
+
+    assert "mine: 'tok_emb.weight' codes 4,800 integers, its shape is [100, 49]" in refusal(shape=[100, 49])
+    assert "'tok_emb.weight'" in refusal(shape=[100, 47])
+    assert "'tok_emb.weight'" in refusal(rans=entry["rans"][:-2].clone())
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from golfbudget.estimate.results import Sample
 from golfbudget.models import TensorSpec
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import compressed, container_bytes
+from golfbudget.recipe.coding import coded
 from golfbudget.recipe.export import quantise
 
 
@@ -65,7 +66,7 @@ def write(request: Request, which: Draw, step: Callable[[str], None]) -> tuple[S
     """The artifact of one draw and its figures; `step` is told what is about to be done, `STEPS` times."""
     step(f"quantising, {which}")
     state = dict(draw(request.model.tensors, which.seed, which.family, which.tensors))
-    export = quantise(state, request.recipe, which.seed)
+    export = coded(quantise(state, request.recipe, which.seed), request.recipe)
     del state
     container = container_bytes(export, request.recipe)
     payload = layouts.get(request.recipe.layout).payload_bytes(export)

@@ -59,7 +59,7 @@ class Formula:
     def __init__(self, recipe: Recipe, family: Family, named: Container[str] = ()) -> None:
         self.recipe, self.family, self.named = recipe, family, named
         self.stored = recipe.codec == "none"
-        self.coder: Coder = _CODERS.get(recipe.codec, "arithmetic")
+        self.coder: Coder = "arithmetic" if recipe.coder is not None else _CODERS.get(recipe.codec, "arithmetic")
 
     def of(self, tensors: Iterable[TensorSpec]) -> Modelled:
         """The modelled bytes of a model.

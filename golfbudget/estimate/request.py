@@ -33,8 +33,10 @@ def tensor_payload(spec: TensorSpec, rule: Rule | None, recipe: Recipe) -> int:
 
 
 def payload_bytes(request: Request) -> int | None:
-    """Exact bytes of all stored tensors; None where values decide what is stored (schemes, corrections that differ)."""
+    """Exact bytes of all stored tensors; None where values decide what is stored: schemes, coders, some corrections."""
     recipe = request.recipe
+    if recipe.coder is not None:
+        return None
     total = 0
     integers: dict[str, TensorSpec] = {}
     for spec in request.model.tensors:

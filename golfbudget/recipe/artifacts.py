@@ -9,13 +9,14 @@ from golfbudget.artifact import Artifact, open_bytes
 from golfbudget.errors import UnsupportedError
 from golfbudget.filters import shuffle
 from golfbudget.recipe import layouts
+from golfbudget.recipe.coding import coded
 from golfbudget.recipe.config import Recipe
 from golfbudget.recipe.export import Export, decode
 
 
 def container_bytes(export: Export, recipe: Recipe) -> bytes:
     """The recipe's container, before filter and codec."""
-    return layouts.get(recipe.layout).container(export)
+    return layouts.get(recipe.layout).container(coded(export, recipe))
 
 
 def compressed(container: bytes, recipe: Recipe) -> bytes:

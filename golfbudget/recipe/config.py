@@ -26,6 +26,8 @@ _NAMED = 6
 Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FloatType = Literal["float16", "bfloat16", "float32"]
 LayoutName = Literal["int8_clean_per_row_v1", "w-m", "safetensors", "state-dict", "packed"]
+#: The layout that has a place for a coder's streams.
+CODED_LAYOUT = "packed"
 #: What a decoder is told of a stored tensor, in layouts that keep such labels.
 Label = str | dict[str, str | int | float]
 
@@ -116,7 +118,11 @@ class Shuffle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A recipe file."""
+    """A recipe file.
+
+    A `coder` takes each table of integers that it makes smaller than the codec alone does; layout `packed` has a place
+    for its streams.
+    """
 
     name: str
     layout: LayoutName
@@ -125,6 +131,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tensors: Annotated[tuple[Integer | Keep | ByScheme, ...], msgspec.Meta(min_length=1)]
     summary: str = ""
     filter: Shuffle | None = None
+    coder: Literal["rans"] | None = None
     corrections: tuple[Correction, ...] = ()
 
 
@@ -149,6 +156,8 @@ def check(recipe: Recipe, where: str) -> Recipe:
         raise ConfigError(
             f"{where}: level: found {recipe.level}, {recipe.codec} takes {levels.start} to {levels.stop - 1}"
         )
+    if recipe.coder is not None and recipe.layout != CODED_LAYOUT:
+        raise ConfigError(f"{where}: coder: layout {recipe.layout} has no place for its streams; use {CODED_LAYOUT}")
     names: set[str] = set()
     for number, rule in enumerate(recipe.tensors):
         at = f"{where}: tensors[{number}]"

@@ -136,6 +136,7 @@ class Export:
     `dtypes` their original dtypes; `passthrough` everything kept, `kept_dtypes` what it was before; `schemes[name]` a
     matrix encoded some other way.  `corrections[name]` are low-rank tables by suffix; `labels` what a layout tells its
     decoder; `suffixes[name]` the stored names of values and scales; `order` the names as the state dict had them.
+    `streams` are tables of integers as a coder stores them, by tensor, or by TENSOR/TABLE of an encoding.
     """
 
     quantized: Mapping[str, Tensor]
@@ -148,6 +149,7 @@ class Export:
     labels: Mapping[str, Label] = field(default_factory=dict)
     suffixes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+    streams: Mapping[str, bytes] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Every tensor's name once, as the state dict had them, later ones last."""
@@ -156,7 +158,12 @@ class Export:
     def without(self, name: str) -> Export:
         held = ("quantized", "scales", "dtypes", "passthrough", "kept_dtypes", "schemes", "corrections", "labels")
         left = {part: _drop(getattr(self, part), name) for part in held}
-        return replace(self, **left, order=tuple(other for other in self.order if other != name))
+        return replace(
+            self,
+            **left,
+            streams=self._streams_without(name),
+            order=tuple(other for other in self.order if other != name),
+        )
 
     def with_encoded(self, name: str, encoded: Encoded, dtype: str) -> Export:
         """The export with matrix `name` replaced by an encoding; int8-per-row ones use the layout's own slots.
@@ -166,13 +173,17 @@ class Export:
         if encoded.native:
             values, scales = encoded.tensor("values"), encoded.tensor("scales")
             if name in self.quantized:
-                rest, dtype = replace(self, corrections=_drop(self.corrections, name)), self.dtypes[name]
+                kept, streams = _drop(self.corrections, name), self._streams_without(name)
+                rest, dtype = replace(self, corrections=kept, streams=streams), self.dtypes[name]
             else:
                 rest = self.without(name)
             quantized, scaled = {**rest.quantized, name: values}, {**rest.scales, name: scales}
             return replace(rest, quantized=quantized, scales=scaled, dtypes={**rest.dtypes, name: dtype})
         rest = self.without(name)
         return replace(rest, schemes={**rest.schemes, name: encoded}, dtypes={**rest.dtypes, name: dtype})
+
+    def _streams_without(self, name: str) -> dict[str, bytes]:
+        return {key: data for key, data in self.streams.items() if key != name and not key.startswith(f"{name}/")}
 
 
 def _drop(values: Mapping[str, T], name: str) -> dict[str, T]:

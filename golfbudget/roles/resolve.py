@@ -23,7 +23,7 @@ from golfbudget.roles.rules import AccountRule, NameRule, RoleRule, Roles
 
 COUNTED = frozenset({Account.WEIGHTS, Account.BIAS, Account.CODEBOOK})
 #: A table of packed values, in bytes or in a tensor, whose shape or length stands beside it.
-_PACKED = re.compile(r"^(?P<entry>.+)[/.](?:packed|packed_weight|bitmask)$")
+_PACKED = re.compile(r"^(?P<entry>.+)[/.](?:packed|packed_weight|bitmask|rans)$")
 _SHAPES = ("orig_shape", "original_shape", "shape")
 _LENGTHS = ("n_vals", "n_trits", "n_bits", "numel")
 #: Where quantisers leave a word or a number about how a tensor was quantised.
