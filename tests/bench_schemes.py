@@ -1,4 +1,4 @@
-"""Part of `make bench`: encoding a head of 8192 x 512 by each scheme, and the search of `repack`.
+"""Part of `make bench`: encoding a head of 8192 x 512 by each scheme, bits a weight by coder, the search of `repack`.
 
 Seconds on one core; each scheme is timed once, with options from the middle of what a plan tries, or cheaper ones where
 k-means would take minutes.
@@ -6,12 +6,14 @@ k-means would take minutes.
 
 from __future__ import annotations
 
+import resource
 import time
 from pathlib import Path
 
 import torch
 
-from golfbudget import example, schemes
+from golfbudget import codecs, example, schemes
+from golfbudget.codecs import rans
 from golfbudget.plan.grids import HEAD, TRUNK, grid, label
 from golfbudget.repacking import repack
 from golfbudget.schemes import Context, Options
@@ -39,6 +41,45 @@ def head(generator: torch.Generator) -> torch.Tensor:
     return torch.add(mixed, torch.randn(ROWS, COLUMNS, generator=generator), alpha=0.5).mul(sizes)
 
 
+def bits_by_coder(context: Context) -> None:
+    """Gaussian rows at the error of int6 with k = 12.85: what scalars and a trellis take under brotli and rANS.
+
+    A process's peak of memory never falls, so what is said of a scheme is what it adds to those before.
+    """
+    matrix = torch.randn(ROWS // 4, COLUMNS, generator=torch.Generator().manual_seed(1))
+    weights, first = matrix.numel(), None
+    print(f"bits a weight at equal error, {ROWS // 4} x {COLUMNS}, one thread")
+    tried: list[tuple[str, Options, Context]] = [
+        ("clipped", {"bits": 6, "clip": 12.85}, Context()),
+        ("trellis", {"step": 0.232}, Context()),
+        ("trellis", {"step": 0.232}, context),
+        ("trellis-gptq", {"step": 0.232}, context),
+    ]
+    for name, options, known in tried:
+        scheme, before = schemes.get(name), _peak()
+        with one_thread():
+            start = time.perf_counter()
+            encoded = scheme.encode(matrix, options, known)
+            took = time.perf_counter() - start
+        values = encoded.tensor("values").numpy().tobytes()
+        states = 8 if name.startswith("trellis") else None
+        brotli_bits = 8 * len(codecs.get("brotli").encode(values, 11)) / weights
+        rans_bits = 8 * len(rans.encode(values, rows=ROWS // 4, states=states)) / weights
+        first = first or (took, brotli_bits)
+        moment = ", second moments" if known.covariance is not None else ""
+        print(
+            f"  {label(scheme, options) + moment:<34} {took:6.2f} s ({took / first[0]:.1f} x) "
+            f"brotli {brotli_bits:.3f} ({100 * brotli_bits / first[1] - 100:+.1f} %) rANS {rans_bits:.3f} "
+            f"({100 * rans_bits / first[1] - 100:+.1f} %), {_peak() - before:+.0f} MiB",
+            flush=True,
+        )
+
+
+def _peak() -> float:
+    """MiB of memory that this process has had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     generator = torch.Generator().manual_seed(0)
     matrix = head(generator)
@@ -59,6 +100,7 @@ def main() -> None:
         error = float((decoded - matrix).square().sum() / matrix.square().sum())
         text = label(scheme, options)
         print(f"  {text:<40} {took:8.2f} s  {encoded.raw_bytes:>12,} raw bytes  error {100 * error:7.3f} %", flush=True)
+    bits_by_coder(context)
     for jobs in (1, 2):
         start = time.perf_counter()
         packed = repack(Path(example.ARTIFACT), jobs=jobs)

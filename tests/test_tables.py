@@ -8,6 +8,7 @@ import pytest
 import recovery_table
 import repack_table
 import torch
+import trunk_table
 from safetensors.torch import load_file
 from transcripts import ROOT
 
@@ -55,7 +56,16 @@ def test_archives_are_repacked_one_a_row(tmp_path: Path, capsys: pytest.CaptureF
     assert before - after == saved > size / 2
 
 
-@pytest.mark.parametrize(("page", "made"), [("plan.md", recovery_table), ("repack.md", repack_table)])
+def test_a_loss_lies_between_two_steps_by_its_logarithm() -> None:
+    assert trunk_table.around([0.001, 0.01, 0.1], 0.001) == (0, 0.0)
+    assert trunk_table.around([0.001, 0.01, 0.1], 10**-1.25) == (1, pytest.approx(0.75))
+    with pytest.raises(SystemExit, match=r"0\.00100 to 0\.10000 bits per byte, not 0\.2"):
+        trunk_table.around([0.001, 0.01, 0.1], 0.2)
+
+
+@pytest.mark.parametrize(
+    ("page", "made"), [("plan.md", recovery_table), ("repack.md", repack_table), ("schemes.md", trunk_table)]
+)
 def test_a_table_stands_in_the_page_that_its_script_names(page: str, made: object) -> None:
     assert f"the table of docs/{page}" in str(made.__doc__)
     script = Path(str(getattr(made, "__file__", ""))).name

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import brotli
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -17,6 +21,11 @@ from torch import Tensor
 from golfbudget import schemes
 from golfbudget.codecs import rans
 from golfbudget.errors import UsageError
+from golfbudget.estimate.measured import draw
+from golfbudget.estimate.settings import make_request
+from golfbudget.recipe.artifacts import artifact_bytes
+from golfbudget.recipe.config import Recipe, recipe_from
+from golfbudget.recipe.export import Export, decode, quantise
 from golfbudget.schemes import Context, Encoded, Options
 from golfbudget.schemes.rate_distortion import cheapest, refitted, thresholds
 from golfbudget.schemes.trellis_search import LOWEST, Machine, grid, search, search_with_feedback
@@ -226,6 +235,44 @@ def test_every_scalar_scheme_takes_fewer_bits_at_the_same_tables(name: str, opti
         return float(-(shares * shares.log2()).sum())
 
     assert entropy(ours) < entropy(plain) - 0.001
+
+
+@pytest.mark.record
+def test_a_record_of_vocabulary_8192_is_smaller_at_the_same_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """35,943,512 synthetic weights, whole files; docs/schemes.md has the figures.  Ten minutes: `make records`."""
+    request = make_request("sp8192", "sp8192-brotli")
+    state = dict(draw(request.model.tensors, 0))
+    kept = [rule for rule in plain_recipe(request.recipe)["tensors"] if rule["quantizer"] == "keep"]
+    steps = (("embedding", ["tok_emb.weight"], 0.0885), ("blocks", ["blocks.*"], 0.2315))
+    coarse = [
+        {"name": name, "match": match, "more_elements_than": 65_536, "quantizer": "scheme", "scheme": "trellis",
+         "options": {"step": step}}
+        for name, match, step in steps
+    ]  # fmt: skip
+    own = {"name": "trellis", "layout": "packed", "codec": "brotli", "level": 11, "coder": "rans"}
+    recipe = recipe_from({**own, "tensors": [*coarse, *kept]}, "trellis")
+    exports = {made.name: quantise(state, made, jobs=2) for made in (request.recipe, recipe)}
+    missed = {name: squares(state, export) for name, export in exports.items()}
+    for name, before in missed["sp8192-brotli"].items():
+        assert missed["trellis"][name] <= 1.01 * before, name
+    assert sum(missed["trellis"].values()) <= sum(missed["sp8192-brotli"].values())
+    sizes = {made.name: len(artifact_bytes(exports[made.name], made)) for made in (request.recipe, recipe)}
+    with capsys.disabled():
+        sys.stdout.write(f"{sizes}\n")
+    assert sizes["trellis"] < sizes["sp8192-brotli"] - 900_000
+
+
+def plain_recipe(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as the values of a file."""
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(recipe))
+    return values
+
+
+def squares(state: Mapping[str, Tensor], export: Export) -> dict[str, float]:
+    """Squared errors of the matrices that are not kept."""
+    decoded = decode(export)
+    matrices = (*export.quantized, *export.schemes)
+    return {n: float((decoded[n].double() - state[n].double()).square().sum()) for n in matrices}
 
 
 @pytest.mark.slow

@@ -37,8 +37,8 @@ from golfbudget.schemes import Context, Encoded, Options
 from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import Processes
 
-#: Changes in bits per byte at which bytes are compared.
-LOSSES = (0.0005, 0.0025, 0.0125, 0.05)
+#: Changes in bits per byte at which bytes are compared; integers of a byte reach little less than the first.
+LOSSES = (0.0006, 0.0025, 0.0125, 0.05)
 #: How the whole file is written: integers one a byte for the codec, or each matrix as the coder's stream.
 FILES: dict[str, dict[str, str | int]] = {
     "brotli": {"layout": "w-m", "codec": "brotli", "level": 11},
@@ -48,7 +48,7 @@ _LEVELS, _STEPS = 127, 7
 
 
 def _scalar(step: float) -> Options:
-    """As many levels as a byte has, so that none is clipped."""
+    """As many levels as a byte has, so that next to none is clipped."""
     return {"bits": 8, "clip": _LEVELS * step}
 
 
@@ -62,8 +62,8 @@ def _trellis(step: float) -> Options:
 
 #: Rows of the table: the scheme, its options for a step over a row's deviation, and the range of steps.
 ROWS: dict[str, tuple[str, Callable[[float], Options], tuple[float, float]]] = {
-    "scalar": ("clipped", _scalar, (0.03, 0.42)),
-    "scalar, `rd` 0.1": ("clipped", _rounded, (0.03, 0.42)),
+    "scalar": ("clipped", _scalar, (0.034, 0.42)),
+    "scalar, `rd` 0.1": ("clipped", _rounded, (0.034, 0.42)),
     "`gptq`": ("gptq", _scalar, (0.045, 0.63)),
     "`gptq`, `rd` 0.1": ("gptq", _rounded, (0.045, 0.63)),
     "`trellis`": ("trellis", _trellis, (0.018, 0.25)),
@@ -164,7 +164,7 @@ def table(
                 number, share = places[row, loss]
                 low, high = (sizes[row, step][file] for step in steps(row)[number : number + 2])
                 size = low + share * (high - low)
-                cells.append(f"{8 * (size - about.rest[file]) / about.weights:.3f} ({size:,.0f})")
+                cells.append(f"{8 * (size - about.rest[file]) / about.weights:.2f} ({size / 1000:,.0f} kB)")
             lines.append(f"| {row} | {file} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -17,6 +17,8 @@ VOCABULARY_OVER = (32, 16, 8, 4, 2)
 _FEWEST_CODES = 2
 #: (bits, deviations to the last level): the public records' settings, and coarser ones.
 _CLIPS = ((8, 20.0), (7, 15.0), (6, 12.85), (6, 8.0), (5, 6.0), (4, 3.0))
+#: λ at which integers of a fine grid trade error for bits best.
+_RATE = 0.1
 _CODES = 256
 #: Steps of a trellis over the row's deviation, at the errors of int8 and int6 of the records, and coarser ones.
 _STEPS = (0.1, 0.16, 0.23, 0.35, 0.5, 0.75)
@@ -38,7 +40,10 @@ def _always(*options: Options) -> Grid:
 
 
 _SCALAR = _always(*({"bits": bits} for bits in BITS))
-_CLIPPED = _always(*({"bits": bits, "clip": clip} for bits, clip in _CLIPS))
+_CLIPPED = _always(
+    *({"bits": bits, "clip": clip} for bits, clip in _CLIPS),
+    *({"bits": bits, "clip": clip, "rd": _RATE} for bits, clip in (_CLIPS[2], _CLIPS[4])),
+)
 _TRELLIS = _always(*({"step": step} for step in _STEPS), {"step": _STEPS[2], "states": 4})
 _WEIGHT_VQ = _always({"width": 2, "codes": _CODES}, {"width": 4, "codes": _CODES})
 _TRITS = _always({"group": 128}, {"group": 128, "store": "bytes"})
