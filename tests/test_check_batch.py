@@ -76,6 +76,24 @@ def test_the_table_has_a_row_of_each_with_its_reason(golfbudget: Run, folders: d
     assert "convention" not in done.stdout  # The reports are not printed.
 
 
+def test_a_screen_of_80_columns_has_a_line_for_each_folder(golfbudget: Run, folders: dict[str, Path]) -> None:
+    long = folders["over"].rename(folders["over"].parent / "2026-04-23_SP8192_CaseOps_SparseGate_PhasedTTT_FusedCE")
+    programs = submission(long.parent / "two", {"train_1.py": "x", "train_2.py": "y", "train.log": log_text()})
+    other = submission(long.parent / "none", {"README.md": "nothing", "train.log": log_text()})
+    chosen = [folders["claimed"], long, folders["broken"], programs, other]
+    lines = golfbudget("check", *chosen, environ={"COLUMNS": "80"}).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    start = next(number for number, line in enumerate(lines) if line.startswith("─")) + 1
+    assert [" ".join(line.split()) for line in lines[start : start + len(chosen) + 1]] == [
+        "claimed 15,000,006 passed claimed warns of GB304, GB505",
+        "2026-04-23_S…TTT_FusedCE 16,000,006 OVER logged over by 6",
+        "broken – ERROR – submission.json: not…",
+        "two – UNDECIDED – 2 possible programs",
+        "none – UNDECIDED – no program found",
+        "not shown, the screen is too narrow: logged",
+    ]
+
+
 @pytest.mark.parametrize(
     ("names", "code"),
     [

@@ -15,8 +15,9 @@ from golfbudget.submission.batch import Judgement, Outcome, Unchecked, failing, 
 from golfbudget.submission.findings import Checked, Finding, Severity
 from golfbudget.submission.folder import FileKind
 
-#: Columns that a narrow screen keeps for the name of a folder.
-_NAME_WIDTH = 36
+#: Characters that a narrow screen leaves of a folder's name, and of a reason.
+_NAME = 24
+_REASON = 20
 #: Characters of a reason; the rest is in the report of that folder.
 _LONGEST_REASON = 90
 _TITLE = "golfbudget check"
@@ -33,14 +34,14 @@ def table(outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, 
     shown = [*_SHOWN, *(() if convention in _SHOWN else (convention,))]
     rule = f"{rules.name}: at most {count(rules.cap)} bytes ({human(rules.cap)}) as {convention}"
     columns = (
-        doc.name("submission"),
-        *(doc.number(f"{one} *" if one is convention else str(one)) for one in shown),
+        doc.name("submission", least=_NAME),
+        *(doc.number(f"{one} *") if one is convention else doc.number(str(one), rank=1) for one in shown),
         doc.name("verdict"),
         doc.name("known"),
-        doc.name("reason"),
+        doc.name("reason", least=_REASON),
     )
     rows = (_row(outcome, shown, strict=strict) for outcome in outcomes)
-    grid = doc.grid(columns, rows, name_width=_NAME_WIDTH)
+    grid = doc.grid(columns, rows, name_width=_NAME)
     return (
         doc.Facts(rows=(("rules", rule),), order=1),
         grid,
@@ -50,7 +51,7 @@ def table(outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, 
 
 def _row(outcome: Outcome, shown: Sequence[Convention], *, strict: bool) -> doc.GridRow:
     judged, how = verdict(outcome, strict=strict), known(outcome)
-    words = (_word(judged), doc.DASH if how is None else str(how), _cut(reason(outcome, strict=strict)))
+    words = (_word(judged), doc.DASH if how is None else str(how), _brief(outcome, strict=strict))
     if isinstance(outcome, Unchecked):
         return doc.line(outcome.path.name or str(outcome.path), *(doc.amount(None) for _ in shown), *words)
     name = outcome.folder.root.name or outcome.folder.root.resolve().name
@@ -83,7 +84,12 @@ def reason(outcome: Outcome, *, strict: bool) -> str:
     return f"warns of {', '.join(warnings)}" if warnings else ""
 
 
-def _cut(text: str) -> str:
+def _brief(outcome: Outcome, *, strict: bool) -> str:
+    """The reason as short as a row has room for; what to do is in the report."""
+    text = reason(outcome, strict=strict)
+    if isinstance(outcome, Checked) and outcome.chosen.headroom is None:
+        undecided = text == outcome.code.undecided
+        text = outcome.code.briefly if undecided else text.partition(": ")[0]
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1].rstrip()}…"
 
 

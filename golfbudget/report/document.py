@@ -81,12 +81,14 @@ class Column(Struct, frozen=True, kw_only=True):
     """A column.  On a screen too narrow for all, the highest `rank` is left out first; 0 stays.
 
     `heading` may have several lines; None: only csv has the column.  `key` names it in csv; None: csv leaves it out.
+    `least`: such a screen cuts longer texts down to so many characters or more; where that is 0 it folds them.
     """
 
     heading: str | None
     key: str | None = None
     right: bool = True
     rank: int = 0
+    least: int = 0
 
 
 class GridRow(Struct, frozen=True, kw_only=True):
@@ -150,9 +152,9 @@ class Document(Struct, frozen=True, kw_only=True):
 # What reports are made of
 
 
-def name(heading: str | None, key: str | None = None, *, rank: int = 0) -> Column:
+def name(heading: str | None, key: str | None = None, *, rank: int = 0, least: int = 0) -> Column:
     """A column of text."""
-    return Column(heading=heading, key=key, right=False, rank=rank)
+    return Column(heading=heading, key=key, right=False, rank=rank, least=least)
 
 
 def number(heading: str | None, key: str | None = None, *, rank: int = 0) -> Column:

@@ -29,7 +29,7 @@ class Code:
 
     `candidates` are files named like models that the program reads and does not write: `without_models` counts those
     that are none.  `problems` says why what a file needs is not known; `written` where the program writes a file.
-    With several programs to choose from, `undecided` says so and nothing is counted.
+    With none or several programs to choose from, `undecided` says so, `briefly` in three words, and nothing is counted.
     """
 
     counted: tuple[Counted, ...] = ()
@@ -39,6 +39,7 @@ class Code:
     written: Mapping[str, Place] = field(default_factory=dict)
     programs: tuple[Program, ...] = ()
     undecided: str = ""
+    briefly: str = ""
 
     @property
     def length(self) -> int:
@@ -99,7 +100,7 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
             # What logs and claims say needs no program.
             if not folder.of(FileKind.LOG, FileKind.CLAIMS):
                 raise UsageError(f"{folder.root}: {_nothing(folder, rules)}")
-            return Code(uncounted=tuple(present), undecided=_nothing(folder, rules))
+            return Code(uncounted=tuple(present), undecided=_nothing(folder, rules), briefly="no program found")
         if len(entries) > 1 and not chosen:
             return _undecided([(file, ()) for file in entries], present)
         found = reach(folder, entries)
@@ -128,7 +129,7 @@ def _undecided(entries: Sequence[tuple[SubmissionFile, Sequence[Counted]]], pres
         names.append(f"{file.path} ({length:,} bytes{' with what it needs' if needed else ''})")
     more = f" and {len(entries) - 6} more" if len(entries) > 6 else ""
     reason = f"{len(entries)} files could be the program ({', '.join(names)}{more}); say which with --code FILE"
-    return Code(uncounted=tuple(present), undecided=reason)
+    return Code(uncounted=tuple(present), undecided=reason, briefly=f"{len(entries)} possible programs")
 
 
 def _entries(folder: Folder, rules: Rules) -> list[SubmissionFile]:

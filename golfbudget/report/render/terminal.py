@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import StringIO
 from typing import TextIO
 
@@ -98,24 +99,27 @@ def _line(line: Line) -> RenderableType:
 def _grid(grid: Grid, width: int | None) -> list[RenderableType]:
     """The table, and a line on the columns that the width left no room for."""
     columns, rows = _shown(grid)
-    left = sum(not right for _, right, _ in columns)
     kept = [True] * len(columns)
     if width is not None:
         lengths = [
-            max(len(text) for text in (*heading.split("\n"), *(cells[number] for cells in rows)))
-            for number, (heading, _, _) in enumerate(columns)
+            max(len(text) for text in (*column.lines, *(cells[number] for cells in rows)))
+            for number, column in enumerate(columns)
         ]
-        names = sum(length + _GAP for length in lengths[1:left])
-        room = width - min(lengths[0], grid.name_width) - names
-        kept[left:] = fitting(lengths[left:], [rank for _, _, rank in columns[left:]], room)
+        least = [min(length, column.least or length) for length, column in zip(lengths, columns, strict=True)]
+        amounts = [number for number, column in enumerate(columns) if column.right]
+        names = sum(least[n] + _GAP for n in range(1, len(columns)) if n not in amounts)
+        room = width - min(least[0], grid.name_width) - names
+        fit = fitting([lengths[n] for n in amounts], [columns[n].rank for n in amounts], room)
+        kept = [column.right is False or fit[amounts.index(n)] for n, column in enumerate(columns)]
+        rows = _cut(columns, rows, _lengths(columns, lengths, kept, width))
     made = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1), collapse_padding=True
     )
-    for (heading, right, _), keep in zip(columns, kept, strict=True):
-        if keep and right:
-            made.add_column(heading, justify="right", no_wrap=True)
+    for column, keep in zip(columns, kept, strict=True):
+        if keep and column.right:
+            made.add_column(column.heading, justify="right", no_wrap=True)
         elif keep:
-            made.add_column(heading, overflow="fold")
+            made.add_column(column.heading, overflow="fold")
     for row, cells in zip(grid.rows, rows, strict=True):
         if row.apart:
             made.add_section()
@@ -123,17 +127,66 @@ def _grid(grid: Grid, width: int | None) -> list[RenderableType]:
         made.add_row(*shown, style="bold" if row.bold else "")
     if all(kept):
         return [made]
-    out = ", ".join(h.replace("\n", " ") for (h, _, _), keep in zip(columns, kept, strict=True) if not keep)
+    out = ", ".join(" ".join(column.lines) for column, keep in zip(columns, kept, strict=True) if not keep)
     return [made, Text(f"not shown, the screen is too narrow: {out}")]
 
 
-def _shown(grid: Grid) -> tuple[list[tuple[str, bool, int]], list[list[str]]]:
-    """Heading, alignment and rank of the columns that a screen has, and the texts under them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """A column that a screen has."""
+
+    heading: str
+    right: bool = False
+    rank: int = 0
+    least: int = 0
+
+    @property
+    def lines(self) -> list[str]:
+        return self.heading.split("\n")
+
+
+def _lengths(columns: Sequence[_Shown], lengths: Sequence[int], kept: Sequence[bool], width: int) -> list[int]:
+    """What every column may take: one that may be cut gives up room, the longest text first."""
+    made = list(lengths)
+    cut = [n for n, column in enumerate(columns) if column.least]
+    excess = sum(made[n] + _GAP for n, keep in enumerate(kept) if keep) - _GAP - width
+    while excess > 0 and (able := [n for n in cut if made[n] > columns[n].least]):
+        made[max(able, key=made.__getitem__)] -= 1
+        excess -= 1
+    return made
+
+
+def _cut(columns: Sequence[_Shown], rows: Sequence[Sequence[str]], lengths: Sequence[int]) -> list[list[str]]:
+    """Texts as long as their columns: a name loses its middle, as runs differ at both ends, other text its end."""
+    return [
+        [
+            shortened(text, length, middle=number == 0) if columns[number].least else text
+            for number, (text, length) in enumerate(zip(row, lengths, strict=True))
+        ]
+        for row in rows
+    ]
+
+
+def shortened(text: str, length: int, *, middle: bool = False) -> str:
+    """A text of at most so many characters, with a mark where some were left out.
+
+    >>> shortened("2026-03-19_LowerLR", 12, middle=True), shortened("over by 59,778", 8), shortened("short", 8)
+    ('2026-0…werLR', 'over by…', 'short')
+    """
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 2 if middle else 0
+    return f"{text[: length - 1 - tail].rstrip()}…{text[len(text) - tail :]}"
+
+
+def _shown(grid: Grid) -> tuple[list[_Shown], list[list[str]]]:
+    """The columns that a screen has, and the texts under them."""
     numbers = [number for number, column in enumerate(grid.columns) if column.heading is not None]
-    columns = [(grid.columns[n].heading or "", grid.columns[n].right, grid.columns[n].rank) for n in numbers]
+    asked = [grid.columns[number] for number in numbers]
+    columns = [_Shown(heading=c.heading or "", right=c.right, rank=c.rank, least=c.least) for c in asked]
     rows = [_texts(row, numbers) for row in grid.rows]
     if grid.nested:
-        columns = [(f"{columns[0][0]} / {columns[1][0]}", False, 0), *columns[2:]]
+        columns = [_Shown(heading=f"{columns[0].heading} / {columns[1].heading}"), *columns[2:]]
         rows = [
             [f"  {cells[1]}" if row.part else cells[0], *cells[2:]] for row, cells in zip(grid.rows, rows, strict=True)
         ]
