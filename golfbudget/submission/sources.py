@@ -159,7 +159,8 @@ def _is_program(data: bytes) -> bool:
 
 def _leaves(data: bytes, path: str) -> Iterator[bytes]:
     if data[:2] == b"PK" or zipfile.is_zipfile(io.BytesIO(data)):
-        yield from _members(data)
+        for member in _members(data):
+            yield from (member, *_opened(member, path))  # A member may be a stub.
         return
     opened = _opened(data, path)
     if not opened and _DIGITS.fullmatch(data):
