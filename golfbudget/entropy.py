@@ -53,10 +53,15 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coder:
-    """The codec that `alone` was measured with, at its default level."""
+    """A codec around some tensors, and what their own data is to it: the sums of their floors and slacks.
+
+    `alone` was measured with it at this level, its default.  Saved reports may lack the sums.
+    """
 
     codec: str
     level: int
+    entropy_floor_bytes: int | None = None
+    slack_bytes: int | None = None
 
 
 class ZstdBlock(Struct, frozen=True, kw_only=True):
@@ -91,25 +96,31 @@ def measure(artifact: Artifact, ledger: Ledger, progress: Progress = unwatched, 
         if entry.leaf is not None and entry.tensor is not None:
             tensors.setdefault((entry.leaf, entry.tensor), []).append(number)
     measures: list[Measure | None] = [None] * len(ledger.entries)
-    coders: dict[Codec, None] = {}
+    coders: dict[Codec, list[Measure]] = {}
     for (leaf, name), numbers in tensors.items():
         progress(name, len(tensors))
         streams = artifact.leaves[leaf].streams
         codec = streams[-1].codec if streams and alone else None
-        if codec is not None:
-            coders[codec] = None
+        of_coder = [] if codec is None else coders.setdefault(codec, [])
         pieces = [_data(artifact, ledger.entries[number]) for number in numbers]
         counts = symbol_counts(pieces, symbol_bytes(ledger.entries[numbers[0]].dtype))
         floor, sure = entropy_bytes(counts), sum(counts) >= _ENOUGH * len(counts)
         floors = apportion(floor, [len(piece) for piece in pieces])
         for number, piece, part in zip(numbers, pieces, floors, strict=True):
             length = None if codec is None else len(codec.encode(piece, codec.default_level))
-            measures[number] = Measure(floor=part, slack=stored[number] - part, alone=length, sure=sure)
+            found = Measure(floor=part, slack=stored[number] - part, alone=length, sure=sure)
+            measures[number] = found
+            of_coder.append(found)
     return Entropy(
         entries=tuple(measures),
-        coders=tuple(Coder(codec=codec.name, level=codec.default_level) for codec in coders),
+        coders=tuple(_coder(codec, total(found)) for codec, found in coders.items()),
         zstd_blocks=zstd_blocks(artifact),
     )
+
+
+def _coder(codec: Codec, found: Measure) -> Coder:
+    sums = {"entropy_floor_bytes": found.floor, "slack_bytes": found.slack}
+    return Coder(codec=codec.name, level=codec.default_level, **sums)
 
 
 def roll_up(ledger: Ledger, entropy: Entropy, key: Callable[[Entry], K]) -> dict[K, Measure]:

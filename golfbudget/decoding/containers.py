@@ -181,7 +181,7 @@ def _pack(loader: Loader, held: Held) -> None:
         shuffled=any(shuffled for _, shuffled, _ in streams),
         forms=[str(piece.form()[0]) for piece in header.pieces],
         widened=special,
-        trellis=any(has_columns(held.container[span.start : span.stop]) for codec, _, span in streams if codec == "rans"),
+        trellis=any(has_columns(held.container[at.start : at.stop]) for codec, _, at in streams if codec == "rans"),
     )
     loader.add(source)
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     Histograms = NDArray[np.float64]
 
-#: A machine of states must gain this share of a tensor, or it is taken for chance.
-_GAIN = 0.999
+#: Bits that all machines together must gain: what they add to the decoder.
+_MACHINES = 8 * 120
 #: Bytes of the byte-shuffle filter's header, which stand before the first plane.
 _SHUFFLE_HEADER = 5
 
@@ -52,22 +52,20 @@ def byte_items(held: SavedObject, arrangement: Arrangement, data: bytes) -> list
     """All items that rANS can code, with what they cost in this file of that arrangement."""
     import numpy as np
 
-    found = []
+    found, gained = [], 0.0
     for number, bits in _costs(held, arrangement, data):
         item = held.items[number]
         if width(item.piece) > 1 or not item.data:
             continue
         rows = item.piece.shape[0] if len(item.piece.shape) > 1 else 1
         run = likely(item.data, rows)
-        plain = SymbolRun(symbols=item.data)
         coded = run_bits(run)
-        if run.states is not None and coded > _GAIN * run_bits(plain):
-            run, coded = plain, run_bits(plain)
+        gained += run_bits(SymbolRun(symbols=item.data)) - coded
         counts = np.bincount(np.frombuffer(item.data, dtype=np.uint8), minlength=256)
         found.append(
             ByteItem(number=number, data=item.data, rows=rows, states=run.states, counts=counts, now=bits, coded=coded)
         )
-    return found
+    return found if gained > _MACHINES else [replace(item, states=None) for item in found]
 
 
 def _costs(held: SavedObject, arrangement: Arrangement, data: bytes) -> Iterator[tuple[int, int]]:

@@ -262,9 +262,11 @@ class Rebuild:
         if self.best is None:
             return []
         items = byte_items(self.held, before, self.best.data)
+        one_stream = len(before.streams) == 1
+        grouped = replace(before, streams=self._grouped(before, own=False)) if one_stream else before
         options = []
         for chosen in ([], cheaper(items), items):
-            arrangement = with_coder(before, chosen) if chosen else before
+            arrangement = with_coder(grouped, chosen) if chosen else grouped
             self._encode([arrangement], "coder")
             built = self._build(Lever.CODER, "", arrangement)
             lengths = [len(span) for _, _, span in stream_table(built.data, "repack")]

@@ -27,8 +27,7 @@ MOST_LANES = (1 << 16) - 1
 MOST_BLOCK = 1 << 24
 MOST_RUNS = (1 << 16) - 1
 LOWEST = 16 * TOTAL
-#: A lane costs about 28 bits: one for so many bytes is less than 0.1 %.
-_BYTES_PER_LANE = 1 << 12
+#: A lane costs about 28 bits, less than 0.1 % of so many symbols at 2 bits; more steps would only take longer.
 _STEPS = 1 << 14
 _USUAL_LANES = 512
 _STORED = 1 << 32
@@ -134,8 +133,8 @@ def _prepared(run: SymbolRun) -> _Prepared:
 def _lanes(runs: Sequence[_Prepared]) -> int:
     """As many as cost next to nothing, or as the format's longest stream takes."""
     widest = max(len(run.symbols) for run in runs)
-    coded, count = sum(run.bits for run in runs) / 8, sum(run.symbols.size for run in runs)
-    lanes = max(1, min(_USUAL_LANES, max(int(coded / _BYTES_PER_LANE), -(-count // _STEPS))))
+    count = sum(run.symbols.size for run in runs)
+    lanes = min(_USUAL_LANES, -(-count // _STEPS))
     while sum(run.steps(lanes) for run in runs) > MOST_STEPS and lanes < min(widest, MOST_LANES):
         lanes = min(2 * lanes, MOST_LANES)
     lanes = min(lanes, widest)
