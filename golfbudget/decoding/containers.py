@@ -54,9 +54,9 @@ def _torch_zip(loader: Loader, held: Held) -> None:
         "import io,pickle,zipfile\n"
         "z=zipfile.ZipFile(io.BytesIO(d))\n"
         f"D={{{','.join(f'{name!r}:{made}' for name, made in sorted(known.items()))}}}\n"
-        "class U(pickle.Unpickler):\n"
-        f" def persistent_load(s,p):return {reading(loader, held)}(z.read({root + 'data/'!r}+p[2]),p[1])\n"
-        " def find_class(s,m,k):return D[k]\n"
+        "class U(pickle.Unpickler):"
+        f"persistent_load=lambda s,p:{reading(loader, held)}(z.read({root + 'data/'!r}+p[2]),p[1]);"
+        "find_class=lambda s,m,k:D[k]\n"
         f"o=U(z.open({pickled.name!r})).load()\n"
     )
 

@@ -37,7 +37,7 @@ def _dequantised(held: Held, export: Export, values: str, scales: str) -> str:
 
 
 def _int8_clean(loader: Loader, held: Held, export: Export) -> None:
-    loader.add("s=dict(o['passthrough'])" if export.passthrough else "s={}")
+    loader.add("s=o['passthrough']" if export.passthrough else "s={}")
     if export.kept_dtypes:
         wanted = set(export.kept_dtypes.values())
         value = "s[k]" if wanted != {"float32"} else f"s[k]{_to_float(held)}"
@@ -69,7 +69,7 @@ def _flat(loader: Loader, held: Held, export: Export) -> None:
     prefix = "w/" if held.layout == "w-m" else ""
     source = "o['w']" if prefix else "o"
     plain = any(name.startswith(prefix) and not name.startswith("[") for name in held.artifact.values)
-    loader.add(f"s={{k:v for k,v in {source}.items()if hasattr(v,'shape')}}" if plain else f"s=dict({source})")
+    loader.add(f"s={{k:v for k,v in {source}.items()if hasattr(v,'shape')}}" if plain else f"s={source}")
     pairs = sorted(set(export.suffixes.values()))
     if pairs:
         _pairs(loader, held, export, pairs)
