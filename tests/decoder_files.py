@@ -19,13 +19,14 @@ from test_repack import held, packed_as, saved
 from torch import Tensor
 
 from golfbudget import codecs, configs, schemes
+from golfbudget.codecs.rans import SymbolRun, encode_runs
 from golfbudget.filters import shuffle
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import load_recipe, recipe_from
 from golfbudget.recipe.export import Export, quantise
 from golfbudget.repacking.compressors import COMPRESSORS
-from golfbudget.repacking.writing import Arrangement, narrowed, sorted_rows
+from golfbudget.repacking.writing import Arrangement, assemble, narrowed, raw_streams, sorted_rows
 from golfbudget.schemes import Context, Encoded
 
 #: Codecs and filters in turn: (codec, bytes of the shuffle's header or 0).
@@ -166,6 +167,19 @@ def pack_of(container: bytes, codec: str = "zlib", *, shuffled: bool = False) ->
     return packed_as(value, arrangement, codec)
 
 
+def coded_pack(container: bytes, *, trellis: bool) -> bytes:
+    """A pack whose bytes are in a stream under rANS, those of a trellis-coded matrix with its machine."""
+    value = held(container)
+    narrow = [n for n, item in enumerate(value.items) if item.piece.dtype == "int8" and item.data]
+    rest = [n for n in range(len(value.items)) if n not in narrow]
+    raw = raw_streams(value, Arrangement(streams=(tuple(rest), tuple(narrow))))
+    runs = []
+    for item in (value.items[number] for number in narrow):
+        own = trellis and item.name.endswith("/values")
+        runs.append(SymbolRun(symbols=item.data, rows=item.piece.shape[0] if own else None, states=8 if own else None))
+    return assemble([("zlib", COMPRESSORS["zlib"](raw[0])), ("rans", encode_runs(runs))], frozenset())
+
+
 def like_rows() -> Tensor:
     """A matrix whose rows are few with noise, so that sorting them pays."""
     generator = torch.Generator().manual_seed(0)
@@ -181,6 +195,8 @@ def of_packs() -> Iterator[tuple[str, bytes]]:
     for (name, layout), codec in zip(sorted(layouts.registered().items()), cycle(COMPRESSORS), strict=False):
         export = export_of(None if name in ("state-dict", "safetensors") else encoded)
         yield f"{codec}-{name}", pack_of(layout.container(export), codec)
+    for trellis in (False, True):
+        yield f"rans, trellis {trellis}", coded_pack(layouts.get("w-m").container(export_of(encoded)), trellis=trellis)
     rows = {"t.q": like_rows(), "half": torch.arange(9) / 8, "far": torch.full((9,), 2.0**99)}
     yield "rows, layout", pack_of(saved(rows | {"t.scale": torch.rand(600).half()}))
     odd = {"b": torch.rand(5).bfloat16(), "i": torch.arange(99).short()}

@@ -174,12 +174,16 @@ def _pack(loader: Loader, held: Held) -> None:
         letters = {piece.dtype: letter(piece.dtype, artifact.path) for piece in header.pieces if piece.dtype}
         special = {dtype: letters[dtype] for dtype in widened(letters)}
         reading(loader, held)
+    coded = [held.container[part.start : part.stop] for codec, _, part in streams if codec == "rans"]
     saved = SavedObject(tree=header.tree, items=(), framework=str(held.framework))
     source = pack_source(
         saved,
         [codec for codec, _, _ in streams],
         shuffled=any(shuffled for _, shuffled, _ in streams),
         forms=[str(piece.form()[0]) for piece in header.pieces],
+        trellis=any(
+            codec == "rans" and has_columns(held.container[part.start : part.stop]) for codec, _, part in streams
+        ),
         widened=special,
         trellis=any(has_columns(held.container[at.start : at.stop]) for codec, _, at in streams if codec == "rans"),
     )
