@@ -181,11 +181,8 @@ def _pack(loader: Loader, held: Held) -> None:
         [codec for codec, _, _ in streams],
         shuffled=any(shuffled for _, shuffled, _ in streams),
         forms=[str(piece.form()[0]) for piece in header.pieces],
-        trellis=any(
-            codec == "rans" and has_columns(held.container[part.start : part.stop]) for codec, _, part in streams
-        ),
+        trellis=any(map(has_columns, coded)),
         widened=special,
-        trellis=any(has_columns(held.container[at.start : at.stop]) for codec, _, at in streams if codec == "rans"),
     )
     loader.add(source)
 
