@@ -39,6 +39,10 @@ _ABOUT = {
 }
 
 
+def _named(place: Place, key: str) -> str:
+    return f"{place.file} ({key})" + ("" if place.line is None else f", line {place.line}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A number somebody wrote down; `source` is a file, `key` a path of keys or a log's words.
@@ -63,7 +67,7 @@ class Claim:
         return Place(file=self.file or self.source, line=self.line)
 
     def __str__(self) -> str:
-        return f"{self.place} ({self.key})"
+        return _named(self.place, self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,7 @@ class Stated:
         return Place(file=self.source, line=self.line)
 
     def __str__(self) -> str:
-        return f"{self.place} ({self.key})"
+        return _named(self.place, self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
