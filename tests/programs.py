@@ -208,6 +208,17 @@ PROGRAMS: dict[str, bytes] = {
 }
 
 
+def by_minifier(source: bytes) -> bytes:
+    """What python-minifier makes of a program by its defaults.
+
+    These rename inner functions, whose `__name__` shows, drop annotations that a decorator could read, make
+    positional-only parameters ordinary ones and add globals for literals that repeat.
+    """
+    import python_minifier
+
+    return python_minifier.minify(source.decode()).encode()
+
+
 def by_hand(source: bytes, *, with_brotli: bool = False) -> Iterator[bytes]:
     """The stubs that people write around a program, each with a library's own defaults or its highest level."""
     made = [

@@ -24,11 +24,12 @@ from unittest.mock import Mock
 
 import brotli
 import pytest
+from bench_submissions import modules
 from blobs import opened
 from command_line import Run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from programs import PADDING, PROGRAMS, by_hand
+from programs import PADDING, PROGRAMS, by_hand, by_minifier
 
 from golfbudget.cli.output import write
 from golfbudget.code_packing import FORMS, PackedProgram, load, minifier, pack, pack_code, payload
@@ -460,6 +461,37 @@ def test_nothing_is_smaller_by_hand(library: dict[str, PackedProgram], name: str
 def test_brotli_is_no_larger_than_by_hand(name: str) -> None:
     packed = pack_code(load(LIBRARY / f"{name}.py"), name="x.py", allow=["brotli"])
     assert packed.length <= min(map(len, by_hand(packed.source, with_brotli=True)))
+
+
+@pytest.mark.parametrize("name", ["contextlib", "fractions"])
+def test_brotli_is_no_larger_than_what_minifies_with_less_care(name: str) -> None:
+    source = load(LIBRARY / f"{name}.py")
+    packed = pack_code(source, name="x.py", allow=["brotli"])
+    assert packed.chosen.spelling == "7-bit"
+    assert packed.length <= min(map(len, by_hand(by_minifier(source), with_brotli=True)))
+    assert inside(packed) == packed.source
+
+
+def check_module(path: Path) -> None:
+    """In every form: no larger than by hand, and Python executes the source that was proved."""
+    source = path.read_bytes()
+    for allow in ((), ("brotli",), ("latin-1",), ("zip",)):
+        packed = pack_code(source, name=path.name, allow=allow)
+        assert inside(packed) == packed.source
+        for hand in (by_minifier(source), packed.source):
+            assert packed.length <= min(map(len, by_hand(hand, with_brotli="brotli" in allow)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["warnings", "heapq"])
+def test_a_module_is_packed_no_larger_than_by_hand(name: str) -> None:
+    check_module(LIBRARY / f"{name}.py")
+
+
+@pytest.mark.record
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_every_module_is_packed_no_larger_than_by_hand(path: Path) -> None:
+    check_module(path)
 
 
 def test_packing_depends_on_no_hash_seed() -> None:

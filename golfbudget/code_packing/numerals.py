@@ -39,7 +39,8 @@ def numeral(data: bytes) -> bytes:
 
 
 def _ones(length: int) -> int:
-    return (BASE**length - 1) // (BASE - 1)
+    power: int = BASE**length
+    return (power - 1) // (BASE - 1)
 
 
 def quoted(data: bytes) -> str | None:

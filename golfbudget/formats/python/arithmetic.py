@@ -116,12 +116,16 @@ class LiteralArithmetic:
         return values
 
     def _sliced(self, value: object, cut: ast.Slice, depth: int) -> object:
-        limits = [None if at is None else self._value(at, {}, depth) for at in (cut.lower, cut.upper, cut.step)]
-        if isinstance(value, list):
-            value = items(value)
-        if not isinstance(value, (str, bytes, list)) or not all(at is None or isinstance(at, int) for at in limits):
+        limits = [self._limit(at, depth) for at in (cut.lower, cut.upper, cut.step)]
+        if not isinstance(value, (str, bytes, list)):
             raise NotStaticError
         return value[slice(*limits)]
+
+    def _limit(self, node: ast.expr | None, depth: int) -> int | None:
+        value = None if node is None else self._value(node, {}, depth)
+        if value is not None and not isinstance(value, int):
+            raise NotStaticError
+        return value
 
     def _for_each(self, name: str, each: ast.expr, values: object, bound: _Bound, depth: int) -> list[object]:
         """An expression for each item, worked out once for each different one."""

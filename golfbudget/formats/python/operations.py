@@ -45,9 +45,12 @@ def items(value: object) -> Sequence[object]:
 def calculated(operator: ast.operator, left: object, right: object) -> object:
     """`left operator right` for text, bytes, small numbers and what is not known yet."""
     if isinstance(operator, ast.Add):
-        for kind in (str, bytes, list):
-            if isinstance(left, kind) and isinstance(right, kind):
-                return left + right
+        if isinstance(left, str) and isinstance(right, str):
+            return left + right
+        if isinstance(left, bytes) and isinstance(right, bytes):
+            return left + right
+        if isinstance(left, list) and isinstance(right, list):
+            return left + right
     one, other = _affine(left), _affine(right)
     match operator:
         case ast.Add():
