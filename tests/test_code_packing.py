@@ -483,7 +483,7 @@ def check_module(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["warnings", "heapq"])
+@pytest.mark.parametrize("name", ["heapq"])
 def test_a_module_is_packed_no_larger_than_by_hand(name: str) -> None:
     check_module(LIBRARY / f"{name}.py")
 
