@@ -739,6 +739,8 @@ def test_the_command_writes_what_it_counts(golfbudget: Run, tmp_path: Path) -> N
     assert "the length depends on these and their versions" in counted.stdout
     assert counted.stdout.count("\n* ") == 1
     assert run_program(packed)[1] == "works\n"
+    printable = golfbudget("pack-code", source, "--printable", "--format", "json")
+    assert {step["spelling"] for step in json.loads(printable.stdout)["tried"]} <= {"", "import", "import as"}
 
 
 def test_the_command_says_that_it_did_not_minify(golfbudget: Run, tmp_path: Path) -> None:
@@ -767,6 +769,7 @@ def test_the_command_refuses_what_cannot_be_right(golfbudget: Run, tmp_path: Pat
         ((source, "-o", tmp_path / ("y" * 300)), "cannot be written"),
         ((source, "--allow", "zopfli"), "'zopfli'"),
         ((source, "--allow", "unannotated", "--no-minify"), "give one of them"),
+        ((source, "--allow", "zip", "--printable"), "zip is not printable text"),
     ):
         done = golfbudget("pack-code", *arguments)
         assert done.returncode == 2, arguments

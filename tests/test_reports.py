@@ -499,5 +499,5 @@ def test_help_names_every_format(golfbudget: Run) -> None:
     assert set(formats.registered()) <= known
     assert known == {
         "safetensors", "torch-zip", "torch-legacy", "pickle", "npz", "npy", "gguf", "pgrp", "python-source", "opaque",
-        "golfbudget-pack",
+        "golfbudget-pack", "python-zip",
     }  # fmt: skip

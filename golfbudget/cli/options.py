@@ -76,7 +76,7 @@ As = Annotated[
     opt(
         "--as FORMAT",
         "Read as safetensors, torch-zip, torch-legacy, pickle, npz, npy, gguf, pgrp, golfbudget-pack, "
-        "python-source or opaque, whatever the file claims; opaque does not even decode.",
+        "python-source, python-zip or opaque, whatever the file claims; opaque does not even decode.",
     ),
 ]
 Layout = Annotated[Path | None, opt("--layout FILE", "Read a binary of your own by its description (TOML).")]
