@@ -20,7 +20,7 @@ def repack(
         str | None,
         opt(
             "--levers LIST",
-            "Try only these, by commas: codec, filter, container, streams, shuffle, dtype, order, rows.",
+            "Try only these, by commas: codec, filter, container, streams, shuffle, dtype, order, rows, coder.",
         ),
     ] = None,
     same_container: Annotated[
