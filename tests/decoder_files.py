@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle
 
 import brotli
@@ -19,12 +20,13 @@ from test_repack import held, packed_as, saved
 from torch import Tensor
 
 from golfbudget import codecs, configs, schemes
-from golfbudget.codecs.rans import SymbolRun, encode_runs
+from golfbudget.codecs.rans import SymbolRun, best, encode_runs
 from golfbudget.filters import shuffle
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import load_recipe, recipe_from
 from golfbudget.recipe.export import Export, quantise
+from golfbudget.recipe.layouts.packed import integer_tables
 from golfbudget.repacking.compressors import COMPRESSORS
 from golfbudget.repacking.writing import Arrangement, assemble, narrowed, raw_streams, sorted_rows
 from golfbudget.schemes import Context, Encoded
@@ -143,6 +145,11 @@ def of_forms() -> Iterator[tuple[str, bytes]]:
         several = several.with_encoded(f"more.{number}.weight", encoded_by(name, 1), "float32")
     yield "several schemes", layouts.get("w-m").container(several)
     yield "several schemes, packed", layouts.get("packed").container(several)
+    for form in (several, export_of(), export_of(encoded_by("trellis", 1))):
+        streams = {name: best(table.symbols, table.rows) for name, table in integer_tables(form)}
+        yield f"coded, {len(streams)} streams", layouts.get("packed").container(replace(form, streams=streams))
+    one = next(iter(streams))
+    yield "one coded", layouts.get("packed").container(replace(form, streams={one: streams[one]}))
     torch_zip = saved(pair)
     frames = zstandard.ZstdCompressor(write_content_size=False).compressobj()
     yield "a zstd frame of unknown length", frames.compress(torch_zip) + frames.flush()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from golfbudget.codecs.rans import has_columns
+from golfbudget.codecs.rans.decoders import source as rans_source
 from golfbudget.decoding.loader import Held, Loader
 from golfbudget.decoding.numbers import cast
 from golfbudget.decoding.tables import matrices
@@ -11,6 +13,8 @@ from golfbudget.errors import UnsupportedError
 from golfbudget.recipe.export import Export
 from golfbudget.recipe.layouts.base import APART
 
+#: How the names of a coder's streams end, in layout `packed`.
+_CODED = "/rans"
 #: Values of these dtypes times float32 scales are float32, in numpy and in torch.
 _EXACT = {"int8", "uint8", "int16", "float16"}
 
@@ -109,46 +113,62 @@ def _pairs(loader: Loader, held: Held, export: Export, pairs: list[tuple[str, st
         )
 
 
+_SHAPED = "def X(e):\n q=e['shape']\n"
+_CODED_VALUES = " if'rans'in e:return n.frombuffer(r(bytes(n.asarray(e['rans']))),'b').reshape(q).astype('f')\n"
 _UNPACKED = (
-    "def X(e):\n"
-    " b=e['bits'];q=e['shape'];x=n.frombuffer(e['packed'],'B')\n"
+    " b=e['bits'];x=n.frombuffer(e['packed'],'B')\n"
     " x=n.unpackbits(x,bitorder='little')[:len(x)*8//b*b].reshape(-1,b)@(1<<n.arange(b))-(1<<b-1)\n"
     " return x[:int(n.prod(q))].reshape(q).astype('f')\n"
 )
+_TABLES = "def Y(e):\n t={}\n for a,b in e.items():\n"
 _BYTES = (
-    "def Y(e):\n"
-    " t={}\n"
-    " for a,b in e.items():\n"
     "  if type(b)is bytes:\n"
     "   a=e['table']if a=='packed'else a;b=n.frombuffer(b,'B')\n"
     "   if a+'_rows'in e:b=b.reshape(e[a+'_rows'],-1)\n"
-    "  t[a]=b\n"
-    " return t\n"
 )
+_CODED_TABLE = "  if type(b)is dict:b=n.frombuffer(r(bytes(n.asarray(b['rans']))),b['dtype']).reshape(b['shape'])\n"
+_TABLES_END = "  t[a]=b\n return t\n"
 
 
 def _packed(loader: Loader, held: Held, export: Export) -> None:
-    own = "" if held.numpy else " import numpy as n\n"
+    coded = _coded(held)
+    if coded:
+        trellis = any(map(has_columns, coded.values()))
+        loader.define("r", rans_source(numpy=held.numpy, trellis=trellis))
     loader.add("s={}")
     if export.schemes:
-        head, _, body = _BYTES.partition("\n")
-        loader.define("Y", f"{head}\n{own}{body}")
+        tables = _CODED_TABLE if any(name.startswith(APART) for name in coded) else ""
+        loader.define("Y", _in_numpy(held, _TABLES + _BYTES + tables + _TABLES_END))
         _apart(loader, held, export, tables="Y(e)")
         loader.add("del o['schemes']")
     if not export.quantized:
         loader.add("for k,e in o.items():s[k]=e['data']" if export.passthrough else "")
         return
-    head, _, body = _UNPACKED.partition("\n")
-    loader.define("X", f"{head}\n{own}{body}")
+    loader.define(
+        "X", _in_numpy(held, _SHAPED + (_CODED_VALUES if coded.keys() & set(export.quantized) else "") + _UNPACKED)
+    )
     values = "X(e)" if held.numpy else "n.from_numpy(X(e))"
     rows = all(t.ndim == 2 and export.scales[name].ndim == 1 for name, t in export.quantized.items())
-    to_float, view = (".astype('f')", "reshape") if held.numpy else (".float()", "view")
-    scales = f"e['scale']{to_float}" + ("[:,None]" if rows else f".{view}(-1,*[1]*(len(e['shape'])-1))")
+    view = "reshape" if held.numpy else "view"
+    scales = f"e['scale']{_to_float(held)}" + ("[:,None]" if rows else f".{view}(-1,*[1]*(len(e['shape'])-1))")
     product = f"{values}*{scales}"
-    if export.passthrough:
-        loader.add(f"for k,e in o.items():s[k]=e['data']if'data'in e else {product}")
-    else:
-        loader.add(f"for k,e in o.items():s[k]={product}")
+    kept = "e['data']if'data'in e else " if export.passthrough else ""
+    loader.add(f"for k,e in o.items():s[k]={kept}{product}")
+
+
+def _coded(held: Held) -> dict[str, bytes]:
+    """The streams that a coder made, by what they hold: a tensor's values, or TENSOR/TABLE of an encoding."""
+    return {
+        tensor.name.removesuffix(_CODED): bytes(leaf.data[tensor.offset : tensor.offset + tensor.stored_bytes])
+        for leaf, tensor in held.artifact.placed()
+        if tensor.name.endswith(_CODED) and tensor.offset is not None
+    }
+
+
+def _in_numpy(held: Held, source: str) -> str:
+    """A function whose own `n` is numpy, whatever the framework."""
+    head, _, body = source.partition("\n")
+    return source if held.numpy else f"{head}\n import numpy as n\n{body}"
 
 
 _LAYOUTS: Mapping[str, Callable[[Loader, Held, Export], None]] = {
