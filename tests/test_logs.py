@@ -147,8 +147,8 @@ def test_a_compressed_model_under_any_name(tmp_path: Path, name: str) -> None:
 
 
 def test_a_table_is_not_the_model_that_the_log_tells_of(tmp_path: Path) -> None:
-    reading = {"train_gpt.py": "import numpy as np\nT = np.load('t.npz')\n", "t.npz": NOISE, "train.log": PLAIN}
-    checked = check(tmp_path, reading)
+    reading = "import numpy as np\nT = np.load('t.npz')\n"
+    checked = check(tmp_path, {"train_gpt.py": reading, "t.npz": NOISE, "train.log": PLAIN})
     assert [(model.size, model.source) for model in checked.models] == [(MODEL, "train.log")]
     assert {one.file.path for one in checked.code.counted} == {"train_gpt.py", "t.npz"}
 

@@ -58,7 +58,8 @@ def test_archives_are_repacked_one_a_row(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_loss_lies_between_two_steps_by_its_logarithm() -> None:
     assert trunk_table.around([0.001, 0.01, 0.1], 0.001) == (0, 0.0)
-    assert trunk_table.around([0.001, 0.01, 0.1], 10**-1.25) == (1, pytest.approx(0.75))
+    at, share = trunk_table.around([0.001, 0.01, 0.1], 10**-1.25)
+    assert (at, share) == (1, pytest.approx(0.75))  # type: ignore[comparison-overlap]
     with pytest.raises(SystemExit, match=r"0\.00100 to 0\.10000 bits per byte, not 0\.2"):
         trunk_table.around([0.001, 0.01, 0.1], 0.2)
 

@@ -183,9 +183,9 @@ def main(jobs: int) -> None:
         }
         needed = {(row, steps(row)[at + more]) for (row, _), (at, _) in places.items() for more in (0, 1)}
         tasks, sizes = sorted(needed), dict[Task, dict[str, int]]()
-        for number, found in processes.results(files, tasks, jobs):
-            sizes[tasks[number]] = found
-            print(f"{tasks[number][0]}, step {tasks[number][1]:.4f}: {found}", file=sys.stderr, flush=True)
+        for number, size in processes.results(files, tasks, jobs):
+            sizes[tasks[number]] = size
+            print(f"{tasks[number][0]}, step {tasks[number][1]:.4f}: {size}", file=sys.stderr, flush=True)
     print(table(about, places, sizes))
 
 
