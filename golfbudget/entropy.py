@@ -53,15 +53,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coder:
-    """A codec around some tensors, and what their own data is to it: the sums of their floors and slacks.
-
-    `alone` was measured with it at this level, its default.  Saved reports may lack the sums.
-    """
+    """The codec that `alone` was measured with, at its default level."""
 
     codec: str
     level: int
-    entropy_floor_bytes: int | None = None
-    slack_bytes: int | None = None
 
 
 class ZstdBlock(Struct, frozen=True, kw_only=True):
@@ -96,31 +91,25 @@ def measure(artifact: Artifact, ledger: Ledger, progress: Progress = unwatched, 
         if entry.leaf is not None and entry.tensor is not None:
             tensors.setdefault((entry.leaf, entry.tensor), []).append(number)
     measures: list[Measure | None] = [None] * len(ledger.entries)
-    coders: dict[Codec, list[Measure]] = {}
+    coders: dict[Codec, None] = {}
     for (leaf, name), numbers in tensors.items():
         progress(name, len(tensors))
         streams = artifact.leaves[leaf].streams
         codec = streams[-1].codec if streams and alone else None
-        of_coder = [] if codec is None else coders.setdefault(codec, [])
+        if codec is not None:
+            coders[codec] = None
         pieces = [_data(artifact, ledger.entries[number]) for number in numbers]
         counts = symbol_counts(pieces, symbol_bytes(ledger.entries[numbers[0]].dtype))
         floor, sure = entropy_bytes(counts), sum(counts) >= _ENOUGH * len(counts)
         floors = apportion(floor, [len(piece) for piece in pieces])
         for number, piece, part in zip(numbers, pieces, floors, strict=True):
             length = None if codec is None else len(codec.encode(piece, codec.default_level))
-            found = Measure(floor=part, slack=stored[number] - part, alone=length, sure=sure)
-            measures[number] = found
-            of_coder.append(found)
+            measures[number] = Measure(floor=part, slack=stored[number] - part, alone=length, sure=sure)
     return Entropy(
         entries=tuple(measures),
-        coders=tuple(_coder(codec, total(found)) for codec, found in coders.items()),
+        coders=tuple(Coder(codec=codec.name, level=codec.default_level) for codec in coders),
         zstd_blocks=zstd_blocks(artifact),
     )
-
-
-def _coder(codec: Codec, found: Measure) -> Coder:
-    sums = {"entropy_floor_bytes": found.floor, "slack_bytes": found.slack}
-    return Coder(codec=codec.name, level=codec.default_level, **sums)
 
 
 def roll_up(ledger: Ledger, entropy: Entropy, key: Callable[[Entry], K]) -> dict[K, Measure]:

@@ -125,12 +125,16 @@ def test_every_name_of_it_is_there_and_no_other() -> None:
         _ = gb.inspekt  # type: ignore[attr-defined]
 
 
+#: What a command knows by itself: who watches, and which figures its format shows.
+KNOWN_TO_COMMANDS = {"progress", "packed"}
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_arguments_are_named_as_the_options(name: str) -> None:
     command = inspect.signature(getattr(import_module(f"golfbudget.cli.{name}"), name)).parameters
     options = {option.removesuffix("_") for option in command} - PRINTED.keys() - NO_RESULT
     function = inspect.signature(FUNCTIONS[name])
-    assert function.parameters.keys() - {"progress"} == options
+    assert function.parameters.keys() - KNOWN_TO_COMMANDS == options
     for option, about in function.parameters.items():
         assert about.annotation is not inspect.Parameter.empty
         taken = command.get(option, command.get(f"{option}_"))

@@ -14,12 +14,12 @@ from golfbudget.artifact import Artifact, Layer
 from golfbudget.inspection import Inspection
 from golfbudget.ledger import Role
 from golfbudget.report.document import Document, Facts, Part
-from golfbudget.report.numbers import bytes_text, count, percent, signed
+from golfbudget.report.numbers import bytes_text, count, percent
 from golfbudget.report.views import grid
 from golfbudget.version import __version__
 
 if TYPE_CHECKING:
-    from golfbudget.entropy import Coder, Entropy
+    from golfbudget.entropy import Entropy
     from golfbudget.roles.explain import Explanation
     from golfbudget.roles.head import Head
 
@@ -200,17 +200,9 @@ def _entropy(entropy: Entropy) -> tuple[tuple[str, str], ...]:
     slack = "stored bytes of the tensors' own data minus the floor; below 0 the codec found more than order 0"
     alone = f"each tensor's bytes compressed by themselves with {coders}, the codec's default, without filters"
     rows = [("entropy floor", floor), ("slack", slack), ("alone", alone if coders else "no codec is around any tensor")]
-    if len(entropy.coders) > 1:
-        rows.insert(2, ("slack by codec", "; ".join(map(_slack, entropy.coders))))
     if entropy.zstd_blocks:
         rows.append(("zstd blocks", _blocks(entropy)))
     return tuple(rows)
-
-
-def _slack(coder: Coder) -> str:
-    if coder.slack_bytes is None or coder.entropy_floor_bytes is None:
-        return f"{coder.codec} not known"
-    return f"{coder.codec} {signed(coder.slack_bytes)} bytes over a floor of {count(coder.entropy_floor_bytes)}"
 
 
 def _blocks(entropy: Entropy) -> str:
