@@ -102,7 +102,7 @@ def test_what_each_tensor_costs_is_what_its_symbols_took(packed: Repacked) -> No
             assert floor <= entry.stored_bits / 8 < 1.008 * floor
     coders = efficiency(artifact, assignment, measure(artifact, ledger)).coders
     (rans,) = [one for one in coders if one.codec == "rans"]
-    assert 0 < rans.slack_bytes < 0.008 * rans.entropy_floor_bytes
+    assert 0 < rans.slack_bytes < 0.008 * rans.floor_bytes
 
 
 @pytest.mark.parametrize("framework", ["torch", "numpy"])
