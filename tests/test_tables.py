@@ -64,7 +64,9 @@ def test_a_loss_lies_between_two_steps_by_its_logarithm() -> None:
         trunk_table.around([0.001, 0.01, 0.1], 0.2)
 
 
-@pytest.mark.parametrize(("page", "made"), [("plan.md", recovery_table), ("repack.md", repack_table)])
+@pytest.mark.parametrize(
+    ("page", "made"), [("plan.md", recovery_table), ("repack.md", repack_table), ("schemes.md", trunk_table)]
+)
 def test_a_table_stands_in_the_page_that_its_script_names(page: str, made: object) -> None:
     assert f"the table of docs/{page}" in str(made.__doc__)
     script = Path(str(getattr(made, "__file__", ""))).name
