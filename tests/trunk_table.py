@@ -6,7 +6,7 @@ encodes all trunk matrices at a few steps, measures losses on one half of the ex
 on the other), and writes whole files at the steps around each loss asked for; between two, bytes are linear in the
 logarithm of the loss.  A rounding error also changes the loss to first order, up or down by chance and far more than
 schemes differ where errors are small; so each encoding is measured with its errors and with their opposites, and the
-mean is taken, in which that cancels.  It takes about twenty minutes of one core.
+mean is taken, in which that cancels.  It takes some 25 minutes of one core.
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ def _coders(packed: Repacked) -> str:
     for stream in packed.streams:
         tensors[stream.coder] += stream.tensors
         stored[stream.coder] += stream.bytes
-    told = (f"{name} {count(tensors[name])} tensors in {count(length)} bytes" for name, length in stored.most_common())
+    words = {name: "tensor" if number == 1 else "tensors" for name, number in tensors.items()}
+    told = (f"{n} {count(tensors[n])} {words[n]} in {count(length)} bytes" for n, length in stored.most_common())
     return "; ".join(told)
 
 
