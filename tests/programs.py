@@ -6,7 +6,7 @@ import base64
 import bz2
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import brotli
 
@@ -235,3 +235,11 @@ def by_hand(source: bytes, *, with_brotli: bool = False) -> Iterator[bytes]:
     for module, data in made:
         text = base64.b85encode(data).decode()
         yield f'import {module} as L,base64 as B\nexec(L.decompress(B.b85decode("{text}")))'.encode()
+
+
+def damaged(data: bytes, cut: float, flips: Sequence[tuple[float, int]]) -> tuple[bytes, bytes]:
+    """The data with some bytes changed, and cut off at a share of its length."""
+    changed = bytearray(data)
+    for at, change in flips:
+        changed[int(at * len(data))] ^= change
+    return bytes(changed), data[: int(cut * len(data))] or b"#"

@@ -94,6 +94,15 @@ def test_a_screen_of_80_columns_has_a_line_for_each_folder(golfbudget: Run, fold
     ]
 
 
+def test_a_narrow_screen_keeps_the_column_that_has_figures(golfbudget: Run, tmp_path: Path) -> None:
+    """Without its program nothing of a submission is counted as shipped, and its log still says what it came to."""
+    folder = submission(tmp_path / "logs-and-claims-of-one-record", {"train.log": log_text()})
+    lines = golfbudget("check", folder, tmp_path / "nowhere", environ={"COLUMNS": "80"}).stdout.splitlines()
+    (row,) = (line for line in lines if line.startswith("logs"))
+    assert row.split()[1:3] == ["15,863,489", "UNDECIDED"]
+    assert "not shown, the screen is too narrow: shipped *" in lines
+
+
 @pytest.mark.parametrize(
     ("names", "code"),
     [

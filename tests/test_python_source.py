@@ -25,6 +25,7 @@ import zstandard
 from blobs import opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import damaged
 
 from golfbudget import codecs, formats
 from golfbudget.artifact import open_bytes
@@ -396,10 +397,7 @@ SMALL = [STUBS[name][0].encode() for name in ("raw LZMA2", "from imports", "name
 def test_changed_stubs_give_a_ledger_or_a_golfbudget_error(
     data: bytes, cut: float, flips: list[tuple[float, int]], name: str
 ) -> None:
-    changed = bytearray(data)
-    for at, change in flips:
-        changed[int(at * len(data))] ^= change
-    for made in (bytes(changed), data[: int(cut * len(data))] or b"#"):
+    for made in damaged(data, cut, flips):
         try:
             opened(made, name)
             read(made)

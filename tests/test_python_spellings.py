@@ -23,6 +23,7 @@ import pytest
 from blobs import opened
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import damaged
 
 from golfbudget import formats
 from golfbudget.artifact import open_bytes
@@ -265,10 +266,7 @@ def test_a_number_of_many_digits_is_read_at_once_and_a_longer_one_is_text() -> N
 def test_changed_programs_give_a_ledger_or_a_golfbudget_error(
     data: bytes, cut: float, flips: list[tuple[float, int]]
 ) -> None:
-    changed = bytearray(data)
-    for at, change in flips:
-        changed[int(at * len(data))] ^= change
-    for made in (bytes(changed), data[: int(cut * len(data))] or b"#"):
+    for made in damaged(data, cut, flips):
         try:
             opened(made, "x.py")
         except LedgerError:

@@ -33,9 +33,12 @@ def table(outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, 
     """What they are judged by, a row of each, and how many there are of each verdict."""
     shown = [*_SHOWN, *(() if convention in _SHOWN else (convention,))]
     rule = f"{rules.name}: at most {count(rules.cap)} bytes ({human(rules.cap)}) as {convention}"
+    # A narrow screen leaves out a column, but for the chosen one; that one, too, where it would show nothing.
+    empty = all(isinstance(outcome, Unchecked) or outcome.chosen.largest is None for outcome in outcomes)
+    kept = Convention.LOGGED if empty else convention
     columns = (
         doc.name("submission", least=_NAME),
-        *(doc.number(f"{one} *") if one is convention else doc.number(str(one), rank=1) for one in shown),
+        *(doc.number(f"{one} *" if one is convention else str(one), rank=int(one is not kept)) for one in shown),
         doc.name("verdict"),
         doc.name("known"),
         doc.name("reason", least=_REASON),
