@@ -310,3 +310,15 @@ def test_decoders_are_short(library: str, form: str, most: int, record_property:
     length = marginal(decoder, allow=("latin-1",))
     record_property("packed bytes", length)
     assert 100 < length < most
+
+
+@given(st.lists(runs(), min_size=1, max_size=3))
+@settings(max_examples=25)
+def test_few_lanes_are_coded_as_many_are(made: list[SymbolRun]) -> None:
+    """Symbol by symbol or step by step: the same bytes, the same symbols."""
+    stored = encode_runs(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("golfbudget.codecs.rans.encoding.FEW", 0)
+        patch.setattr("golfbudget.codecs.rans.decoding.FEW", 0)
+        assert encode_runs(made) == stored
+        assert decoded(stored) == b"".join(bytes(run.symbols) for run in made)

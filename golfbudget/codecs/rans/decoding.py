@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from golfbudget.codecs.base import PIECE, Buffer
-from golfbudget.codecs.rans.encoding import HEADER, LOWEST, MOST_BLOCK, MOST_STEPS, START
-from golfbudget.codecs.rans.tables import TOTAL
+from golfbudget.codecs.rans.encoding import HEADER, MOST_BLOCK, MOST_STEPS, START
+from golfbudget.codecs.rans.few_lanes import FEW, ColumnReader, unpacked
+from golfbudget.codecs.rans.tables import LOWEST, TOTAL
 from golfbudget.errors import CorruptError
 
 if TYPE_CHECKING:
@@ -143,6 +144,9 @@ class RansDecoder:
         shift = np.arange(len(index)) % TOTAL - (np.cumsum(table) - table)[index] % TOTAL
         value = (index % header.entries + header.first).astype(np.uint8)
         k, lanes = header.k, len(state)
+        if lanes <= FEW:
+            yield from self._few(header, (width, shift, value), state)
+            return
         waiting, made = list[bytes](), 0
         for top in range(0, header.rows, lanes):
             own = state[: header.rows - top]
@@ -173,6 +177,46 @@ class RansDecoder:
         if waiting:
             self.drained = False
             yield b"".join(waiting)
+
+    def _few(
+        self, header: RunHeader, slots: tuple[Integers, Integers, NDArray[np.uint8]], state: Integers
+    ) -> Iterator[bytes]:
+        """The same where lanes are few."""
+        import numpy as np
+
+        listed = (slots[0].tolist(), slots[1].tolist(), slots[2].tolist())
+        reader = ColumnReader(state.tolist(), listed, header.k if header.columns > 1 else None)
+        waiting, made = list[bytes](), 0
+        for top in range(0, header.rows, len(state)):
+            active = min(len(state), header.rows - top)
+            reader.block(active)
+            block = list[bytes]()
+            for number in range(header.columns):
+                takes = reader.takes()
+                if self._watch is not None:
+                    self._watch(header, top, number, self._position, np.array(takes))
+                words = 2 * takes.count(True)
+                while self._waits(words):
+                    yield b"".join(waiting)
+                    waiting, made = [], 0
+                block.append(reader.column(takes, unpacked(self._take(words))))
+            waiting.append(_transposed(block) if active > 1 and header.columns > 1 else b"".join(block))
+            made += active * header.columns
+            if made >= PIECE - len(state):
+                self.drained = False
+                yield b"".join(waiting)
+                waiting, made = [], 0
+        state[:] = reader.state
+        if waiting:
+            self.drained = False
+            yield b"".join(waiting)
+
+
+def _transposed(columns: list[bytes]) -> bytes:
+    """Row by row what is given column by column."""
+    rows = len(columns[0])
+    whole = b"".join(columns)
+    return b"".join(whole[row::rows] for row in range(rows))
 
 
 def has_columns(data: Buffer) -> bool:

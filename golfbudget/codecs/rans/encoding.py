@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from golfbudget.codecs.base import Buffer
+from golfbudget.codecs.rans.few_lanes import FEW, PlacedWord, place_words
 from golfbudget.codecs.rans.machine import parities
-from golfbudget.codecs.rans.tables import TOTAL, cost, entries, window
+from golfbudget.codecs.rans.tables import LOWEST, TOTAL, cost, entries, window
 from golfbudget.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ MOST_LANES = (1 << 16) - 1
 #: Symbols of a block at most: a decoder holds it until its rows are whole.
 MOST_BLOCK = 1 << 24
 MOST_RUNS = (1 << 16) - 1
-LOWEST = 16 * TOTAL
 #: A lane costs about 28 bits, less than 0.1 % of so many symbols at 2 bits; more steps would only take longer.
 _STEPS = 1 << 14
 _USUAL_LANES = 512
@@ -153,6 +153,8 @@ def _words(runs: Sequence[_Prepared], lanes: int) -> tuple[Integers, list[NDArra
     """
     import numpy as np
 
+    if lanes <= FEW:
+        return _few_words(runs, lanes)
     state = np.full(lanes, LOWEST, dtype=np.int64)
     ends = np.cumsum([run.steps(lanes) for run in runs])
     step = int(ends[-1])
@@ -167,9 +169,7 @@ def _words(runs: Sequence[_Prepared], lanes: int) -> tuple[Integers, list[NDArra
         state[:active][full] >>= 16
 
     for run in reversed(runs):
-        frequencies = run.table**2
-        starts = np.cumsum(frequencies) - frequencies
-        starts -= TOTAL * (starts >= TOTAL)
+        frequencies, starts = _ranges(run)
         for top in range((run.symbols.shape[0] - 1) // lanes * lanes, -1, -lanes):
             block = np.ascontiguousarray(run.symbols[top : top + lanes].T)
             active = block.shape[1]
@@ -184,8 +184,39 @@ def _words(runs: Sequence[_Prepared], lanes: int) -> tuple[Integers, list[NDArra
                 own[:] = whole * TOTAL + part + starts[symbols]
                 following[:active] = step
     emit(state >= _STORED, lanes)
-    order = np.concatenate(places)
+    return state, _sorted(np.concatenate(places), np.concatenate(words), ends[:-1] * lanes)
+
+
+def _few_words(runs: Sequence[_Prepared], lanes: int) -> tuple[Integers, list[NDArray[np.uint16]]]:
+    """The same, symbol by symbol."""
+    import numpy as np
+
+    ends = np.cumsum([run.steps(lanes) for run in runs])
+    state, following = [LOWEST] * lanes, [int(ends[-1])] * lanes
+    placed: list[PlacedWord] = []
+    for run, end in zip(reversed(runs), ends[::-1].tolist(), strict=True):
+        frequencies, starts = _ranges(run)
+        place_words(run.symbols, (frequencies.tolist(), starts.tolist()), state, following, end, placed)
+    for lane, x in enumerate(state):
+        if x >= _STORED:
+            placed.append((following[lane] * lanes + lane, x & 0xFFFF))
+            state[lane] = x >> 16
+    places, words = np.array(placed, dtype=np.int64).reshape(-1, 2).T
+    return np.array(state, dtype=np.int64), _sorted(places, words, ends[:-1] * lanes)
+
+
+def _ranges(run: _Prepared) -> tuple[Integers, Integers]:
+    """Frequencies of a run's symbols, and where each begins in its table."""
+    import numpy as np
+
+    frequencies = run.table**2
+    starts = np.cumsum(frequencies) - frequencies
+    return frequencies, starts - TOTAL * (starts >= TOTAL)
+
+
+def _sorted(order: Integers, words: Integers, cuts: Integers) -> list[NDArray[np.uint16]]:
+    """Words by where they are taken, cut at these places."""
+    import numpy as np
+
     ranks = np.argsort(order, kind="stable")
-    found = np.concatenate(words)[ranks].astype(np.uint16)
-    cuts = np.searchsorted(order[ranks], ends[:-1] * lanes)
-    return state, np.split(found, cuts)
+    return np.split(words[ranks].astype(np.uint16), np.searchsorted(order[ranks], cuts))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 ROOT = 255
 #: What the frequencies of a table sum to.
 TOTAL = ROOT * ROOT
+#: Where every lane's state ends, and under which it takes a word.
+LOWEST = 16 * TOTAL
 #: Pairs of entries moved at most, to use up what rounding has left.
 _MOVES = 200
 
