@@ -5,7 +5,7 @@
 >>> gb.inspect(example.ARTIFACT).passed
 True
 
-`inspect`, `compare`, `check`, `estimate`, `plan`, `repack` and `decoder` do what the commands of these names do, and
+`inspect`, `compare`, `check`, `estimate`, `plan`, `fit`, `repack` and `decoder` do what the commands of these names do, and
 are imported when they are first named.
 """
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from golfbudget.api.compare import CompareResult, compare
     from golfbudget.api.decoder import DecoderResult, decoder
     from golfbudget.api.estimate import EstimateResult, SweepResult, estimate
+    from golfbudget.api.fit import FitResult, fit
     from golfbudget.api.inspect import InspectResult, inspect
     from golfbudget.api.plan import PlanResult, plan
     from golfbudget.api.repack import RepackResult, repack
@@ -34,6 +35,7 @@ __all__ = [
     "CompareResult",
     "DecoderResult",
     "EstimateResult",
+    "FitResult",
     "GolfbudgetError",
     "InspectResult",
     "Ledger",
@@ -48,6 +50,7 @@ __all__ = [
     "compare",
     "decoder",
     "estimate",
+    "fit",
     "inspect",
     "plan",
     "repack",
@@ -60,6 +63,7 @@ _HOMES = {
     "api.compare": ("CompareResult", "compare"),
     "api.decoder": ("DecoderResult", "decoder"),
     "api.estimate": ("EstimateResult", "SweepResult", "estimate"),
+    "api.fit": ("FitResult", "fit"),
     "api.inspect": ("InspectResult", "inspect"),
     "api.plan": ("PlanResult", "plan"),
     "api.repack": ("RepackResult", "repack"),

@@ -24,7 +24,7 @@ TROUBLE = 2
 
 #: Commands in the order of the help, and the modules under `golfbudget.cli` that hold their functions.
 COMMANDS = {
-    **{name: name for name in ("inspect", "check", "compare", "estimate", "plan", "pack")},
+    **{name: name for name in ("inspect", "check", "compare", "estimate", "plan", "fit", "pack")},
     "unpack": "pack",
     **{name: name for name in ("repack", "decoder")},
     "pack-code": "pack_code",

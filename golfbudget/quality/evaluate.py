@@ -65,6 +65,10 @@ class Evaluator:
         self._kept: _Hidden | None = None
         self._last: _Hidden | None = None
 
+    def on(self, text: Text) -> Evaluator:
+        """The same model on another text of its vocabulary."""
+        return Evaluator(text, self.head)
+
     def losses(self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False) -> Losses:
         """Nats lost in each window, float64 [n]; `bias` [vocabulary] is added to the capped logits.
 

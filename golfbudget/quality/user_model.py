@@ -237,6 +237,9 @@ class UserEvaluator(Evaluator):
         self.model, self.vocabulary = model, vocabulary
         self._agrees = False
 
+    def on(self, text: Text) -> UserEvaluator:
+        return UserEvaluator(text, self.model, vocabulary=self.vocabulary, head=self.head)
+
     @property
     def _at_once(self) -> int:
         return max(1, _LOGITS_AT_ONCE // (self.text.window * self.vocabulary))

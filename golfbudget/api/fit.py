@@ -1,0 +1,123 @@
+"""`golfbudget.fit`: the artifact of least loss under a cap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from golfbudget.api.base import (
+    Code,
+    Result,
+    Size,
+    StrPath,
+    Watch,
+    cap_size,
+    code_bytes,
+    path_or_none,
+    size,
+    watched,
+)
+from golfbudget.api.plan import chosen_schemes
+from golfbudget.errors import UsageError, explained
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from golfbudget.fit.results import Fit
+    from golfbudget.ledger import Ledger
+    from golfbudget.report.document import Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FitResult(Result):
+    """A fitted file, what each matrix got, and the loader that reads it."""
+
+    fit: Fit
+
+    @property
+    def data(self) -> bytes:
+        """The file; saving it is up to you."""
+        return self.fit.data
+
+    @property
+    def loader(self) -> str:
+        """The Python that reads the file back, as it is counted."""
+        return self.fit.loader
+
+    @property
+    def ledger(self) -> Ledger:
+        """Every byte of the file, owned once."""
+        return self.fit.inspection.assignment.ledger
+
+    def document(self, *, details: bool = False) -> Document:
+        from golfbudget.report.fit import document
+
+        return document(self.fit, details=details)
+
+    def summary(self) -> str:
+        from golfbudget.report.fit import answer
+
+        return answer(self.fit)
+
+
+def fit(
+    path: StrPath,
+    *,
+    cap: Size | None = None,
+    code: Code | None = None,
+    recipe: StrPath | None = None,
+    model: str | None = None,
+    tokens: StrPath | None = None,
+    tokenizer: StrPath | None = None,
+    token_limit: int | None = None,
+    calibration: StrPath | None = None,
+    counts: StrPath | None = None,
+    schemes: str | Sequence[str] | None = None,
+    head: str = "any",
+    effort: int = 1,
+    jobs: int | None = None,
+    seed: int = 0,
+    roles: StrPath | None = None,
+    max_decoded: Size = "1GiB",
+    progress: Watch = False,
+) -> FitResult:
+    """Fit a checkpoint's artifact to a cap, loader included; needs `golfbudget[plan]`.
+
+    With `model` and `tokens` losses are measured, on text that chose nothing; without, squared errors decide and the
+    result is modelled.  `head` is any, plain, vq or restructured.  Nothing is written: `Path("model.fit").write_bytes(
+    result.data)` is up to you.  Raises a `GolfbudgetError` for what contradicts itself, cannot be read or cannot fit.
+    """
+    with explained():
+        from golfbudget.fit import make_fit
+        from golfbudget.fit.request import FitRequest, HeadKind
+        from golfbudget.plan.request import PlanRequest
+
+        known = [str(kind) for kind in HeadKind]
+        if head not in known:
+            raise UsageError(f"--head {head}: expected {', '.join(known)}")
+        if effort < 0:
+            raise UsageError(f"--effort {effort}: expected how many times neighbours are measured, 0 or more")
+        request = FitRequest(
+            plan=PlanRequest(
+                path=Path(path),
+                cap=cap_size(cap),
+                code_bytes=code_bytes(code),
+                recipe=None if recipe is None else str(recipe),
+                model=model,
+                tokens=path_or_none(tokens),
+                tokenizer=path_or_none(tokenizer),
+                token_limit=token_limit,
+                calibration=path_or_none(calibration),
+                counts=path_or_none(counts),
+                schemes=chosen_schemes(schemes),
+                seed=seed,
+                jobs=jobs,
+                roles=path_or_none(roles),
+                limit=size(max_decoded),
+            ),
+            effort=effort,
+            head=HeadKind(head),
+        )
+        with watched(progress, "fit") as told:
+            return FitResult(fit=make_fit(request, told))

@@ -1,0 +1,99 @@
+"""`golfbudget fit`: the artifact of least loss under a cap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from golfbudget.cli import options
+from golfbudget.cli.options import arg, opt
+from golfbudget.errors import UsageError
+from golfbudget.report import ReportFormat
+
+
+def fit(
+    path: Annotated[
+        Path, arg("PATH", "A float checkpoint, or an artifact of a known layout; or a model file, for bytes alone.")
+    ],
+    output: Annotated[
+        Path | None, opt("--output -o FILE", "Write the artifact to FILE; without it, only say what it would be.")
+    ] = None,
+    decoder: Annotated[Path | None, opt("--decoder FILE", "Write the program that reads it, too.")] = None,
+    cap: options.Cap = None,
+    code: options.Code = None,
+    recipe: Annotated[
+        str | None,
+        opt("--recipe NAME|FILE", "What keeps small tensors as it does, and the baseline.  [default: int8-zlib]"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        opt(
+            "--model FILE:OBJECT|builtin:NAME",
+            "Run it to measure losses.  FILE is run as a program with your rights: name only code that you trust.",
+        ),
+    ] = None,
+    tokens: Annotated[
+        Path | None, opt("--tokens FILE", "Text that reports (and chooses, without --calibration).")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, opt("--tokenizer FILE", "The SentencePiece .model that the tokens are made with.")
+    ] = None,
+    token_limit: Annotated[
+        int | None, opt("--token-limit N", "Take no more than the text's first N tokens.", min=2)
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        opt("--calibration FILE", "Text that chooses, in the form of --tokens; then --tokens only reports."),
+    ] = None,
+    counts: Annotated[Path | None, opt("--counts FILE", "Token counts for schemes that use them.")] = None,
+    schemes: Annotated[
+        str | None, opt("--schemes LIST", "Further schemes to try, by commas: names from `golfbudget schemes`.")
+    ] = None,
+    head: Annotated[
+        str, opt("--head any|plain|vq|restructured", "What the head may become: all, or some ways of storing it alone.")
+    ] = "any",
+    effort: Annotated[
+        int, opt("--effort N", "How many times neighbours of the choice are measured and it is corrected.", min=0)
+    ] = 1,
+    jobs: options.Jobs = None,
+    seed: options.Seed = 0,
+    roles: options.Roles = None,
+    max_decoded: options.MaxDecoded = "1GiB",
+    details: Annotated[bool, opt("--details", "Print every matrix, the ledger and the loader, too.")] = False,
+    output_format: options.Format = ReportFormat.TABLE,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write the artifact of least loss whose file, with the program that reads it, is within the cap.
+
+    Every matrix is encoded in many ways (integers along a trellis, rounded, of few levels; for the head VQ-Logits and
+    other structures, too), its loss is taken from its error and from one measured perturbation, and the best choice
+    within the cap is found exactly, written, measured again around that choice, and scaled until the cap is used up.
+    What chooses never reports: losses are of other text.
+
+    \b
+    Examples:
+      golfbudget fit model.safetensors --cap 16MB --code train_gpt.py -o model.fit
+      golfbudget fit model.safetensors --recipe int8-zlib-small --model builtin:baseline \\
+          --tokens text.safetensors --cap 600kB -o model.fit --decoder decode.py
+      golfbudget fit sp8192 --cap 16MB --code 48kB
+    """
+    from golfbudget.api.fit import fit as fitted
+    from golfbudget.cli.output import emit, note, same_file, write
+
+    for written in (output, decoder):
+        if written is not None and same_file(written, path):
+            raise UsageError(f"{written}: is the source itself, which the result would replace; write to another file")
+    if output is not None and output == decoder:
+        raise UsageError(f"{output}: is asked for twice, as --output and as --decoder; name two files")
+    found = fitted(
+        path, cap=cap, code=code, recipe=recipe, model=model, tokens=tokens, tokenizer=tokenizer,
+        token_limit=token_limit, calibration=calibration, counts=counts, schemes=schemes, head=head, effort=effort,
+        jobs=jobs, seed=seed, roles=roles, max_decoded=max_decoded, progress=not quiet,
+    )  # fmt: skip
+    if output is not None:
+        write(output, found.data)
+        note(f"wrote {output}: {len(found.data):,} bytes", quiet=quiet)
+    if decoder is not None:
+        write(decoder, found.loader.encode())
+        note(f"wrote {decoder}: {len(found.loader.encode()):,} bytes", quiet=quiet)
+    emit(found.document(details=details), output_format, None)

@@ -1,0 +1,149 @@
+"""What every process of a fit works with: the matrices, what encoders may use, and the model on the text that chooses.
+
+Losses here are divergences from the source, KL(source || changed) in bits per byte.  A rounding error moves the loss
+to first order too, up or down by chance, as another text would not; divergence has no such term.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from golfbudget import codecs, schemes
+from golfbudget.codecs.rans.encoding import likely, run_bits
+from golfbudget.fit.menu import Choice
+from golfbudget.plan.building import EncoderInputs
+from golfbudget.plan.source import PlanSource
+from golfbudget.plan.trials import Side
+from golfbudget.quality.evaluate import Evaluator
+from golfbudget.recipe.export import decode
+from golfbudget.schemes import Encoded
+from golfbudget.schemes.threads import one_thread
+
+#: Tokens on which one divergence is taken.
+_TOKENS = 16_384
+#: What finds repeats quickly, where a coder of symbols sees none.
+_QUICK = ("brotli", 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """One way to store one matrix.
+
+    `bytes` are those of its tables by the coder or a quick codec, whichever is less; `error` is the squared error,
+    weighted by the second moment of the matrix's inputs where that is known.
+    """
+
+    choice: Choice
+    bytes: int
+    error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """`evaluator` is None where no model is run; `own` are the recipe's matrices, decoded."""
+
+    source: PlanSource
+    inputs: EncoderInputs
+    evaluator: Evaluator | None
+    own: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, source: PlanSource, inputs: EncoderInputs, evaluator: Evaluator | None) -> Desk:
+        return cls(source=source, inputs=inputs, evaluator=evaluator, own=decode(source.export))
+
+    def matrix(self, owner: str) -> Tensor:
+        """The source's own matrix, float32 [rows, columns]."""
+        return self.source.reference[owner].float()
+
+    def side(self, owner: str) -> Side:
+        return Side.HEAD if owner == self.source.head else Side.TRUNK
+
+    def encoded(self, owner: str, choice: Choice) -> Encoded | None:
+        """The matrix so encoded; None as the recipe has it, or kept."""
+        if choice.scheme is None:
+            return None
+        context = self.inputs.context(owner, self.side(owner))
+        with one_thread():
+            return schemes.get(choice.scheme).encode(self.matrix(owner), dict(choice.options), context)
+
+    def decoded(self, owner: str, choice: Choice, encoded: Encoded | None) -> Tensor:
+        """What a loader makes of it, in the tensor's own dtype."""
+        dtype = getattr(torch, self.source.dtype(owner))
+        if encoded is not None:
+            return schemes.get(encoded.scheme).decode(encoded).to(dtype)
+        if choice.kept is not None:
+            return self.kept(owner, choice.kept).to(dtype)
+        return self.own[owner]
+
+    def kept(self, owner: str, dtype: str) -> Tensor:
+        """The matrix in a dtype."""
+        return self.source.reference[owner].to(getattr(torch, dtype)).contiguous()
+
+    def error(self, owner: str, decoded: Tensor) -> float:
+        """tr(E C Eᵀ) where the second moment C of the inputs is known, else the squared error."""
+        error = decoded.double() - self.matrix(owner).double()
+        covariance = self.inputs.covariances.get(owner)
+        if covariance is None:
+            return float(error.square().sum())
+        return float(torch.sum((error @ covariance.double()) * error))
+
+    def energy(self, owner: str) -> float:
+        """The same of the whole matrix."""
+        return self.error(owner, torch.zeros_like(self.matrix(owner)))
+
+    def divergence(self, changed: Mapping[str, Tensor], bias: Tensor | None = None) -> float:
+        """KL(source || source with these tensors) on the text that chooses, bits per byte."""
+        if self.evaluator is None:
+            raise RuntimeError("there is no model to run here")
+        text, before = self.evaluator.text, self.source.reference
+        windows = min(len(text.windows), max(1, _TOKENS // text.window))
+        with one_thread():
+            nats = self.evaluator.divergences(before, {**before, **changed}, bias=bias, windows=windows)
+        return float(nats.sum()) / math.log(2) / float(text.bytes_per_window[:windows].sum())
+
+
+def price(desk: Desk, task: tuple[str, Choice]) -> Priced:
+    """Store one matrix one way, and take its bytes and its error."""
+    owner, choice = task
+    encoded = desk.encoded(owner, choice)
+    error = desk.error(owner, desk.decoded(owner, choice, encoded))
+    return Priced(choice=choice, bytes=sum(map(_table_bytes, _tables(desk, owner, choice, encoded))), error=error)
+
+
+def _tables(desk: Desk, owner: str, choice: Choice, encoded: Encoded | None) -> Iterator[Tensor]:
+    """What a file has of the matrix."""
+    export = desk.source.export
+    if encoded is None and choice.kept is None:
+        encoded = export.schemes.get(owner)
+    if encoded is not None:
+        yield from (table.tensor for table in encoded.tables)
+    elif choice.kept is not None:
+        yield desk.kept(owner, choice.kept)
+    elif owner in export.quantized:
+        yield from (export.quantized[owner], export.scales[owner])
+        yield from export.corrections.get(owner, {}).values()
+    else:
+        yield export.passthrough[owner]
+
+
+def _table_bytes(tensor: Tensor) -> int:
+    name, level = _QUICK
+    data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    quick = len(codecs.get(name).encode(data, level))
+    if tensor.dtype not in (torch.int8, torch.uint8):
+        return quick
+    rows = tensor.shape[0] if tensor.ndim > 1 else 1
+    return min(quick, math.ceil(run_bits(likely(data, rows)) / 8))
+
+
+def perturbed(desk: Desk, task: tuple[str, Choice]) -> float:
+    """The divergence, bits per byte, of a model of which one matrix alone is stored so."""
+    owner, choice = task
+    encoded = desk.encoded(owner, choice)
+    bias = None if encoded is None else schemes.get(encoded.scheme).bias(encoded)
+    return desk.divergence({owner: desk.decoded(owner, choice, encoded)}, bias)

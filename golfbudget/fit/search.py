@@ -1,0 +1,154 @@
+"""The choice of least loss whose file is within a target: chosen, written, and chosen again where bytes differ.
+
+Sums of tables are not a file: the container adds its own bytes, and the codec takes some away.  So the room for tables
+is what the last file left for them.  Then neighbours are measured: what a matrix loses in the midst of all others'
+errors is not what it loses alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from golfbudget.errors import UsageError
+from golfbudget.fit.assembly import Assembled, Assembler
+from golfbudget.fit.costs import Cost, Costs
+from golfbudget.fit.desk import Desk
+from golfbudget.fit.menu import Choice
+from golfbudget.plan.joint import Option, TensorGroup, allocate
+from golfbudget.progress import Progress
+from golfbudget.workers import Processes
+
+_ROUNDS = 5
+#: A file so much under its target is not chosen again.
+_CLOSE = 0.001
+#: A corrected rate is at most so many times the other way's, whatever noise says.
+_MOST_CHANGE = 4.0
+#: A neighbour is so much larger in error.
+_COARSER = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file within its target, and its loss as `costs` have it; `divergence` bits per byte, where it was measured."""
+
+    assembled: Assembled
+    expected: float
+    costs: Costs
+    divergence: float | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.assembled.data)
+
+
+def best_file(assembler: Assembler, costs: Costs, target: int) -> Found:
+    """The file of least expected loss of at most `target` bytes; `UsageError` where none is so small."""
+    least = {owner: min(own, key=lambda choice: own[choice].bytes) for owner, own in costs.options.items()}
+    overhead, best, tried = 0, None, set[tuple[tuple[str, Choice], ...]]()
+    for _ in range(_ROUNDS):
+        chosen = _chosen(costs, target - overhead) or least
+        key = tuple(sorted(chosen.items(), key=lambda item: item[0]))
+        if key in tried:
+            break
+        tried.add(key)
+        assembled = assembler.file(costs.everywhere(chosen))
+        found = Found(assembled=assembled, expected=expected(costs, chosen), costs=costs)
+        tables = sum(costs.of(owner, choice).bytes for owner, choice in chosen.items())
+        if found.size <= target and (best is None or found.expected < best.expected):
+            best = found
+        if found.size <= target and found.size >= (1 - _CLOSE) * target:
+            break
+        overhead = found.size - tables
+    if best is None:
+        smallest = assembler.file(costs.everywhere(least))
+        if len(smallest.data) > target:
+            raise UsageError(
+                f"no file of {target:,} bytes: the smallest that the schemes tried make has {len(smallest.data):,}; "
+                "raise the cap, or add schemes (--schemes)"
+            )
+        best = Found(assembled=smallest, expected=expected(costs, least), costs=costs)
+    return best
+
+
+def expected(costs: Costs, chosen: Mapping[str, Choice]) -> float:
+    """The sum of losses."""
+    return sum(costs.of(owner, choice).loss for owner, choice in chosen.items())
+
+
+def _chosen(costs: Costs, room: int) -> dict[str, Choice] | None:
+    """By owner; None where nothing fits."""
+    named = {
+        owner: {f"{number:05}": choice for number, choice in enumerate(own)} for owner, own in costs.options.items()
+    }
+    groups = [
+        TensorGroup(
+            name=owner,
+            options=tuple(
+                Option(name=number, bytes=costs.of(owner, choice).bytes, loss=costs.of(owner, choice).loss)
+                for number, choice in numbers.items()
+            ),
+        )
+        for owner, numbers in named.items()
+    ]
+    allocation = allocate(groups, room)
+    if allocation.chosen is None:
+        return None
+    return {owner: named[owner][number] for owner, number in sorted(allocation.chosen.items())}
+
+
+def corrected(
+    desk: Desk,
+    processes: Processes[Desk],
+    assembler: Assembler,
+    found: Found,
+    target: int,
+    jobs: int,
+    progress: Progress,
+) -> Found:
+    """The better of the file and of one chosen by rates measured around it: every matrix a little coarser, in turn."""
+    costs, here = found.costs, found.assembled
+    own = {owner: here.choices[owner] for owner in costs.options}
+    coarser = {owner: other for owner, choice in own.items() if (other := _coarser(costs.options[owner], choice))}
+    states: list[_State] = [(here.decoded, here.bias)]
+    for owner, other in coarser.items():
+        stored = assembler.stored({owner: other})[owner].decoded
+        states.append(({**here.decoded, **dict.fromkeys(costs.twins[owner], stored)}, here.bias))
+    losses = [0.0] * len(states)
+    for number, loss in processes.results(diverging, states, jobs):
+        progress(f"neighbour {number} of the choice", len(states))
+        losses[number] = loss
+    now = losses[0]
+    rates = dict(costs.rates)
+    for (owner, _), loss in zip(coarser.items(), losses[1:], strict=True):
+        before, after = costs.of(owner, own[owner]), costs.of(owner, coarser[owner])
+        if (more := after.error - before.error) > 0:
+            rate = (loss - now) / more
+            least, most = rates[owner] / _MOST_CHANGE, rates[owner] * _MOST_CHANGE
+            rates[owner] = min(max(rate, least), most)
+    again = best_file(assembler, costs.at_rates(rates), target)
+    loss = desk.divergence(again.assembled.decoded, again.assembled.bias)
+    return replace(again, divergence=loss) if loss < now else replace(found, divergence=now)
+
+
+def _coarser(own: Mapping[Choice, Cost], choice: Choice) -> Choice | None:
+    """The choice of the same scheme, or else of any, whose error is next above."""
+    here = own[choice]
+    larger = [
+        (other.scheme != choice.scheme, cost.error, other.name, other)
+        for other, cost in own.items()
+        if cost.error >= _COARSER * max(here.error, 1e-30) and cost.bytes < here.bytes
+    ]
+    return min(larger)[3] if larger else None
+
+
+#: Matrices by name, and a bias of the head.
+_State = tuple[Mapping[str, Tensor], Tensor | None]
+
+
+def diverging(desk: Desk, state: _State) -> float:
+    """The divergence of a model with these matrices and this bias."""
+    changed, bias = state
+    return desk.divergence(changed, bias)
