@@ -5,8 +5,8 @@
 >>> gb.inspect(example.ARTIFACT).passed
 True
 
-`inspect`, `compare`, `check`, `estimate`, `plan`, `fit`, `repack` and `decoder` do what the commands of these names do, and
-are imported when they are first named.
+`inspect`, `compare`, `check`, `estimate`, `plan`, `fit`, `repack` and `decoder` do what the commands of these names do,
+and are imported when they are first named.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from golfbudget.artifact import open_bytes
+from golfbudget.artifact import Artifact, open_bytes
 from golfbudget.errors import UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.fit.assembly import Assembled, Assembler
@@ -21,7 +21,7 @@ from golfbudget.fit.results import Fit, FitBaseline, FitChoice, FitQuality
 from golfbudget.fit.search import Found, best_file, corrected
 from golfbudget.fit.texts import Texts, split
 from golfbudget.inspection import Inspection
-from golfbudget.ledger import Role
+from golfbudget.ledger import Entry
 from golfbudget.plan.building import baseline_file, read_back
 from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.result_cache import digest
@@ -37,7 +37,7 @@ from golfbudget.workers import Processes
 _LEAST_SIDE = 32
 #: What a loader takes, before it is known.
 _LOADER = 1_500
-_ROUNDS = 5
+_ROUNDS = 8
 #: What the loader of a rebuilt container takes more than that of the container as it was written, about.
 _LONGER_LOADER = 400
 
@@ -151,50 +151,49 @@ def make_fit(request: FitRequest, progress: Progress = unwatched) -> Fit:
     with bench(prepared, progress) as own:
         target = request.plan.cap - (request.plan.code_bytes or 0)
         costs = own.costs(menus_of(own, target, request.head))
-        found, loaded, costs = _within(own, costs, target, request.effort)
-        return _told(own, request, found, loaded, costs)
+        found, loaded = _within(own, costs, target, request.effort)
+        return _told(own, request, found, loaded)
 
 
-def _within(own: Bench, costs: Costs, target: int, effort: int) -> tuple[Assembled, Loaded, Costs]:
-    """A file that with its loader uses up `target` bytes, where its container allows; and the costs it was chosen by."""
-    loader, saved = _LOADER, 0
-    found = own.best(costs, target - loader, effort)
+def _within(own: Bench, costs: Costs, target: int, effort: int) -> tuple[Found, Loaded]:
+    """A file that with its loader uses up `target` bytes, where its container allows."""
+    aim = target - _LOADER
+    found = own.best(costs, aim, effort)
     best: tuple[Assembled, Loaded] | None = None
+    loader = None
     for _ in range(_ROUNDS):
         own.progress("container", _ROUNDS)
-        room = target - loader + saved
-        assembled = own.full(found if saved == 0 else own.best(found.costs, room, 0), room)
+        assembled = own.full(found if loader is None else own.best(found.costs, aim, 0), aim)
         smaller = repacked(assembled.data, own.jobs)
         gained = 0 if smaller is None else len(assembled.data) - len(smaller)
         data = smaller if smaller is not None and gained > _LONGER_LOADER else assembled.data
-        if abs(len(data) + loader - target) > (1 - FULL) * target and saved != gained:
-            saved = gained
-            continue
-        made = as_written(data)
-        if made.counted <= target and (best is None or made.counted > best[1].counted):
-            best = assembled, made
-        if FULL * target <= made.counted <= target or not _room_left(found):
+        # A loader hardly changes with the numbers in a file, and takes long to pack: it is counted where it decides.
+        off = target - len(data) - (_LOADER if loader is None else loader)
+        if loader is None or 0 <= off <= target / 1000:
+            made = as_written(data)
+            off, loader = target - made.counted, made.loader_bytes
+            if off >= 0 and (best is None or made.counted > best[1].counted):
+                best = assembled, made
+        if 0 <= off <= (1 - FULL) * target or not _room_left(found):
             break
-        # What the container saves changes with what is in it; aim a little lower, so that the next one fits.
-        loader, saved = made.loader_bytes, len(assembled.data) - len(data)
-        if made.counted > target:
-            saved -= max(8, (made.counted - target) // 4)
+        # What a container saves changes with what is in it; a little too small is taken, too large is not.
+        aim += off - (max(8, -off // 4) if off < 0 else 0)
     if best is None:
         raise UsageError(f"no file with its loader came out within {target:,} bytes; raise the cap a little")
-    return *best, found.costs
+    return replace(found, assembled=best[0]), best[1]
 
 
 def _room_left(found: Found) -> bool:
     """Whether a larger file could lose less."""
-    choices = found.assembled.choices
+    chosen = {owner: found.assembled.choices[owner].closest(own) for owner, own in found.costs.options.items()}
     return any(
-        cost.bytes > own[choices[owner]].bytes and cost.loss < own[choices[owner]].loss
+        cost.bytes > own[chosen[owner]].bytes and cost.loss < own[chosen[owner]].loss
         for owner, own in found.costs.options.items()
         for cost in own.values()
     )
 
 
-def _told(own: Bench, request: FitRequest, found: Assembled, loaded: Loaded, costs: Costs) -> Fit:
+def _told(own: Bench, request: FitRequest, found: Found, loaded: Loaded) -> Fit:
     prepared, source = own.prepared, own.prepared.source
     artifact = open_bytes(loaded.data, name="fit")
     budget = Budget(
@@ -209,11 +208,11 @@ def _told(own: Bench, request: FitRequest, found: Assembled, loaded: Loaded, cos
         code_bytes=request.plan.code_bytes,
         container=loaded.container,
         decoder_bytes=loaded.loader_bytes,
-        choices=tuple(_choices(own, found, inspection, costs)),
+        choices=tuple(_choices(own, found, inspection)),
         quality=quality,
         baseline=FitBaseline(artifact_bytes=len(baseline), bits_per_byte=losses[0], source_bits_per_byte=losses[1]),
         inspection=inspection,
-        binding=len(loaded.data) + budget.code >= 0.999 * request.plan.cap if budget.code is not None else False,
+        binding=_room_left(found),
         effort=request.effort,
         data=loaded.data,
         loader=loaded.loader,
@@ -221,27 +220,31 @@ def _told(own: Bench, request: FitRequest, found: Assembled, loaded: Loaded, cos
     )
 
 
-def _choices(own: Bench, found: Assembled, inspection: Inspection, costs: Costs) -> Iterator[FitChoice]:
+def _choices(own: Bench, found: Found, inspection: Inspection) -> Iterator[FitChoice]:
     ledger = inspection.assignment.ledger
-    bits: dict[str, int] = {}
-    roles: dict[str, Role] = {}
+    entries: dict[str, list[Entry]] = {}
     for entry in ledger.entries:
-        if entry.owner is not None:
-            bits[entry.owner] = bits.get(entry.owner, 0) + entry.stored_bits
-            roles[entry.owner] = entry.role
-    export = found.export
-    for owner, choice in found.choices.items():
-        streams = [name for name in export.streams if name == owner or name.startswith(f"{owner}/")]
+        entries.setdefault(entry.owner, []).append(entry)
+    for owner, choice in found.assembled.choices.items():
+        held = entries[owner]
         yield FitChoice(
             owner=owner,
-            role=roles.get(owner, Role.HEAD if owner == own.prepared.source.head else Role.TRUNK),
+            role=held[0].role,
             scheme=choice.name if choice.scheme is None else choice.scheme,
             options=dict(choice.options),
-            coder="rans" if streams else "brotli",
+            coder=_coder(inspection.artifact, max(held, key=lambda entry: entry.stored_bits)),
             parameters=own.prepared.source.reference[owner].numel(),
-            stored_bytes=-(-bits.get(owner, 0) // 8),
-            next_kilobyte=next_kilobyte(costs, owner, choice),
+            stored_bytes=-(-sum(entry.stored_bits for entry in held) // 8),
+            next_kilobyte=next_kilobyte(found.costs, owner, choice),
         )
+
+
+def _coder(artifact: Artifact, entry: Entry) -> str:
+    """What coded the bytes of an entry: a stream of their own, or else the codec around them."""
+    if entry.tensor is not None and entry.tensor.endswith("/rans"):
+        return "rans"
+    streams = () if entry.leaf is None else artifact.leaves[entry.leaf].streams
+    return streams[-1].codec.name if streams else "none"
 
 
 def next_kilobyte(costs: Costs, owner: str, choice: Choice) -> float | None:

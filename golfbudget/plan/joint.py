@@ -159,7 +159,8 @@ class _Program:
                 constraints=rules,
                 integrality=np.ones(len(objective)),
                 bounds=Bounds(0, 1),
-                options={"mip_rel_gap": 0.0},
+                # What it finds by way of presolving, the solver prints on stdout (1.12), where a report goes.
+                options={"mip_rel_gap": 0.0, "presolve": False},
             )
             if found.x is None or found.status != 0:
                 raise RuntimeError(f"HiGHS found no optimum of a feasible program: {found.message}")

@@ -45,10 +45,8 @@ def _loss(fit: Fit) -> str:
     if quality.delta is None:
         error = "" if quality.relative_error is None else f", at most {quality.relative_error:.2e} of a matrix's energy"
         return f"no model was run: least squared error over energy{error} (modelled)"
-    return (
-        f"{quality.delta:+.4f} bits per byte [{quality.low:+.4f}, {quality.high:+.4f}] against the recipe's own file of "
-        f"{count(fit.baseline.artifact_bytes)}, measured"
-    )
+    change = f"{quality.delta:+.4f} bits per byte [{quality.low:+.4f}, {quality.high:+.4f}]"
+    return f"{change} against the recipe's own file of {count(fit.baseline.artifact_bytes)}, measured"
 
 
 def _reasons(fit: Fit) -> Iterator[str]:

@@ -69,7 +69,15 @@ class PackedLayout(Layout):
 
     def recognises(self, artifact: Artifact) -> bool:
         packed = any(key.endswith("/packed") and isinstance(value, bytes) for key, value in artifact.values.items())
-        return packed or any(tensor.name.endswith(_CODED) for tensor in artifact.tensors)
+        return packed or any(
+            tensor.name.endswith(_CODED)
+            # Where nothing is packed: what is kept says so beside its numbers.
+            or (
+                tensor.name.endswith("/data")
+                and isinstance(artifact.values.get(f"{tensor.name.removesuffix('/data')}/type"), str)
+            )
+            for tensor in artifact.tensors
+        )
 
     def read(self, artifact: Artifact) -> Export:
         values = artifact.values
