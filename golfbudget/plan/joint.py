@@ -10,8 +10,12 @@ file, counted and measured like any candidate; where that file is too long the c
 
 from __future__ import annotations
 
+import ctypes
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,14 +158,14 @@ class _Program:
             if math.isfinite(ceiling):
                 rules.append(LinearConstraint(losses, -np.inf, ceiling))
             rules += [LinearConstraint(taken, -np.inf, groups - 1) for taken in self.forbidden]
-            found = milp(
-                objective,
-                constraints=rules,
-                integrality=np.ones(len(objective)),
-                bounds=Bounds(0, 1),
-                # What it finds by way of presolving, the solver prints on stdout (1.12), where a report goes.
-                options={"mip_rel_gap": 0.0, "presolve": False},
-            )
+            with _silent():
+                found = milp(
+                    objective,
+                    constraints=rules,
+                    integrality=np.ones(len(objective)),
+                    bounds=Bounds(0, 1),
+                    options={"mip_rel_gap": 0.0},
+                )
             if found.x is None or found.status != 0:
                 raise RuntimeError(f"HiGHS found no optimum of a feasible program: {found.message}")
             chosen = np.flatnonzero(found.x > 0.5)
@@ -170,6 +174,29 @@ class _Program:
             taken = np.zeros(len(objective))
             taken[chosen] = 1
             self.forbidden.append(taken)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing that compiled code prints reaches stdout, where a report goes: HiGHS has a line of its own there.
+
+    What C's library holds back is let go before stdout is the old one again.
+    """
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # There is no stdout.
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(nowhere)
+        os.close(kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
