@@ -8,9 +8,21 @@ from golfbudget.evidence import Evidence
 from golfbudget.plan.results import Answer, Situation, Verdict, VqAnswer, Winner
 from golfbudget.plan.trials import Candidate, Quality, Side, Trial, Trials
 from golfbudget.plan.verdict import PlanTerms, advised, decide
+from golfbudget.quality.intervals import ENOUGH_BLOCKS, Interval
+
+TOKENS = 100_000
 
 
-def trial(name: str, side: Side, saved: int, delta: float | None, *, half: float = 0.0001, fits: bool = True) -> Trial:
+def trial(
+    name: str,
+    side: Side,
+    saved: int,
+    delta: float | None,
+    *,
+    half: float = 0.0001,
+    fits: bool = True,
+    blocks: int = ENOUGH_BLOCKS,
+) -> Trial:
     measured = delta is not None
     quality = Quality(
         metric="bits-per-byte",
@@ -18,6 +30,7 @@ def trial(name: str, side: Side, saved: int, delta: float | None, *, half: float
         low=None if delta is None else delta - half,
         high=None if delta is None else delta + half,
         evidence=Evidence.MEASURED if measured else Evidence.MODELLED,
+        blocks=blocks if measured else None,
     )
     scheme = "vq-logits" if "vq" in name else "scalar"
     candidate = Candidate(name=name, side=side, scheme=scheme, options={}, owners=("x",))
@@ -33,14 +46,16 @@ def trial(name: str, side: Side, saved: int, delta: float | None, *, half: float
     )
 
 
-def compare(one: Trial, other: Trial) -> tuple[float, float]:
+def compare(one: Trial, other: Trial) -> Interval:
     middle = (other.quality.delta or 0.0) - (one.quality.delta or 0.0)
-    return middle - 0.001, middle + 0.001
+    blocks = min(one.quality.blocks or 0, other.quality.blocks or 0)
+    return Interval(delta=middle, low=middle - 0.001, high=middle + 0.001, blocks=blocks)
 
 
 def terms(headroom: int = 1_000_000, *, measured: bool = True) -> PlanTerms:
     return PlanTerms(
-        headroom=headroom, spread=5_000, price=4.0, price_source="here", rows=1024, measured=measured, path="m.pt"
+        headroom=headroom, spread=5_000, price=4.0, price_source="here", rows=1024, path="m.pt",
+        tokens=TOKENS if measured else None,
     )  # fmt: skip
 
 
@@ -114,8 +129,27 @@ def test_too_close_to_call_says_how_much_more_text_it_takes() -> None:
     verdict, _ = advise(close, -60_000)
     assert verdict.winner is Winner.UNDECIDED
     assert verdict.settle is not None
-    assert "times as much text" in verdict.settle
-    assert "head-int4 from trunk-int5" in verdict.settle
+    assert verdict.settle == (
+        "measure on about 200,000 tokens (--tokens), 2 times as much text: "
+        "it would tell head-int4 from trunk-int5 apart"
+    )
+
+
+def test_too_little_text_says_how_much_is_enough() -> None:
+    short = [trial("head-vq", HEAD, 90_000, 0.0, blocks=2), trial("trunk-int7", TRUNK, 50_000, 0.0, blocks=16)]
+    verdict, vq = advise(short)
+    assert (verdict.winner, vq.answer) == (Winner.UNDECIDED, Answer.UNDECIDED)
+    # 100,000 tokens are worth 2 of 64 blocks.
+    assert verdict.settle == "measure on about 3,200,000 tokens (--tokens): 100,000 are too few to decide"
+    lossy = [
+        trial("head-int4", HEAD, 70_000, 0.0100, blocks=32), trial("trunk-int5", TRUNK, 70_000, 0.0205, blocks=63)
+    ]  # fmt: skip
+    assert advise(lossy, -60_000)[0].settle == (
+        "measure on about 200,000 tokens (--tokens): 100,000 are too few to tell head-int4 from trunk-int5"
+    )
+    alone, answer = advise([trial("head-vq", HEAD, 70_000, 0.0100, blocks=32)], -60_000)
+    assert (alone.winner, answer.answer) == (Winner.HEAD, Answer.UNDECIDED)
+    assert alone.settle == "measure on about 200,000 tokens (--tokens): 100,000 are too few to decide"
 
 
 def test_without_a_model_the_experiment_is_to_measure_the_two_that_save_most() -> None:

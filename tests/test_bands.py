@@ -1,4 +1,4 @@
-"""Loss by frequency band, divergence and their intervals, on cases small enough to work by hand."""
+"""Loss by frequency band, and divergence, on cases small enough to work by hand."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from golfbudget.errors import ModelError, UsageError
-from golfbudget.quality.bands import frequency_bands, loss_by_band, ratio_interval
+from golfbudget.quality.bands import frequency_bands, loss_by_band
 from golfbudget.quality.evaluate import divergence
 
 
@@ -104,31 +103,3 @@ def test_divergence_is_expected_excess_loss(seed: int) -> None:
     found = float(divergence(torch.from_numpy(np.log(p)), torch.from_numpy(np.log(q))))
     assert found == pytest.approx(float(p @ (np.log(p) - np.log(q))), abs=1e-12)
     assert found > 0
-
-
-def every_draw(amounts: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The ratio of each of the n^n equally likely draws."""
-    count = len(amounts)
-    draws = np.array(list(np.ndindex(*(count,) * count)))
-    ratios: NDArray[np.float64] = amounts[draws].sum(1) / weights[draws].sum(1)
-    return ratios
-
-
-def test_the_interval_is_that_of_all_draws() -> None:
-    amounts, weights = np.array([3.0, -1.0, 4.0, 1.0, 5.0]), np.array([2.0, 1.0, 3.0, 1.0, 2.0])
-    found = ratio_interval(amounts, weights, seed=0, resamples=100_000, confidence=0.8)
-    assert found == pytest.approx(np.quantile(every_draw(amounts, weights), [0.1, 0.9]), abs=0.03)
-    assert ratio_interval(amounts, weights, seed=0) == ratio_interval(amounts, weights, seed=0)
-
-
-def test_draws_without_weight_are_left_out() -> None:
-    assert ratio_interval(np.array([0.0, 6.0]), np.array([0.0, 2.0]), seed=0) == (3.0, 3.0)
-    assert all(math.isnan(end) for end in ratio_interval(np.zeros(3), np.zeros(3), seed=0))
-
-
-def test_the_mean_of_a_constant_has_no_width_and_windows_are_drawn_whole() -> None:
-    lengths = np.full(4, 3.0)
-    assert ratio_interval(np.full((4, 3), 0.25).sum(1), lengths, seed=1) == (0.25, 0.25)
-    # Within a window the changes cancel, so every draw of windows has the same mean.
-    cancelling = np.array([[1.0, -1.0], [5.0, -5.0], [2.0, -2.0]]).sum(1)
-    assert ratio_interval(cancelling, np.full(3, 2.0), seed=1) == (0.0, 0.0)

@@ -81,7 +81,9 @@ def plan(inspection: Inspection) -> Plan:
         error_ratio=0.97,
         worst_row=WorstRow(owner="tok_emb.weight", row=3, relative_error=0.0001),
     )
-    measured = Quality(metric="bits-per-byte", delta=0.0123, low=0.01, high=0.0145, evidence=Evidence.MEASURED)
+    measured = Quality(
+        metric="bits-per-byte", delta=0.0123, low=0.01, high=0.0145, evidence=Evidence.MEASURED, blocks=80
+    )
     unknown = Quality(
         metric="squared-error-ratio", delta=None, low=None, high=None, evidence=Evidence.MODELLED, error_ratio=12.5
     )

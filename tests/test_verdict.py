@@ -12,6 +12,7 @@ from golfbudget.evidence import Evidence
 from golfbudget.plan.results import Answer, Verdict, VqAnswer, Winner
 from golfbudget.plan.trials import TOLERANCE, Candidate, Quality, Side, Trial, Trials
 from golfbudget.plan.verdict import decide
+from golfbudget.quality.intervals import ENOUGH_BLOCKS, Interval
 
 BASELINE = 1_000_000
 
@@ -23,6 +24,7 @@ def trial(
     delta: float | None = None,
     width: float = 0.0001,
     evidence: Evidence | None = None,
+    blocks: int = ENOUGH_BLOCKS,
     cap: int = 16_000_000,
 ) -> Trial:
     """A trial by its name's first word: head, trunk or vq; measured when a delta is given."""
@@ -39,12 +41,21 @@ def trial(
         sha256="",
         saved_bytes=saved,
         fits=BASELINE - saved <= cap,
-        quality=Quality(metric="bits-per-byte", delta=delta, low=low, high=high, evidence=kind, error_ratio=2.0),
+        quality=Quality(
+            metric="bits-per-byte", delta=delta, low=low, high=high, evidence=kind, error_ratio=2.0, blocks=blocks
+        ),
     )
 
 
 def verdict(*trials: Trial, cap: int = 16_000_000, gap: tuple[float, float] = (0.0, 0.0)) -> tuple[Verdict, VqAnswer]:
-    return decide(Trials(trials, lambda _a, _b: gap), must_save=max(0, BASELINE - cap))
+    return decide(Trials(trials, lambda a, b: change(a, b, gap)), must_save=max(0, BASELINE - cap))
+
+
+def change(one: Trial, other: Trial, gap: tuple[float, float]) -> Interval:
+    """An interval on as much text as the shorter of two has."""
+    low, high = gap
+    blocks = min(one.quality.blocks or 0, other.quality.blocks or 0)
+    return Interval(delta=(low + high) / 2, low=low, high=high, blocks=blocks)
 
 
 FREE = Evidence.EQUAL_ERROR
@@ -101,6 +112,35 @@ def test_equal_savings_are_too_close_to_call() -> None:
     assert (found.winner, found.margin_bytes) == (Winner.UNDECIDED, 0)
 
 
+FEW = ENOUGH_BLOCKS - 1
+
+
+def test_too_little_text_decides_nothing() -> None:
+    made = trial("head", 10, delta=0.0, blocks=2), trial("trunk", 20, delta=0.0, blocks=2)
+    found, vq = verdict(*made, trial("vq", 90, delta=-0.1, blocks=2))
+    assert (found.winner, found.best_head, found.best_trunk) == (Winner.UNDECIDED, None, None)
+    assert vq.answer is Answer.UNDECIDED
+    assert "on too little text to decide (worth 2 blocks)" in vq.reason
+    # Of eight blocks or more, an interval all above the tolerance is believed, as what loses is.
+    lossy = [trial(name, 10, delta=0.5, blocks=blocks) for name, blocks in (("head", 8), ("trunk", FEW), ("vq", FEW))]
+    assert verdict(*lossy)[0].winner is Winner.NONE
+    assert verdict(*lossy)[1].answer is Answer.NO
+    assert verdict(*lossy[:2], trial("vq", 10, delta=0.5, blocks=7))[1].answer is Answer.UNDECIDED
+
+
+def test_what_more_text_may_show_keeps_the_other_side_from_winning() -> None:
+    free, open_ = trial("trunk", 20, delta=0.0), trial("head", 30, delta=0.0, blocks=FEW)
+    found, _ = verdict(free, open_)
+    assert (found.winner, found.best_trunk) == (Winner.UNDECIDED, "trunk")
+    assert any(reason.startswith("more text may show at no loss what saves more: head") for reason in found.reasons)
+    # It takes nothing from its own side, nor where it saves less.
+    assert verdict(free, trial("trunk-more", 30, delta=0.0, blocks=FEW))[0].winner is Winner.TRUNK
+    assert verdict(free, trial("head", 19, delta=0.0, blocks=FEW))[0].winner is Winner.TRUNK
+    assert verdict(free, trial("vq", 30, delta=0.0, blocks=FEW))[1].answer is Answer.UNDECIDED
+    assert verdict(trial("vq", 20, delta=0.0), trial("trunk", 30, delta=0.0, blocks=FEW))[1].answer is Answer.UNDECIDED
+    assert verdict(trial("vq", 20, delta=0.0), trial("trunk", 19, delta=0.0, blocks=FEW))[1].answer is Answer.YES
+
+
 CAP = BASELINE - 100
 
 
@@ -132,6 +172,18 @@ def test_over_the_cap_the_lower_loss_wins_when_the_difference_is_certain() -> No
     found, _ = over(*pair, gap=(-0.01, 0.01))
     assert found.winner is Winner.UNDECIDED
     assert "too close to call" in found.reasons
+
+
+def test_over_the_cap_a_difference_on_too_little_text_is_none() -> None:
+    pair = at("head", 100, delta=0.01, blocks=FEW), at("trunk", 150, delta=0.05, blocks=FEW)
+    found, _ = over(*pair, gap=(0.03, 0.05))
+    assert found.winner is Winner.UNDECIDED
+    assert f"too little text to call (worth {FEW} blocks)" in found.reasons
+    # One surely free does not win from one that may be.
+    pair = at("head", 100, delta=0.0), at("trunk", 150, delta=0.0, blocks=FEW)
+    assert over(*pair, gap=(-0.001, 0.001))[0].winner is Winner.UNDECIDED
+    for rival in (at("head", 100, delta=0.05, blocks=FEW), at("head", 99, delta=0.0)):
+        assert over(at("vq", 100, delta=0.01, blocks=FEW), rival, gap=(0.02, 0.04))[1].answer is Answer.UNDECIDED
 
 
 def test_over_the_cap_unknown_losses_leave_it_open() -> None:
@@ -167,7 +219,7 @@ def trials(draw: st.DrawFn) -> list[Trial]:
 
 @given(trials(), st.sampled_from([0, 100]))
 def test_every_outcome_is_consistent(made: Sequence[Trial], must_save: int) -> None:
-    found, vq = decide(Trials(tuple(made), lambda _a, _b: (-0.1, -0.01)), must_save=must_save)
+    found, vq = decide(Trials(tuple(made), lambda a, b: change(a, b, (-0.1, -0.01))), must_save=must_save)
     by_name = {t.candidate.name: t for t in made}
     best = {Winner.HEAD: found.best_head, Winner.TRUNK: found.best_trunk}.get(found.winner)
     if best is not None:

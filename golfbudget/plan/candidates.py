@@ -270,9 +270,9 @@ def explained(trials: Trials) -> list[str]:
         before = trials.named(name)
         if trial is control or before is None or not trial.known:
             continue
-        low, high = trials.compare(control, trial)
+        over = trials.compare(control, trial)
         lines.append(
             f"recovered: {name} goes from {before.loss:+.4f} to {trial.loss:+.4f}, which is "
-            f"[{low:+.4f}, {high:+.4f}] over the unchanged model after as many steps"
+            f"[{over.low:+.4f}, {over.high:+.4f}] over the unchanged model after as many steps"
         )
     return lines

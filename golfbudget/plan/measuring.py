@@ -20,8 +20,9 @@ from golfbudget.plan.result_cache import FileLosses, ResultCache
 from golfbudget.plan.results import Evaluation
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import BandLoss, Divergence, Trial
-from golfbudget.quality.bands import FrequencyBands, frequency_bands, loss_by_band, ratio_interval
+from golfbudget.quality.bands import FrequencyBands, frequency_bands, loss_by_band
 from golfbudget.quality.evaluate import METRIC, Evaluator
+from golfbudget.quality.intervals import Interval, ratio_interval
 from golfbudget.quality.text import predicted_counts
 
 #: Divergence is taken on the text's first windows, this many tokens of them: it varies far less than loss does.
@@ -96,6 +97,7 @@ class Yardstick:
         evaluation = Evaluation(
             model=model,
             tokens=text.tokens,
+            windows=len(text.windows),
             text_bytes=text.bytes,
             baseline_bits_per_byte=round(evaluator.bits_per_byte(baseline.nats), _DIGITS),
             source_bits_per_byte=round(evaluator.bits_per_byte(source.nats), _DIGITS),
@@ -123,18 +125,18 @@ class Yardstick:
             delta=interval.delta,
             low=interval.low,
             high=interval.high,
+            blocks=interval.blocks,
             evidence=Evidence.MEASURED,
             divergence=self._divergence(losses.divergence),
             bands=self._bands(losses.nats),
         )
         return replace(trial, quality=quality, window_nats=window_nats)
 
-    def compare(self, one: Trial, other: Trial) -> tuple[float, float]:
-        """(low, high) of the change in bits per byte from one measured trial to another."""
+    def compare(self, one: Trial, other: Trial) -> Interval:
+        """The change in bits per byte from one measured trial to another."""
         if one.window_nats is None or other.window_nats is None:
             raise RuntimeError("losses are compared only where they were measured")
-        interval = self.evaluator.compare(one.window_nats, other.window_nats, self.seed)
-        return interval.low, interval.high
+        return self.evaluator.compare(one.window_nats, other.window_nats, self.seed)
 
     def nats_of(self, trial: Trial) -> float:
         if trial.window_nats is None:
@@ -142,9 +144,9 @@ class Yardstick:
         return float(trial.window_nats.sum()) / self.evaluation.tokens
 
     def _divergence(self, means: NDArray[np.float64]) -> Divergence:
-        low, high = ratio_interval(means, np.ones(len(means)), seed=self.seed)
-        value, low, high = (round(x, _DIGITS) for x in (float(means.mean()), low, high))
-        return Divergence(value=value, low=low, high=high, tokens=len(means) * self.nats.shape[1])
+        found = ratio_interval(means, np.ones(len(means)), seed=self.seed).rounded(_DIGITS)
+        tokens = len(means) * self.nats.shape[1]
+        return Divergence(value=found.delta, low=found.low, high=found.high, tokens=tokens)
 
     def _bands(self, nats: NDArray[np.float64]) -> tuple[BandLoss, ...]:
         """The bands that occur, rounded for people and for files that are compared byte by byte."""

@@ -130,13 +130,14 @@ class Joint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The text and model behind measured figures."""
+    """The text and model behind measured figures.  The text has `windows`, in whose order intervals are drawn."""
 
     model: str
     tokens: int
     text_bytes: int
     baseline_bits_per_byte: float
     source_bits_per_byte: float
+    windows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,7 +139,7 @@ def _terms(shop: Workshop) -> PlanTerms:
         price=price,
         price_source=price_source,
         rows=prepared.source.rows,
-        measured=shop.yardstick is not None,
+        tokens=None if shop.yardstick is None else shop.yardstick.evaluation.tokens,
         path=prepared.inputs.source_path if prepared.inputs.model_file is None else "CHECKPOINT",
     )
 

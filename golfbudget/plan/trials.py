@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from golfbudget.certificates import Certificate
 from golfbudget.efficiency.results import Efficiency
 from golfbudget.evidence import Evidence
+from golfbudget.quality.intervals import ENOUGH_BLOCKS, FEWEST_BLOCKS, Interval
 
 #: Bits per byte.  The contest's bar for a record is 0.005 nats per token, about 0.00194 bits per byte at a
 #: vocabulary of 8192; a change known to be smaller is treated as none.
@@ -117,6 +118,7 @@ class Quality:
     under the covariance of its inputs, in its worst matrix that has one: a model's word, `modelled`.
 
     Of a certified loser, which is not evaluated, only `low` is known: the least change that its floor leaves.
+    A measured interval rests on text that is worth `blocks` independent windows.
     """
 
     metric: str
@@ -130,6 +132,7 @@ class Quality:
     output_error: float | None = None
     divergence: Divergence | None = None
     bands: tuple[BandLoss, ...] = ()
+    blocks: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,11 +180,24 @@ class Trial:
     @property
     def costless(self) -> bool:
         """Whether it decodes to the same bytes, passes the equal-error rule, or loses at most `TOLERANCE`, surely."""
-        if self.loser is not None:
+        if self.loser is not None or self.short:
             return False
         if self.quality.evidence is Evidence.MEASURED:
             return self.quality.high is not None and self.quality.high <= TOLERANCE
         return self.quality.evidence in (Evidence.CERTIFIED, Evidence.EQUAL_ERROR)
+
+    @property
+    def short(self) -> bool:
+        """Whether it was measured on too little text for its interval to decide anything."""
+        if self.loser is not None or self.quality.evidence is not Evidence.MEASURED:
+            return False
+        return (self.quality.blocks or 0) < ENOUGH_BLOCKS
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether more text may show that it loses nothing."""
+        low, blocks = self.quality.low, self.quality.blocks or 0
+        return self.short and (blocks < FEWEST_BLOCKS or low is None or low <= TOLERANCE)
 
     @property
     def unknown(self) -> bool:
@@ -203,11 +219,11 @@ class Trial:
         return self.counted_bytes <= other.counted_bytes and self.loss <= other.loss
 
 
-#: (low, high) of the change from one trial to another, in bits per byte, where both were measured.
-Compare = Callable[[Trial, Trial], tuple[float, float]]
+#: The change from one trial to another, in bits per byte, where both were measured.
+Compare = Callable[[Trial, Trial], Interval]
 
 
-def not_measured(_one: Trial, _other: Trial) -> tuple[float, float]:
+def not_measured(_one: Trial, _other: Trial) -> Interval:
     """Of trials without measured losses."""
     raise RuntimeError("losses are compared only where they were measured")
 
@@ -275,6 +291,10 @@ class Trials(Sequence[Trial]):
     @property
     def unknown(self) -> Trials:
         return self.where(lambda trial: trial.unknown)
+
+    @property
+    def unsettled(self) -> Trials:
+        return self.where(lambda trial: trial.unsettled)
 
     @property
     def costless(self) -> Trials:

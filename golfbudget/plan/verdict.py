@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from golfbudget.certificates import allowance, price_of
 from golfbudget.evidence import Evidence
 from golfbudget.plan.results import Answer, BreakEven, Exchange, Margin, Situation, Verdict, VqAnswer, Winner
-from golfbudget.plan.trials import TOLERANCE, Side, Trial, Trials
+from golfbudget.plan.settling import experiment
+from golfbudget.plan.trials import Side, Trial, Trials
+from golfbudget.quality.intervals import Interval
 
 _DIGITS = 6
 UNTRAINED = "as untrained: its codebook is fitted by k-means to the finished matrix, not trained with the model"
@@ -64,6 +66,8 @@ def describe(trial: Trial) -> str:
     saved = f"saves {trial.saved_bytes:,} bytes" if trial.saved_bytes >= 0 else f"adds {-trial.saved_bytes:,} bytes"
     if quality.evidence is Evidence.MEASURED and quality.delta is not None:
         loss = f"measured {quality.delta:+.4f} bits per byte [{quality.low:+.4f}, {quality.high:+.4f}]"
+        if trial.short:
+            loss += f" on too little text to decide (worth {quality.blocks} blocks)"
     elif quality.evidence is Evidence.EQUAL_ERROR:
         ratio = "the baseline's own matrix" if quality.error_ratio is None else f"{quality.error_ratio:.3f} x its error"
         loss = f"no loss by the equal-error rule ({ratio})"
@@ -123,8 +127,13 @@ def _under(trials: Trials) -> Verdict:
         reasons.append(
             f"{blind} candidates save more but have no known loss without a model to run; they are not counted as free"
         )
+    rivals = trials.trunk if by_head > by_trunk else trials.head if by_trunk > by_head else trials
+    perhaps = rivals.unsettled.saving(max(by_head, by_trunk) + 1).largest_saving()
+    short = [] if perhaps is None else [f"more text may show at no loss what saves more: {describe(perhaps)}"]
     if head is None and trunk is None:
-        return _verdict(Winner.UNDECIDED if blind else Winner.NONE, None, None, None, reasons)
+        return _verdict(Winner.UNDECIDED if blind or short else Winner.NONE, None, None, None, [*reasons, *short])
+    if short:
+        return _verdict(Winner.UNDECIDED, None, head, trunk, [*reasons, *short])
     if by_head == by_trunk:
         return _verdict(Winner.UNDECIDED, None, head, trunk, [*reasons, "both save the same bytes"], 0)
     winner, best = (Winner.HEAD, head) if by_head > by_trunk else (Winner.TRUNK, trunk)
@@ -146,6 +155,12 @@ def _vq_under(trials: Trials) -> VqAnswer:
     margin = (vq.saved_bytes if vq else 0) - (rival.saved_bytes if rival else 0)
     if shown is None:
         return _answer(Answer.UNDECIDED, None, control, None, "no VQ-Logits candidate was tried")
+    saved = max(vq.saved_bytes if vq else 0, rival.saved_bytes if rival else 0)
+    rivals = Trials((*trials.control, *trials.trunk)) if margin > 0 else trials.vq
+    perhaps = rivals.unsettled.saving(saved + 1).largest_saving()
+    if perhaps is not None:
+        reason = f"{describe(shown)}; more text may show at no loss what saves more: {describe(perhaps)}"
+        return _answer(Answer.UNDECIDED, shown, control, None, reason)
     if vq is not None and margin > 0:
         against = describe(rival) if rival else "no control and no trunk candidate saves any at no loss"
         return _answer(Answer.YES, vq, control, margin, f"{describe(vq)}; against that, {against}")
@@ -203,19 +218,28 @@ def _over(trials: Trials, must_save: int) -> Verdict:
 
 def _lower_loss(head: Trial, trunk: Trial, reasons: list[str], trials: Trials) -> Verdict:
     margin = abs(head.saved_bytes - trunk.saved_bytes)
-    if head.costless != trunk.costless:
+    if head.costless != trunk.costless and not (head.unsettled or trunk.unsettled):
         best = head if head.costless else trunk
-    elif head.costless:
+    elif head.costless and trunk.costless:
         if head.saved_bytes == trunk.saved_bytes:
             return _verdict(Winner.UNDECIDED, None, head, trunk, [*reasons, "both fit at no loss"], 0)
         best = max(head, trunk, key=lambda trial: trial.saved_bytes)
     else:
-        low, high = trials.compare(head, trunk)
-        reasons.append(f"from head to trunk the loss changes by [{low:+.4f}, {high:+.4f}] bits per byte")
-        if low <= 0 <= high:
-            return _verdict(Winner.UNDECIDED, None, head, trunk, [*reasons, "too close to call"], margin)
-        best = head if low > 0 else trunk
+        change = trials.compare(head, trunk)
+        reasons.append(f"from head to trunk the loss changes by {_bounds(change)}")
+        if not change.sign:
+            return _verdict(Winner.UNDECIDED, None, head, trunk, [*reasons, _open(change)], margin)
+        best = head if change.sign > 0 else trunk
     return _verdict(Winner(best.candidate.side.value), best, head, trunk, reasons, margin)
+
+
+def _bounds(change: Interval) -> str:
+    return f"[{change.low:+.4f}, {change.high:+.4f}] bits per byte"
+
+
+def _open(change: Interval) -> str:
+    """Why the sign of a change is not known."""
+    return "too close to call" if change.enough else f"too little text to call (worth {change.blocks} blocks)"
 
 
 def _vq_over(trials: Trials) -> VqAnswer:  # noqa: PLR0911  (one way out per case)
@@ -233,17 +257,19 @@ def _vq_over(trials: Trials) -> VqAnswer:  # noqa: PLR0911  (one way out per cas
     if rival is None:
         if (trials.control.fitting.unknown or trials.trunk.fitting.unknown) and not vq.costless:
             return _answer(Answer.UNDECIDED, vq, control, None, "rivals fit, but their loss is not known")
+        if vq.short:
+            return _answer(Answer.UNDECIDED, vq, control, None, f"{describe(vq)}; no rival fits at a known loss")
         return _answer(Answer.YES, vq, control, None, f"{describe(vq)}, and no rival fits at a known loss")
     margin = vq.saved_bytes - rival.saved_bytes
     reason = f"{describe(vq)}; {describe(rival)}"
-    if vq.costless or rival.costless:
+    if (vq.costless or rival.costless) and not (vq.unsettled or rival.unsettled):
         wins = vq.costless and (not rival.costless or margin > 0)
     else:
-        low, high = trials.compare(vq, rival)
-        reason += f"; from the first to the second the loss changes by [{low:+.4f}, {high:+.4f}] bits per byte"
-        if low <= 0 <= high:
-            return _answer(Answer.UNDECIDED, vq, control, margin, reason)
-        wins = low > 0
+        change = trials.compare(vq, rival)
+        reason += f"; from the first to the second the loss changes by {_bounds(change)}"
+        if not change.sign:
+            return _answer(Answer.UNDECIDED, vq, control, margin, f"{reason}, {_open(change)}")
+        wins = change.sign > 0
     if wins:
         return _answer(Answer.YES, vq, control, margin, reason)
     return _answer(Answer.NO, vq, control, margin, f"{reason}{_beaten(trials)} ({UNTRAINED})")
@@ -253,7 +279,8 @@ def _vq_over(trials: Trials) -> VqAnswer:  # noqa: PLR0911  (one way out per cas
 class PlanTerms:
     """What a plan was held against: `headroom` of the baseline and `spread` between seeds in bytes, and the price.
 
-    `rows` is the vocabulary, `measured` whether a model was run, `path` the source as the user named it.
+    `rows` is the vocabulary, `tokens` those that a model was run on (None: none was), `path` the source as the user
+    named it.
     """
 
     headroom: int
@@ -261,7 +288,7 @@ class PlanTerms:
     price: float
     price_source: str
     rows: int
-    measured: bool
+    tokens: int | None
     path: str
 
 
@@ -278,7 +305,7 @@ def advised(verdict: Verdict, vq: VqAnswer, trials: Trials, terms: PlanTerms) ->
         prices=prices,
         margin=_margin(verdict, trials, needed),
         break_even=_break_even(vq, trials, prices.get(Side.TRUNK), terms),
-        settle=_settle(verdict, vq, trials, terms),
+        settle=experiment(verdict, vq, trials, over=terms.headroom < 0, tokens=terms.tokens, path=terms.path),
     )
 
 
@@ -309,9 +336,9 @@ def _margin(verdict: Verdict, trials: Trials, needed: int) -> Margin | None:
     rival = measured.on(Side.TRUNK if by_head else Side.HEAD).saving(needed).least_lossy()
     if best is None or rival is None:
         return None
-    low, high = trials.compare(best, rival)
+    change = trials.compare(best, rival)
     delta = round(rival.loss - best.loss, _DIGITS)
-    return Margin(candidate=best.name, rival=rival.name, delta=delta, low=low, high=high)
+    return Margin(candidate=best.name, rival=rival.name, delta=delta, low=change.low, high=change.high)
 
 
 def _break_even(vq: VqAnswer, trials: Trials, trunk: Exchange | None, terms: PlanTerms) -> BreakEven | None:
@@ -338,31 +365,3 @@ def _vocabulary(best: Trial, price: float, rows: int) -> int | None:
     worth_of_a_row = allowance(best.saved_bytes, price) / rows
     # A whole number that arithmetic misses by its last digit is that number.
     return max(1, math.ceil(round(best.quality.delta / worth_of_a_row, 6)))
-
-
-def _settle(verdict: Verdict, vq: VqAnswer, trials: Trials, terms: PlanTerms) -> str | None:
-    """The one experiment that would settle what is undecided."""
-    if verdict.winner is not Winner.UNDECIDED and vq.answer is not Answer.UNDECIDED:
-        return None
-    blind = (trials.fitting if terms.headroom < 0 else trials).unknown
-    if not terms.measured and blind:
-        most = (side.largest_saving() for side in (blind.head, blind.trunk))
-        names = " and ".join(trial.name for trial in most if trial is not None)
-        return f"measure {names} on text: golfbudget plan {terms.path} --model … --tokens …"
-    best = (trials.named(name) for name in (verdict.best_head, verdict.best_trunk))
-    pair = [t for t in best if t is not None and t.quality.evidence is Evidence.MEASURED]
-    if len(pair) == 2 and not all(trial.costless for trial in pair):
-        return _more_text(pair[0], pair[1], trials)
-    if not (trials.head and trials.trunk):
-        return "try what was left out: --schemes default"
-    return None
-
-
-def _more_text(one: Trial, other: Trial, trials: Trials) -> str:
-    """How much more text would tell two trials apart: intervals narrow with its square root."""
-    low, high = trials.compare(one, other)
-    middle, half = abs(low + high) / 2, (high - low) / 2
-    wanted = max(middle, TOLERANCE)
-    times = math.ceil((half / wanted) ** 2 * 1.2) if half else 1
-    names = f"{one.name} from {other.name}"
-    return f"measure on about {max(2, times)} times as much text (--tokens): it would tell {names} apart"

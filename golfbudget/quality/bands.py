@@ -1,4 +1,4 @@
-"""Paired bootstrap intervals over windows, of a whole text and of its bands of token frequency.
+"""The change in loss by bands of token frequency, with paired bootstrap intervals.
 
 A change to the head damages rare tokens first, and a mean over all tokens hides it.  Bands are made of whole tokens,
 the most frequent first, and cut where the running share of the counts passes a mark.
@@ -14,36 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golfbudget.errors import UsageError
+from golfbudget.quality.intervals import RESAMPLES, Values, ratio_interval
 
 SHARES = (0.5, 0.8, 0.95, 1.0)
-RESAMPLES = 2000
-CONFIDENCE = 0.95
-#: Drawn window numbers held at once.
-_AT_ONCE = 4_000_000
-
-Values = NDArray[np.float64]
-
-
-def ratio_interval(
-    amounts: Values, weights: Values, *, seed: int, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """Percentile interval of sum(amounts) / sum(weights), both [n], over windows drawn with replacement.
-
-    Draws without any weight say nothing and are left out; where no draw has any the interval is (nan, nan).
-    """
-    if not weights.any():
-        return float("nan"), float("nan")
-    generator, windows = np.random.default_rng(seed), len(amounts)
-    parts, step = [], max(1, _AT_ONCE // windows)
-    for start in range(0, resamples, step):
-        drawn = generator.integers(0, windows, size=(min(step, resamples - start), windows))
-        over, under = amounts[drawn].sum(1), weights[drawn].sum(1)
-        parts.append(over[under > 0] / under[under > 0])
-    ratios = np.concatenate(parts)
-    if not len(ratios):
-        return float("nan"), float("nan")
-    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +93,7 @@ def loss_by_band(
     """The change from `base` to `new`, nats per token [windows, length], for each band of the `targets`.
 
     The occurrence-weighted deltas of all bands sum to the text's mean change.  Intervals are paired bootstraps over
-    windows.  `UsageError` when shapes differ.
+    blocks of windows.  `UsageError` when shapes differ.
     """
     if not targets.shape == base.shape == new.shape or targets.ndim != 2:
         raise UsageError(
@@ -134,7 +107,7 @@ def loss_by_band(
         inside = where == number
         occurrences = int(inside.sum())
         amount = np.where(inside, change, 0.0).sum(1)
-        low, high = ratio_interval(amount, inside.sum(1).astype(np.float64), seed=seed, resamples=resamples)
+        interval = ratio_interval(amount, inside.sum(1).astype(np.float64), seed=seed, resamples=resamples)
         found.append(
             BandChange(
                 label=label,
@@ -142,8 +115,8 @@ def loss_by_band(
                 occurrences=occurrences,
                 base=float(base[inside].mean()) if occurrences else None,
                 delta=float(change[inside].mean()) if occurrences else None,
-                low=low if occurrences else None,
-                high=high if occurrences else None,
+                low=interval.low if occurrences else None,
+                high=interval.high if occurrences else None,
                 share_of_change=float(amount.sum()) / total if total else None,
             )
         )

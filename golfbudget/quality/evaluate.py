@@ -1,7 +1,8 @@
 """Bits per byte of a model on evaluation text, its divergence from another, and the covariances of matrices' inputs.
 
 Losses are kept per window, so that two models are compared on the same text: the interval is a paired bootstrap
-over windows.  Torch works on one thread, so that losses are the same wherever and beside whatever they are measured.
+over blocks of windows.  Torch works on one thread, so that losses are the same wherever and beside whatever they are
+measured.
 """
 
 from __future__ import annotations
@@ -18,27 +19,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import ModelError
-from golfbudget.quality.bands import ratio_interval
 from golfbudget.quality.baseline_model import EMBEDDING, HEAD, LOGIT_CAP, BaselineModel, logits
+from golfbudget.quality.intervals import Interval, ratio_interval
 from golfbudget.quality.text import Text
 from golfbudget.schemes.threads import one_thread
 
 METRIC = "bits-per-byte"
+_DIGITS = 6
 #: Few enough that a layer's values stay in a core's own cache.
 _TOKENS_AT_ONCE = 1024
 #: … and as many windows where covariances are summed.
 _WINDOWS_AT_ONCE = 8
 
 Losses = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A change in bits per byte and its 95 % interval; positive is worse."""
-
-    delta: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -170,12 +163,10 @@ class Evaluator:
         return float(losses.sum()) / math.log(2) / self.text.bytes
 
     def compare(self, base: Losses, new: Losses, seed: int) -> Interval:
-        """The change from `base` to `new`, with a percentile interval over resampled windows."""
+        """The change from `base` to `new`, with a paired interval over blocks of windows."""
         difference = (new - base) / math.log(2)
         weights = self.text.bytes_per_window.double().numpy()
-        low, high = ratio_interval(difference, weights, seed=seed)
-        delta = float(difference.sum()) / self.text.bytes
-        return Interval(delta=round(delta, 6), low=round(low, 6), high=round(high, 6))
+        return ratio_interval(difference, weights, seed=seed).rounded(_DIGITS)
 
 
 def _nats(hidden: Tensor, head: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:

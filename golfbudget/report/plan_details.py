@@ -9,6 +9,7 @@ from golfbudget.evidence import Evidence
 from golfbudget.plan.results import Inputs, Plan, Situation, Verdict
 from golfbudget.plan.trials import TOLERANCE, BandLoss, Side, Trial
 from golfbudget.plan.verdict import describe
+from golfbudget.quality.intervals import ENOUGH_BLOCKS
 from golfbudget.report import document as doc
 from golfbudget.report.efficiency import candidates_grid, candidates_legend
 from golfbudget.report.inspect import cap_facts
@@ -50,6 +51,7 @@ def candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
         doc.number("95 % interval"),
         doc.number(None, "low"),
         doc.number(None, "high"),
+        doc.number(None, "blocks"),
         doc.number(None, "error_ratio"),
         doc.number("evidence", "evidence", rank=2),
         doc.number("µbpb\nper kB", "price", rank=1),
@@ -59,7 +61,7 @@ def candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
 
 def brief_candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
     """The same with the columns that an answer needs."""
-    whole, kept = candidates(plan, trials), (0, 3, 4, 5, 10)
+    whole, kept = candidates(plan, trials), (0, 3, 4, 5, 11)
     rows = (doc.line(*(row.cells[number] for number in kept)) for row in whole.rows)
     return doc.grid((whole.columns[number] for number in kept), rows, name_width=36)
 
@@ -77,6 +79,7 @@ def _cells(trial: Trial) -> tuple[str | doc.Cell, ...]:
         doc.DASH if quality.low is None or quality.high is None else f"[{quality.low:+.4f}, {quality.high:+.4f}]",
         doc.Cell(text="", value=quality.low),
         doc.Cell(text="", value=quality.high),
+        doc.Cell(text="", value=quality.blocks),
         doc.Cell(text="", value=quality.error_ratio),
         str(quality.evidence) if trial.loser is None else trial.loser.partition(":")[0],
         doc.Cell(text=doc.DASH if trial.price is None else f"{trial.price:.1f}", value=trial.price),
@@ -126,6 +129,7 @@ def _legend(plan: Plan) -> list[str]:
         lines.append(
             f"no loss: the whole interval lies at or below {TOLERANCE} bits per byte, the contest's record bar"
         )
+        lines += _worth(plan)
     else:
         lines += [
             "no loss: squared error at most 1.05 x the recipe's own on every matrix (equal-error rule)",
@@ -139,6 +143,16 @@ def _legend(plan: Plan) -> list[str]:
     if any(trial.loser for trial in plan.trials):
         lines.append("†: ruled out by a certificate (its tie floor, or tying), so not evaluated")
     return lines
+
+
+def _worth(plan: Plan) -> list[str]:
+    """What the text's windows are worth, which differs by candidate."""
+    worth = [trial.quality.blocks for trial in plan.trials if trial.quality.blocks is not None]
+    if plan.evaluation is None or plan.evaluation.windows is None or not worth:
+        return []
+    independent = f"{count(min(worth))} to {count(max(worth))} independent ones, by candidate"
+    windows = f"neighbouring windows are alike: {count(plan.evaluation.windows)} are worth {independent}"
+    return [f"intervals: {windows}; fewer than {ENOUGH_BLOCKS} decide nothing"]
 
 
 def _worst(plan: Plan) -> str | None:
