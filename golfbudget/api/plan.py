@@ -84,6 +84,7 @@ def plan(
     preview: str | None = None,
     model: str | None = None,
     tokens: StrPath | None = None,
+    fresh: StrPath | None = None,
     tokenizer: StrPath | None = None,
     token_limit: int | None = None,
     counts: StrPath | None = None,
@@ -104,8 +105,8 @@ def plan(
     """Encode head and trunk candidates for real, count each whole file, and say who wins; needs `golfbudget[plan]`.
 
     `path` is a float checkpoint, an int8 artifact, or a model file or a shipped one's name.  With `model` and `tokens`
-    the change in bits per byte is measured; `model` may name a file of yours, which is then run as a program.  Raises
-    a `GolfbudgetError` for what contradicts itself or cannot be read.
+    the change in bits per byte is measured, and the best candidates' on the text `fresh`, too; `model` may name a file
+    of yours, which is then run as a program.  Raises a `GolfbudgetError` for what contradicts itself or cannot be read.
     """
     with explained():
         from golfbudget.plan import make_plan
@@ -118,6 +119,7 @@ def plan(
             recipe=None if recipe is None else str(recipe),
             model=model,
             tokens=path_or_none(tokens),
+            fresh=path_or_none(fresh),
             tokenizer=path_or_none(tokenizer),
             token_limit=token_limit,
             price=price,

@@ -48,6 +48,13 @@ def plan(
             "a .bin shard, or UTF-8 text.",
         ),
     ] = None,
+    fresh: Annotated[
+        Path | None,
+        opt(
+            "--fresh FILE",
+            "Another text, in the form of --tokens: the best candidates, chosen on --tokens, are measured on it again.",
+        ),
+    ] = None,
     tokenizer: Annotated[
         Path | None, opt("--tokenizer FILE", "The SentencePiece .model that the tokens are made with.")
     ] = None,
@@ -144,6 +151,7 @@ def plan(
         tried = chosen_schemes(schemes)
         runs_model = {
             "--model": model, "--calibration": calibration, "--tokenizer": tokenizer, "--token-limit": token_limit,
+            "--fresh": fresh,
         }  # fmt: skip
         for option, value in runs_model.items():
             if value is not None:
@@ -169,6 +177,7 @@ def plan(
         preview=preview,
         model=model,
         tokens=tokens,
+        fresh=fresh,
         tokenizer=tokenizer,
         token_limit=token_limit,
         counts=counts,

@@ -8,7 +8,8 @@ From what a user asks to a plan, in the order in which data flows; each step mak
 - `trying` makes trials of them: it writes each file (`building` one and reading it back) in processes side by side,
   `examine`s it, `measuring` it on text unless a certificate rules it out.  `result_cache` remembers.
 - `joint` puts head and trunk together.
-- `verdict` decides, once, on finished `trials`, and says what follows.
+- `verdict` decides, once, on finished `trials`, and says what follows; `settling`, what would settle it.
+- `fresh` measures what the answers name on another text, where there is one.
 - `run` does all of it in order; `plan_json` is what it looks like saved, and `rewrite` writes any of its files again.
 - `vocabulary`: the joint question, over vocabularies.
 

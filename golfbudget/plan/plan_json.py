@@ -16,7 +16,7 @@ from golfbudget.certificates import Certificate
 from golfbudget.efficiency.results import Efficiency
 from golfbudget.errors import UsageError
 from golfbudget.inspection.report import RoleReport, SourceReport, role_reports
-from golfbudget.plan.results import Evaluation, Joint, Plan, RecordedFile, Verdict, VqAnswer
+from golfbudget.plan.results import Evaluation, FreshQuality, Joint, Plan, RecordedFile, Verdict, VqAnswer
 from golfbudget.plan.trials import Candidate, Quality, Side, TableSize, Trial
 from golfbudget.version import __version__
 
@@ -125,6 +125,8 @@ class SavedPlan:
     vq: VqAnswer
     verdict: Verdict
     notes: tuple[str, ...]
+    fresh_evaluation: Evaluation | None = None
+    fresh: tuple[FreshQuality, ...] = ()
 
 
 def plan_json(plan: Plan) -> dict[str, object]:

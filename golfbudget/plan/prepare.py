@@ -35,7 +35,7 @@ class Prepared:
     """A request with everything that it names opened.
 
     `inputs` are written into the plan; `encoders` what schemes may use; `evaluator` runs the model on the text, where
-    both are given; `spread` the bytes that two seeds of one artifact differ by.
+    both are given, and `fresh` on the other text; `spread` the bytes that two seeds of one artifact differ by.
     """
 
     request: PlanRequest
@@ -45,6 +45,7 @@ class Prepared:
     encoders: EncoderInputs
     evaluator: Evaluator | None
     spread: int
+    fresh: Evaluator | None = None
 
     @property
     def price(self) -> tuple[float, str]:
@@ -69,8 +70,13 @@ def prepare(request: PlanRequest) -> Prepared:
     if request.price is not None and not request.price > 0:
         raise UsageError(f"--price {request.price:g}: expected µbpb per kilobyte, a number over zero")
     _check_recovery(request)
+    if request.fresh is not None and request.model is None:
+        raise UsageError(f"--fresh {request.fresh} needs --model and --tokens: the model to run on that text, too")
     source, roles = opened_source(request, model_file)
     encoders, text = encoder_inputs(request, source)
+    fresh = None
+    if request.fresh is not None and text is not None:
+        fresh = _evaluator(_fresh(request, request.fresh, text, source.rows), model, source)
     return Prepared(
         request=request,
         source=source,
@@ -79,6 +85,7 @@ def prepare(request: PlanRequest) -> Prepared:
         encoders=encoders,
         evaluator=None if text is None or request.model is None else _evaluator(text, model, source),
         spread=load_rules().seed_spread,
+        fresh=fresh,
     )
 
 
@@ -114,6 +121,17 @@ def encoder_inputs(request: PlanRequest, source: PlanSource) -> tuple[EncoderInp
     training = Training(text=calibration, seed=request.seed)
     covariances = input_covariances(source.reference, calibration)
     return EncoderInputs(seed=request.seed, counts=counts, covariances=covariances, training=training), text
+
+
+def _fresh(request: PlanRequest, path: Path, text: Text, vocabulary: int) -> Text:
+    """The text to measure finalists on again; `UsageError` where it is mostly the one that they were chosen on."""
+    fresh = _read_text(request, path, vocabulary)
+    if fresh.mostly_in(text) or text.mostly_in(fresh):
+        raise UsageError(
+            f"--fresh {path}: holds the text of --tokens {request.tokens}, on which candidates are chosen; "
+            "what is measured there again says nothing new: give another text"
+        )
+    return fresh
 
 
 def _read_text(request: PlanRequest, path: Path, vocabulary: int) -> Text:

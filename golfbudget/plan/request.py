@@ -28,6 +28,7 @@ class PlanRequest:
     schemes: tuple[str, ...] | None = None
     model: str | None = None
     tokens: Path | None = None
+    fresh: Path | None = None
     tokenizer: Path | None = None
     token_limit: int | None = None
     counts: Path | None = None

@@ -9,7 +9,7 @@ from enum import StrEnum
 from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE, Certificate
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.plan.trials import Side, Trial, Trials
+from golfbudget.plan.trials import Quality, Side, Trial, Trials
 
 
 class Winner(StrEnum):
@@ -141,6 +141,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FreshQuality:
+    """What a candidate's change is on the text of `--fresh`, against the baseline on that text."""
+
+    candidate: str
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedFile:
     """A file that a plan was made with, as it was named and as it was."""
 
@@ -176,7 +184,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A finished plan.  `on_frontier` are the candidates that none of their own side beats."""
+    """A finished plan.  `on_frontier` are the candidates that none of their own side beats.
+
+    `fresh` has those that the answers name, measured again on another text (`fresh_evaluation`).
+    """
 
     inputs: Inputs
     cap: int
@@ -191,6 +202,8 @@ class Plan:
     price: float = DEFAULT_PRICE
     price_source: str = DEFAULT_PRICE_SOURCE
     joint: Joint | None = None
+    fresh_evaluation: Evaluation | None = None
+    fresh: tuple[FreshQuality, ...] = ()
     on_frontier: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 

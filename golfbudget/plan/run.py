@@ -9,6 +9,7 @@ import torch
 from golfbudget.evidence import Evidence
 from golfbudget.plan.candidates import candidates, explained, worth_recovering
 from golfbudget.plan.examine import certificates
+from golfbudget.plan.fresh import measured_again
 from golfbudget.plan.joint import JointResult, make_joint
 from golfbudget.plan.left import with_left
 from golfbudget.plan.prepare import Prepared, prepare
@@ -49,11 +50,14 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         on_frontier = trials.head.frontier() | trials.trunk.frontier()
         named = (verdict.best_head, verdict.best_trunk, vq.best, vq.control)
         trials = with_left(shop, trials, {*named, *on_frontier, *_closest(trials)})
+        again = measured_again(shop, trials, verdict, vq, None if joint.trial is None else joint.trial.name)
         counts = shop.counts
     if prepared.inputs.model_file and verdict.evidence is not None:
         # What is true of weights that were drawn is a model's word on weights that are trained.
         verdict = replace(verdict, evidence=Evidence.MODELLED)
-    verdict = replace(verdict, reasons=(*verdict.reasons, *explained(trials), *survival, *source.caveats))
+    verdict = replace(
+        verdict, reasons=(*verdict.reasons, *explained(trials), *survival, *again.reasons, *source.caveats)
+    )
     price, price_source = prepared.price
     return Plan(
         inputs=prepared.inputs,
@@ -69,6 +73,8 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         price=price,
         price_source=price_source,
         joint=joint.joint,
+        fresh_evaluation=again.evaluation,
+        fresh=again.found,
         on_frontier=on_frontier,
         notes=(
             *source.notes, *chosen.notes, *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason])

@@ -134,6 +134,13 @@ class Quality:
     bands: tuple[BandLoss, ...] = ()
     blocks: int | None = None
 
+    @property
+    def interval(self) -> Interval | None:
+        """The change with its ends; None where it was not measured."""
+        if self.delta is None or self.low is None or self.high is None:
+            return None
+        return Interval(delta=self.delta, low=self.low, high=self.high, blocks=self.blocks or 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:

@@ -32,6 +32,7 @@ from golfbudget.plan.result_cache import FileLosses, ResultCache, content_of, di
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
 from golfbudget.progress import Progress
+from golfbudget.quality.evaluate import Evaluator
 from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import Processes
 
@@ -187,14 +188,10 @@ def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterato
     cache = ResultCache.of(prepared.request.cache, prepared.source, prepared.encoders)
     baseline = Baseline.of(prepared, cache.baseline(lambda: baseline_file(prepared.source)))
     # An opened file stays with the process that opened it; nothing that is encoded reads it.
-    source, model = replace(prepared.source, artifact=None), prepared.request.model or ""
+    source = replace(prepared.source, artifact=None)
     measurer = None
     if prepared.evaluator is not None:
-        kept = cache if prepared.built_in else ResultCache(folder=None)
-        evaluator, state = prepared.evaluator, baseline.decoded.state
-        text = digest({"windows": evaluator.text.windows})
-        key = f"{text}:{model}:{hashlib.sha256(baseline.data).hexdigest()}"
-        measurer = Measurer(evaluator=evaluator, cache=kept, source=source, baseline=state, key=key)
+        measurer = measurer_on(prepared.evaluator, prepared, cache, source, baseline)
     with tempfile.TemporaryDirectory(prefix="golfbudget-") as folder:
         bench = Bench(
             source=source, encoders=prepared.encoders, cache=cache, folder=Path(folder), measurer=measurer
@@ -202,24 +199,40 @@ def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterato
         shared = bench if prepared.built_in else replace(bench, measurer=None)
         jobs = _jobs(prepared, candidates)
         with Processes(shared) as processes:
-            yardstick = None
-            if measurer is not None:
-                own_content = content_of(baseline.decoded)
-                content = content_of(Decoded(state=source.reference, biases={}))
-                files = [
-                    Measurable(sha256=bench.keep(baseline.data), content=own_content),
-                    # Divergence is taken of files: losses of the source are not those of another file that equals it.
-                    Measurable(sha256=None, content=content if content == own_content else f"source {content}"),
-                ]
-                own = dict(file_losses(bench, processes if prepared.built_in else None, files, jobs))
-                yardstick = Yardstick.of(
-                    measurer, model, baseline=own[0], source=own[1], seed=prepared.request.seed
-                )  # fmt: skip
+            yardstick = None if measurer is None else yardstick_on(bench, processes, prepared, baseline, jobs)
             yield Workshop(
                 prepared=prepared, baseline=baseline, bench=bench, processes=processes, yardstick=yardstick, jobs=jobs,
                 progress=progress,
             )  # fmt: skip
     cache.prune()
+
+
+def measurer_on(
+    evaluator: Evaluator, prepared: Prepared, cache: ResultCache, source: PlanSource, baseline: Baseline
+) -> Measurer:
+    """What runs files on the text of an evaluator, against the baseline."""
+    kept = cache if prepared.built_in else ResultCache(folder=None)
+    text = digest({"windows": evaluator.text.windows})
+    key = f"{text}:{prepared.request.model or ''}:{hashlib.sha256(baseline.data).hexdigest()}"
+    return Measurer(evaluator=evaluator, cache=kept, source=source, baseline=baseline.decoded.state, key=key)
+
+
+def yardstick_on(
+    bench: Bench, processes: Processes[Bench], prepared: Prepared, baseline: Baseline, jobs: int
+) -> Yardstick:
+    """The baseline's and the source's losses on the text of the bench's measurer."""
+    if bench.measurer is None:
+        raise RuntimeError("there is no model to run here")
+    own_content = content_of(baseline.decoded)
+    content = content_of(Decoded(state=bench.source.reference, biases={}))
+    files = [
+        Measurable(sha256=bench.keep(baseline.data), content=own_content),
+        # Divergence is taken of files: losses of the source are not those of another file that equals it.
+        Measurable(sha256=None, content=content if content == own_content else f"source {content}"),
+    ]
+    own = dict(file_losses(bench, processes if prepared.built_in else None, files, jobs))
+    request = prepared.request
+    return Yardstick.of(bench.measurer, request.model or "", baseline=own[0], source=own[1], seed=request.seed)
 
 
 def _jobs(prepared: Prepared, candidates: int) -> int:

@@ -14,6 +14,7 @@ from golfbudget.report import document as doc
 from golfbudget.report.efficiency import candidates_grid, candidates_legend
 from golfbudget.report.inspect import cap_facts
 from golfbudget.report.numbers import count, human, signed
+from golfbudget.report.plan_fresh import fresh
 from golfbudget.report.views import grid
 
 _SITUATION = {
@@ -29,7 +30,14 @@ _FLOORS = ("best-tie-floor", "best-tie-floor-bias")
 def detailed(plan: Plan) -> tuple[doc.Part, ...]:
     """Everything, top to bottom."""
     facts, roles = doc.Facts(rows=tuple(_heading(plan)), order=-1), grid(plan.baseline, "role", last="baseline")
-    tried = (candidates(plan, plan.trials), doc.prose(*_legend(plan)), *_left(plan), *_joint(plan), *_quality(plan))
+    tried = (
+        candidates(plan, plan.trials),
+        doc.prose(*_legend(plan)),
+        *_left(plan),
+        *_joint(plan),
+        *_quality(plan),
+        *fresh(plan),
+    )
     return (facts, roles, cap_facts(plan.baseline, order=-1), *tried, *_certificates(plan), *_answers(plan))
 
 
