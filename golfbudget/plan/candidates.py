@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from golfbudget import codecs, schemes
 from golfbudget.plan.grids import BY_PART, HEAD, TRUNK, grid, input_options, label
 from golfbudget.plan.source import PlanSource
+from golfbudget.plan.structure import head_codes
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.schemes import Options
 
@@ -36,6 +37,13 @@ _PARTS = {
 }
 #: Widths at which the default choice tries attention and MLP alone.
 _HALVES_BITS = (7, 6)
+#: What the default choice tries of head grids besides the whole one of scalars and of integer codebooks, by position: a
+#: plain codebook as published, a bias and own rows where codebooks are large, and the best known of the rest.
+_DEFAULT_HEADS: dict[str, tuple[int, ...]] = {
+    "vq-logits": (-3,), "vq-logits-bias": (-3, -2), "vq-logits-explicit": (0, -1), "tiers": (0,), "factorised": (-1,)
+}  # fmt: skip
+#: Codebooks that grow with what is planted in the matrix, and not with its size.
+_CODEBOOKS = ("vq-logits", "vq-logits-int", "vq-logits-bias")
 #: The number of a matrix's block.
 _BLOCK = re.compile(r"(?:^|[./])(\d+)(?=[./])")
 _TIED_NEED = {"counts": "token counts (--counts, or --tokens to count)", "moment": "calibration text (--calibration)"}
@@ -70,11 +78,21 @@ class _CandidateMaker:
 
     source: PlanSource
     found: list[Candidate] = field(default_factory=list)
+    planted: tuple[int, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         rows, columns = self.source.reference[self.source.head].shape
         return rows, columns
+
+    def structural(self, name: str) -> list[Options]:
+        """Options of a scheme at the codebook sizes that the head itself speaks for, where these save bytes."""
+        if self.planted is None:
+            self.planted = head_codes(self.source)
+        scheme, (rows, columns) = schemes.get(name), self.shape
+        more = {} if name == "vq-logits" else dict(grid(HEAD, scheme, rows, columns)[0])
+        tried: list[Options] = [{**more, "codes": codes} for codes in self.planted]
+        return [options for options in tried if scheme.raw_bytes(self.shape, options) < rows * (columns + 2)]
 
     def head(self, scheme: str, options: Options, input_side: str = "shared") -> None:
         """A head candidate; an untied model's input table is another matrix and stays as it is."""
@@ -162,7 +180,7 @@ def _possible(name: str, known: Collection[str], missing: dict[str, list[str]]) 
 def _scheme(maker: _CandidateMaker, name: str) -> None:
     scheme, shape = schemes.get(name), maker.shape
     heads = grid(HEAD, scheme, *shape)
-    for options in heads:
+    for options in (*heads, *(maker.structural(name) if name in _CODEBOOKS else ())):
         maker.head(name, options)
         if name == "vq-logits" and maker.source.tied:
             maker.head(name, options, "dense")
@@ -176,19 +194,24 @@ def _scheme(maker: _CandidateMaker, name: str) -> None:
 
 
 def _default(maker: _CandidateMaker, known: Collection[str], missing: dict[str, list[str]]) -> None:
-    """A choice that takes little time: the controls at every width, plain VQ-Logits, and the best known of the rest."""
+    """A choice that takes little time: controls and integer codebooks at every size, and the best known of the rest."""
     rows, columns = maker.shape
     for options in grid(HEAD, schemes.get("scalar"), rows, columns):
         maker.head("scalar", options)
-    for options in grid(HEAD, schemes.get("vq-logits"), rows, columns):
+    codebooks = grid(HEAD, schemes.get("vq-logits-int"), rows, columns)
+    for options in (*codebooks, *maker.structural("vq-logits-int")):
+        maker.head("vq-logits-int", options)
+    for options in codebooks[:1] if maker.source.tied else ():
+        # The smallest says what every head that is untied by its codebook adds to the file at least.
+        maker.head("vq-logits-int", options, "dense")
+    for options in maker.structural("vq-logits"):
+        # At what is planted, rounding a codebook to integers is the whole error: there fp16 may be worth its bytes.
         maker.head("vq-logits", options)
-        if maker.source.tied:
-            maker.head("vq-logits", options, "dense")
-    for name, chosen in (("vq-logits-bias", None), ("vq-logits-explicit", 0), ("tiers", 0), ("factorised", -1)):
+    for name, places in _DEFAULT_HEADS.items():
         tried = grid(HEAD, schemes.get(name), rows, columns)
         if tried and _possible(name, known, missing):
-            # The bias mends small codebooks, a low rank is worth 16 bits, and the other grids begin with their best.
-            maker.head(name, tried[len(tried) // 2 if chosen is None else chosen])
+            for place in places:
+                maker.head(name, tried[max(place, -len(tried))])
     for name in ("scalar", "ternary", "ternary-packed"):
         for options in grid(TRUNK, schemes.get(name), rows, columns):
             # Halves of the trunk on their own are what the joint choice is made from.

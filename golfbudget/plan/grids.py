@@ -12,8 +12,8 @@ from golfbudget.schemes import Options, Scheme
 
 #: Bit widths of the scalar control and of the trunk's scalar candidates.
 BITS = (8, 7, 6, 5, 4, 3)
-#: Codebook sizes as shares of the vocabulary: V / each of these.
-VOCABULARY_OVER = (32, 16, 8, 4, 2)
+#: Codebook sizes as shares of the vocabulary.
+CODEBOOK_SHARES = ((1, 32), (1, 16), (1, 8), (1, 4), (1, 2), (3, 4))
 _FEWEST_CODES = 2
 #: (bits, deviations to the last level): the public records' settings, and coarser ones.
 _CLIPS = ((8, 20.0), (7, 15.0), (6, 12.85), (6, 8.0), (5, 6.0), (4, 3.0))
@@ -30,9 +30,10 @@ def _part(whole: int, over: int) -> int:
     return max(1, whole // over)
 
 
-def _codes(vocabulary: int, over: Iterable[int] = VOCABULARY_OVER) -> list[int]:
+def _codes(vocabulary: int) -> list[int]:
     """Codebook sizes of at least two, none twice."""
-    return list(dict.fromkeys(codes for n in over if (codes := vocabulary // n) >= _FEWEST_CODES))
+    sizes = (vocabulary * part // whole for part, whole in CODEBOOK_SHARES)
+    return list(dict.fromkeys(codes for codes in sizes if codes >= _FEWEST_CODES))
 
 
 def _always(*options: Options) -> Grid:
