@@ -8,12 +8,11 @@ import pickle
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from codebooks import fitted_once
 from command_line import Run, run_here, run_process
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
@@ -73,16 +72,6 @@ def cases() -> Path:
     if not folder:
         pytest.skip("GOLFBUDGET_CASES is not set: the folder of scripts that write cases is not at hand")
     return Path(folder)
-
-
-@pytest.fixture(scope="module")
-def kept_codebooks() -> Iterator[None]:
-    """Plans of this module fit no codebook that was fitted before; see `codebooks`."""
-    from sklearn.cluster import KMeans
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(KMeans, "fit", fitted_once(KMeans.fit))
-        yield
 
 
 @pytest.fixture(scope="session")

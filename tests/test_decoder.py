@@ -41,7 +41,6 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
 }
 
 
-@pytest.mark.usefixtures("kept_codebooks")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bare_interpreter_reads_what_the_reader_reads(kind: str, tmp_path: Path) -> None:
     files: dict[str, Path] = {}

@@ -26,8 +26,6 @@ from golfbudget.quality.evaluate import Evaluator, Losses
 from golfbudget.quality.text import load_text
 from golfbudget.recipe.artifacts import decode_bytes
 
-pytestmark = pytest.mark.usefixtures("kept_codebooks")
-
 CANDIDATES = [
     *(f"{side}-int{bits}" for side in ("head", "trunk") for bits in (8, 7, 6, 5, 4, 3)),
     *(f"head-vq{codes}-{side}" for codes in (32, 64, 128, 256, 512) for side in ("shared", "dense")),

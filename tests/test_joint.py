@@ -25,8 +25,6 @@ from golfbudget.plan.run import make_plan
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.recipe.artifacts import decode_bytes
 
-pytestmark = pytest.mark.usefixtures("kept_codebooks")
-
 ATTENTION, MLP = ("a", "b"), ("m",)
 OWNERS = {"head": ("tok",), "trunk": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP}
 

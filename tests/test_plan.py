@@ -26,8 +26,6 @@ from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes
 from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import quantise
 
-pytestmark = pytest.mark.usefixtures("kept_codebooks")
-
 
 def planned(path: Path, **changes: object) -> Plan:
     """A plan whose files are taken from the tests' cache where another test had the same ones written."""

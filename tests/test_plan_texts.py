@@ -21,8 +21,6 @@ from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
 from golfbudget.recipe.artifacts import decode_bytes
 
-pytestmark = pytest.mark.usefixtures("kept_codebooks")
-
 TOKENIZER = example.FOLDER / "tokenizer.model"
 LIMIT = 6_000
 OWN = """

@@ -37,8 +37,6 @@ from golfbudget.quality.text import load_text
 from golfbudget.recipe.artifacts import read_export
 from golfbudget.roles import assign, load_roles
 
-pytestmark = pytest.mark.usefixtures("kept_codebooks")
-
 VOCABULARY, WIDTH = 96, 32
 
 

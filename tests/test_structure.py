@@ -14,9 +14,9 @@ from test_plan import planned
 from golfbudget.evidence import Evidence
 from golfbudget.plan import structure
 from golfbudget.plan.results import Winner
-from golfbudget.plan.structure import merge_costs, structural_codes
+from golfbudget.plan.structure import structural_codes
+from golfbudget.schemes.agglomeration import merge_tree
 
-pytestmark = pytest.mark.usefixtures("kept_codebooks")
 COPIES, ROWS = 300, 1024
 
 
@@ -54,7 +54,7 @@ def test_one_row_and_no_row_are_told_apart() -> None:
 def test_a_size_whose_error_is_allowed_is_found_without_a_step() -> None:
     """Nine rows in pairs ever farther apart: no step, and an error that grows by known amounts."""
     rows = np.cumsum(2.0 ** np.arange(16) ** 0.5)[:, None] * np.ones((1, 3))
-    costs = merge_costs(rows)
+    costs = merge_tree(rows).costs
     assert structural_codes(rows, 0.0) == ()
     assert structural_codes(rows, float(costs[:12].sum()) * 1.0001) == (4,)
     # Over half the rows, an unrounded codebook is no smaller than rows of a byte a value.
@@ -65,12 +65,12 @@ def test_merges_cost_what_another_implementation_says() -> None:
     """scikit-learn's own Ward tree, by its distances: sqrt of twice the error that a merge adds."""
     rows = torch.randn(60, 5, generator=torch.Generator().manual_seed(2)).double().numpy()
     tree = AgglomerativeClustering(linkage="ward", compute_distances=True).fit(rows)
-    assert np.allclose(merge_costs(rows), np.sort(tree.distances_) ** 2 / 2, rtol=1e-9)
-    assert merge_costs(rows).sum() == pytest.approx(((rows - rows.mean(0)) ** 2).sum())
+    assert np.allclose(merge_tree(rows).costs, np.sort(tree.distances_) ** 2 / 2, rtol=1e-9)
+    assert merge_tree(rows).costs.sum() == pytest.approx(((rows - rows.mean(0)) ** 2).sum())
 
 
 def test_of_very_many_rows_equal_ones_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(structure, "_MOST_ROWS", 100)
+    monkeypatch.setattr(structure, "MOST_ROWS", 100)
     assert structural_codes(copies().numpy(), 0.0) == (COPIES,)
     assert structural_codes(copies(0.1).numpy(), 0.0) == ()
 

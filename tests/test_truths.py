@@ -18,8 +18,6 @@ from golfbudget.plan.results import Answer, Plan, Winner
 from golfbudget.plan.trials import TOLERANCE, Side, Trials
 from golfbudget.plan.verdict import decide
 
-pytestmark = pytest.mark.usefixtures("kept_codebooks")
-
 
 def test_a_head_of_low_rank_is_won_by_factors_and_not_by_vq(tmp_path: Path) -> None:
     """Rank 16 of 128 under noise below int8's step: 16-bit factors take a third of the bytes at no more error."""

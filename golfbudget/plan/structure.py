@@ -1,8 +1,9 @@
 """How many different rows a matrix shows, whatever grid of codebook sizes is tried.
 
-Ward's agglomeration (J. H. Ward, 1963) gives the squared error of every number of clusters in one pass, where fitting a
+Ward's agglomeration of the rows gives the squared error of every number of clusters in one pass, where fitting a
 codebook would give it for one.  Rows that are copies of a few, exactly or under noise, show as a step in what merges
-cost; rows that rounding makes alike, as an error within the recipe's own.  Token counts are not looked at.
+cost; rows that rounding makes alike, as an error within the recipe's own.  Token counts are not looked at, and of more
+rows than a tree takes, equal ones alone are counted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import EQUAL_ERROR
 from golfbudget.recipe.export import decode
+from golfbudget.schemes.agglomeration import MOST_ROWS, merge_tree
 
 #: Merging across what is planted costs this many times what the last merge within it did.  Without structure the step
 #: between one merge and the next is under 1.5, but for the last few, which divide the whole in two or three.
@@ -21,8 +23,6 @@ _STEP = 4.0
 _LEFT = 0.1
 #: Costs under this share of a row's mean energy are the arithmetic's.
 _NOTHING = 1e-12
-#: Distances of every pair of this many rows take half a gigabyte; of more rows, equal ones alone are counted.
-_MOST_ROWS = 8192
 _LEAST_ROWS, _MOST_STEPS = 3, 2
 
 Rows = NDArray[np.floating]
@@ -37,26 +37,13 @@ def structural_codes(rows: Rows, allowed: float) -> tuple[int, ...]:
     """
     if len(rows) < _LEAST_ROWS:
         return ()
-    if len(rows) > _MOST_ROWS:
+    if len(rows) > MOST_ROWS:
         distinct = len(np.unique(rows, axis=0))
         return (distinct,) if distinct < len(rows) else ()
-    costs = merge_costs(rows)
+    costs = merge_tree(rows).costs
     errors = np.cumsum(costs)
     within = len(rows) - int(np.searchsorted(errors, allowed, side="right"))
     return tuple(dict.fromkeys((*_steps(rows, costs, errors), *([within] if within <= len(rows) // 2 else []))))
-
-
-def merge_costs(rows: Rows) -> NDArray[np.float64]:
-    """What each of Ward's merges adds to the squared error, cheapest first, float64 [count - 1]."""
-    from scipy.cluster.hierarchy import linkage
-    from scipy.spatial.distance import squareform
-    from sklearn.metrics import euclidean_distances
-
-    # By products, several times faster than by differences, and as good down to `_NOTHING`.
-    distances = squareform(euclidean_distances(np.asarray(rows, dtype=np.float64)), checks=False)
-    heights: NDArray[np.float64] = linkage(distances, "ward")[:, 2]
-    # scipy's height is the distance at which two single rows would add as much.
-    return np.square(heights) / 2
 
 
 def _steps(rows: Rows, costs: NDArray[np.float64], errors: NDArray[np.float64]) -> list[int]:

@@ -1,8 +1,8 @@
 """VQ-Logits (arXiv:2505.10202): each token's row becomes one of K shared codebook rows; and k-means for codebooks.
 
 Tables: an fp16 codebook [K, width] and a packed token-to-code map of ceil(log2 K) bits a token.  Tokens that
-share a code get equal logits.  The codebook is fitted to the matrix by k-means; it is not trained further.  faiss, on
-one thread and from a fixed seed, fits the codebooks of product and residual codes.
+share a code get equal logits.  The codebook is fitted to the matrix by k-means, which starts from Ward's clusters; it
+is not trained further.  faiss, on one thread and from a fixed seed, fits the codebooks of product and residual codes.
 """
 
 from __future__ import annotations
@@ -19,46 +19,44 @@ from torch import Tensor
 
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
+from golfbudget.schemes.agglomeration import MOST_ROWS, cluster_means
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.values import half_table, map_bytes, map_table, read_map, to_half
 
-_MAX_ITERATIONS = 100
-#: k-means++ restarts for small problems, and for those where one restart multiplies this many numbers.
-_RESTARTS, _FEW_RESTARTS, _LARGE = 8, 2, 500_000_000
-#: Where one iteration multiplies this many numbers, which takes seconds: one start, and iterations until little moves.
-_HUGE, _HUGE_ITERATIONS = 5_000_000_000, 25
+#: Where one iteration multiplies this many numbers, which takes seconds, iterations are fewer.
+_MAX_ITERATIONS, _HUGE, _HUGE_ITERATIONS = 100, 5_000_000_000, 25
 #: Share of the energies involved by which squared distances from a product in double precision are surely not wrong.
 _CLOSE = 1e-9
 
 
 def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
-    """Codebook rows, float32 [at most codes, width]: k-means++ with restarts, on one thread, in double precision.
+    """Codebook rows, float32 [at most codes, width]: k-means on one thread, in double precision.
 
-    Rows are weighted by token counts plus one where counts are known: a token never seen must still go somewhere.
+    It starts from Ward's clusters, which on trained heads leaves less error than the best of eight random starts at a
+    tenth of the time; where there are too many rows for a tree, from one random start (k-means++).  Rows are weighted
+    by token counts plus one where counts are known: a token never seen must still go somewhere.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    rows, width = matrix.shape
-    work = rows * width * codes
-    restarts = 1 if work > _HUGE else _FEW_RESTARTS if work > _LARGE else _RESTARTS
+    points = matrix.double().numpy()
     weights: NDArray[np.float64] | None = None
     if context.counts is not None:
-        if len(context.counts) != rows:
-            raise UsageError(f"token counts are for {len(context.counts)} tokens, the matrix has {rows} rows")
+        if len(context.counts) != len(points):
+            raise UsageError(f"token counts are for {len(context.counts)} tokens, the matrix has {len(points)} rows")
         weights = context.counts.double().numpy() + 1
-    distinct = len(np.unique(matrix.numpy(), axis=0))
+    codes = min(codes, len(np.unique(matrix.numpy(), axis=0)))
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = KMeans(
-            n_clusters=min(codes, distinct),
-            init="k-means++",
-            n_init=restarts,
-            max_iter=_HUGE_ITERATIONS if work > _HUGE else _MAX_ITERATIONS,
+            n_clusters=codes,
+            init="k-means++" if len(points) > MOST_ROWS else cluster_means(points, weights, codes),
+            n_init=1,
+            max_iter=_HUGE_ITERATIONS if points.size * codes > _HUGE else _MAX_ITERATIONS,
             random_state=context.seed,
             algorithm="lloyd",
-        ).fit(matrix.double().numpy(), sample_weight=weights)
+        ).fit(points, sample_weight=weights)
     return torch.from_numpy(np.asarray(fitted.cluster_centers_)).float()
 
 
