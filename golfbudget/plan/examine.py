@@ -41,8 +41,9 @@ from golfbudget.quality.evaluate import METRIC
 from golfbudget.roles import assign
 from golfbudget.rules import Budget
 
-#: Token counts [vocabulary].
+#: Token counts [vocabulary], and for each token a number that those of equal rows share.
 Counts = NDArray[np.integer]
+Codes = NDArray[np.int64]
 
 TYING = "tying"
 #: Codebooks of V over each of these have their best floor printed.
@@ -64,13 +65,12 @@ class LossToBeat:
 
 
 def floor_of(
-    source: PlanSource, candidate: Candidate, head: Tensor, bias: Tensor | None, counts: Counts
+    source: PlanSource, candidate: Candidate, codes: Codes, bias: Tensor | None, counts: Counts
 ) -> Certificate:
-    """The floor of a written head, by which of its rows came out equal; zero where none did.
+    """The floor of a written head, by which of its rows came out equal (`codes`); zero where none did.
 
     A bias per token splits what shares a code, be it the candidate's own or a vector [vocabulary] of the model.
     """
-    codes = tied_rows(head.float().numpy())
     own = any(tensor.ndim == 1 and len(tensor) == len(counts) for tensor in source.reference.values())
     made = biased_floor if bias is not None or own else tie_floor
     return made(counts, codes, of=candidate.name)
@@ -172,6 +172,7 @@ def examined(prepared: Prepared, baseline: Baseline, file: WrittenFile, data: by
     counted = len(data) + decoder
     decoded = read_back(data, candidate.name)
     saved = len(baseline.data) - counted
+    codes = _codes(prepared.source, candidate, decoded)
     return Trial(
         candidate=candidate,
         tables=file.tables,
@@ -181,9 +182,10 @@ def examined(prepared: Prepared, baseline: Baseline, file: WrittenFile, data: by
         saved_bytes=saved,
         fits=counted + (request.code_bytes or 0) <= request.cap,
         quality=_quality(prepared, baseline, candidate, decoded),
-        floor=_floor(prepared, candidate, decoded, counts),
+        floor=_floor(prepared, candidate, codes, decoded, counts),
         # A tied head that keeps the input table dense adds its tables to the file, whatever training does.
         loser=TYING if candidate.input_side == "dense" and saved <= 0 else None,
+        codes=codes if candidate.is_vq else None,
         content="" if prepared.evaluator is None else content_of(decoded),
     )
 
@@ -205,13 +207,21 @@ def _equal(one: Decoded, other: Decoded) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def _floor(prepared: Prepared, candidate: Candidate, decoded: Decoded, counts: Counts | None) -> Certificate | None:
-    source = prepared.source
-    owners = (source.head_owner, source.head)
-    if counts is None or not counts.sum() or not set(owners).intersection(candidate.owners):
+def _codes(source: PlanSource, candidate: Candidate, decoded: Decoded) -> Codes | None:
+    """Which rows of the head came out equal, where the candidate changes it."""
+    if not {source.head_owner, source.head}.intersection(candidate.owners):
         return None
     head = decoded.state.get(source.head_owner, decoded.state[source.head])
-    floor = floor_of(source, candidate, head, decoded.bias_of(*owners), counts)
+    return tied_rows(head.float().numpy())
+
+
+def _floor(
+    prepared: Prepared, candidate: Candidate, codes: Codes | None, decoded: Decoded, counts: Counts | None
+) -> Certificate | None:
+    if counts is None or not counts.sum() or codes is None:
+        return None
+    source = prepared.source
+    floor = floor_of(source, candidate, codes, decoded.bias_of(source.head_owner, source.head), counts)
     return floor if floor.value else None
 
 

@@ -7,10 +7,12 @@ one process only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,11 +21,13 @@ from golfbudget.plan.building import read_back
 from golfbudget.plan.result_cache import FileLosses, ResultCache
 from golfbudget.plan.results import Evaluation
 from golfbudget.plan.source import PlanSource
-from golfbudget.plan.trials import BandLoss, Divergence, Trial
+from golfbudget.plan.trials import BandLoss, Divergence, Information, Trial
 from golfbudget.quality.bands import FrequencyBands, frequency_bands, loss_by_band
 from golfbudget.quality.evaluate import METRIC, Evaluator
+from golfbudget.quality.information import split_information
 from golfbudget.quality.intervals import Interval, ratio_interval
 from golfbudget.quality.text import predicted_counts
+from golfbudget.schemes.threads import one_thread
 
 #: Divergence is taken on the text's first windows, this many tokens of them: it varies far less than loss does.
 _DIVERGENCE_TOKENS = 16_384
@@ -68,6 +72,21 @@ class Measurer:
         losses = FileLosses(nats=nats, divergence=divergence)
         self.cache.keep_losses(self.key, content, losses)
         return losses
+
+    def informations(self, maps: Sequence[NDArray[np.int64]]) -> list[float]:
+        """I(W;H|C) of maps, codes [vocabulary], over the baseline's states, in nats a token; one run for all."""
+        known = {one.tobytes(): self.cache.information(self.key, one) for one in maps}
+        due = [one for one, nats in known.items() if nats is None]
+        if due:
+            windows = divergence_windows(self.evaluator)
+            with torch.inference_mode(), one_thread():
+                chunks = self.evaluator.logit_chunks(self.baseline, keep=True, windows=windows)
+                tensors = [torch.from_numpy(np.frombuffer(one, dtype=np.int64).copy()) for one in due]
+                found = split_information(chunks, tensors)
+            for one, nats in zip(due, found, strict=True):
+                known[one] = nats
+                self.cache.keep_information(self.key, np.frombuffer(one, dtype=np.int64), nats)
+        return [known[one.tobytes()] or 0.0 for one in maps]
 
 
 def divergence_windows(evaluator: Evaluator) -> int:
@@ -131,6 +150,16 @@ class Yardstick:
             bands=self._bands(losses.nats),
         )
         return replace(trial, quality=quality, window_nats=window_nats)
+
+    def informed(self, trial: Trial, nats: float) -> Trial:
+        """The trial with what its map loses over the baseline's trunk, found as `nats` a token."""
+        found = Information(
+            value=round(nats / math.log(2) / self.bytes_per_token, _DIGITS),
+            unit=METRIC,
+            evidence=Evidence.MEASURED,
+            tokens=divergence_windows(self.evaluator) * self.nats.shape[1],
+        )
+        return replace(trial, information=found)
 
     def compare(self, one: Trial, other: Trial) -> Interval:
         """The change in bits per byte from one measured trial to another."""

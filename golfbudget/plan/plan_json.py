@@ -17,7 +17,7 @@ from golfbudget.efficiency.results import Efficiency
 from golfbudget.errors import UsageError
 from golfbudget.inspection.report import RoleReport, SourceReport, role_reports
 from golfbudget.plan.results import Evaluation, FreshQuality, Joint, Plan, RecordedFile, Verdict, VqAnswer
-from golfbudget.plan.trials import Candidate, Quality, Side, TableSize, Trial
+from golfbudget.plan.trials import Candidate, Information, Quality, Side, TableSize, Trial
 from golfbudget.version import __version__
 
 T = TypeVar("T")
@@ -81,6 +81,7 @@ class SavedTrial(Candidate):
     floor: Certificate | None
     loser: str | None
     efficiency: Efficiency | None = None
+    information: Information | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,6 +168,15 @@ class ResultCache:
         # Losses come from float32 and go back to it whole.
         self._keep(_losses_key(text, content), facts, losses.nats.astype("<f4").tobytes())
 
+    def information(self, text: str, codes: NDArray[np.int64]) -> float | None:
+        """What a map, codes [vocabulary], was found to lose on the text of that name, nats a token."""
+        known = self._read(_map_key(text, codes))
+        value = None if known is None else known[0].get("nats")
+        return value if isinstance(value, float) else None
+
+    def keep_information(self, text: str, codes: NDArray[np.int64], nats: float) -> None:
+        self._keep(_map_key(text, codes), {"nats": nats}, b"")
+
     def prune(self) -> None:
         """Leave the newest entries, within a bound."""
         if self.folder is not None:
@@ -199,3 +208,8 @@ def _deciding(candidate: Candidate) -> dict[str, object]:
 
 def _losses_key(text: str, content: str) -> str:
     return cache.key({"environment": _environment(), "text": text, "content": content})
+
+
+def _map_key(text: str, codes: NDArray[np.int64]) -> str:
+    content = hashlib.sha256(np.ascontiguousarray(codes, dtype="<i8").tobytes()).hexdigest()
+    return cache.key({"environment": _environment(), "text": text, "map": content})

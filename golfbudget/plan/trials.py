@@ -109,6 +109,19 @@ class BandLoss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Information:
+    """I(W;H|C) of a head's map: the loss that remains for an ideal output head of that map over the baseline's trunk.
+
+    Measured on the first `tokens` of the text; another trunk may bring it down, so it rules nothing out.
+    """
+
+    value: float
+    unit: str
+    evidence: Evidence
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """Change against the baseline.
 
@@ -149,6 +162,8 @@ class Trial:
     `counted_bytes` adds the decoder's code; `saved_bytes` is the baseline's counted bytes minus these.  `floor` is what
     no training of a head with this map can go below; `loser` names the certificate that rules the candidate out.
     `efficiency` is what is left in its own tensors, of candidates that matter.
+    `information` is what its map loses, of VQ heads where a model is run; `codes` [vocabulary] say which rows of a VQ
+    head came out equal.
     `content` names what the file decodes to, where there is a model to run.  `window_nats` [windows] is what was lost
     on each window of the text, where it was measured.
     """
@@ -165,6 +180,8 @@ class Trial:
     floor: Certificate | None = None
     loser: str | None = None
     efficiency: Efficiency | None = None
+    information: Information | None = None
+    codes: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
     content: str = field(default="", repr=False, compare=False)
     window_nats: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 

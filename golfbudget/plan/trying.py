@@ -144,7 +144,19 @@ class Workshop:
             self.progress(file.candidate.name, steps)
             data = self.bench.data(file.sha256)
             trials = trials.with_more(examined(self.prepared, self.baseline, file, data, self.counts))
-        return trials if self.yardstick is None else self._measured(trials, trials[len(before) :], self.yardstick)
+        if self.yardstick is None:
+            return trials
+        trials = self._measured(trials, trials[len(before) :], self.yardstick)
+        return self._informed(trials, trials[len(before) :], self.yardstick)
+
+    def _informed(self, trials: Trials, new: Sequence[Trial], yardstick: Yardstick) -> Trials:
+        """All trials, new VQ heads with what their maps lose; trained ones have another trunk."""
+        due = [(trial, trial.codes) for trial in new if trial.codes is not None and not trial.candidate.steps]
+        if not due or self.bench.measurer is None:
+            return trials
+        found = self.bench.measurer.informations([codes for _, codes in due])
+        told = {trial.name: yardstick.informed(trial, nats) for (trial, _), nats in zip(due, found, strict=True)}
+        return trials.replaced(told)
 
     def _measured(self, trials: Trials, new: Sequence[Trial], yardstick: Yardstick) -> Trials:
         """All trials, the new ones with their measured change; what needs no measuring as it is."""

@@ -15,6 +15,7 @@ from golfbudget.report.efficiency import candidates_grid, candidates_legend
 from golfbudget.report.inspect import cap_facts
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.plan_fresh import fresh
+from golfbudget.report.plan_maps import maps
 from golfbudget.report.views import grid
 
 _SITUATION = {
@@ -38,7 +39,15 @@ def detailed(plan: Plan) -> tuple[doc.Part, ...]:
         *_quality(plan),
         *fresh(plan),
     )
-    return (facts, roles, cap_facts(plan.baseline, order=-1), *tried, *_certificates(plan), *_answers(plan))
+    return (
+        facts,
+        roles,
+        cap_facts(plan.baseline, order=-1),
+        *tried,
+        *maps(plan),
+        *_certificates(plan),
+        *_answers(plan),
+    )
 
 
 def baseline_text(plan: Plan) -> str:
