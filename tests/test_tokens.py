@@ -16,17 +16,15 @@ from hypothesis import strategies as st
 from golfbudget import example
 from golfbudget.errors import UsageError
 from golfbudget.quality.text import (
-    TokenBytes,
     check_counts,
     count_tokens,
     load_text,
     open_text,
-    open_tokenizer,
     predicted_counts,
     read_tokens,
     text_of,
-    token_bytes,
 )
+from golfbudget.quality.tokenizers import TokenBytes, open_tokenizer, token_bytes
 
 TOKENIZER = example.FOLDER / "tokenizer.model"
 #: (piece, kind) of a vocabulary with one of everything.

@@ -186,7 +186,8 @@ def _scheme(maker: _CandidateMaker, name: str) -> None:
             maker.head(name, options, "dense")
     if heads and maker.source.tied and name != "scalar":
         maker.head(name, heads[len(heads) // 2], "dense")
-    if name in ("scalar", "vq-logits") and maker.source.tied:
+    # A head of few rows has no codebook to try.
+    if heads and name in ("scalar", "vq-logits") and maker.source.tied:
         for input_side in INPUT_SCHEMES:
             maker.head(name, heads[len(heads) // 2], input_side)
     for options in grid(TRUNK, scheme, *shape):

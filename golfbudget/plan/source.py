@@ -22,6 +22,7 @@ from golfbudget.estimate.measured import draw
 from golfbudget.estimate.request import Request, dependence
 from golfbudget.estimate.settings import Value, make_request
 from golfbudget.ledger import Role
+from golfbudget.plan.matrices import check_matrices
 from golfbudget.quality.baseline_model import HEAD
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
@@ -162,6 +163,7 @@ def source_of(
     changed = (*export.quantized, *export.schemes)
     ruled = {name: roles.rule_of(name) for name in changed if reference[name].ndim == 2}
     trunk = tuple(name for name, rule in ruled.items() if rule is not None and rule.role is Role.TRUNK)
+    check_matrices(reference, (head, *trunk), where)
     own = list(notes)
     if not trunk:
         own.append("the recipe quantises no trunk matrix: there are no trunk candidates")

@@ -3,14 +3,12 @@
 Read from a safetensors file of tokens, an `.npy` array, one of the contest's `.bin` shards, or text and its tokenizer.
 A shard is 256 little-endian int32, the first three being 20240520, version 1 and the number of tokens, and then as
 many little-endian uint16; the contest's training script writes and checks it so.  A file is known by its first bytes.
-Bytes of tokens are those of a SentencePiece model, whose library is optional.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from torch import Tensor
 
 from golfbudget.artifact import open_artifact
 from golfbudget.errors import UsageError
+from golfbudget.quality.tokenizers import TokenBytes, open_tokenizer, token_bytes
 from golfbudget.recipe.state import read_tensors
 
 Ids = NDArray[np.integer]
@@ -31,8 +30,9 @@ _TOKEN = np.dtype("<u2")
 #: The contest's sequence length in evaluation, unless a submission sets another.
 CONTEST_WINDOW = 1024
 _FORMS = "an .npy array of integers, a .bin shard, a safetensors file of tokens, or UTF-8 text with its tokenizer"
-_SPACE = "\u2581"
 DEFAULT_WINDOW = 256
+#: Bytes of one token, at most: far above any vocabulary's, and their sums cannot overflow.
+_LONGEST_TOKEN = 1 << 20
 _EXPECTED = "a safetensors file with integer tensors `tokens` [n] and `token_bytes` [vocabulary]"
 
 
@@ -84,16 +84,34 @@ def load_text(path: Path) -> Text:
     tokens, token_bytes = tensors["tokens"].long(), tensors["token_bytes"].long()
     if not len(tokens) or int(tokens.min()) < 0 or int(tokens.max()) >= len(token_bytes):
         raise UsageError(f"{path}: token ids must lie in [0, {len(token_bytes)}), the vocabulary of token_bytes")
+    _check_lengths(token_bytes, path)
     window = _window(artifact.values.get("__metadata__/window"), path)
     count = (len(tokens) - 1) // window
     if count < 2:
         raise UsageError(f"{path}: {len(tokens)} tokens are too few for two windows of {window}")
     windows = tokens[: count * window + 1].unfold(0, window + 1, window).contiguous()
+    bytes_per_window = token_bytes[windows[:, 1:]].sum(1)
+    if not bytes_per_window.any():
+        raise UsageError(
+            f"{path}: token_bytes gives zero bytes to every token that is predicted, so there is no text to count bits "
+            "per byte of; expected the UTF-8 bytes of each token"
+        )
     return Text(
         windows=windows,
-        bytes_per_window=token_bytes[windows[:, 1:]].sum(1),
+        bytes_per_window=bytes_per_window,
         counts=torch.bincount(tokens, minlength=len(token_bytes)),
     )
+
+
+def _check_lengths(token_bytes: Tensor, path: Path) -> None:
+    """`UsageError` for the first token whose bytes are below zero, or more than any piece has."""
+    outside = (token_bytes < 0) | (token_bytes > _LONGEST_TOKEN)
+    if outside.any():
+        token = int(outside.int().argmax())
+        raise UsageError(
+            f"{path}: token_bytes[{token}] is {int(token_bytes[token])}; expected the UTF-8 bytes of the token, "
+            f"0 to {_LONGEST_TOKEN:,}"
+        )
 
 
 def _window(value: object, path: Path) -> int:
@@ -115,105 +133,6 @@ def load_counts(path: Path) -> Tensor:
             f"{path}: expected an integer tensor `counts` [vocabulary], found {', '.join(tensors) or 'none'}"
         )
     return counts.long()
-
-
-class Processor(Protocol):
-    """What is asked of a `sentencepiece.SentencePieceProcessor`."""
-
-    def vocab_size(self) -> int: ...
-
-    def id_to_piece(self, id: int, /) -> str: ...  # noqa: A002  (the library's word)
-
-    def is_control(self, id: int, /) -> bool: ...  # noqa: A002
-
-    def is_unknown(self, id: int, /) -> bool: ...  # noqa: A002
-
-    def is_unused(self, id: int, /) -> bool: ...  # noqa: A002
-
-    def is_byte(self, id: int, /) -> bool: ...  # noqa: A002
-
-    def encode(self, text: str, /) -> list[int]: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenBytes:
-    """UTF-8 bytes that each token stands for, as three columns [vocabulary].
-
-    `own` counts a piece without its leading space mark; `space` says whether it has one; `boundary` marks tokens that
-    stand for no text (control, unknown, unused), after which a leading space is not counted.
-    """
-
-    own: NDArray[np.int64]
-    space: NDArray[np.bool_]
-    boundary: NDArray[np.bool_]
-
-    @property
-    def vocabulary(self) -> int:
-        return len(self.own)
-
-    def predicted(self, previous: NDArray[np.integer], target: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Bytes of each target, given the token before it; any one shape."""
-        found: NDArray[np.int64] = self.own[target] + (self.space[target] & ~self.boundary[previous])
-        return found
-
-    def of_sequence(self, ids: NDArray[np.integer]) -> int:
-        """Bytes of all tokens of a sequence that are predicted: every one but the first."""
-        return int(self.predicted(ids[:-1], ids[1:]).sum())
-
-
-def token_bytes(processor: Processor, vocabulary: int | None = None) -> TokenBytes:
-    """The contest's rule, piece by piece, as its public training script computes it.
-
-    A byte-fallback piece is one byte.  A piece is its UTF-8 bytes without one leading space mark, which adds one byte
-    when the token before it is no boundary.  Control, unknown and unused pieces are no bytes.  A further space mark
-    within a piece counts as the three bytes of that character: so the contest counts it, though it stands for one.
-
-    `vocabulary`: rows of the model's head; ids beyond the tokenizer's own are boundaries.  `UsageError` when the
-    tokenizer has more pieces than that.
-    """
-    pieces = processor.vocab_size()
-    size = pieces if vocabulary is None else vocabulary
-    if size < pieces:
-        raise UsageError(
-            f"the tokenizer has {pieces:,} pieces and the model a vocabulary of {size:,}; "
-            "give the tokenizer that the model was trained with"
-        )
-    own, space, boundary = np.zeros(size, np.int64), np.zeros(size, np.bool_), np.ones(size, np.bool_)
-    for token in range(pieces):
-        if processor.is_control(token) or processor.is_unknown(token) or processor.is_unused(token):
-            continue
-        boundary[token] = False
-        if processor.is_byte(token):
-            own[token] = 1
-            continue
-        piece = processor.id_to_piece(token)
-        space[token] = piece.startswith(_SPACE)
-        own[token] = len(piece.removeprefix(_SPACE).encode())
-    return TokenBytes(own=own, space=space, boundary=boundary)
-
-
-def open_tokenizer(path: Path) -> Processor:
-    """Open a SentencePiece `.model`; `UsageError` when it is none, or the library is not installed."""
-    try:
-        from sentencepiece import SentencePieceProcessor
-    except ImportError as error:
-        raise UsageError(
-            f"{path}: reading a tokenizer needs the package sentencepiece, which is not installed: "
-            "pip install sentencepiece"
-        ) from error
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
-    try:
-        processor: Processor = SentencePieceProcessor(model_proto=data)
-    except (RuntimeError, OSError) as error:
-        raise UsageError(
-            f"{path}: expected a SentencePiece .model, which this file is not ({len(data):,} bytes)"
-        ) from (error)
-    if not data or processor.vocab_size() < 1:
-        raise UsageError(f"{path}: expected a SentencePiece .model, found one without pieces")
-    return processor
 
 
 def open_text(

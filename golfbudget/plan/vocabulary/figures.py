@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from golfbudget.errors import UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.plan.vocabulary.results import Figures
-from golfbudget.quality.text import open_tokenizer, token_bytes
+from golfbudget.quality.tokenizers import open_tokenizer, token_bytes
 
 _CLAIMED = re.compile(r"(\d{1,12})(?::(\d{1,6}(?:\.\d{1,9})?))?", re.ASCII)
 #: Larger vocabularies are mistakes: the largest in use have a quarter of a million tokens.
