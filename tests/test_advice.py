@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from golfbudget.evidence import Evidence
+from golfbudget.plan.advice import PlanTerms, advised
 from golfbudget.plan.results import Answer, Situation, Verdict, VqAnswer, Winner
 from golfbudget.plan.trials import Candidate, Quality, Side, Trial, Trials
-from golfbudget.plan.verdict import PlanTerms, advised, decide
+from golfbudget.plan.verdict import decide
 from golfbudget.quality.intervals import ENOUGH_BLOCKS, Interval
 
 TOKENS = 100_000

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from golfbudget.evidence import Evidence
+from golfbudget.plan.advice import PlanTerms, advised
 from golfbudget.plan.candidates import candidates, explained, worth_recovering
 from golfbudget.plan.examine import certificates
 from golfbudget.plan.fresh import measured_again
@@ -18,7 +19,7 @@ from golfbudget.plan.results import Plan, Verdict, VqAnswer
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.plan.trying import Workshop, workshop
-from golfbudget.plan.verdict import PlanTerms, advised, decide
+from golfbudget.plan.verdict import decide
 from golfbudget.progress import Progress, unwatched
 from golfbudget.recipe.config import Integer, rule_for
 from golfbudget.schemes.threads import one_thread
