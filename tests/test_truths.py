@@ -3,20 +3,40 @@ cap are in `test_plan`; head and trunk together in `test_joint`."""
 
 from __future__ import annotations
 
+import io
 import math
+import zlib
 from pathlib import Path
 
 import pytest
-from models import low_rank_model, save, ternary_trunk_model
+import torch
+from command_line import Run
+from models import (
+    HIDDEN,
+    WIDTH,
+    low_rank_model,
+    random_head,
+    random_matrix,
+    save,
+    state,
+    ternary_trunk_model,
+)
+from safetensors.torch import load_file
 from test_advice import compare, trial
 from test_plan import planned
 from tied_tokens import TOKEN_BYTES, odds, write
 
-from golfbudget import example
+from golfbudget import configs, example
 from golfbudget.evidence import Evidence
 from golfbudget.plan.results import Answer, Plan, Winner
+from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.trials import TOLERANCE, Side, Trials
 from golfbudget.plan.verdict import decide
+from golfbudget.recipe.artifacts import artifact_bytes
+from golfbudget.recipe.config import load_recipe
+from golfbudget.recipe.export import quantise
+from golfbudget.recipe.sharing import shared
+from golfbudget.rollup import roll_up
 
 
 def test_a_head_of_low_rank_is_won_by_factors_and_not_by_vq(tmp_path: Path) -> None:
@@ -113,3 +133,101 @@ def test_what_is_too_close_to_call_is_undecided() -> None:
     assert decide(Trials(tuple(close), compare), must_save=60_000)[0].winner is Winner.UNDECIDED
     apart = [close[0], trial("trunk-int5", Side.TRUNK, 70_000, 0.0125)]
     assert decide(Trials(tuple(apart), compare), must_save=60_000)[0].winner is Winner.HEAD
+
+
+def loaded(data: bytes) -> dict[str, torch.Tensor]:
+    """What a public decoder makes of an artifact: torch's reader, and integers times scales."""
+    stored = torch.load(io.BytesIO(zlib.decompress(data)), weights_only=True)
+    scales = stored["scales"]
+    matrices = {name: values.float() * scales[name].float()[:, None] for name, values in stored["quantized"].items()}
+    return matrices | {name: tensor.float() for name, tensor in stored["passthrough"].items()}
+
+
+def stored(plan: Plan, owner: str) -> int:
+    """Bytes of one of the baseline's matrices."""
+    return roll_up(plan.baseline.assignment.ledger, lambda entry: entry.owner)[owner].stored_bytes
+
+
+def test_layers_that_are_equal_are_stored_once_by_the_trunk(tmp_path: Path) -> None:
+    """Four layers of which two repeat the others: half the trunk's bytes are free, and the verdict is the trunk's."""
+    generator = torch.Generator().manual_seed(0)
+    first, second = (random_matrix(generator, HIDDEN, 2 * WIDTH) for _ in range(2))
+    tensors = state(random_head(generator), [first, second, first.clone(), second.clone()])
+    plan = planned(save(tmp_path, tensors), schemes=("scalar", "vq-logits", "repack"))
+    assert (plan.verdict.winner, plan.verdict.best_trunk) == (Winner.TRUNK, "trunk-shared")
+    assert plan.vq.answer is Answer.NO
+    once = plan.trial("trunk-shared")
+    assert once is not None
+    own = stored(plan, "blocks.2.mlp.fc.weight")
+    assert once.saved_bytes == pytest.approx(2 * own, rel=0.01)
+    said = f"sharing them saves {once.saved_bytes:,} bytes at no loss: candidate trunk-shared stores each once"
+    (note,) = [note for note in plan.notes if "more than once" in note]
+    assert note.startswith("layers blocks.0 and blocks.2 are equal in 1 matrices; layers blocks.1 and blocks.3")
+    assert said in note
+    baseline, written = loaded(write_candidate(plan, "baseline")), loaded(write_candidate(plan, "trunk-shared"))
+    assert baseline.keys() == written.keys()
+    assert all(torch.equal(baseline[name], written[name]) for name in baseline)
+
+
+def test_a_file_that_stores_layers_once_is_unpacked_whole(tmp_path: Path, golfbudget: Run) -> None:
+    """Every name has its tensor, and a plan from that file keeps the layers apart; a table's further name is tied."""
+    first = random_matrix(torch.Generator().manual_seed(0), 72, 64)
+    tensors = state(random_matrix(torch.Generator().manual_seed(1), 80, 64), [first, first.clone()])
+    tensors["lm_head.weight"] = tensors["tok_emb.weight"].clone()
+    recipe = load_recipe("int8-zlib-small")
+    path, out = tmp_path / "shared.ptz", tmp_path / "out.safetensors"
+    path.write_bytes(artifact_bytes(shared(quantise(tensors, recipe), tensors), recipe))
+    assert golfbudget("unpack", path, "-o", out).returncode == 0
+    written = load_file(out)
+    assert written.keys() == tensors.keys()
+    assert torch.equal(written["blocks.0.mlp.fc.weight"], written["blocks.1.mlp.fc.weight"])
+    plan = planned(path, schemes=("ternary",))
+    assert plan.tied is True
+    assert plan.baseline.artifact.size == pytest.approx(path.stat().st_size, abs=200)
+    (trial, *_) = plan.trials.trunk
+    assert set(trial.candidate.owners) == {"blocks.0.mlp.fc.weight", "blocks.1.mlp.fc.weight"}
+
+
+def untied_copy() -> dict[str, torch.Tensor]:
+    """An untied model whose head repeats its token table."""
+    tensors = tied_model()
+    return tensors | {"lm_head.weight": tensors["tok_emb.weight"].clone()}
+
+
+def tied_model() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return state(random_head(generator), [random_matrix(generator, HIDDEN, 2 * WIDTH)])
+
+
+def test_a_copy_of_the_token_table_is_stored_once_at_no_loss(tmp_path: Path) -> None:
+    plan = planned(save(tmp_path, untied_copy()), schemes=("scalar", "repack"))
+    assert plan.tied is False
+    once = plan.trial("lossless-shared")
+    assert once is not None
+    assert (once.candidate.side, once.quality.evidence) == (Side.LOSSLESS, Evidence.CERTIFIED)
+    own = stored(plan, "lm_head.weight")
+    assert once.saved_bytes == pytest.approx(own, rel=0.02)
+    (note,) = [note for note in plan.notes if "more than once" in note]
+    assert note.startswith("lm_head.weight and tok_emb.weight are equal: the file holds these tables more than once")
+    baseline, written = loaded(write_candidate(plan, "baseline")), loaded(write_candidate(plan, "lossless-shared"))
+    assert all(torch.equal(baseline[name], written[name]) for name in baseline.keys() | written.keys())
+    # The codec that packs the baseline best is another one's word.
+    assert not any("lossless-shared" in reason for reason in plan.verdict.reasons)
+
+
+def test_where_a_layout_stores_each_tensor_by_itself_the_note_says_what_to_change(tmp_path: Path) -> None:
+    plan = planned(save(tmp_path, untied_copy()), recipe=own_recipe(tmp_path), schemes=("scalar", "repack"))
+    assert plan.trial("lossless-shared") is None
+    (note,) = [note for note in plan.notes if "more than once" in note]
+    assert "tie them in the model's code (tok_emb.weight = lm_head.weight)" in note
+    saved = int(note.partition("saves ")[2].partition(" bytes")[0].replace(",", ""))
+    tied = planned(save(tmp_path, tied_model()), recipe=own_recipe(tmp_path), schemes=("ternary",))
+    assert saved == pytest.approx(plan.baseline.artifact.size - tied.baseline.artifact.size, abs=200)
+
+
+def own_recipe(folder: Path) -> str:
+    """The public baseline's rules in a container of safetensors."""
+    text = configs.find("recipes", "int8-zlib").read_text(encoding="utf-8")
+    path = folder / "own.toml"
+    path.write_text(text.replace("int8_clean_per_row_v1", "safetensors"), encoding="utf-8")
+    return str(path)

@@ -53,5 +53,6 @@ def unpack(
     from golfbudget.recipe.artifacts import read_export
 
     state = decoded(read_export(open_artifact(path)), str(path)).tensors()
-    write(output, save({name: tensor.contiguous() for name, tensor in state.items()}))
+    # Copies, because safetensors refuses tensors that are stored once.
+    write(output, save({name: tensor.contiguous().clone() for name, tensor in state.items()}))
     note(f"wrote {output}: {len(state)} tensors", quiet=quiet)

@@ -20,13 +20,18 @@ from golfbudget.artifact import open_bytes
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.plan.candidates import INPUT_SCHEMES, RECIPE, REPACK
+from golfbudget.plan.sharing import SHARED
 from golfbudget.plan.source import PlanSource, replace_codec
 from golfbudget.plan.trials import Candidate, Side, TableSize
 from golfbudget.quality.recovery import Training, recover
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.export import Export, decode
+from golfbudget.recipe.sharing import shared
 from golfbudget.schemes import Context, Encoded, Options
 from golfbudget.schemes.threads import one_thread
+
+#: What leaves every matrix as the recipe has it.
+_NOT_ENCODED = (REPACK, RECIPE, SHARED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +102,9 @@ def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encod
             reference = {name: matrix_of(source, name) for name in export.names()}
             export = recover(export, reference, inputs.training, candidate.steps)
             encoded = {owner: export.schemes.get(owner, matrix) for owner, matrix in encoded.items()}
+        for part in (candidate, *candidate.parts):
+            if part.scheme == SHARED:
+                export = shared(export, part.owners)
         recipe = source.recipe
         if candidate.scheme == REPACK:
             recipe = replace_codec(recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
@@ -126,7 +134,7 @@ def scheme_of(source: PlanSource, candidate: Candidate, owner: str) -> tuple[str
 def _encode(
     source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encodings: Encodings
 ) -> dict[str, Encoded]:
-    if candidate.scheme in (REPACK, RECIPE):
+    if candidate.scheme in _NOT_ENCODED:
         return {}
     encoded: dict[str, Encoded] = {}
     for part in candidate.parts:
@@ -152,7 +160,7 @@ def _schemes(candidate: Candidate) -> set[str]:
     if candidate.parts:
         return set[str]().union(*map(_schemes, candidate.parts))
     own = {candidate.input_side} if candidate.input_side in INPUT_SCHEMES else set[str | None]()
-    return {name for name in (candidate.scheme, *own) if name is not None and name not in (REPACK, RECIPE)}
+    return {name for name in (candidate.scheme, *own) if name is not None and name not in _NOT_ENCODED}
 
 
 def _table_sizes(encoded: Mapping[str, Encoded]) -> tuple[TableSize, ...]:

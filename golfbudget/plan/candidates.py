@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from golfbudget import codecs, schemes
 from golfbudget.plan.grids import BY_PART, HEAD, TRUNK, grid, input_options, label
+from golfbudget.plan.sharing import SHARED, sharing_candidates
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.structure import head_codes
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
@@ -146,7 +147,7 @@ def candidates(source: PlanSource, chosen: Sequence[str] | None = None, known: C
         if name == DEFAULT:
             _default(maker, known, missing)
         elif name == REPACK:
-            maker.found += [_repack(codec) for codec in LOSSLESS_CODECS if codec != source.recipe.codec]
+            maker.found += _lossless(source)
         elif _possible(name, known, missing):
             _scheme(maker, name)
     notes = [
@@ -219,7 +220,12 @@ def _default(maker: _CandidateMaker, known: Collection[str], missing: dict[str, 
             maker.trunk(name, options, halves=name == "scalar" and options["bits"] in _HALVES_BITS)
     for name in ("clipped", "grouped-scalar"):
         maker.trunk(name, grid(TRUNK, schemes.get(name), rows, columns)[2 if name == "clipped" else 1])
-    maker.found += [_repack(codec) for codec in LOSSLESS_CODECS if codec != maker.source.recipe.codec]
+    maker.found += _lossless(maker.source)
+
+
+def _lossless(source: PlanSource) -> list[Candidate]:
+    """Other codecs, and equal matrices stored once."""
+    return [*(_repack(codec) for codec in LOSSLESS_CODECS if codec != source.recipe.codec), *sharing_candidates(source)]
 
 
 def _repack(codec: str) -> Candidate:
@@ -270,7 +276,9 @@ def worth_recovering(trials: Trials, steps: int, *, must_save: int) -> list[Cand
     left out: no training saves it.
     """
     chosen: list[Trial | None] = []
-    for group in (trials.vq, trials.control, trials.trunk):
+    # What is stored once parts as soon as it is trained.
+    trunk = trials.trunk.where(lambda trial: trial.candidate.scheme != SHARED)
+    for group in (trials.vq, trials.control, trunk):
         if must_save:
             chosen.append(group.fitting.least_lossy())
         else:

@@ -20,6 +20,7 @@ from golfbudget.efficiency.results import Efficiency
 from golfbudget.entropy import measure
 from golfbudget.plan.building import decoded, matrix_of
 from golfbudget.plan.prepare import Prepared
+from golfbudget.plan.sharing import SHARED
 from golfbudget.plan.trials import Candidate, Trials
 from golfbudget.plan.trying import Workshop
 from golfbudget.recipe.artifacts import read_export
@@ -57,6 +58,8 @@ def with_left(shop: Workshop, trials: Trials, names: Collection[str | None]) -> 
 def left_of(prepared: Prepared, candidate: Candidate, data: bytes) -> Efficiency | None:
     """Against the source's matrices, from a candidate's file; None where it encodes nothing."""
     source = prepared.source
+    if candidate.scheme == SHARED:
+        return None
     artifact = open_bytes(data, name=candidate.name)
     state = decoded(read_export(artifact), candidate.name, limit=sys.maxsize).state
     own = {owner: state[owner] for owner in candidate.owners}

@@ -9,6 +9,10 @@ from torch import Tensor
 
 from golfbudget.errors import UsageError
 
+#: Rows and columns of the least trunk matrix.  Narrower ones are control tensors (gains, mixing weights, gates of a few
+#: rows): every value of theirs counts, and a scale a row takes about what rounding saves.
+LEAST_SIDE = 32
+
 
 def check_matrices(reference: Mapping[str, Tensor], names: Iterable[str], where: str) -> None:
     """`UsageError` for the first of these matrices without rows, columns, or with a value that is no finite number."""

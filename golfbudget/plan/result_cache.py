@@ -18,15 +18,14 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from golfbudget import cache
 from golfbudget.plan.building import Built, Decoded, EncoderInputs
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, TableSize
 from golfbudget.recipe.export import Export
+from golfbudget.recipe.state import digest
 from golfbudget.version import __version__
 
 PREFIX = "plan-"
@@ -48,16 +47,6 @@ def _environment() -> dict[str, str]:
         for path in sorted((Path(__file__).parents[1] / folder).rglob("*.py")):
             code.update(path.name.encode() + path.read_bytes())
     return {**facts, "golfbudget": __version__, "code": code.hexdigest()}
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors: names, dtypes, shapes and bytes, in their order."""
-    sha256 = hashlib.sha256()
-    for name, tensor in tensors.items():
-        flat = tensor.detach().contiguous().flatten()
-        sha256.update(f"{len(name)}:{name}:{tensor.dtype}:{list(tensor.shape)}:".encode())
-        sha256.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
-    return sha256.hexdigest()
 
 
 def content_of(decoded: Decoded) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from golfbudget.evidence import Evidence
 from golfbudget.plan.advice import PlanTerms, advised
-from golfbudget.plan.candidates import candidates, explained, worth_recovering
+from golfbudget.plan.candidates import REPACK, candidates, explained, worth_recovering
 from golfbudget.plan.examine import certificates
 from golfbudget.plan.fresh import measured_again
 from golfbudget.plan.joint import JointResult, make_joint
@@ -16,6 +16,7 @@ from golfbudget.plan.left import with_left
 from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, Verdict, VqAnswer
+from golfbudget.plan.sharing import sharing_notes
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.plan.trying import Workshop, workshop
@@ -78,7 +79,8 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         fresh=again.found,
         on_frontier=on_frontier,
         notes=(
-            *source.notes, *chosen.notes, *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason])
+            *source.notes, *chosen.notes, *sharing_notes(source, trials, shop.baseline.inspection.artifact.size),
+            *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason])
         ),
     )  # fmt: skip
 
@@ -115,7 +117,7 @@ def _untried(source: PlanSource, trials: Trials) -> list[str]:
 
 def _survival(shop: Workshop, trials: Trials, verdict: Verdict, vq: VqAnswer) -> list[str]:
     """Whether the verdict holds with the best candidates' files written by the codec that packs the baseline best."""
-    tried, winner = trials.on(Side.LOSSLESS), verdict.winner.value
+    tried, winner = trials.on(Side.LOSSLESS).where(lambda trial: trial.candidate.scheme == REPACK), verdict.winner.value
     best = tried.most_saved()
     if not tried:
         return ["lossless: no other packing was tried, so the verdict may not survive one"]

@@ -31,6 +31,7 @@ from golfbudget.recipe.export import Export, dtype_name, quantise
 from golfbudget.recipe.export import decode as decode_export
 from golfbudget.recipe.layouts import Layout
 from golfbudget.recipe.layouts.int8_clean import FORMAT_KEY
+from golfbudget.recipe.sharing import without_tied
 from golfbudget.recipe.state import checkpoint_state
 from golfbudget.roles import Roles
 from golfbudget.roles.packed import find_packed
@@ -132,7 +133,7 @@ def open_source(
     if layout is not None:
         if recipe is not None:
             raise UsageError(f"{path}: an artifact's recipe is recognised from the file; leave out --recipe")
-        export = layout.read(artifact)
+        export = without_tied(layout.read(artifact), roles)
         if export.schemes:
             raise UsageError(f"{path}: the artifact already holds encoded matrices ({', '.join(export.schemes)})")
         # Under a preview nothing is written through the artifact's own codec, not even to recognise its level.

@@ -28,11 +28,12 @@ from golfbudget.plan.candidates import batches
 from golfbudget.plan.examine import Baseline, Counts, LossToBeat, examined, loses, lost
 from golfbudget.plan.measuring import Measurable, Measurer, Yardstick
 from golfbudget.plan.prepare import Prepared
-from golfbudget.plan.result_cache import FileLosses, ResultCache, content_of, digest
+from golfbudget.plan.result_cache import FileLosses, ResultCache, content_of
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
 from golfbudget.progress import Progress
 from golfbudget.quality.evaluate import Evaluator
+from golfbudget.recipe.state import digest
 from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import Processes
 

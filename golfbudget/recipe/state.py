@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -15,13 +18,21 @@ from golfbudget.repacking.proof import decoded_tensors
 WRAPPERS = ("model_state_dict", "state_dict", "model", "module", "weights")
 
 
-def read_tensors(artifact: Artifact) -> dict[str, Tensor]:
-    """Every stored tensor by its stored name, in file order; `UnsupportedError` for what torch cannot hold here."""
+def read_tensors(artifact: Artifact, *, aliases: bool = False) -> dict[str, Tensor]:
+    """Every stored tensor by its stored name, in file order; `UnsupportedError` for what torch cannot hold here.
+
+    With `aliases`, further names of one tensor hold that very tensor; or else they are left out, as the head of a tied
+    checkpoint is.
+    """
     if artifact.values.get(BYTE_ORDER) == "big":
         raise UnsupportedError(f"{artifact.path}: the tensors are big-endian, and planning reads little-endian ones")
     if artifact.format == "golfbudget-pack":
         return _unpacked(artifact)
-    return {tensor.name: _read(artifact, leaf, tensor) for leaf, tensor in artifact.placed()}
+    found: dict[str, Tensor] = {}
+    for leaf, tensor in artifact.placed():
+        read = _read(artifact, leaf, tensor)
+        found |= dict.fromkeys((tensor.name, *(tensor.aliases if aliases else ())), read)
+    return found
 
 
 def _unpacked(artifact: Artifact) -> dict[str, Tensor]:
@@ -72,3 +83,13 @@ def checkpoint_state(artifact: Artifact) -> dict[str, Tensor]:
         f"{artifact.path}: tensors lie under {len(groups)} keys ({some} …), in no layout known to planning; expected a "
         f"state dict, alone or under one of {', '.join(WRAPPERS)}"
     )
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors: names, dtypes, shapes and bytes, in their order."""
+    sha256 = hashlib.sha256()
+    for name, tensor in tensors.items():
+        flat = tensor.detach().contiguous().flatten()
+        sha256.update(f"{len(name)}:{name}:{tensor.dtype}:{list(tensor.shape)}:".encode())
+        sha256.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return sha256.hexdigest()

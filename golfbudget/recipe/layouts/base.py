@@ -25,10 +25,15 @@ APART = "schemes/"
 
 
 class Layout(ABC):
-    """A registered layout; `fixed`: the container's length follows from names, shapes and dtypes alone."""
+    """A registered layout.
+
+    `fixed`: the container's length follows from names, shapes and dtypes alone.  `shares`: every tensor is written by
+    torch.save, which writes one that stands in several places once.
+    """
 
     name: ClassVar[LayoutName]
     fixed: ClassVar[bool] = True
+    shares: ClassVar[bool] = True
 
     @abstractmethod
     def container(self, export: Export) -> bytes:

@@ -81,7 +81,7 @@ class _Flat(Layout):
         )
 
     def read(self, artifact: Artifact) -> Export:
-        every = read_tensors(artifact)
+        every = read_tensors(artifact, aliases=True)
         encoded = self._schemes(artifact, {k.removeprefix(APART): t for k, t in every.items() if k.startswith(APART)})
         stored = {k.removeprefix(self.prefix): tensor for k, tensor in every.items() if not k.startswith(APART)}
         quantized, scales, corrections = dict[str, Tensor](), dict[str, Tensor](), dict[str, dict[str, Tensor]]()
@@ -174,6 +174,7 @@ class SafetensorsLayout(_Flat):
     """safetensors; a header's metadata holds words only, so encoded matrices are described in JSON."""
 
     name = "safetensors"
+    shares = False
 
     def container(self, export: Export) -> bytes:
         described = {name: scheme_label(encoded) for name, encoded in export.schemes.items()}

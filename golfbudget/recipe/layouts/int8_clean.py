@@ -62,7 +62,7 @@ class Int8CleanLayout(Layout):
 
     def read(self, artifact: Artifact) -> Export:
         parts: dict[str, dict[str, Tensor]] = {"quantized": {}, "scales": {}, "passthrough": {}, "schemes": {}}
-        for stored, tensor in read_tensors(artifact).items():
+        for stored, tensor in read_tensors(artifact, aliases=True).items():
             part, _, name = stored.partition("/")
             if part not in parts:
                 raise UnsupportedError(f"{artifact.path}: tensor {stored!r} has no place in layout {FORMAT}")

@@ -46,6 +46,7 @@ class PackedLayout(Layout):
 
     name = "packed"
     fixed = False
+    shares = False
 
     def container(self, export: Export) -> bytes:
         if export.corrections:
