@@ -53,7 +53,7 @@ def test_matrices_of_one_value_are_planned(tmp_path: Path, value: float) -> None
 
 def test_a_model_without_a_trunk_is_planned(tmp_path: Path) -> None:
     plan = planned(save(tmp_path, {"tok_emb.weight": random(64, 32)}), schemes=("scalar", "vq-logits"))
-    assert any("no trunk candidates" in note for note in plan.notes)
+    assert any("there are no trunk candidates" in note for note in plan.notes)
 
 
 @pytest.mark.parametrize(

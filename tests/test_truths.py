@@ -17,6 +17,7 @@ from models import (
     low_rank_model,
     random_head,
     random_matrix,
+    repeated_head,
     save,
     state,
     ternary_trunk_model,
@@ -141,6 +142,50 @@ def loaded(data: bytes) -> dict[str, torch.Tensor]:
     scales = stored["scales"]
     matrices = {name: values.float() * scales[name].float()[:, None] for name, values in stored["quantized"].items()}
     return matrices | {name: tensor.float() for name, tensor in stored["passthrough"].items()}
+
+
+def few_levels(generator: torch.Generator, side: int = 256) -> torch.Tensor:
+    """Whole numbers from -7 to 7 times a step a row, which fp16 holds exactly; no larger than int8-zlib keeps."""
+    levels = torch.randint(-7, 8, (side, side), generator=generator).float()
+    levels[:, 0] = 7
+    return levels * (1 + torch.randint(0, 8, (side, 1), generator=generator) / 8) / 8
+
+
+def test_a_trunk_that_the_recipe_keeps_has_candidates_and_wins(tmp_path: Path) -> None:
+    """Repeated rows in the head tempt VQ, but the trunk as int4 saves more, at no error at all."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = state(repeated_head(generator), [few_levels(generator) for _ in range(4)])
+    tensors["blocks.0.resid_mix"] = torch.randn(2, 256, generator=generator)
+    tensors["blocks.0.mlp.mask"] = torch.full((64, 64), -math.inf).triu(1)
+    path = save(tmp_path, tensors)
+    plan = planned(path, schemes=("scalar", "vq-logits"))
+    assert (plan.verdict.winner, plan.verdict.best_trunk) == (Winner.TRUNK, "trunk-int4")
+    assert plan.vq.answer is Answer.NO
+    best = plan.trial("trunk-int4")
+    assert best is not None
+    assert best.quality.relative_error == 0
+    # Control tensors and masks are no candidates.
+    assert best.candidate.owners == tuple(f"blocks.{i}.mlp.fc.weight" for i in range(4))
+    assert any(note.startswith("the recipe keeps 4 trunk matrices in float16 (524,288 bytes)") for note in plan.notes)
+    # Without them VQ cannot be said to win.
+    alone = planned(path, schemes=("vq-logits", "factorised"))
+    assert alone.vq.answer is Answer.UNDECIDED
+    assert "no trunk candidate was tried" in alone.vq.reason
+
+
+def test_what_is_kept_does_not_spoil_what_is_free_on_the_rest(tmp_path: Path) -> None:
+    """Three values in large matrices, noise in a small one: rounding that one is not free by the equal-error rule."""
+    tensors = ternary_trunk_model()
+    tensors["blocks.2.mlp.fc.weight"] = random_matrix(torch.Generator().manual_seed(1), 64, 64)
+    plan = planned(save(tmp_path, tensors), schemes=("scalar", "ternary-packed"))
+    whole, rest, kept = (plan.trial(f"{part}-ternary-packed") for part in ("trunk", "quantised", "kept"))
+    assert whole is not None
+    assert rest is not None
+    assert kept is not None
+    assert (whole.quality.evidence, rest.quality.evidence) == (Evidence.MODELLED, Evidence.EQUAL_ERROR)
+    assert kept.candidate.owners == ("blocks.2.mlp.fc.weight",)
+    assert {*rest.candidate.owners, *kept.candidate.owners} == set(whole.candidate.owners)
+    assert (plan.verdict.winner, plan.verdict.best_trunk) == (Winner.TRUNK, rest.name)
 
 
 def stored(plan: Plan, owner: str) -> int:

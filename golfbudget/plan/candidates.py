@@ -45,13 +45,17 @@ _DEFAULT_HEADS: dict[str, tuple[int, ...]] = {
 }  # fmt: skip
 #: Codebooks that grow with what is planted in the matrix, and not with its size.
 _CODEBOOKS = ("vq-logits", "vq-logits-int", "vq-logits-bias")
+#: Trunk matrices by how the recipe stores them, where it does both: what is free on one is not free on the other.
+_STORED = ("quantised", "kept")
 #: The number of a matrix's block.
 _BLOCK = re.compile(r"(?:^|[./])(\d+)(?=[./])")
 _TIED_NEED = {"counts": "token counts (--counts, or --tokens to count)", "moment": "calibration text (--calibration)"}
 
 
-def parts(trunk: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Matrices of attention, of MLPs, and of the early and the late half of the blocks; none empty or the whole.
+def parts(trunk: Sequence[str], kept: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
+    """Matrices of attention, of MLPs, of the early and the late half of the blocks, and those kept and not.
+
+    None is empty or the whole.
 
     >>> parts(["blocks.0.mlp.fc.weight", "blocks.1.mlp.fc.weight"])
     {'early': ('blocks.0.mlp.fc.weight',), 'late': ('blocks.1.mlp.fc.weight',)}
@@ -62,6 +66,8 @@ def parts(trunk: Sequence[str]) -> dict[str, tuple[str, ...]]:
     early = set(numbers[: len(numbers) // 2])
     found["early"] = tuple(name for name in trunk if block.get(name) in early)
     found["late"] = tuple(name for name in trunk if name in block and block[name] not in early)
+    found["quantised"] = tuple(name for name in trunk if name not in kept)
+    found["kept"] = tuple(name for name in trunk if name in kept)
     return {part: owners for part, owners in found.items() if 0 < len(owners) < len(trunk)}
 
 
@@ -109,12 +115,14 @@ class _CandidateMaker:
             owners = (source.head_owner, source.head)
             self.add(f"{name}-input-{input_side}", Side.HEAD, scheme, options, owners, input_side)
 
-    def trunk(self, scheme: str, options: Options, *, by_part: bool = False, halves: bool = False) -> None:
+    def trunk(
+        self, scheme: str, options: Options, *, by_part: bool = False, halves: bool = False, stored: bool = False
+    ) -> None:
         trunk, text = self.source.trunk, label(schemes.get(scheme), options)
         if trunk:
             self.add(f"trunk-{text}", Side.TRUNK, scheme, options, trunk)
-        for part, owners in parts(trunk).items():
-            if by_part or (halves and part in _PARTS):
+        for part, owners in parts(trunk, self.source.kept).items():
+            if by_part or (halves and part in _PARTS) or (stored and part in _STORED):
                 self.add(f"{part}-{text}", Side.TRUNK, scheme, options, owners)
 
     def add(
@@ -217,7 +225,8 @@ def _default(maker: _CandidateMaker, known: Collection[str], missing: dict[str, 
     for name in ("scalar", "ternary", "ternary-packed"):
         for options in grid(TRUNK, schemes.get(name), rows, columns):
             # Halves of the trunk on their own are what the joint choice is made from.
-            maker.trunk(name, options, halves=name == "scalar" and options["bits"] in _HALVES_BITS)
+            halves = name == "scalar" and options["bits"] in _HALVES_BITS
+            maker.trunk(name, options, halves=halves, stored=name in ("scalar", "ternary-packed"))
     for name in ("clipped", "grouped-scalar"):
         maker.trunk(name, grid(TRUNK, schemes.get(name), rows, columns)[2 if name == "clipped" else 1])
     maker.found += _lossless(maker.source)

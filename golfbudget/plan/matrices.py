@@ -3,15 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from golfbudget.errors import UsageError
+from golfbudget.ledger import Role
+from golfbudget.recipe.export import Export, dtype_name
+from golfbudget.roles import Roles
 
 #: Rows and columns of the least trunk matrix.  Narrower ones are control tensors (gains, mixing weights, gates of a few
 #: rows): every value of theirs counts, and a scale a row takes about what rounding saves.
 LEAST_SIDE = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trunk:
+    """The trunk matrices that candidates replace: those that the recipe changes first, then those that it `kept`."""
+
+    names: tuple[str, ...]
+    kept: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def trunk_of(reference: Mapping[str, Tensor], export: Export, roles: Roles, where: str) -> Trunk:
+    """Which matrices these are; `UsageError` where one that the recipe changes holds no finite numbers.
+
+    A kept one that does, such as a mask, stays as it is.
+    """
+    matrices = [name for name, tensor in reference.items() if tensor.ndim == 2]
+    ruled = [name for name in matrices if (rule := roles.rule_of(name)) is not None and rule.role is Role.TRUNK]
+    own = set(ruled)
+    changed = tuple(name for name in (*export.quantized, *export.schemes) if name in own)
+    check_matrices(reference, changed, where)
+    kept = tuple(
+        name
+        for name in ruled
+        if name in export.passthrough
+        and min(reference[name].shape) >= LEAST_SIDE
+        and reference[name].is_floating_point()
+        and bool(torch.isfinite(reference[name]).all())
+    )
+    notes = []
+    if kept:
+        stored = sum(export.passthrough[name].nbytes for name in kept)
+        types = " and ".join(sorted({dtype_name(export.passthrough[name]) for name in kept}))
+        number = f"{len(kept)} trunk matrices" if len(kept) > 1 else kept[0]
+        notes.append(f"the recipe keeps {number} in {types} ({stored:,} bytes); candidates of the trunk quantise them")
+    elif not changed:
+        notes.append(f"no trunk matrix has {LEAST_SIDE} rows and columns or more: there are no trunk candidates")
+    return Trunk(names=(*changed, *kept), kept=kept, notes=tuple(notes))
 
 
 def check_matrices(reference: Mapping[str, Tensor], names: Iterable[str], where: str) -> None:

@@ -21,8 +21,7 @@ from golfbudget.errors import UsageError
 from golfbudget.estimate.measured import draw
 from golfbudget.estimate.request import Request, dependence
 from golfbudget.estimate.settings import Value, make_request
-from golfbudget.ledger import Role
-from golfbudget.plan.matrices import check_matrices
+from golfbudget.plan.matrices import check_matrices, trunk_of
 from golfbudget.quality.baseline_model import HEAD
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
@@ -88,9 +87,9 @@ class PlanSource:
     """A model to plan for.
 
     `reference` are the matrices that errors are taken against: the checkpoint's, or an artifact's decoded ones.
-    `head` names the output matrix, `trunk` the trunk matrices that the recipe does not keep as they are.  `artifact` is
-    the opened file, where there is one in this process.  `preview` is the codec that stands in for the recipe's own, as
-    CODEC-LEVEL; `caveats` are what every verdict on this source has to say.
+    `head` names the output matrix, `trunk` the trunk's, of which the recipe stores those in `kept` as floats.
+    `artifact` is the opened file, where there is one in this process.  `preview` is the codec that stands in for the
+    recipe's own, as CODEC-LEVEL; `caveats` are what every verdict on this source has to say.
     """
 
     artifact: Artifact | None
@@ -100,6 +99,7 @@ class PlanSource:
     head: str
     tied: bool
     trunk: tuple[str, ...]
+    kept: tuple[str, ...]
     notes: tuple[str, ...]
     preview: str | None = None
     caveats: tuple[str, ...] = ()
@@ -161,13 +161,9 @@ def source_of(
 ) -> PlanSource:
     """A source from its matrices and the recipe's export of them; `where` names them in messages."""
     head, tied = _find_head(reference, roles, where)
-    changed = (*export.quantized, *export.schemes)
-    ruled = {name: roles.rule_of(name) for name in changed if reference[name].ndim == 2}
-    trunk = tuple(name for name, rule in ruled.items() if rule is not None and rule.role is Role.TRUNK)
-    check_matrices(reference, (head, *trunk), where)
-    own = list(notes)
-    if not trunk:
-        own.append("the recipe quantises no trunk matrix: there are no trunk candidates")
+    check_matrices(reference, (head,), where)
+    trunk = trunk_of(reference, export, roles, where)
+    own = [*notes, *trunk.notes]
     if head in export.passthrough:
         own.append(f"the recipe keeps {head} in {dtype_name(export.passthrough[head])}; its candidates quantise it")
     return PlanSource(
@@ -177,7 +173,8 @@ def source_of(
         export=export,
         head=head,
         tied=tied,
-        trunk=trunk,
+        trunk=trunk.names,
+        kept=trunk.kept,
         notes=tuple(own if preview is None else [*own, preview.note(recipe)]),
         preview=None if preview is None else str(preview),
         caveats=() if preview is None else (preview.caveat,),
