@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from golfbudget.evidence import Evidence
 from golfbudget.plan.advice import PlanTerms, advised
+from golfbudget.plan.frontier import Frontier
 from golfbudget.plan.results import Answer, Situation, Verdict, VqAnswer, Winner
 from golfbudget.plan.trials import Candidate, Quality, Side, Trial, Trials
 from golfbudget.plan.verdict import decide
@@ -55,8 +60,7 @@ def compare(one: Trial, other: Trial) -> Interval:
 
 def terms(headroom: int = 1_000_000, *, measured: bool = True) -> PlanTerms:
     return PlanTerms(
-        headroom=headroom, spread=5_000, price=4.0, price_source="here", rows=1024, path="m.pt",
-        tokens=TOKENS if measured else None,
+        headroom=headroom, spread=5_000, rows=1024, path="m.pt", tokens=TOKENS if measured else None,
     )  # fmt: skip
 
 
@@ -79,35 +83,86 @@ USUAL = [
 def test_prices_and_margin_are_taken_at_equal_bytes() -> None:
     verdict, _ = advise(USUAL)
     assert (verdict.winner, verdict.situation) == (Winner.TRUNK, Situation.UNDER)
-    # To save the trunk's 50,000 bytes the head needs int4: 10,000 µbpb for 70 kB; the trunk asks 400 for 50 kB.
-    assert verdict.prices[HEAD].candidate == "head-int4"
-    assert verdict.prices[HEAD].price == pytest.approx(10_000 / 70, abs=1e-3)
-    assert verdict.prices[TRUNK].price == pytest.approx(8.0)
+    # At the trunk's 50,000 bytes the head is between int6 and int4: 9,800 µbpb for 50 kB; the trunk asks 400 for 50 kB.
+    head, trunk = verdict.prices[HEAD], verdict.prices[TRUNK]
+    assert (head.below, head.candidate, head.at) == ("head-int6", "head-int4", 50_000)
+    assert head.price == pytest.approx(9_800 / 50, abs=1e-3)
+    assert (trunk.below, trunk.candidate, trunk.price) == (None, "trunk-int7", 8.0)
     assert verdict.margin is not None
     assert (verdict.margin.candidate, verdict.margin.rival) == ("trunk-int7", "head-int4")
-    assert verdict.margin.delta == pytest.approx(0.0096)
-    assert verdict.margin.low < verdict.margin.delta < verdict.margin.high
+    assert verdict.margin.delta == pytest.approx(0.0002 + 0.6 * 0.0098 - 0.0004)
+    # Both ends compare with the winner within 0.001 either way, and so does what lies between.
+    assert verdict.margin.low == pytest.approx(verdict.margin.delta - 0.001)
+    assert verdict.margin.high == pytest.approx(verdict.margin.delta + 0.001)
 
 
-def test_break_even_is_what_the_bytes_are_worth_at_the_trunks_price() -> None:
+def test_a_price_is_a_slope_of_the_frontier_and_no_fallback() -> None:
+    """A codebook far beyond the bytes that are needed says nothing of their price, nor does what others beat."""
+    far = trial("head-vq32", HEAD, 90_000, 1.3)
+    verdict, _ = advise([*USUAL[3:], trial("head-int7", HEAD, 40_000, 0.01), far])
+    assert verdict.prices[HEAD].price == pytest.approx(1_290_000 / 50)
+    beyond, _ = advise([*USUAL[3:], trial("head-int7", HEAD, 40_000, 0.01)])
+    assert HEAD not in beyond.prices
+    assert beyond.margin is None
+    beaten, _ = advise([*USUAL, trial("head-int5", HEAD, 49_000, 0.009)])
+    assert beaten.prices[HEAD].below == "head-int6"
+
+
+def test_before_the_first_candidate_the_baseline_is_the_other_end() -> None:
+    verdict, _ = advise([trial("head-int4", HEAD, 100_000, 0.01), USUAL[3]])
+    assert verdict.margin is not None
+    assert verdict.margin.below is None
+    assert verdict.margin.delta == pytest.approx(0.005 - 0.0004)
+    # Half of the way from nothing, whose change from the winner is its own interval turned round.
+    assert verdict.margin.low == pytest.approx((-0.0005 + 0.0086) / 2)
+    assert verdict.margin.high == pytest.approx((-0.0003 + 0.0106) / 2)
+
+
+def test_break_even_is_what_the_trunk_loses_at_the_same_bytes() -> None:
     verdict, vq = advise(USUAL)
     assert vq.answer is Answer.NO
     even = verdict.break_even
     assert even is not None
-    assert (even.candidate, even.price) == ("head-vq", 8.0)
-    assert even.loss == pytest.approx(100 * 8e-6)
-    # 0.2 bits per byte are 250 times that, at bytes in proportion to the vocabulary.
-    assert even.vocabulary == 250 * 1024
-    without_trunk, _ = advise([t for t in USUAL if t.candidate.side is HEAD])
-    assert without_trunk.break_even is not None
-    assert (without_trunk.break_even.price, without_trunk.break_even.source) == (4.0, "here")
+    assert even.candidate == "head-vq"
+    assert even.loss == pytest.approx(0.0004 + 0.0116 / 3, abs=1e-6)
+    assert even.price == pytest.approx(even.loss * 1e6 / 100, abs=0.01)
+    assert even.source.endswith("between trunk-int7 and trunk-int5")
+    # The trunk was never measured at 0.2 bits per byte, so no vocabulary is named.
+    assert even.vocabulary is None
 
 
-def test_a_vq_candidate_that_adds_bytes_breaks_even_at_no_vocabulary() -> None:
-    verdict, _ = advise([*USUAL[:2], trial("head-vq", HEAD, -5_000, 0.2), *USUAL[3:]])
+def test_the_vocabulary_that_breaks_even_is_within_what_was_measured() -> None:
+    # At 500,000 bytes the trunk loses what VQ does at 100,000.
+    verdict, _ = advise([*USUAL, trial("trunk-int3", TRUNK, 500_000, 0.2)])
+    assert verdict.break_even is not None
+    assert verdict.break_even.vocabulary == 5 * 1024
+    # Nine times as large is too far for a loss that is taken to stay.
+    verdict, _ = advise([*USUAL, trial("trunk-int3", TRUNK, 900_000, 0.2)])
     assert verdict.break_even is not None
     assert verdict.break_even.vocabulary is None
-    assert verdict.break_even.loss < 0
+
+
+def test_break_even_is_not_said_where_its_assumptions_do_not_hold() -> None:
+    without_trunk, _ = advise([t for t in USUAL if t.candidate.side is HEAD])
+    assert without_trunk.break_even is None
+    adds, _ = advise([*USUAL[:2], trial("head-vq", HEAD, -5_000, 0.2), *USUAL[3:]])
+    assert adds.break_even is None
+    beyond, _ = advise([*USUAL[:2], trial("head-vq", HEAD, 250_000, 0.2), *USUAL[3:]])
+    assert beyond.break_even is None
+
+
+@given(st.lists(st.tuples(st.integers(-50, 500), st.floats(-0.1, 1.0)), max_size=8), st.integers(1, 600))
+def test_a_frontier_is_convex_and_no_candidate_is_under_it(points: list[tuple[int, float]], at: int) -> None:
+    trials = Trials(tuple(trial(f"head-{i}", HEAD, saved, loss) for i, (saved, loss) in enumerate(points)), compare)
+    frontier = Frontier.of(trials)
+    segment = frontier.around(at)
+    assert (segment is None) == (at > max((saved for saved, _ in points), default=0))
+    for saved, loss in points:
+        own = frontier.around(saved) if saved > 0 else None
+        if own is not None:
+            assert own.loss(saved) <= loss + 1e-9
+    slopes = [(b.loss - a.loss) / (b.saved_bytes - a.saved_bytes) for a, b in pairwise(frontier.points)]
+    assert slopes == sorted(slopes)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +177,7 @@ def test_a_margin_needs_a_rival_that_saves_as_much() -> None:
     verdict, _ = advise([USUAL[0], USUAL[3]])
     assert verdict.winner is Winner.TRUNK
     assert verdict.margin is None
-    assert verdict.prices[HEAD].candidate == "head-int6"
+    assert HEAD not in verdict.prices
 
 
 def test_too_close_to_call_says_how_much_more_text_it_takes() -> None:

@@ -19,7 +19,7 @@ LEAST_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trunk:
+class TrunkMatrices:
     """The trunk matrices that candidates replace: those that the recipe changes first, then those that it `kept`."""
 
     names: tuple[str, ...]
@@ -27,7 +27,7 @@ class Trunk:
     notes: tuple[str, ...]
 
 
-def trunk_of(reference: Mapping[str, Tensor], export: Export, roles: Roles, where: str) -> Trunk:
+def trunk_of(reference: Mapping[str, Tensor], export: Export, roles: Roles, where: str) -> TrunkMatrices:
     """Which matrices these are; `UsageError` where one that the recipe changes holds no finite numbers.
 
     A kept one that does, such as a mask, stays as it is.
@@ -53,7 +53,7 @@ def trunk_of(reference: Mapping[str, Tensor], export: Export, roles: Roles, wher
         notes.append(f"the recipe keeps {number} in {types} ({stored:,} bytes); candidates of the trunk quantise them")
     elif not changed:
         notes.append(f"no trunk matrix has {LEAST_SIDE} rows and columns or more: there are no trunk candidates")
-    return Trunk(names=(*changed, *kept), kept=kept, notes=tuple(notes))
+    return TrunkMatrices(names=(*changed, *kept), kept=kept, notes=tuple(notes))
 
 
 def check_matrices(reference: Mapping[str, Tensor], names: Iterable[str], where: str) -> None:

@@ -50,22 +50,26 @@ class Situation(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A side's cheapest bytes, measured: `candidate` loses `loss` bits per byte and saves `saved_bytes`.
+    """What a side asks for a kilobyte where it saves `at` bytes, measured on the two of its frontier around them.
 
-    `price` is in µbpb per kilobyte; what gains quality has a price below zero.
+    `candidate` saves `saved_bytes`, at least `at`, and loses `loss` bits per byte; `below` (None: the baseline) saves
+    less.  `price` is the slope between the two, in µbpb per kilobyte; what gains quality has a price below zero.
     """
 
     candidate: str
     saved_bytes: int
     loss: float
     price: float
+    below: str | None = None
+    at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
     """How much more the loser of the verdict loses at the winner's bytes, bits per byte, with a 95 % interval.
 
-    `rival` is its least lossy candidate that saves as much as `candidate` does.
+    At exactly the bytes of `candidate`, interpolated between `below` (None: the baseline) and `rival`, neighbours on
+    the other side's frontier.
     """
 
     candidate: str
@@ -73,14 +77,16 @@ class Margin:
     delta: float
     low: float
     high: float
+    below: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakEven:
     """What would make a VQ candidate win: a loss under `loss` bits per byte, or a vocabulary over `vocabulary`.
 
-    `loss` is what its bytes are worth at the rival's `price` (whose `source` says where that is from); `vocabulary`
-    supposes that bytes grow with the vocabulary and the loss does not (`modelled`), None where no size would do.
+    `loss` is what the trunk loses for the same bytes, and `price` that over those bytes, in µbpb per kilobyte; `source`
+    says which candidates it was measured between.  `vocabulary` supposes that bytes grow with the vocabulary and the
+    loss does not (`modelled`), None where that would be said of more than was measured or of a far larger vocabulary.
     """
 
     candidate: str

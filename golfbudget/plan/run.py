@@ -141,12 +141,9 @@ def _survival(shop: Workshop, trials: Trials, verdict: Verdict, vq: VqAnswer) ->
 
 def _terms(shop: Workshop) -> PlanTerms:
     prepared = shop.prepared
-    price, price_source = prepared.price
     return PlanTerms(
         headroom=shop.baseline.inspection.budget.headroom,
         spread=prepared.spread,
-        price=price,
-        price_source=price_source,
         rows=prepared.source.rows,
         tokens=None if shop.yardstick is None else shop.yardstick.evaluation.tokens,
         path=prepared.inputs.source_path if prepared.inputs.model_file is None else "CHECKPOINT",

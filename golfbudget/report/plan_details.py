@@ -324,17 +324,21 @@ def _follows(plan: Plan) -> Iterator[str]:
     if verdict.margin is not None:
         margin = verdict.margin
         yield (
-            f"at those bytes the other side's {margin.rival} loses {margin.delta:+.4f} bits per byte more than "
-            f"{margin.candidate} [{margin.low:+.4f}, {margin.high:+.4f}] (measured)"
+            f"at the bytes of {margin.candidate} the other side loses {margin.delta:+.4f} bits per byte more "
+            f"[{margin.low:+.4f}, {margin.high:+.4f}] (measured, {_between(margin.below, margin.rival)})"
         )
     if verdict.prices:
         prices = (
-            f"{side} {own.price:.1f} ({own.candidate}, {count(own.saved_bytes)} bytes)"
-            for side, own in verdict.prices.items()
+            f"{side} {own.price:.1f} ({_between(own.below, own.candidate)})" for side, own in verdict.prices.items()
         )
-        yield f"prices in µbpb per kB, measured: {'; '.join(prices)}"
+        at = count(next(iter(verdict.prices.values())).at)
+        yield f"prices in µbpb per kB where {at} bytes are saved, measured: {'; '.join(prices)}"
     else:
         yield f"price supposed: {plan.price:g} µbpb per kB ({plan.price_source})"
+
+
+def _between(below: str | None, above: str) -> str:
+    return f"between {below or 'the baseline'} and {above}"
 
 
 def break_even(verdict: Verdict) -> Iterator[str]:
@@ -344,7 +348,7 @@ def break_even(verdict: Verdict) -> Iterator[str]:
         return
     at = f"at {even.price:.1f} µbpb per kB ({even.source})"
     if even.loss <= 0:
-        yield f"break-even: {even.candidate} saves no bytes, so it would have to lower the loss, {at}"
+        yield f"break-even: {even.candidate} would have to lower the loss by over {-even.loss:.4f} bits per byte, {at}"
         return
     line = f"break-even: {even.candidate} would win {at} if it cost under {even.loss:.4f} bits per byte"
     if even.vocabulary is not None:
