@@ -67,6 +67,7 @@ def trial(name: str, side: Side, scheme: str, saved: int, quality: Quality, *, p
         fits=True,
         quality=quality,
         pareto=pareto,
+        rank_bound=2 if side is Side.HEAD else None,
     )
 
 

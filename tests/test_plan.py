@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import torch
 from command_line import Run
-from models import repeated_rows_model, save, ternary_trunk_model
+from models import WIDTH, repeated_rows_model, save, ternary_trunk_model
 
 from golfbudget import example
 from golfbudget.cache import default_folder
@@ -117,6 +117,15 @@ def test_structure_that_beats_the_ceiling_is_reported_and_the_ceiling_prunes_not
         ceiling = next(c for c in plan.certificates if c.name.startswith("vq-ceiling"))
         assert (ceiling.evidence, ceiling.unit) == ("modelled", "bytes")
         assert {trial.loser for trial in plan.trials} <= {None, "tying"}
+
+
+def test_every_head_has_its_rank_bound_and_nothing_else_has_one(repeated: Plan) -> None:
+    bounds = {trial.name: trial.rank_bound for trial in repeated.trials}
+    for trial in repeated.trials:
+        assert (trial.rank_bound is not None) == (trial.candidate.side is Side.HEAD)
+    assert (bounds["head-int6"], bounds["head-vq64-shared"]) == (WIDTH, 64)
+    factors = next(trial for trial in repeated.trials if trial.candidate.scheme == "factorised")
+    assert factors.rank_bound == factors.candidate.options["rank"]
 
 
 def test_an_untied_head_is_replaced_alone(tmp_path: Path) -> None:

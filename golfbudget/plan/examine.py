@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from golfbudget import schemes
 from golfbudget.artifact import open_bytes
 from golfbudget.certificates import (
     Certificate,
@@ -186,8 +187,18 @@ def examined(prepared: Prepared, baseline: Baseline, file: WrittenFile, data: by
         # A tied head that keeps the input table dense adds its tables to the file, whatever training does.
         loser=TYING if candidate.input_side == "dense" and saved <= 0 else None,
         codes=codes if candidate.is_vq else None,
+        rank_bound=_rank_bound(prepared.source, candidate),
         content="" if prepared.evaluator is None else content_of(decoded),
     )
+
+
+def _rank_bound(source: PlanSource, candidate: Candidate) -> int | None:
+    """The highest rank that a head candidate's decoded head can have; None of another side."""
+    if candidate.side is not Side.HEAD:
+        return None
+    rows, columns = source.reference[source.head].shape
+    scheme = schemes.get(candidate.scheme)
+    return scheme.rank_bound((rows, columns), scheme.options(candidate.options))
 
 
 def _quality(prepared: Prepared, baseline: Baseline, candidate: Candidate, decoded: Decoded) -> Quality:

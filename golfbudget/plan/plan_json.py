@@ -82,6 +82,7 @@ class SavedTrial(Candidate):
     loser: str | None
     efficiency: Efficiency | None = None
     information: Information | None = None
+    rank_bound: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

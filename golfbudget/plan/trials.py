@@ -161,7 +161,8 @@ class Trial:
 
     `counted_bytes` adds the decoder's code; `saved_bytes` is the baseline's counted bytes minus these.  `floor` is what
     no training of a head with this map can go below; `loser` names the certificate that rules the candidate out.
-    `efficiency` is what is left in its own tensors, of candidates that matter.
+    `efficiency` is what is left in its own tensors, of candidates that matter.  `rank_bound` is the highest rank that a
+    head so stored can have, None of what is no head.
     `information` is what its map loses, of VQ heads where a model is run; `codes` [vocabulary] say which rows of a VQ
     head came out equal.
     `content` names what the file decodes to, where there is a model to run.  `window_nats` [windows] is what was lost
@@ -182,6 +183,7 @@ class Trial:
     efficiency: Efficiency | None = None
     information: Information | None = None
     codes: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+    rank_bound: int | None = None
     content: str = field(default="", repr=False, compare=False)
     window_nats: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 

@@ -64,6 +64,7 @@ def candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
         doc.name(None, "scheme"),
         doc.number("counted\nbytes", "counted_bytes"),
         doc.number("saved\nbytes", "saved_bytes"),
+        doc.number("rank\nbound", "rank_bound"),
         doc.number("bits/byte vs\nbaseline" if plan.evaluation else "squared error\nover recipe's", "delta"),
         doc.number("95 % interval"),
         doc.number(None, "low"),
@@ -78,7 +79,7 @@ def candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
 
 def brief_candidates(plan: Plan, trials: Iterable[Trial]) -> doc.Grid:
     """The same with the columns that an answer needs."""
-    whole, kept = candidates(plan, trials), (0, 3, 4, 5, 11)
+    whole, kept = candidates(plan, trials), (0, 3, 4, 6, 12)
     rows = (doc.line(*(row.cells[number] for number in kept)) for row in whole.rows)
     return doc.grid((whole.columns[number] for number in kept), rows, name_width=36)
 
@@ -92,6 +93,7 @@ def _cells(trial: Trial) -> tuple[str | doc.Cell, ...]:
         candidate.scheme,
         doc.amount(trial.counted_bytes),
         doc.change(trial.saved_bytes),
+        doc.amount(trial.rank_bound),
         doc.Cell(text=_loss(trial), value=quality.delta),
         doc.DASH if quality.low is None or quality.high is None else f"[{quality.low:+.4f}, {quality.high:+.4f}]",
         doc.Cell(text="", value=quality.low),
@@ -154,6 +156,8 @@ def _legend(plan: Plan) -> list[str]:
         ]
         worst = _worst(plan)
         lines += [worst] if worst else []
+    if any(trial.rank_bound is not None for trial in plan.trials):
+        lines.append("rank bound: a head of rank r passes gradients along r directions only (arXiv:2603.10145)")
     for side in (Side.HEAD, Side.TRUNK):
         names = plan.frontier(side)
         lines += [f"frontier of the {side} alone: {', '.join(names)}"] if names else []
