@@ -50,6 +50,9 @@ def tried(side: Side, scheme: str, name: str, saved: int, loss: float | None) ->
         evidence=evidence, blocks=None if evidence is Evidence.CERTIFIED else 100 + len(name),
     )  # fmt: skip
     made = trial(name, side, scheme, saved, quality, pareto=name.startswith("trunk"))
+    if scheme == "scalar":
+        part, _, bits = name.partition("-int")
+        made = replace(made, candidate=replace(made.candidate, options={"bits": int(bits)}, owners=(part,)))
     return replace(made, artifact_bytes=962_340 - saved, loser=None if loss is not None else f"tie-floor:{name}")
 
 
@@ -129,6 +132,26 @@ def test_the_shortlist_has_what_the_answers_name_and_the_best_of_every_family(la
     assert shortlist(large, 99) == tuple(
         one for one in large.trials if one.candidate.name in large.on_frontier | set(names)
     )
+
+
+def test_of_two_ways_to_scale_the_shortlist_has_the_better(large: Plan) -> None:
+    """By loss, whatever it saves; what the answers name stays."""
+    int3, free = (large.trial(name) for name in ("trunk-int3", "attention-int6"))
+    assert int3 is not None
+    assert free is not None
+    trials = [with_scale(int3, 0.26), with_scale(free, 0.0001), *large.trials]
+    made = replace(large, trials=Trials(tuple(trials)))
+    names = [trial.name for trial in shortlist(made, 14)]
+    assert "trunk-int3-maximum" in names
+    assert "trunk-int3" not in names
+    assert {"attention-int6", "attention-int6-maximum"} <= set(names)
+
+
+def with_scale(one: Trial, loss: float) -> Trial:
+    """The same with scales by the largest magnitude, which loses so much."""
+    options = {**one.candidate.options, "scale": "maximum"}
+    candidate = replace(one.candidate, name=f"{one.name}-maximum", options=options)
+    return replace(one, candidate=candidate, pareto=True, quality=replace(one.quality, delta=loss))
 
 
 def test_details_have_every_candidate_and_every_note(large: Plan) -> None:

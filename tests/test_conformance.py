@@ -288,7 +288,12 @@ def test_format(name: str) -> None:
 # Schemes
 
 SCHEMES: dict[str, list[Options]] = {
-    "scalar": [{"bits": 5, "rd": 0.1}, *({"bits": bits} for bits in (8, 6, 4, 3, 2))],
+    "scalar": [
+        {"bits": 5, "rd": 0.1},
+        {"bits": 4, "scale": "maximum"},
+        {"bits": 6, "scale": "maximum", "rd": 0.1},
+        *({"bits": bits} for bits in (8, 6, 4, 3, 2)),
+    ],
     "ternary": [{}],
     "ternary-packed": [{}],
     "vq-logits": [{"codes": codes} for codes in (1, 2, 7, 16, 33, 4096)],

@@ -294,6 +294,17 @@ def test_the_default_is_few_and_named_lists_add_up(planned: Planned) -> None:
     assert {c.scheme for c in more[len(default) :]} == {"lqer"}
 
 
+def test_where_losses_are_measured_scalars_are_rounded_in_more_ways(planned: Planned) -> None:
+    """By error alone the fitted scale always wins, so without a model no other is tried."""
+    source = planned.source
+    plain, more = candidates(source, ("scalar",)).candidates, candidates(source, ("scalar",), measured=True).candidates
+    assert more[: len(plain)] == plain
+    added = {candidate.name for candidate in more[len(plain) :]}
+    kinds = ("int6-maximum", "int5-maximum", "int4-maximum", "int6-rd0.1", "int5-rd0.1")
+    assert added == {f"{side}-{kind}" for side in ("head", "trunk") for kind in kinds}
+    assert candidates(source, ("vq-logits",), measured=True) == candidates(source, ("vq-logits",))
+
+
 def test_calibration_needs_a_model_and_gives_true_moments(planned: Planned, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--calibration .* needs --model"):
         prepared(tmp_path, model=None)

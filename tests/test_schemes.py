@@ -87,6 +87,22 @@ def test_raw_sizes_follow_the_published_formulas() -> None:
     assert sum(t.raw_bytes for t in packed.tables) == -(-rows * width // 5) + 2 * rows
 
 
+@pytest.mark.parametrize("bits", [4, 6])
+def test_scales_by_the_largest_magnitude_clip_nothing_and_have_no_less_error(bits: int) -> None:
+    matrix = torch.randn(64, 128, generator=torch.Generator().manual_seed(1)) ** 3
+    scalar, levels = schemes.get("scalar"), 2 ** (bits - 1) - 1
+    largest = scalar.encode(matrix, {"bits": bits, "scale": "maximum"}, Context())
+    fitted = scalar.encode(matrix, {"bits": bits}, Context())
+    expected = (matrix.abs().amax(1) / levels).half()
+    assert torch.equal(largest.tensor("scales"), expected)
+    # Only the scale's own rounding to fp16 moves anything by more than half a step.
+    assert bool(((scalar.decode(largest) - matrix).abs() <= 0.51 * expected.float()[:, None]).all())
+    errors = [float((scalar.decode(encoded) - matrix).square().sum()) for encoded in (fitted, largest)]
+    assert errors[0] < errors[1]
+    with pytest.raises(UsageError, match="option scale is 'widest', expected fitted or maximum"):
+        scalar.encode(matrix, {"bits": bits, "scale": "widest"}, Context())
+
+
 def test_well_separated_rows_are_all_found() -> None:
     generator = torch.Generator().manual_seed(5)
     base = 10 * torch.randn(64, 32, generator=generator)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from golfbudget import codecs, schemes
-from golfbudget.plan.grids import BY_PART, HEAD, TRUNK, grid, input_options, label
+from golfbudget.plan.grids import BY_PART, HEAD, SCALAR_VARIANTS, TRUNK, grid, input_options, label
 from golfbudget.plan.sharing import SHARED, sharing_candidates
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.structure import head_codes
@@ -145,9 +145,12 @@ class _CandidateMaker:
         )  # fmt: skip
 
 
-def candidates(source: PlanSource, chosen: Sequence[str] | None = None, known: Collection[str] = ()) -> Tried:
+def candidates(
+    source: PlanSource, chosen: Sequence[str] | None = None, known: Collection[str] = (), *, measured: bool = False
+) -> Tried:
     """Every candidate of the chosen schemes: by name, `all`, or `default` (which None means).
 
+    Where losses are `measured`, scalars are tried with more ways to round, too: no error says which loses least.
     `known` are the needs that can be met: `counts`, `moment`.  Schemes with others are left out, and a note says so.
     """
     maker, missing = _CandidateMaker(source), dict[str, list[str]]()
@@ -158,6 +161,10 @@ def candidates(source: PlanSource, chosen: Sequence[str] | None = None, known: C
             maker.found += _lossless(source)
         elif _possible(name, known, missing):
             _scheme(maker, name)
+    if measured and any(candidate.scheme == "scalar" for candidate in maker.found):
+        for options in SCALAR_VARIANTS:
+            maker.head("scalar", options)
+            maker.trunk("scalar", options)
     notes = [
         f"left out, because they need {_TIED_NEED[need]}: {', '.join(dict.fromkeys(names))}"
         for need, names in missing.items()

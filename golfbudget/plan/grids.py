@@ -23,6 +23,13 @@ _CODES = 256
 #: Steps of a trellis over the row's deviation, at the errors of int8 and int6 of the records, and coarser ones.
 _STEPS = (0.1, 0.16, 0.23, 0.35, 0.5, 0.75)
 
+#: Further controls where losses are measured: by the largest magnitude, which squared error never
+#: speaks for, and rounded by rate.  At more bits they are hardly other files, at fewer they lose.
+SCALAR_VARIANTS: tuple[Options, ...] = (
+    *({"bits": bits, "scale": "maximum"} for bits in (6, 5, 4)),
+    *({"bits": bits, "rd": _RATE} for bits in (6, 5)),
+)
+
 Grid = Callable[[int, int], Iterable[Options]]
 
 
@@ -213,9 +220,12 @@ def label(scheme: Scheme, options: Options) -> str:
     'vq-explicit-k256-s128'
     >>> label(schemes.get("scalar"), {"bits": 6}), label(schemes.get("vq-logits"), {"codes": 64})
     ('int6', 'vq64')
+    >>> label(schemes.get("scalar"), {"bits": 6, "scale": "maximum"}), label(schemes.get("scalar"), SCALAR_VARIANTS[-1])
+    ('int6-maximum', 'int5-rd0.1')
     """
     if scheme.name == "scalar":
-        return f"int{options['bits']}"
+        scale = "-maximum" if options.get("scale") == "maximum" else ""
+        return f"int{options['bits']}{scale}" + (f"-rd{options['rd']:g}" if options.get("rd") else "")
     if scheme.name == "vq-logits":
         return f"vq{options['codes']}"
     parts = [

@@ -36,7 +36,8 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
     """The plan of what is opened: candidates are tried, the best perhaps trained and tried again, all are judged."""
     request, source = prepared.request, prepared.source
     progress("baseline", 2)
-    chosen = candidates(source, request.schemes, prepared.encoders.needs_met)
+    measured = prepared.evaluator is not None
+    chosen = candidates(source, request.schemes, prepared.encoders.needs_met, measured=measured)
     with one_thread(), workshop(prepared, len(chosen.candidates), progress) as shop:
         trials = shop.tried(chosen.candidates)
         over = shop.baseline.over

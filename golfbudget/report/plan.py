@@ -62,8 +62,28 @@ def shortlist(plan: Plan, most: int) -> tuple[Trial, ...]:
     frontiers = (trial.candidate.name for trial in plan.trials if trial.pareto)
     sides = (name for side in Side for name in plan.frontier(side))
     best = (trial.candidate.name for trial in families.values())
-    names = [name for name in dict.fromkeys((*named, *best, *frontiers, *sides)) if name is not None][:most]
+    worse = _worse_scales(plan) - set(named)
+    ranked = dict.fromkeys((*named, *best, *frontiers, *sides))
+    names = [name for name in ranked if name is not None and name not in worse][:most]
     return tuple(trial for trial in plan.trials if trial.candidate.name in names)
+
+
+def _worse_scales(plan: Plan) -> set[str]:
+    """Of scalars that differ in how their scales are set alone, all but the best by loss, or else by error."""
+    groups: dict[object, list[Trial]] = {}
+    for trial in plan.trials:
+        candidate = trial.candidate
+        if candidate.scheme == "scalar":
+            rest = sorted((name, value) for name, value in candidate.options.items() if name != "scale")
+            key = (candidate.side, candidate.owners, candidate.input_side, candidate.steps, *rest)
+            groups.setdefault(key, []).append(trial)
+    return {trial.name for group in groups.values() for trial in sorted(group, key=_by_loss)[1:]}
+
+
+def _by_loss(trial: Trial) -> tuple[bool, float, int, str]:
+    quality = trial.quality
+    known = quality.delta if quality.delta is not None else quality.relative_error
+    return trial.loser is not None, float("inf") if known is None else known, -trial.saved_bytes, trial.name
 
 
 def _order(trial: Trial) -> tuple[bool, bool, bool, float, str]:

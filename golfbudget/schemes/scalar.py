@@ -1,7 +1,8 @@
-"""Scalar quantisation with one fp16 scale per row, each scale fitted to least squared error.
+"""Scalar quantisation with one fp16 scale per row, fitted to least squared error or set by the largest magnitude.
 
 This is the control every codebook has to beat, so it is done well: clipping the few largest values of a row for
-a finer grid is part of the fit.  Values are stored one per byte; the artifact's entropy coder does the rest.
+a finer grid is part of the fit.  It never has more squared error, but a loss may hang on what it clips, so the other
+scale is on offer.  Values are stored one per byte; the artifact's entropy coder does the rest.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ def fit_rows(matrix: Tensor, levels: int) -> tuple[Tensor, Tensor]:
     """
     parts = [_fit(part, levels) for part in matrix.split(max(1, _AT_ONCE // matrix.shape[1]))]
     scales = torch.cat(parts)
+    return round_rows(matrix, scales, levels).to(torch.int8), scales.half()
+
+
+def maximum_rows(matrix: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+    """As `fit_rows`, at the scales where each row's largest magnitude is the last level: nothing is clipped."""
+    scales = storable(matrix.abs().amax(dim=1) / levels)
     return round_rows(matrix, scales, levels).to(torch.int8), scales.half()
 
 
@@ -117,14 +124,25 @@ class Scalar(RowScaled):
     """Signed integers of `bits` bits, symmetric around zero: [-(2**(bits-1) - 1), 2**(bits-1) - 1]."""
 
     name = "scalar"
-    summary = "one fp16 scale per row, fitted to least squared error; the control"
+    summary = "one fp16 scale per row, fitted to least squared error or by the largest magnitude; the control"
     formula = "V·d + 2V (values one a byte, for the codec to pack)"
-    parameters = (Parameter("bits", int, "bits of a value", lowest=2, highest=8), RATE)
+    parameters = (
+        Parameter("bits", int, "bits of a value", lowest=2, highest=8),
+        Parameter(
+            "scale",
+            str,
+            "row scales: of least squared error, or so that the largest magnitude is the last level",
+            default="fitted",
+            words=("fitted", "maximum"),
+        ),
+        RATE,
+    )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         bits, rate = int(options["bits"]), float(options["rd"])
         levels = 2 ** (bits - 1) - 1
-        values, scales = fit_rows(matrix, levels)
+        fit = fit_rows if options["scale"] == "fitted" else maximum_rows
+        values, scales = fit(matrix, levels)
         if rate:
             weights = column_weights(context, matrix.shape[1], self.name)
             found, steps = rounded(matrix, scales.float(), levels, rate, weights)
