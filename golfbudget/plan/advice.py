@@ -62,12 +62,12 @@ def _situation(terms: PlanTerms) -> Situation:
 def _exchange(frontier: Frontier, needed: int) -> Exchange | None:
     """What a side asks for one more kilobyte where it saves what is needed; None where it never saves as much."""
     segment = frontier.around(needed)
-    if segment is None or segment.end.trial is None:
+    if segment is None or (name := segment.end.name) is None:
         return None
     start, end = segment.start, segment.end
     price = price_of(end.loss - start.loss, end.saved_bytes - start.saved_bytes)
     return Exchange(
-        candidate=end.trial.name,
+        candidate=name,
         saved_bytes=end.saved_bytes,
         loss=end.loss,
         price=round(price or 0.0, 3),
