@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from golfbudget.plan.run import make_plan
 from golfbudget.plan.trials import Side
 from golfbudget.plan.verdict import told, unrecovered
 from golfbudget.quality.baseline_model import BaselineModel, Shape
-from golfbudget.quality.recovery import PEAK_RATE, Training, rate, recover
+from golfbudget.quality.rates import PEAKS, Rates, best_rates, share_of_peak
+from golfbudget.quality.recovery import Training, recover
 from golfbudget.quality.text import Text, load_text, predicted_counts
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
@@ -156,7 +158,11 @@ def test_a_codebook_moves_as_adam_on_the_codebook_itself_would(
 ) -> None:
     """An oracle: the published form, in which the codebook is the parameter and rows are looked up in it."""
     peak = 0.05
-    monkeypatch.setattr("golfbudget.quality.recovery.PEAK_RATE", peak)
+    monkeypatch.setattr("golfbudget.quality.recovery.best_rates", lambda *_, **__: Rates(own=peak, rest=0.0))
+    monkeypatch.setattr("golfbudget.quality.recovery.DISTILLED", 0.0)
+    # The first look is before the step, the next after it: what the step does counts here, not whether it is kept.
+    looks = iter((1.0, 0.0))
+    monkeypatch.setattr("golfbudget.quality.recovery._Learner.lost", lambda *_: next(looks))
     export = exported(state, "vq-logits", codes=16)
     scheme, encoded = schemes.get("vq-logits"), export.schemes[HEAD_NAME]
     module = BaselineModel.from_state(decode(export))
@@ -166,7 +172,7 @@ def test_a_codebook_moves_as_adam_on_the_codebook_itself_would(
     logits = torch.func.functional_call(module, {HEAD_NAME: codebook[codes]}, (windows[:, :-1],))
     (gradient,) = torch.autograd.grad(F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()), codebook)
     expected = codebook.detach() - peak * gradient.sign()
-    found = decode(recover(export, state, training, 1))[HEAD_NAME]
+    found = decode(recover(export, state, training, 1, {HEAD_NAME}))[HEAD_NAME]
     # Adam's first step is the rate in the gradient's direction, wherever that is not next to nothing.
     clear = gradient.abs() > 1e-5
     assert int(clear.sum()) > 400
@@ -181,7 +187,7 @@ def test_no_step_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, state: dict[str, Tensor], training: Training, scheme: str | None
 ) -> None:
     """At a rate of zero the file stays as it is: latent values begin where it is."""
-    monkeypatch.setattr("golfbudget.quality.recovery.PEAK_RATE", 0.0)
+    monkeypatch.setattr("golfbudget.quality.recovery.best_rates", lambda *_, **__: Rates(own=0.0, rest=0.0))
     own: dict[str, dict[str, int | float | str]] = {
         "scalar": {"bits": 4},
         "gptq": {"bits": 4, "clip": 3.0},
@@ -242,22 +248,87 @@ def test_refit_to_what_tables_decode_to_changes_nothing() -> None:
     assert {"vq-logits", "vq-logits-explicit", "tiers", "scalar", "grouped-scalar", "ternary-packed"} <= moving
 
 
-def test_batches_take_the_whole_text_before_any_of_it_again(training: Training) -> None:
-    windows = training.text.windows
+def test_batches_take_all_that_is_learnt_before_any_of_it_again(training: Training) -> None:
+    windows = training.learnt
     drawn = torch.cat(list(training.batches(3)))
     assert len(drawn) == 3 * (2048 // WINDOW)
     order = [next(i for i, w in enumerate(windows) if torch.equal(w, d)) for d in drawn]
     assert sorted(order[: len(windows)]) == list(range(len(windows)))
 
 
+@pytest.mark.parametrize("windows", [2, 3, 9, 40, 187])
+def test_what_is_held_out_is_spread_over_the_text_and_never_learnt(training: Training, windows: int) -> None:
+    part = Training(text=training.text.first(windows))
+    learnt, held = ({tuple(window.tolist()) for window in part} for part in (part.learnt, part.held))
+    assert len(part.learnt) + len(part.held) == windows
+    assert not learnt & held
+    assert len(part.held) == max(1, windows // 5)
+    at = [i for i, window in enumerate(part.text.windows) if tuple(window.tolist()) in held]
+    runs = sum(i - 1 not in at for i in at)
+    assert runs == min(8, len(at))
+    assert at[-1] >= windows * (runs - 1) // runs
+
+
+def held_nats(export: Export, training: Training) -> float:
+    return nats(export, dataclasses.replace(training.text, windows=training.held))
+
+
+@pytest.mark.parametrize("scheme", [None, "vq-logits-bias"])
+def test_a_training_that_only_harms_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, state: dict[str, Tensor], training: Training, scheme: str | None
+) -> None:
+    monkeypatch.setattr("golfbudget.quality.recovery.best_rates", lambda *_, **__: Rates(own=3.0, rest=3.0))
+    before = exported(state) if scheme is None else exported(state, scheme, codes=16)
+    recipe = load_recipe("int8-zlib-small")
+    after = recover(before, state, training, 8, {HEAD_NAME})
+    assert artifact_bytes(after, recipe) == artifact_bytes(before, recipe)
+
+
+def test_what_is_kept_is_the_best_on_the_held_out_text(state: dict[str, Tensor], training: Training) -> None:
+    for before in (exported(state), exported(state, "scalar", bits=3), exported(state, "vq-logits-bias", codes=16)):
+        found = [held_nats(recover(before, state, training, steps, {HEAD_NAME}), training) for steps in (1, 8)]
+        assert max(found) <= held_nats(before, training)
+
+
+def test_care_is_better_than_one_rate_on_the_text_alone(
+    monkeypatch: pytest.MonkeyPatch, state: dict[str, Tensor], training: Training, text: Text
+) -> None:
+    """What a training was before: a peak of 3e-4 for everything, the text's surprise only, the map as it is."""
+    with_care = {}
+    for scheme in ("scalar", "vq-logits-bias"):
+        own: dict[str, int] = {"bits": 3} if scheme == "scalar" else {"codes": 16}
+        with_care[scheme] = nats(recover(exported(state, scheme, **own), state, training, 16, {HEAD_NAME}), text)
+    monkeypatch.setattr("golfbudget.quality.recovery.best_rates", lambda *_, **__: Rates(own=3e-4, rest=3e-4))
+    monkeypatch.setattr("golfbudget.quality.recovery.DISTILLED", 0.0)
+    monkeypatch.setattr("golfbudget.quality.recovery._Learner.remapped", lambda _, weights, __: weights)
+    for scheme, least in (("scalar", 0.005), ("vq-logits-bias", 0.05)):
+        own = {"bits": 3} if scheme == "scalar" else {"codes": 16}
+        plain = nats(recover(exported(state, scheme, **own), state, training, 16, {HEAD_NAME}), text)
+        assert with_care[scheme] < plain - least
+
+
 def test_the_rate_rises_and_falls() -> None:
-    rates = [rate(step, 100) for step in range(100)]
+    rates = [share_of_peak(step, 100) for step in range(100)]
     assert rates.index(max(rates)) == 9
-    assert max(rates) == pytest.approx(PEAK_RATE)
+    assert max(rates) == pytest.approx(1)
     assert rates[:10] == sorted(rates[:10])
     assert rates[9:] == sorted(rates[9:], reverse=True)
-    assert 0 < rates[-1] < 0.02 * PEAK_RATE
-    assert rate(0, 1) == PEAK_RATE
+    assert 0 < rates[-1] < 0.02
+    assert share_of_peak(0, 1) == 1
+
+
+@pytest.mark.parametrize("own", PEAKS)
+@pytest.mark.parametrize("rest", [PEAKS[0], PEAKS[3], PEAKS[-1]])
+def test_the_walk_finds_the_best_rates_of_a_bowl(own: float, rest: float) -> None:
+    tried = []
+
+    def lost(rates: Rates) -> float:
+        tried.append(rates)
+        return abs(math.log(rates.own / own)) + abs(math.log(rates.rest / rest))
+
+    assert best_rates(lost, own=True, coded=True) == Rates(own=own, rest=rest)
+    assert len(tried) == len(set(tried))
+    assert best_rates(lost, own=False, coded=False).rest == rest
 
 
 # In a plan

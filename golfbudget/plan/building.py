@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -89,18 +89,16 @@ def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encod
     `encodings` is read and added to.  Torch runs on one thread, so that the bytes do not depend on the machine's load.
     """
     with one_thread():
+        if candidate.steps:
+            inputs = _for_training(candidate, inputs, source.rows)
         encoded = _encode(source, candidate, inputs, {} if encodings is None else encodings)
         export = source.export
         for owner, matrix in encoded.items():
             dtype = source.dtype(source.head if owner == source.head_owner else owner)
             export = export.with_encoded(owner, matrix, dtype)
-        if candidate.steps:
-            if inputs.training is None:
-                raise UsageError(
-                    f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given"
-                )
+        if candidate.steps and inputs.training is not None:
             reference = {name: matrix_of(source, name) for name in export.names()}
-            export = recover(export, reference, inputs.training, candidate.steps)
+            export = recover(export, reference, inputs.training, candidate.steps, encoded)
             encoded = {owner: export.schemes.get(owner, matrix) for owner, matrix in encoded.items()}
         for part in (candidate, *candidate.parts):
             if part.scheme == SHARED:
@@ -110,6 +108,13 @@ def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encod
             recipe = replace_codec(recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
         data = artifact_bytes(export, recipe)
         return Built(data=data, tables=_table_sizes(encoded))
+
+
+def _for_training(candidate: Candidate, inputs: EncoderInputs, rows: int) -> EncoderInputs:
+    """What is trained is fitted to the text that it is trained on from the beginning: to that one's token counts."""
+    if inputs.training is None:
+        raise UsageError(f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given")
+    return replace(inputs, counts=inputs.training.counts(rows))
 
 
 def baseline_file(source: PlanSource) -> bytes:
@@ -144,7 +149,7 @@ def _encode(
     for owner in candidate.owners:
         matrix = matrix_of(source, owner)
         scheme, options = scheme_of(source, candidate, owner)
-        key = (id(matrix), scheme, *sorted(options.items()))
+        key = (id(matrix), bool(candidate.steps), scheme, *sorted(options.items()))
         if key not in encodings:
             encodings[key] = schemes.get(scheme).encode(matrix.float(), options, inputs.context(owner, candidate.side))
         encoded[owner] = encodings[key]

@@ -49,6 +49,8 @@ _CODEBOOKS = ("vq-logits", "vq-logits-int", "vq-logits-bias")
 _STORED = ("quantised", "kept")
 #: The number of a matrix's block.
 _BLOCK = re.compile(r"(?:^|[./])(\d+)(?=[./])")
+#: VQ-Logits whose tokens take a bias when they are trained, the scheme that has one, and its bits.
+_BIASED, _WITH_BIAS, _BIAS_BITS = ("vq-logits", "vq-logits-int"), "vq-logits-bias", 8
 _TIED_NEED = {"counts": "token counts (--counts, or --tokens to count)", "moment": "calibration text (--calibration)"}
 
 
@@ -268,8 +270,16 @@ def batches(tried: Iterable[Candidate]) -> list[tuple[Candidate, ...]]:
 
 
 def again(candidate: Candidate, steps: int) -> Candidate:
-    """The candidate with training after its encoding."""
-    return replace(candidate, name=f"{candidate.name}{_suffix(steps)}", steps=steps)
+    """The candidate with training after its encoding, and a bias per token where its scheme can have one.
+
+    Published VQ heads tie the tokens of a code; what training moves apart most cheaply is their frequencies.
+    """
+    trained = replace(candidate, name=f"{candidate.name}{_suffix(steps)}", steps=steps)
+    if candidate.scheme not in _BIASED:
+        return trained
+    known = [parameter.name for parameter in schemes.get(_WITH_BIAS).parameters]
+    options = {name: value for name, value in candidate.options.items() if name in known}
+    return replace(trained, scheme=_WITH_BIAS, options={**options, "bias_bits": _BIAS_BITS})
 
 
 def _suffix(steps: int) -> str:

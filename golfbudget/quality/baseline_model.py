@@ -185,8 +185,12 @@ class BaselineModel(nn.Module):
 
     def hidden_states(self, ids: Tensor) -> Tensor:
         """[batch, time] token ids to normalised states [batch, time, width], ready for the head."""
-        x = _norm(self.tok_emb(ids))
-        rotation = _rotation(ids.size(1), self.shape.width // self.shape.heads, x.device)
+        return self.states_of(self.tok_emb(ids))
+
+    def states_of(self, embedded: Tensor) -> Tensor:
+        """The same of tokens' rows of the input table, [batch, time, width]."""
+        x = _norm(embedded)
+        rotation = _rotation(embedded.size(1), self.shape.width // self.shape.heads, x.device)
         stack: list[Tensor] = []
         x0, half = x, self.shape.blocks // 2
         for i, block in enumerate(self.blocks):
