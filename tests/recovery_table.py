@@ -1,69 +1,98 @@
 """What a short training gives candidates back, on the embedded example: the table of docs/plan.md.
 
-    python tests/recovery_table.py [STEPS]
+    python tests/recovery_table.py [STEPS [CANDIDATE...]]
 
-splits the example's evaluation text in two, trains on the first half, measures on the second, and prints the table as
-markdown.  It takes some minutes.
+trains on a part of the example's own training text (every twelfth file of the running interpreter's standard library,
+which must be the one that the example was made from), measures on its evaluation text, and prints the table as
+markdown, a row at a time.  A hundred steps take some minutes for each candidate.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from golfbudget import example
+from golfbudget.example.train import encode, is_held_out, library_files, read
+from golfbudget.plan.building import baseline_file, build, read_back
+from golfbudget.plan.candidates import again, baseline, candidates
+from golfbudget.plan.prepare import prepare
+from golfbudget.plan.request import PlanRequest
+from golfbudget.quality.evaluate import Evaluator, Interval, Losses
+from golfbudget.schemes.threads import one_thread
 
-SUFFIX = "+recovered-"
-REASON = re.compile(r"recovered: (?P<name>\S+) goes from .* which is (?P<interval>\[.*?\]) over the unchanged model")
+ONE_FILE_IN = 12
+CANDIDATES = ("head-int4", "head-vq256-shared", "head-vq512-shared", "head-vq512-dense", "trunk-int5")
 
 
-def halves(folder: Path) -> tuple[Path, Path]:
-    """The text to train on and the text to measure on: each a token more than half, for the first is not predicted."""
+def training_text(folder: Path) -> Path:
+    """A part of the text that the example was trained on, in the form of `--calibration`."""
+    files = [path for path in library_files() if not is_held_out(path)][::ONE_FILE_IN]
+    tokens, lengths = encode(read(files), example.FOLDER / "tokenizer.model")
     with safe_open(example.EVALUATION, "pt") as file:
-        tokens, token_bytes, metadata = file.get_tensor("tokens"), file.get_tensor("token_bytes"), file.metadata()
-    half = (len(tokens) - 1) // 2
-    made = folder / "train.safetensors", folder / "measure.safetensors"
-    for path, start in zip(made, (0, half), strict=True):
-        part = {"tokens": tokens[start : start + half + 1].clone(), "token_bytes": token_bytes}
-        save_file(part, path, metadata)
-    return made
+        metadata = file.metadata()
+    path = folder / "train.safetensors"
+    save_file(
+        {"tokens": torch.from_numpy(tokens.astype("int32")), "token_bytes": torch.from_numpy(lengths)}, path, metadata
+    )
+    return path
 
 
-def planned(folder: Path, steps: int) -> dict[str, Any]:
-    """The JSON of a plan with recovery, made by the command line."""
-    train, measure = halves(folder)
-    options = ["--recipe", example.RECIPE, "--model", example.MODEL, "--schemes", "scalar,vq-logits"]
-    texts = ["--tokens", measure, "--calibration", train, "--recover", steps, "--format", "json"]
-    command = [sys.executable, "-m", "golfbudget", "plan", example.CHECKPOINT, *options, *texts, "--quiet"]
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(done.stdout))
+def rows(steps: int, names: tuple[str, ...]) -> Iterator[str]:
+    """Markdown rows: bytes saved, and the change in bits per byte before and after training."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(
+            PlanRequest(
+                path=example.CHECKPOINT,
+                cap=16_000_000,
+                recipe=example.RECIPE,
+                model=example.MODEL,
+                tokens=example.EVALUATION,
+                calibration=training_text(Path(folder)),
+                recover=steps,
+            )
+        )
+    source, evaluator = prepared.source, prepared.evaluator
+    if not isinstance(evaluator, Evaluator):
+        raise SystemExit("there is no text to measure on")
+    known = {candidate.name: candidate for candidate in candidates(source, ("scalar", "vq-logits")).candidates}
+
+    own = baseline_file(source)
+
+    def lost(data: bytes) -> Losses:
+        decoded = read_back(data, "table")
+        return evaluator.losses(decoded.state, bias=decoded.bias_of(source.head_owner, source.head))
+
+    before = lost(own)
+    control = lost(build(source, baseline(steps), prepared.encoders).data)
+
+    def change(losses: Losses) -> str:
+        return f"{evaluator.bits_per_byte(losses - before):+.4f}"
+
+    yield f"| | saved bytes | before | after {steps} steps | over the unchanged model after {steps} steps |"
+    yield "|---|---|---|---|---|"
+    yield f"| unchanged model | 0 | 0 | {change(control)} | |"
+    for name in names:
+        plain, trained = (
+            build(source, one, prepared.encoders).data for one in (known[name], again(known[name], steps))
+        )
+        first, last = lost(plain), lost(trained)
+        interval = evaluator.compare(control, last, prepared.request.seed)
+        yield row(name, len(own) - len(trained), change(first), change(last), interval)
 
 
-def table(plan: dict[str, Any], steps: int) -> str:
-    """Markdown rows: the change in bits per byte of each trained candidate, before and after."""
-    delta = {found["name"]: found["quality"]["delta"] for found in plan["candidates"] if found["quality"]}
-    over = {found["name"]: found["interval"] for found in map(REASON.match, plan["verdict"]["reasons"]) if found}
-    trained = sorted(name.partition(SUFFIX)[0] for name in delta if SUFFIX in name)
-    lines = [
-        f"| | before | after {steps} steps | over the unchanged model after {steps} steps |",
-        "|---|---|---|---|",
-    ]
-    for name in sorted(trained, key=lambda name: (name != "baseline", name)):
-        before = f"{delta[name]:+.4f}" if name in delta else "0"
-        shown = "unchanged model" if name == "baseline" else name
-        lines.append(f"| {shown} | {before} | {delta[f'{name}{SUFFIX}{steps}']:+.4f} | {over.get(name, '')} |")
-    return "\n".join(lines)
+def row(name: str, saved: int, before: str, after: str, interval: Interval) -> str:
+    """A candidate's row."""
+    return f"| {name} | {saved:,} | {before} | {after} | [{interval.low:+.4f}, {interval.high:+.4f}] |"
 
 
 if __name__ == "__main__":
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    with tempfile.TemporaryDirectory() as made:
-        print(table(planned(Path(made), wanted), wanted))
+    with one_thread():
+        for row in rows(int(sys.argv[1]) if len(sys.argv) > 1 else 100, tuple(sys.argv[2:]) or CANDIDATES):
+            print(row, flush=True)

@@ -20,7 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from recovery_table import halves
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from golfbudget import example, schemes
@@ -45,6 +46,18 @@ FILES: dict[str, dict[str, str | int]] = {
     "rANS": {"layout": "packed", "codec": "brotli", "level": 11, "coder": "rans"},
 }
 _LEVELS, _STEPS = 127, 7
+
+
+def halves(folder: Path) -> tuple[Path, Path]:
+    """The text to train on and the text to measure on: each a token more than half, for the first is not predicted."""
+    with safe_open(example.EVALUATION, "pt") as file:
+        tokens, token_bytes, metadata = file.get_tensor("tokens"), file.get_tensor("token_bytes"), file.metadata()
+    half = (len(tokens) - 1) // 2
+    made = folder / "train.safetensors", folder / "measure.safetensors"
+    for path, start in zip(made, (0, half), strict=True):
+        part = {"tokens": tokens[start : start + half + 1].clone(), "token_bytes": token_bytes}
+        save_file(part, path, metadata)
+    return made
 
 
 def _scalar(step: float) -> Options:

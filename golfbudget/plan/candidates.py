@@ -1,9 +1,9 @@
 """Which candidates are tried: schemes with their options, and the tensors that each replaces.
 
 And which are tried again after a short training.  Published VQ heads are trained, those of a plan are fitted to a
-finished matrix; so the best are trained before the verdict: and with them, by as many steps on the same batches at the
-same rate, their rivals and the unchanged model, for what the steps alone gain is no merit of a scheme.  A recovered VQ
-head wins only over rivals that were recovered.
+finished matrix; so the best are trained before the verdict: and with them, by as many steps on the same batches and
+with the same care, their rivals and the unchanged model, for what the steps alone gain is no merit of a scheme.  A
+recovered VQ head wins only over rivals that were recovered.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def told(vq: VqAnswer, trials: Trials) -> VqAnswer:
     if best is None or not best.candidate.steps:
         return vq
     steps = best.candidate.steps
-    trained = f"its codebook was trained for {steps} steps with the rest of the model, its map was not"
+    trained = f"its codebook, bias and map were trained for {steps} steps with the rest of the model"
     return replace(vq, reason=vq.reason.replace(UNTRAINED, trained))
 
 

@@ -47,6 +47,8 @@ HELD_TOKENS, HELD_RUNS, HELD_SHARE = 16_384, 8, 5
 DISTILLED = 0.9
 #: How often the held-out text is looked at, and the share of the steps after which codes are chosen anew.
 LOOKS, REMAPPED_AFTER = 8, 0.25
+#: Predicted tokens that new codes are judged on: few tell little of a token that is rare.
+REMAPPING_TOKENS = 32_768
 _WINDOWS_AT_ONCE = 8
 #: Steps of each trial of a rate: one in so many of all, and so many at most.
 _TRIAL_SHARE, _TRIAL_STEPS = 10, 16
@@ -222,9 +224,11 @@ class _Learner:
         at = next(at for at, weight in enumerate(weights) if weight.name == name)
         decoded = {weight.name: weight.decoded() for weight in weights}
         state = {**self.state, **{name: matrix for name, (matrix, _) in decoded.items()}}
-        many = max(1, len(self.held))
+        many = math.ceil(REMAPPING_TOKENS / (self.learnt.shape[1] - 1))
         spread = self.learnt[:: max(1, len(self.learnt) // many)][:many]
-        moves = better_codes(weights[at], state, decoded[name][1], self.source, spread)
+        moves = better_codes(
+            weights[at], state, decoded[name][1], self.source, spread, moved=state[name] - self.state[name]
+        )
         best, lost = weights[at], self.lost(weights)
         for part in (1, 2, 4, 8):
             moved = remapped(weights[at], moves, moves.count // part)

@@ -7,8 +7,9 @@ text, from one pass of the model as it is:
   what the row adds to it, the token's own surprise falls by p·z.  Where tokens have a bias, the bias that makes the
   token as frequent as the source says is put in, which leaves n·ln(sum of exp(z) / normaliser) - sum of p·z.  As
   ln(1 + x) is at most x, a token that moves alone gains that much or more.
-* As an input, where the table is shared: half the squared distance of the code's row from the source's, in the metric
-  of the loss's gradients by input rows (the empirical Fisher information), for each time the token is read.
+* As an input, where the table is shared: half the squared distance of the code's row from the token's own, in the
+  metric of the loss's gradients by input rows (the empirical Fisher information), for each time the token is read.  A
+  token's own row is the source's, moved as far as training has moved the row that it has.
 
 What moves at once do to each other is left out: whoever moves tokens measures the loss after it, and may move those
 only that gain most.
@@ -63,11 +64,17 @@ class Moves:
 
 
 def better_codes(
-    weight: Weight, state: Mapping[str, Tensor], bias: Tensor | None, source: BaselineModel, windows: Tensor
+    weight: Weight,
+    state: Mapping[str, Tensor],
+    bias: Tensor | None,
+    source: BaselineModel,
+    windows: Tensor,
+    moved: Tensor | float = 0.0,
 ) -> Moves:
     """The code at which each token of a head with a map would cost least.
 
-    `state` is what the export in training decodes to, `bias` [rows] what its head adds to the logits.
+    `state` is what the export in training decodes to, `bias` [rows] what its head adds to the logits, `moved` how far
+    training has moved the head's rows.
     """
     encoded, matrix = _tables(weight).encoded, state[weight.name]
     codes = codes_of(encoded)
@@ -77,7 +84,7 @@ def better_codes(
     share = seen.share.clamp_min(torch.finfo(torch.float32).tiny)
     cost = (share if bias is None else seen.expected[:, None] * share.log()) - seen.surprise
     if source.shape.tied:
-        cost = cost + _input_cost(seen, source.tok_emb.weight.detach(), codebook)
+        cost = cost + _input_cost(seen, source.tok_emb.weight.detach() + moved, codebook)
     least, new = cost.min(1)
     gain = cost.gather(1, codes[:, None]).squeeze(1) - least
     new = torch.where(gain > 0, new, codes)

@@ -18,7 +18,7 @@ from golfbudget.recipe.export import Export, apply_correction, dequantise
 from golfbudget.schemes import Encoded
 
 
-class Stored(ABC):
+class HowStored(ABC):
     """How one tensor is stored; `bias` is what a head adds to its logits, for schemes that have one."""
 
     @abstractmethod
@@ -35,7 +35,7 @@ class Stored(ABC):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Integers(Stored):
+class Integers(HowStored):
     """Integers in the layout's slots, at the scales they have: multiples of `step` from `low` to `high`, as shown."""
 
     shape: torch.Size
@@ -65,7 +65,7 @@ class Integers(Stored):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AsItIs(Stored):
+class AsItIs(HowStored):
     """A tensor stored as it is, in `stored`; decoders give it back as `dtype`."""
 
     stored: torch.dtype
@@ -79,7 +79,7 @@ class AsItIs(Stored):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tables(Stored):
+class Tables(HowStored):
     """A scheme's tables, moved by its `refit`."""
 
     encoded: Encoded
@@ -115,7 +115,7 @@ class Weight:
     """A tensor in training: `latent`, and what its head adds to the logits, float values without rounding."""
 
     name: str
-    how: Stored
+    how: HowStored
     latent: Tensor
     bias: Tensor | None
 
@@ -182,8 +182,8 @@ def weights_of(export: Export, reference: Mapping[str, Tensor], own: Mapping[str
     return found
 
 
-def _stored(export: Export) -> dict[str, Stored]:
-    found: dict[str, Stored] = {}
+def _stored(export: Export) -> dict[str, HowStored]:
+    found: dict[str, HowStored] = {}
     for name, values in export.quantized.items():
         tables = export.corrections.get(name)
         found[name] = Integers(
