@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 from golfbudget import schemes
 from golfbudget.artifact import open_bytes
 from golfbudget.certificates import tie_floor_nats
-from golfbudget.errors import GolfbudgetError
+from golfbudget.errors import GolfbudgetError, ModelError
 from golfbudget.plan.grids import HEAD, grid
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.prepare import prepare
@@ -32,11 +32,12 @@ from golfbudget.plan.verdict import told, unrecovered
 from golfbudget.quality.baseline_model import BaselineModel, Shape
 from golfbudget.quality.rates import PEAKS, Rates, best_rates, share_of_peak
 from golfbudget.quality.recovery import Training, recover
+from golfbudget.quality.remap import codes_of
 from golfbudget.quality.text import Text, load_text, predicted_counts
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import Export, decode, quantise
-from golfbudget.schemes import Context
+from golfbudget.schemes import Context, values
 from golfbudget.schemes.threads import one_thread
 
 VOCABULARY, WINDOW, STEPS = 64, 32, 12
@@ -139,6 +140,12 @@ def test_recovery_lowers_the_loss_of_a_vq_head_and_keeps_its_map(
     assert not torch.equal(table(after, "codebook"), table(before, "codebook"))
     if scheme == "vq-logits-bias":
         assert not torch.equal(table(after, "bias"), table(before, "bias"))
+
+
+def test_a_model_that_loses_no_finite_number_is_refused(state: dict[str, Tensor], training: Training) -> None:
+    broken = {**state, "blocks.0.attn.q_gain": state["blocks.0.attn.q_gain"] * torch.nan}
+    with pytest.raises(ModelError, match="not finite before the first step"):
+        recover(exported(broken), broken, training, 1)
 
 
 def test_tied_rows_stay_tied_and_the_floor_holds(state: dict[str, Tensor], training: Training, text: Text) -> None:
@@ -288,6 +295,29 @@ def test_what_is_kept_is_the_best_on_the_held_out_text(state: dict[str, Tensor],
     for before in (exported(state), exported(state, "scalar", bits=3), exported(state, "vq-logits-bias", codes=16)):
         found = [held_nats(recover(before, state, training, steps, {HEAD_NAME}), training) for steps in (1, 8)]
         assert max(found) <= held_nats(before, training)
+
+
+def test_a_spoiled_map_is_mended_on_the_way(
+    monkeypatch: pytest.MonkeyPatch, state: dict[str, Tensor], training: Training, text: Text
+) -> None:
+    good = exported(state, "vq-logits-bias", codes=32)
+    encoded = good.schemes[HEAD_NAME]
+    codes = codes_of(encoded)
+    spoiled = codes.clone()
+    spoiled[:8] = codes[:8].roll(1)
+    spoiled = torch.where(spoiled.bincount(minlength=32)[codes] == 0, codes, spoiled)
+    wrong = spoiled != codes
+    assert int(wrong.sum()) >= 4
+    table = values.map_table("map", spoiled, 32)
+    before = good.with_encoded(HEAD_NAME, encoded.with_tables(table), "float32")
+    after = recover(before, state, training, STEPS, {HEAD_NAME})
+    mended = codes_of(after.schemes[HEAD_NAME])
+    assert mended.unique().tolist() == list(range(32))
+    assert int((mended != spoiled)[wrong].sum()) >= 2
+    monkeypatch.setattr("golfbudget.quality.recovery._Learner.remapped", lambda _, weights, __: weights)
+    as_it_is = recover(before, state, training, STEPS, {HEAD_NAME})
+    assert torch.equal(codes_of(as_it_is.schemes[HEAD_NAME]), spoiled)
+    assert nats(after, text) < nats(as_it_is, text)
 
 
 def test_care_is_better_than_one_rate_on_the_text_alone(

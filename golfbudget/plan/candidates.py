@@ -322,15 +322,16 @@ def explained(trials: Trials) -> list[str]:
         return []
     steps = control.candidate.steps
     gain = f"{control.loss:+.4f} bits per byte, which is no merit of any scheme"
-    lines = [f"recovered: {steps} steps on the calibration text change the unchanged model by {gain}"]
+    lines = [f"recovered: at most {steps} steps on the calibration text change the unchanged model by {gain}"]
     for trial in recovered:
         name = trial.name.removesuffix(_suffix(steps))
         before = trials.named(name)
         if trial is control or before is None or not trial.known:
             continue
         over = trials.compare(control, trial)
+        bias = " with a bias per token" if trial.candidate.scheme != before.candidate.scheme else ""
         lines.append(
-            f"recovered: {name} goes from {before.loss:+.4f} to {trial.loss:+.4f}, which is "
+            f"recovered: {name} goes from {before.loss:+.4f} to {trial.loss:+.4f}{bias}, which is "
             f"[{over.low:+.4f}, {over.high:+.4f}] over the unchanged model after as many steps"
         )
     return lines
