@@ -50,9 +50,7 @@ def divergence(
 
 
 @pytest.mark.parametrize("scheme", ["vq-logits", "vq-logits-int", "vq-logits-bias"])
-def test_a_move_alone_gains_what_is_said_or_more(
-    state: dict[str, Tensor], scheme: str
-) -> None:
+def test_a_move_alone_gains_what_is_said_or_more(state: dict[str, Tensor], scheme: str) -> None:
     """An oracle: each move made alone, and the loss computed anew."""
     weight, decoded, bias = head(state, scheme)
     source = BaselineModel.from_state(state)

@@ -24,7 +24,7 @@ from golfbudget.inspection import Inspection
 from golfbudget.ledger import Entry
 from golfbudget.plan.building import baseline_file, read_back
 from golfbudget.plan.prepare import Prepared, prepare
-from golfbudget.plan.result_cache import digest
+from golfbudget.recipe.state import digest
 from golfbudget.plan.source import PlanSource
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.evaluate import METRIC, Evaluator, input_covariances
