@@ -48,6 +48,19 @@ class Costs:
         """The choices of all owners, twins included."""
         return {twin: choice for owner, choice in choices.items() for twin in self.twins[owner]}
 
+    def next_kilobyte(self, owner: str, choice: Choice) -> float | None:
+        """What a kilobyte more would gain in one matrix, µbpb; None where nothing finer was tried, or nothing run."""
+        own = self.options.get(owner, {})
+        if self.evidence is not Evidence.MEASURED or not own:
+            return None
+        here = own[choice.closest(own)]
+        gains = [
+            (here.loss - cost.loss) * 1e6 / ((cost.bytes - here.bytes) / 1000)
+            for cost in own.values()
+            if cost.bytes > here.bytes and cost.loss < here.loss
+        ]
+        return round(max(gains), 3) if gains else None
+
     def at_rates(self, rates: Mapping[str, float]) -> Costs:
         """Losses anew from errors, at other rates; what was measured stays."""
         options = {
@@ -84,7 +97,7 @@ def measure_costs(
         owner: {choice: _cost(own[choice], rates[owner], measured.get((owner, choice))) for choice in menus[owner]}
         for owner, own in priced.items()
     }
-    evidence = Evidence.MODELLED if desk.evaluator is None else Evidence.MEASURED
+    evidence = Evidence.MODELLED if desk.chooser is None else Evidence.MEASURED
     return Costs(options=options, rates=rates, twins=twins, evidence=evidence)
 
 
@@ -102,7 +115,7 @@ def _rates(
     progress: Progress,
 ) -> Iterator[tuple[str, float]]:
     owners = list(priced)
-    if desk.evaluator is None:
+    if desk.chooser is None:
         for owner in owners:
             weights = desk.source.reference[owner].numel() * len(twins[owner])
             energy = desk.energy(owner)
@@ -131,7 +144,7 @@ def _measured(
     jobs: int,
     progress: Progress,
 ) -> Iterator[tuple[tuple[str, Choice], float]]:
-    if desk.evaluator is None:
+    if desk.chooser is None:
         return
     tasks = [(owner, choice) for owner, own in priced.items() for choice in own if restructures(choice.scheme)]
     for number, loss in processes.results(perturbed, tasks, jobs):

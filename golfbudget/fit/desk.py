@@ -19,13 +19,13 @@ from golfbudget.fit.menu import Choice
 from golfbudget.plan.building import EncoderInputs
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Side
-from golfbudget.quality.evaluate import Evaluator
+from golfbudget.quality.evaluate import Evaluator, Losses
 from golfbudget.recipe.export import decode
 from golfbudget.schemes import Encoded
 from golfbudget.schemes.threads import one_thread
 
 #: Tokens on which one divergence is taken.
-_TOKENS = 16_384
+_TOKENS = 8_192
 #: What finds repeats quickly, where a coder of symbols sees none.
 _QUICK = ("brotli", 5)
 
@@ -45,16 +45,22 @@ class Priced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """`evaluator` is None where no model is run; `own` are the recipe's matrices, decoded."""
+    """`chooser` and `reporter` run the model on the two texts, None where none is run.
+
+    `own` are the recipe's matrices, decoded.
+    """
 
     source: PlanSource
     inputs: EncoderInputs
-    evaluator: Evaluator | None
+    chooser: Evaluator | None
+    reporter: Evaluator | None
     own: Mapping[str, Tensor]
 
     @classmethod
-    def of(cls, source: PlanSource, inputs: EncoderInputs, evaluator: Evaluator | None) -> Desk:
-        return cls(source=source, inputs=inputs, evaluator=evaluator, own=decode(source.export))
+    def of(
+        cls, source: PlanSource, inputs: EncoderInputs, chooser: Evaluator | None, reporter: Evaluator | None
+    ) -> Desk:
+        return cls(source=source, inputs=inputs, chooser=chooser, reporter=reporter, own=decode(source.export))
 
     def matrix(self, owner: str) -> Tensor:
         """The source's own matrix, float32 [rows, columns]."""
@@ -98,13 +104,31 @@ class Desk:
 
     def divergence(self, changed: Mapping[str, Tensor], bias: Tensor | None = None) -> float:
         """KL(source || source with these tensors) on the text that chooses, bits per byte."""
-        if self.evaluator is None:
+        if self.chooser is None:
             raise RuntimeError("there is no model to run here")
-        text, before = self.evaluator.text, self.source.reference
+        text, before = self.chooser.text, self.source.reference
         windows = min(len(text.windows), max(1, _TOKENS // text.window))
         with one_thread():
-            nats = self.evaluator.divergences(before, {**before, **changed}, bias=bias, windows=windows)
+            nats = self.chooser.divergences(before, {**before, **changed}, bias=bias, windows=windows)
         return float(nats.sum()) / math.log(2) / float(text.bytes_per_window[:windows].sum())
+
+
+#: Matrices by name, and a bias of the head.
+State = tuple[Mapping[str, Tensor], Tensor | None]
+
+
+def diverging(desk: Desk, state: State) -> float:
+    """The divergence, bits per byte, of a model with these matrices and this bias."""
+    changed, bias = state
+    return desk.divergence(changed, bias)
+
+
+def reported(desk: Desk, state: State) -> Losses:
+    """Nats lost in each window of the text that reports, float64 [windows], by a whole state and a bias."""
+    if desk.reporter is None:
+        raise RuntimeError("there is no model to run here")
+    tensors, bias = state
+    return desk.reporter.losses(tensors, bias=bias)
 
 
 def price(desk: Desk, task: tuple[str, Choice]) -> Priced:

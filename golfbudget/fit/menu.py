@@ -83,11 +83,11 @@ AS_IS = Choice(None)
 KEPT = (Choice(None, (("dtype", "float16"),)), Choice(None, (("dtype", "float32"),)))
 
 
-def steps(bits: float) -> list[float]:
-    """Steps over a row's deviation, finest first, for matrices of about so many bits a weight."""
+def steps(bits: float | None = None) -> list[float]:
+    """Steps over a row's deviation, finest first; of matrices of about so many bits a weight, if that is said."""
     found, step = [], _FINEST
     while step < _COARSEST:
-        if abs(_BITS_AT_ONE - math.log2(step) - bits) <= _SPREAD:
+        if bits is None or abs(_BITS_AT_ONE - math.log2(step) - bits) <= _SPREAD:
             found.append(float(f"{step:.4g}"))
         step *= _RATIO
     return found
@@ -95,10 +95,14 @@ def steps(bits: float) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Menus:
-    """What is open: at about `bits` a weight over all, to schemes whose needs are `known`, `more` schemes included."""
+    """What is open: at about `bits` a weight over all, to schemes whose needs are `known`, `more` schemes included.
+
+    `coarse` menus have the trellis alone, at every other step of all, beside what the recipe does.
+    """
 
     bits: float
     more: Sequence[str] = ()
+    coarse: bool = False
 
     def trunk(self, shape: tuple[int, int], known: Collection[str]) -> tuple[Choice, ...]:
         """Ways to store a trunk matrix [rows, columns]."""
@@ -118,6 +122,9 @@ class Menus:
         return tuple(dict.fromkeys(found[kind]))
 
     def _plain(self, known: Collection[str]) -> Iterator[Choice]:
+        if self.coarse:
+            yield from (Choice.of(_TRELLIS, {"step": step}) for step in steps()[::2])
+            return
         every = steps(self.bits)
         fed = "moment" in known
         for scheme, tried in ((_FED_TRELLIS, every if fed else []), (_TRELLIS, every[::_SPARSE] if fed else every)):

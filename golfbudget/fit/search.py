@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
 from golfbudget.errors import UsageError
 from golfbudget.fit.assembly import Assembled, Assembler
 from golfbudget.fit.costs import Cost, Costs
-from golfbudget.fit.desk import Desk
+from golfbudget.fit.desk import Desk, State, diverging
 from golfbudget.fit.menu import Choice
 from golfbudget.plan.joint import Option, TensorGroup, allocate
 from golfbudget.progress import Progress
@@ -112,7 +110,7 @@ def corrected(
     costs, here = found.costs, found.assembled
     own = {owner: here.choices[owner] for owner in costs.options}
     coarser = {owner: other for owner, choice in own.items() if (other := _coarser(costs.options[owner], choice))}
-    states: list[_State] = [(here.decoded, here.bias)]
+    states: list[State] = [(here.decoded, here.bias)]
     for owner, other in coarser.items():
         stored = assembler.stored({owner: other})[owner].decoded
         states.append(({**here.decoded, **dict.fromkeys(costs.twins[owner], stored)}, here.bias))
@@ -142,13 +140,3 @@ def _coarser(own: Mapping[Choice, Cost], choice: Choice) -> Choice | None:
         if cost.error >= _COARSER * max(here.error, 1e-30) and cost.bytes < here.bytes
     ]
     return min(larger)[3] if larger else None
-
-
-#: Matrices by name, and a bias of the head.
-_State = tuple[Mapping[str, Tensor], Tensor | None]
-
-
-def diverging(desk: Desk, state: _State) -> float:
-    """The divergence of a model with these matrices and this bias."""
-    changed, bias = state
-    return desk.divergence(changed, bias)

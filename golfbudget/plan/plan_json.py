@@ -16,7 +16,19 @@ from golfbudget.certificates import Certificate
 from golfbudget.efficiency.results import Efficiency
 from golfbudget.errors import UsageError
 from golfbudget.inspection.report import RoleReport, SourceReport, role_reports
-from golfbudget.plan.results import Evaluation, FreshQuality, Joint, Plan, RecordedFile, Verdict, VqAnswer
+from golfbudget.plan.results import (
+    Answer,
+    Budget,
+    BudgetFile,
+    Difference,
+    Evaluation,
+    FreshQuality,
+    Joint,
+    Plan,
+    RecordedFile,
+    Verdict,
+    VqAnswer,
+)
 from golfbudget.plan.trials import Candidate, Information, Quality, Side, TableSize, Trial
 from golfbudget.version import __version__
 
@@ -102,6 +114,26 @@ class SavedLossless:
     steps: tuple[LosslessStep, ...]
 
 
+class SavedBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """The best files at one number of bytes."""
+
+    bytes: int
+    without: BudgetFile | None
+    with_: BudgetFile | None = msgspec.field(name="with")
+    difference: Difference | None
+    answer: Answer
+    vq: BudgetFile | None
+    vq_difference: Difference | None
+
+    @classmethod
+    def of(cls, budget: Budget) -> SavedBudget:
+        answer = Answer.UNDECIDED if budget.difference is None else budget.difference.answer
+        return cls(
+            bytes=budget.bytes, without=budget.without, with_=budget.with_head, difference=budget.difference,
+            answer=answer, vq=budget.vq, vq_difference=budget.vq_difference,
+        )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPlan:
     """The whole plan."""
@@ -123,6 +155,7 @@ class SavedPlan:
     candidates: tuple[SavedTrial, ...]
     frontiers: Mapping[Side, tuple[str, ...]]
     joint: Joint | None
+    budgets: tuple[SavedBudget, ...] = ()
     lossless: SavedLossless
     vq: VqAnswer
     verdict: Verdict
@@ -172,6 +205,7 @@ def saved(plan: Plan) -> SavedPlan:
         certificates=tuple(map(_rounded, plan.certificates)),
         candidates=tuple(map(_trial, plan.trials)),
         frontiers={side: plan.frontier(side) for side in (Side.HEAD, Side.TRUNK)},
+        budgets=tuple(map(SavedBudget.of, plan.budgets)),
         lossless=SavedLossless(
             saved_bytes=plan.lossless_saved,
             steps=tuple(_filled(LosslessStep, trial) for trial in plan.trials.on(Side.LOSSLESS)),

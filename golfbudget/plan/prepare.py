@@ -53,6 +53,10 @@ class Prepared:
         given = self.request.price
         return (DEFAULT_PRICE, DEFAULT_PRICE_SOURCE) if given is None else (given, "--price")
 
+    def seeds_move(self, size: int) -> int:
+        """Bytes by which two seeds of one artifact of `size` bytes differ: the rules' own, which speak of their cap."""
+        return min(self.spread, -(-self.spread * size // load_rules().cap))
+
     @property
     def built_in(self) -> bool:
         """Whether the model, if there is one, is the package's own: a user's program may do anything."""

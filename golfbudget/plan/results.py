@@ -118,6 +118,49 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetFile:
+    """A fitted file: how it stores the head, and its change against the baseline.
+
+    `candidate` is the plan's own with that head; None of a plain head, which no candidate has just so.
+    """
+
+    candidate: str | None
+    head: str
+    counted_bytes: int
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """From the best file without a restructured head to one with, bits per byte, with a 95 % interval.
+
+    `answer` says whether the one with loses less: surely so, and by more than the loss that seeds move (`moves`).
+    """
+
+    delta: float
+    low: float
+    high: float
+    blocks: int
+    moves: float
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The best files of at most `bytes` counted bytes: without a restructured head, with one, with a VQ-Logits one.
+
+    Each is None where none is so small.
+    """
+
+    bytes: int
+    without: BudgetFile | None
+    with_head: BudgetFile | None
+    vq: BudgetFile | None
+    difference: Difference | None
+    vq_difference: Difference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Joint:
     """The joint optimum at `target` counted bytes, in sums and as one file.
 
@@ -208,6 +251,7 @@ class Plan:
     price: float = DEFAULT_PRICE
     price_source: str = DEFAULT_PRICE_SOURCE
     joint: Joint | None = None
+    budgets: tuple[Budget, ...] = ()
     fresh_evaluation: Evaluation | None = None
     fresh: tuple[FreshQuality, ...] = ()
     on_frontier: frozenset[str] = frozenset()

@@ -8,7 +8,9 @@ import torch
 
 from golfbudget.evidence import Evidence
 from golfbudget.plan.advice import PlanTerms, advised
+from golfbudget.plan.budgets import fitted_budgets
 from golfbudget.plan.candidates import REPACK, candidates, explained, worth_recovering
+from golfbudget.plan.difference import by_difference
 from golfbudget.plan.examine import certificates
 from golfbudget.plan.fresh import measured_again
 from golfbudget.plan.joint import JointResult, make_joint
@@ -48,8 +50,12 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         joint = _joint(shop, trials)
         if joint.trial is not None:
             trials = trials.with_more(joint.trial).in_order()
-        verdict, vq = decide(trials, must_save=over, untried=_untried(source, trials))
+        spread = prepared.seeds_move(len(shop.baseline.data))
+        verdict, vq = decide(trials, must_save=over, untried=_untried(source, trials), spread=spread)
         survival = _survival(shop, trials, verdict, vq)
+        budgets = fitted_budgets(
+            prepared, trials, shop.baseline.data, len(shop.baseline.data) - over, shop.jobs, progress
+        )  # fmt: skip
         on_frontier = trials.head.frontier() | trials.trunk.frontier()
         named = (verdict.best_head, verdict.best_trunk, vq.best, vq.control)
         trials = with_left(shop, trials, {*named, *on_frontier, *_closest(trials)})
@@ -58,10 +64,13 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
     if prepared.inputs.model_file and verdict.evidence is not None:
         # What is true of weights that were drawn is a model's word on weights that are trained.
         verdict = replace(verdict, evidence=Evidence.MODELLED)
+    price, price_source = prepared.price
+    tokens = 0 if shop.yardstick is None else shop.yardstick.evaluation.tokens
+    advice = advised(verdict, vq, trials, _terms(shop))
+    verdict, vq = by_difference(advice, vq, trials, budgets, price=price, tokens=tokens)
     verdict = replace(
         verdict, reasons=(*verdict.reasons, *explained(trials), *survival, *again.reasons, *source.caveats)
     )
-    price, price_source = prepared.price
     return Plan(
         inputs=prepared.inputs,
         cap=request.cap,
@@ -72,10 +81,11 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         trials=trials,
         evaluation=None if shop.yardstick is None else shop.yardstick.evaluation,
         vq=vq,
-        verdict=advised(verdict, vq, trials, _terms(shop)),
+        verdict=verdict,
         price=price,
         price_source=price_source,
         joint=joint.joint,
+        budgets=budgets,
         fresh_evaluation=again.evaluation,
         fresh=again.found,
         on_frontier=on_frontier,

@@ -17,11 +17,12 @@ from golfbudget.quality.intervals import Interval
 UNTRAINED = "as untrained: its codebook is fitted by k-means to the finished matrix, not trained with the model"
 
 
-def decide(trials: Trials, *, must_save: int, untried: Sequence[str] = ()) -> tuple[Verdict, VqAnswer]:
-    """The verdict and the VQ answer.
+def decide(trials: Trials, *, must_save: int, untried: Sequence[str] = (), spread: int = 0) -> tuple[Verdict, VqAnswer]:
+    """The verdict and the VQ answer, by single candidates.
 
     `must_save` is how many bytes the baseline is over the cap (0: it fits).  `untried` names rivals of VQ that
-    exist and were left out: VQ cannot be said to beat them.
+    exist and were left out: VQ cannot be said to beat them.  Sides whose savings differ by no more than `spread`, the
+    bytes by which two seeds differ, tie.
     """
     lossless = trials.on(Side.LOSSLESS).most_saved()
     if must_save > 0 and lossless is not None and lossless.fits:
@@ -29,7 +30,7 @@ def decide(trials: Trials, *, must_save: int, untried: Sequence[str] = ()) -> tu
     elif must_save > 0:
         verdict, answer = _over(trials, must_save), _vq_over(trials)
     else:
-        verdict, answer = _under(trials), _vq_under(trials)
+        verdict, answer = _under(trials, spread), _vq_under(trials, spread)
     untried = [*untried, *unrecovered(trials, answer)]
     if answer.answer is Answer.YES and untried:
         reason = f"{answer.reason}; but no {' and no '.join(untried)} was tried"
@@ -114,7 +115,7 @@ def _answer(answer: Answer, best: Trial | None, control: Trial | None, margin: i
 # Under the cap: the most bytes at no loss
 
 
-def _under(trials: Trials) -> Verdict:
+def _under(trials: Trials, spread: int = 0) -> Verdict:
     head, trunk = trials.head.most_saved(), trials.trunk.most_saved()
     reasons = [_saving("head", head, trials.head), _saving("trunk", trunk, trials.trunk)]
     by_head, by_trunk = (0 if best is None else best.saved_bytes for best in (head, trunk))
@@ -130,8 +131,10 @@ def _under(trials: Trials) -> Verdict:
         return _verdict(Winner.UNDECIDED if blind or short else Winner.NONE, None, None, None, [*reasons, *short])
     if short:
         return _verdict(Winner.UNDECIDED, None, head, trunk, [*reasons, *short])
-    if by_head == by_trunk:
-        return _verdict(Winner.UNDECIDED, None, head, trunk, [*reasons, "both save the same bytes"], 0)
+    if (apart := abs(by_head - by_trunk)) <= spread:
+        seeds = f"too close to call: two seeds of one artifact differ by up to {spread:,} bytes"
+        tie = seeds if apart else "both save the same bytes"
+        return _verdict(Winner.UNDECIDED, None, head, trunk, [*reasons, tie], apart)
     winner, best = (Winner.HEAD, head) if by_head > by_trunk else (Winner.TRUNK, trunk)
     return _verdict(winner, best, head, trunk, reasons, abs(by_head - by_trunk))
 
@@ -144,7 +147,7 @@ def _saving(side: str, best: Trial | None, tried: Trials) -> str:
     return f"{side}: {describe(best)}"
 
 
-def _vq_under(trials: Trials) -> VqAnswer:
+def _vq_under(trials: Trials, spread: int = 0) -> VqAnswer:  # noqa: PLR0911  (one way out per case)
     vq, control = trials.vq.most_saved(), trials.control.most_saved()
     rival = Trials(tuple(t for t in (control, trials.trunk.most_saved()) if t is not None)).largest_saving()
     shown = vq or trials.vq.closest()
@@ -157,6 +160,9 @@ def _vq_under(trials: Trials) -> VqAnswer:
     if perhaps is not None:
         reason = f"{describe(shown)}; more text may show at no loss what saves more: {describe(perhaps)}"
         return _answer(Answer.UNDECIDED, shown, control, None, reason)
+    if vq is not None and 0 < margin <= spread:
+        reason = f"{describe(vq)}; two seeds of one artifact differ by up to {spread:,} bytes, which is no less"
+        return _answer(Answer.UNDECIDED, vq, control, margin, reason)
     if vq is not None and margin > 0:
         against = describe(rival) if rival else "no control and no trunk candidate saves any at no loss"
         return _answer(Answer.YES, vq, control, margin, f"{describe(vq)}; against that, {against}")
@@ -214,13 +220,15 @@ def _over(trials: Trials, must_save: int) -> Verdict:
 
 def _lower_loss(head: Trial, trunk: Trial, reasons: list[str], trials: Trials) -> Verdict:
     margin = abs(head.saved_bytes - trunk.saved_bytes)
-    if head.costless != trunk.costless and not (head.unsettled or trunk.unsettled):
+    measured = all(trial.quality.evidence is Evidence.MEASURED for trial in (head, trunk))
+    if not measured and head.costless != trunk.costless and not (head.unsettled or trunk.unsettled):
         best = head if head.costless else trunk
-    elif head.costless and trunk.costless:
+    elif not measured and head.costless and trunk.costless:
         if head.saved_bytes == trunk.saved_bytes:
             return _verdict(Winner.UNDECIDED, None, head, trunk, [*reasons, "both fit at no loss"], 0)
         best = max(head, trunk, key=lambda trial: trial.saved_bytes)
     else:
+        # Loss decides, however small: what saves more bytes than the cap asks for is no better for it.
         change = trials.compare(head, trunk)
         reasons.append(f"from head to trunk the loss changes by {_bounds(change)}")
         if not change.sign:
@@ -258,7 +266,8 @@ def _vq_over(trials: Trials) -> VqAnswer:  # noqa: PLR0911  (one way out per cas
         return _answer(Answer.YES, vq, control, None, f"{describe(vq)}, and no rival fits at a known loss")
     margin = vq.saved_bytes - rival.saved_bytes
     reason = f"{describe(vq)}; {describe(rival)}"
-    if (vq.costless or rival.costless) and not (vq.unsettled or rival.unsettled):
+    measured = all(trial.quality.evidence is Evidence.MEASURED for trial in (vq, rival))
+    if not measured and (vq.costless or rival.costless) and not (vq.unsettled or rival.unsettled):
         wins = vq.costless and (not rival.costless or margin > 0)
     else:
         change = trials.compare(vq, rival)

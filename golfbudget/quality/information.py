@@ -40,7 +40,8 @@ class _Terms:
 
 
 def _entropy_terms(chances: Tensor) -> Tensor:
-    return torch.special.xlogy(chances, chances).sum(dtype=torch.float64)
+    terms: Tensor = torch.special.xlogy(chances, chances)
+    return terms.sum(dtype=torch.float64)
 
 
 def split_information(logits: Iterable[Tensor], maps: Sequence[Tensor]) -> list[float]:
