@@ -20,11 +20,12 @@ from safetensors.torch import save_file
 
 from golfbudget import example
 from golfbudget.example.train import encode, is_held_out, library_files, read
-from golfbudget.plan.building import baseline_file, build, read_back
+from golfbudget.plan.building import baseline_file, build
 from golfbudget.plan.candidates import again, baseline, candidates
 from golfbudget.plan.prepare import prepare
 from golfbudget.plan.request import PlanRequest
 from golfbudget.quality.evaluate import Evaluator, Interval, Losses
+from golfbudget.recipe.decoded import read_back
 from golfbudget.schemes.threads import one_thread
 
 ONE_FILE_IN = 12

@@ -19,7 +19,7 @@ import torch
 from golfbudget import example
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.ledger import Role
-from golfbudget.plan.building import EncoderInputs, baseline_file, build, matrix_of, read_back
+from golfbudget.plan.building import EncoderInputs, baseline_file, build, matrix_of
 from golfbudget.plan.candidates import ALL, candidates
 from golfbudget.plan.grids import HEAD, grid, label
 from golfbudget.plan.prepare import prepare
@@ -28,6 +28,7 @@ from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side
 from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
+from golfbudget.recipe.decoded import read_back
 from golfbudget.report.numbers import count
 from golfbudget.roles import assign, load_roles
 from golfbudget.schemes import get

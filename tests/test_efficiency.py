@@ -33,7 +33,7 @@ from golfbudget.errors import UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Account
-from golfbudget.plan.building import build, read_back
+from golfbudget.plan.building import build
 from golfbudget.plan.left import left_of
 from golfbudget.plan.plan_json import load_plan, plan_json
 from golfbudget.plan.prepare import prepare
@@ -42,6 +42,7 @@ from golfbudget.plan.run import make_plan
 from golfbudget.plan.trials import Candidate, Side
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import LayoutName, load_recipe
+from golfbudget.recipe.decoded import read_back
 from golfbudget.recipe.export import decode, quantise
 from golfbudget.report import ReportFormat
 from golfbudget.report.plan import document

@@ -20,7 +20,7 @@ from golfbudget.artifact import open_bytes
 from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.ledger import Role
-from golfbudget.plan.building import build, decoded, matrix_of, read_back, scheme_of
+from golfbudget.plan.building import build, matrix_of, scheme_of
 from golfbudget.plan.candidates import ALL, INPUT_SCHEMES, REPACK, candidates
 from golfbudget.plan.grids import HEAD, TRUNK
 from golfbudget.plan.plan_json import plan_json
@@ -35,6 +35,7 @@ from golfbudget.quality.baseline_model import BaselineModel, Shape
 from golfbudget.quality.evaluate import input_covariances
 from golfbudget.quality.text import load_text
 from golfbudget.recipe.artifacts import read_export
+from golfbudget.recipe.decoded import decoded, read_back
 from golfbudget.roles import assign, load_roles
 
 VOCABULARY, WIDTH = 96, 32

@@ -66,19 +66,16 @@ def test_one_of_them_by_each_rule() -> None:
     assert ALL.largest_saving() is LOST
     assert ALL.least_lossy() is TRAINED
     assert ALL.saving(61).least_lossy() is MANY
-    # At no loss comes before the lowest loss that is not known to be none.
-    assert ALL.best_fitting() is SAME
-    assert Trials((MANY, TRAINED)).best_fitting() is TRAINED
     assert ALL.vq.closest() is TRAINED
     assert Trials((LOST,)).closest() is LOST
     empty = Trials()
-    for pick in (empty.most_saved, empty.largest_saving, empty.least_lossy, empty.best_fitting, empty.closest):
+    for pick in (empty.most_saved, empty.largest_saving, empty.least_lossy, empty.closest):
         assert pick() is None
 
 
 def test_what_does_not_fit_is_not_the_best_that_fits() -> None:
     tight = Trials(tuple(replace(each, fits=each is MANY or each is DARK) for each in ALL))
-    best = tight.best_fitting()
+    best = tight.fitting.least_lossy()
     assert best is not None
     assert best.name == "trunk-many"
 
@@ -86,7 +83,7 @@ def test_what_does_not_fit_is_not_the_best_that_fits() -> None:
 def test_at_one_loss_the_one_that_saves_most_and_then_the_first_name() -> None:
     twins = [trial(name, saved, evidence=FREE) for name, saved in (("head-b", 5), ("head-a", 5), ("head-c", 4))]
     for trials in (Trials(tuple(twins)), Trials(tuple(reversed(twins)))):
-        for pick in (trials.most_saved, trials.least_lossy, trials.best_fitting):
+        for pick in (trials.most_saved, trials.least_lossy):
             found = pick()
             assert found is not None
             assert found.name == "head-a"

@@ -49,8 +49,8 @@ def unpack(
 
     from golfbudget.artifact import open_artifact
     from golfbudget.cli.output import note, write
-    from golfbudget.plan.building import decoded
     from golfbudget.recipe.artifacts import read_export
+    from golfbudget.recipe.decoded import decoded
 
     state = decoded(read_export(open_artifact(path)), str(path)).tensors()
     # Copies, because safetensors refuses tensors that are stored once.

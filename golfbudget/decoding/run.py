@@ -22,8 +22,8 @@ from golfbudget.decoding.numbers import widened
 from golfbudget.decoding.proof import prove
 from golfbudget.errors import UnsupportedError, UsageError
 from golfbudget.hashing import file_hash
-from golfbudget.plan.building import decoded
 from golfbudget.recipe import layouts
+from golfbudget.recipe.decoded import decoded
 from golfbudget.recipe.export import dtype_name
 from golfbudget.recipe.state import read_tensors
 

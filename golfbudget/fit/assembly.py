@@ -10,7 +10,7 @@ from torch import Tensor
 
 from golfbudget import schemes
 from golfbudget.fit.desk import Desk
-from golfbudget.fit.menu import Choice
+from golfbudget.fit.menu import MatrixChoice
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.coding import coded
 from golfbudget.recipe.config import CODED_LAYOUT, Recipe
@@ -35,7 +35,7 @@ class StoredMatrix:
 class Assembled:
     """A file of the fitting's own layout; `choices` of all owners."""
 
-    choices: Mapping[str, Choice]
+    choices: Mapping[str, MatrixChoice]
     export: Export
     decoded: Mapping[str, Tensor]
     bias: Tensor | None
@@ -49,7 +49,7 @@ def fitting_recipe(recipe: Recipe) -> Recipe:
     )
 
 
-def store(desk: Desk, task: tuple[str, Choice]) -> StoredMatrix:
+def store(desk: Desk, task: tuple[str, MatrixChoice]) -> StoredMatrix:
     """Encode a matrix, and code its tables."""
     owner, choice = task
     encoded = desk.encoded(owner, choice)
@@ -68,7 +68,7 @@ def _part(export: Export, owner: str) -> Export:
     return Export(**own, order=(owner,))
 
 
-def _with(desk: Desk, export: Export, owner: str, choice: Choice, encoded: Encoded | None) -> Export:
+def _with(desk: Desk, export: Export, owner: str, choice: MatrixChoice, encoded: Encoded | None) -> Export:
     """The export with one matrix stored as chosen."""
     dtype = desk.source.dtype(owner)
     if encoded is not None:
@@ -92,9 +92,9 @@ class Assembler:
 
     def __init__(self, desk: Desk, processes: Processes[Desk], jobs: int) -> None:
         self.desk, self._processes, self._jobs = desk, processes, jobs
-        self._stored: dict[str, dict[Choice, StoredMatrix]] = {}
+        self._stored: dict[str, dict[MatrixChoice, StoredMatrix]] = {}
 
-    def stored(self, choices: Mapping[str, Choice]) -> dict[str, StoredMatrix]:
+    def stored(self, choices: Mapping[str, MatrixChoice]) -> dict[str, StoredMatrix]:
         """Every matrix as chosen, in the choices' order."""
         missing = [(owner, choice) for owner, choice in choices.items() if choice not in self._stored.get(owner, {})]
         for number, found in self._processes.results(store, missing, self._jobs):
@@ -105,7 +105,7 @@ class Assembler:
                 del kept[next(iter(kept))]
         return {owner: self._stored[owner][choice] for owner, choice in choices.items()}
 
-    def file(self, choices: Mapping[str, Choice]) -> Assembled:
+    def file(self, choices: Mapping[str, MatrixChoice]) -> Assembled:
         """The whole file, written through its container and codec."""
         desk, export = self.desk, self.desk.source.export
         streams: dict[str, bytes] = {}

@@ -10,10 +10,10 @@ from operator import itemgetter
 
 from golfbudget.errors import UsageError
 from golfbudget.fit.assembly import Assembled, Assembler
-from golfbudget.fit.costs import Costs, measure_costs
+from golfbudget.fit.costs import MenuCosts, measure_costs
 from golfbudget.fit.desk import Desk, State, reported
 from golfbudget.fit.filling import filled
-from golfbudget.fit.menu import Choice, Menus
+from golfbudget.fit.menu import MatrixChoice, Menus
 from golfbudget.fit.request import HeadKind
 from golfbudget.fit.search import Found, best_file, corrected
 from golfbudget.fit.texts import Texts, split
@@ -30,7 +30,7 @@ _LEAST_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class FittingBench:
     """Everything that files are fitted with; `texts` are None without a model."""
 
     prepared: Prepared
@@ -41,13 +41,13 @@ class Bench:
     jobs: int
     progress: Progress
 
-    def costs(self, menus: Mapping[str, Sequence[Choice]]) -> Costs:
+    def costs(self, menus: Mapping[str, Sequence[MatrixChoice]]) -> MenuCosts:
         """What every entry costs; equal matrices are one item."""
         twins = twins_of(self.desk.source, list(menus))
         own = {owner: menus[owner] for owner in twins}
         return measure_costs(self.desk, self.processes, own, twins, self.jobs, self.progress)
 
-    def best(self, costs: Costs, target: int, effort: int) -> Found:
+    def best(self, costs: MenuCosts, target: int, effort: int) -> Found:
         """The file of least loss within `target` bytes, corrected by measured neighbours so many times."""
         found = best_file(self.assembler, costs, target)
         for _ in range(effort if self.desk.chooser is not None else 0):
@@ -66,7 +66,7 @@ class Bench:
 
 
 @contextmanager
-def bench(prepared: Prepared, progress: Progress = unwatched, jobs: int | None = None) -> Iterator[Bench]:
+def bench(prepared: Prepared, progress: Progress = unwatched, jobs: int | None = None) -> Iterator[FittingBench]:
     """The bench of an opened request, of so many processes, which end with the block."""
     source, inputs = prepared.source, prepared.encoders
     texts = reporter = chooser = None
@@ -82,7 +82,7 @@ def bench(prepared: Prepared, progress: Progress = unwatched, jobs: int | None =
     jobs = jobs or prepared.request.jobs or (os.cpu_count() or 1)
     jobs = jobs if prepared.evaluator is None or prepared.built_in else 1
     with one_thread(), Processes(desk) as processes:
-        yield Bench(
+        yield FittingBench(
             prepared=prepared, desk=desk, processes=processes, assembler=Assembler(desk, processes, jobs), texts=texts,
             jobs=jobs, progress=progress,
         )  # fmt: skip
@@ -116,7 +116,9 @@ def twins_of(source: PlanSource, owners: Sequence[str]) -> dict[str, tuple[str, 
     return {own[0]: tuple(own) for own in groups.values()}
 
 
-def menus_of(own: Bench, target: int, kind: HeadKind, *, coarse: bool = False) -> dict[str, tuple[Choice, ...]]:
+def menus_of(
+    own: FittingBench, target: int, kind: HeadKind, *, coarse: bool = False
+) -> dict[str, tuple[MatrixChoice, ...]]:
     """What is open to every matrix of a file of about `target` bytes; `coarse` menus are short."""
     source, inputs = own.prepared.source, own.desk.inputs
     owners = matrices(source)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from golfbudget.evidence import Evidence
 from golfbudget.fit.desk import Desk, Priced, perturbed, price
-from golfbudget.fit.menu import Choice, restructures
+from golfbudget.fit.menu import MatrixChoice, restructures
 from golfbudget.progress import Progress
 from golfbudget.workers import Processes
 
@@ -30,25 +30,25 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
+class MenuCosts:
     """By owner and choice; `rates` are losses for each unit of squared error.
 
     `owners` that hold equal matrices stand under the first of them, in `twins`.
     """
 
-    options: Mapping[str, Mapping[Choice, Cost]]
+    options: Mapping[str, Mapping[MatrixChoice, Cost]]
     rates: Mapping[str, float]
     twins: Mapping[str, tuple[str, ...]]
     evidence: Evidence
 
-    def of(self, owner: str, choice: Choice) -> Cost:
+    def of(self, owner: str, choice: MatrixChoice) -> Cost:
         return self.options[owner][choice]
 
-    def everywhere(self, choices: Mapping[str, Choice]) -> dict[str, Choice]:
+    def everywhere(self, choices: Mapping[str, MatrixChoice]) -> dict[str, MatrixChoice]:
         """The choices of all owners, twins included."""
         return {twin: choice for owner, choice in choices.items() for twin in self.twins[owner]}
 
-    def next_kilobyte(self, owner: str, choice: Choice) -> float | None:
+    def next_kilobyte(self, owner: str, choice: MatrixChoice) -> float | None:
         """What a kilobyte more would gain in one matrix, µbpb; None where nothing finer was tried, or nothing run."""
         own = self.options.get(owner, {})
         if self.evidence is not Evidence.MEASURED or not own:
@@ -61,7 +61,7 @@ class Costs:
         ]
         return round(max(gains), 3) if gains else None
 
-    def at_rates(self, rates: Mapping[str, float]) -> Costs:
+    def at_rates(self, rates: Mapping[str, float]) -> MenuCosts:
         """Losses anew from errors, at other rates; what was measured stays."""
         options = {
             owner: {
@@ -76,17 +76,17 @@ class Costs:
 def measure_costs(
     desk: Desk,
     processes: Processes[Desk],
-    menus: Mapping[str, Sequence[Choice]],
+    menus: Mapping[str, Sequence[MatrixChoice]],
     twins: Mapping[str, tuple[str, ...]],
     jobs: int,
     progress: Progress,
-) -> Costs:
+) -> MenuCosts:
     """Encode every entry of every menu, and measure what errors cost."""
     tasks = [(owner, choice) for owner, menu in menus.items() for choice in menu]
     # The largest matrices first, so that no process is left alone with one at the end.
     tasks.sort(key=lambda task: -desk.source.reference[task[0]].numel())
     steps = len(tasks) + len(menus)
-    priced: dict[str, dict[Choice, Priced]] = {owner: {} for owner in menus}
+    priced: dict[str, dict[MatrixChoice, Priced]] = {owner: {} for owner in menus}
     for number, found in processes.results(price, tasks, jobs):
         owner, choice = tasks[number]
         progress(f"{owner} {choice.name}", steps)
@@ -98,7 +98,7 @@ def measure_costs(
         for owner, own in priced.items()
     }
     evidence = Evidence.MODELLED if desk.chooser is None else Evidence.MEASURED
-    return Costs(options=options, rates=rates, twins=twins, evidence=evidence)
+    return MenuCosts(options=options, rates=rates, twins=twins, evidence=evidence)
 
 
 def _cost(found: Priced, rate: float, measured: float | None) -> Cost:
@@ -108,7 +108,7 @@ def _cost(found: Priced, rate: float, measured: float | None) -> Cost:
 def _rates(
     desk: Desk,
     processes: Processes[Desk],
-    priced: Mapping[str, Mapping[Choice, Priced]],
+    priced: Mapping[str, Mapping[MatrixChoice, Priced]],
     twins: Mapping[str, tuple[str, ...]],
     jobs: int,
     steps: int,
@@ -129,7 +129,7 @@ def _rates(
         yield owner, loss * len(twins[owner]) / error if error else 0.0
 
 
-def _probe(desk: Desk, owner: str, own: Mapping[Choice, Priced]) -> Choice:
+def _probe(desk: Desk, owner: str, own: Mapping[MatrixChoice, Priced]) -> MatrixChoice:
     """The plain choice whose bytes are closest to those of the perturbation."""
     wanted = desk.source.reference[owner].numel() * _PROBE_BYTES_A_WEIGHT
     plain = [found for found in own.values() if not restructures(found.choice.scheme) and found.error > 0]
@@ -140,10 +140,10 @@ def _probe(desk: Desk, owner: str, own: Mapping[Choice, Priced]) -> Choice:
 def _measured(
     desk: Desk,
     processes: Processes[Desk],
-    priced: Mapping[str, Mapping[Choice, Priced]],
+    priced: Mapping[str, Mapping[MatrixChoice, Priced]],
     jobs: int,
     progress: Progress,
-) -> Iterator[tuple[tuple[str, Choice], float]]:
+) -> Iterator[tuple[tuple[str, MatrixChoice], float]]:
     if desk.chooser is None:
         return
     tasks = [(owner, choice) for owner, own in priced.items() for choice in own if restructures(choice.scheme)]

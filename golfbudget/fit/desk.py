@@ -15,7 +15,7 @@ from torch import Tensor
 
 from golfbudget import codecs, schemes
 from golfbudget.codecs.rans.encoding import likely, run_bits
-from golfbudget.fit.menu import Choice
+from golfbudget.fit.menu import MatrixChoice
 from golfbudget.plan.building import EncoderInputs
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Side
@@ -38,7 +38,7 @@ class Priced:
     weighted by the second moment of the matrix's inputs where that is known.
     """
 
-    choice: Choice
+    choice: MatrixChoice
     bytes: int
     error: float
 
@@ -69,7 +69,7 @@ class Desk:
     def side(self, owner: str) -> Side:
         return Side.HEAD if owner == self.source.head else Side.TRUNK
 
-    def encoded(self, owner: str, choice: Choice) -> Encoded | None:
+    def encoded(self, owner: str, choice: MatrixChoice) -> Encoded | None:
         """The matrix so encoded; None as the recipe has it, or kept."""
         if choice.scheme is None:
             return None
@@ -77,7 +77,7 @@ class Desk:
         with one_thread():
             return schemes.get(choice.scheme).encode(self.matrix(owner), dict(choice.options), context)
 
-    def decoded(self, owner: str, choice: Choice, encoded: Encoded | None) -> Tensor:
+    def decoded(self, owner: str, choice: MatrixChoice, encoded: Encoded | None) -> Tensor:
         """What a loader makes of it, in the tensor's own dtype."""
         dtype = getattr(torch, self.source.dtype(owner))
         if encoded is not None:
@@ -131,7 +131,7 @@ def reported(desk: Desk, state: State) -> Losses:
     return desk.reporter.losses(tensors, bias=bias)
 
 
-def price(desk: Desk, task: tuple[str, Choice]) -> Priced:
+def price(desk: Desk, task: tuple[str, MatrixChoice]) -> Priced:
     """Store one matrix one way, and take its bytes and its error."""
     owner, choice = task
     encoded = desk.encoded(owner, choice)
@@ -139,7 +139,7 @@ def price(desk: Desk, task: tuple[str, Choice]) -> Priced:
     return Priced(choice=choice, bytes=sum(map(_table_bytes, _tables(desk, owner, choice, encoded))), error=error)
 
 
-def _tables(desk: Desk, owner: str, choice: Choice, encoded: Encoded | None) -> Iterator[Tensor]:
+def _tables(desk: Desk, owner: str, choice: MatrixChoice, encoded: Encoded | None) -> Iterator[Tensor]:
     """What a file has of the matrix."""
     export = desk.source.export
     if encoded is None and choice.kept is None:
@@ -165,7 +165,7 @@ def _table_bytes(tensor: Tensor) -> int:
     return min(quick, math.ceil(run_bits(likely(data, rows)) / 8))
 
 
-def perturbed(desk: Desk, task: tuple[str, Choice]) -> float:
+def perturbed(desk: Desk, task: tuple[str, MatrixChoice]) -> float:
     """The divergence, bits per byte, of a model of which one matrix alone is stored so."""
     owner, choice = task
     encoded = desk.encoded(owner, choice)

@@ -31,7 +31,7 @@ _OTHERS = ("factorised", "product", "bands", "vq-logits-residual")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class MatrixChoice:
     """A scheme and its options for one matrix.
 
     No scheme leaves it as the recipe stores it, or keeps its numbers in a `dtype` where that is the option.
@@ -41,7 +41,7 @@ class Choice:
     options: tuple[tuple[str, int | float | str], ...] = ()
 
     @classmethod
-    def of(cls, scheme: str, options: Options) -> Choice:
+    def of(cls, scheme: str, options: Options) -> MatrixChoice:
         return cls(scheme, tuple(sorted(options.items())))
 
     @property
@@ -61,14 +61,14 @@ class Choice:
         """Whether its step can be made a little finer or coarser."""
         return self.scheme in STEPS
 
-    def scaled(self, factor: float) -> Choice:
+    def scaled(self, factor: float) -> MatrixChoice:
         """With a step of so many times this one's."""
         if self.scheme is None or not self.scalable:
             raise ValueError(f"{self.name} has no step")
         options, name = dict(self.options), STEPS[self.scheme]
-        return Choice.of(self.scheme, options | {name: float(f"{float(options[name]) * factor:.6g}")})
+        return MatrixChoice.of(self.scheme, options | {name: float(f"{float(options[name]) * factor:.6g}")})
 
-    def closest(self, menu: Collection[Choice]) -> Choice:
+    def closest(self, menu: Collection[MatrixChoice]) -> MatrixChoice:
         """Itself in a menu, or, where its step was scaled, the one of its scheme whose step is next to it."""
         if self in menu or self.scheme is None:
             return self
@@ -78,9 +78,9 @@ class Choice:
         return min(alike, key=lambda other: (abs(math.log(float(dict(other.options)[name]) / own)), other.name))
 
 
-AS_IS = Choice(None)
+AS_IS = MatrixChoice(None)
 #: Kept as numbers: the least loss where there is room.
-KEPT = (Choice(None, (("dtype", "float16"),)), Choice(None, (("dtype", "float32"),)))
+KEPT = (MatrixChoice(None, (("dtype", "float16"),)), MatrixChoice(None, (("dtype", "float32"),)))
 
 
 def steps(bits: float | None = None) -> list[float]:
@@ -104,11 +104,11 @@ class Menus:
     more: Sequence[str] = ()
     coarse: bool = False
 
-    def trunk(self, shape: tuple[int, int], known: Collection[str]) -> tuple[Choice, ...]:
+    def trunk(self, shape: tuple[int, int], known: Collection[str]) -> tuple[MatrixChoice, ...]:
         """Ways to store a trunk matrix [rows, columns]."""
         return tuple(dict.fromkeys((AS_IS, *KEPT, *self._plain(known), *_of(TRUNK, self.more, shape, known))))
 
-    def head(self, shape: tuple[int, int], known: Collection[str], kind: HeadKind) -> tuple[Choice, ...]:
+    def head(self, shape: tuple[int, int], known: Collection[str], kind: HeadKind) -> tuple[MatrixChoice, ...]:
         """Ways to store the head [rows, columns]."""
         others = [name for name in self.more if restructures(name)]
         plain = [name for name in self.more if not restructures(name)]
@@ -121,17 +121,19 @@ class Menus:
         found[HeadKind.ANY] = (*found[HeadKind.PLAIN], *found[HeadKind.RESTRUCTURED])
         return tuple(dict.fromkeys(found[kind]))
 
-    def _plain(self, known: Collection[str]) -> Iterator[Choice]:
+    def _plain(self, known: Collection[str]) -> Iterator[MatrixChoice]:
         if self.coarse:
-            yield from (Choice.of(_TRELLIS, {"step": step}) for step in steps()[::2])
+            yield from (MatrixChoice.of(_TRELLIS, {"step": step}) for step in steps()[::2])
             return
         every = steps(self.bits)
         fed = "moment" in known
         for scheme, tried in ((_FED_TRELLIS, every if fed else []), (_TRELLIS, every[::_SPARSE] if fed else every)):
-            yield from (Choice.of(scheme, {"step": step}) for step in tried)
-        yield from (Choice.of(_ROUNDED, {"bits": 8, "clip": _TOP * step, "rd": _RATE}) for step in every[::_SPARSE])
-        yield from (Choice.of("scalar", {"bits": bits}) for bits in _SCALAR_BITS)
-        yield Choice.of("ternary", {})
+            yield from (MatrixChoice.of(scheme, {"step": step}) for step in tried)
+        yield from (
+            MatrixChoice.of(_ROUNDED, {"bits": 8, "clip": _TOP * step, "rd": _RATE}) for step in every[::_SPARSE]
+        )
+        yield from (MatrixChoice.of("scalar", {"bits": bits}) for bits in _SCALAR_BITS)
+        yield MatrixChoice.of("ternary", {})
 
 
 def restructures(scheme: str | None) -> bool:
@@ -143,9 +145,9 @@ def restructures(scheme: str | None) -> bool:
 
 def _of(
     table: Mapping[str, object], names: Sequence[str], shape: tuple[int, int], known: Collection[str]
-) -> Iterator[Choice]:
+) -> Iterator[MatrixChoice]:
     grids = HEAD if table is HEAD else TRUNK
     for name in names:
         scheme = schemes.get(name)
         if all(need in known for need in scheme.needs):
-            yield from (Choice.of(name, options) for options in grid(grids, scheme, *shape))
+            yield from (MatrixChoice.of(name, options) for options in grid(grids, scheme, *shape))

@@ -9,19 +9,20 @@ from golfbudget.artifact import Artifact, open_bytes
 from golfbudget.errors import UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.fit.assembly import Assembled
-from golfbudget.fit.bench import Bench, bench, matrices, menus_of
+from golfbudget.fit.bench import FittingBench, bench, matrices, menus_of
 from golfbudget.fit.container import Loaded, as_written, repacked
-from golfbudget.fit.costs import Costs
+from golfbudget.fit.costs import MenuCosts
 from golfbudget.fit.filling import FULL
 from golfbudget.fit.request import FitRequest
 from golfbudget.fit.results import Fit, FitBaseline, FitChoice, FitQuality
 from golfbudget.fit.search import Found
 from golfbudget.inspection import Inspection
 from golfbudget.ledger import Entry
-from golfbudget.plan.building import baseline_file, read_back
+from golfbudget.plan.building import baseline_file
 from golfbudget.plan.prepare import prepare
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.evaluate import METRIC
+from golfbudget.recipe.decoded import read_back
 from golfbudget.roles import assign
 from golfbudget.rules import Budget
 
@@ -42,7 +43,7 @@ def make_fit(request: FitRequest, progress: Progress = unwatched) -> Fit:
         return _told(own, request, found, loaded)
 
 
-def _within(own: Bench, costs: Costs, target: int, effort: int) -> tuple[Found, Loaded]:
+def _within(own: FittingBench, costs: MenuCosts, target: int, effort: int) -> tuple[Found, Loaded]:
     """A file that with its loader uses up `target` bytes, where its container allows."""
     aim = target - _LOADER
     found = own.best(costs, aim, effort)
@@ -80,7 +81,7 @@ def _room_left(found: Found) -> bool:
     )
 
 
-def _told(own: Bench, request: FitRequest, found: Found, loaded: Loaded) -> Fit:
+def _told(own: FittingBench, request: FitRequest, found: Found, loaded: Loaded) -> Fit:
     prepared, source = own.prepared, own.prepared.source
     artifact = open_bytes(loaded.data, name="fit")
     budget = Budget(
@@ -107,7 +108,7 @@ def _told(own: Bench, request: FitRequest, found: Found, loaded: Loaded) -> Fit:
     )
 
 
-def _choices(own: Bench, found: Found, inspection: Inspection) -> Iterator[FitChoice]:
+def _choices(own: FittingBench, found: Found, inspection: Inspection) -> Iterator[FitChoice]:
     ledger = inspection.assignment.ledger
     entries: dict[str, list[Entry]] = {}
     for entry in ledger.entries:
@@ -134,7 +135,7 @@ def _coder(artifact: Artifact, entry: Entry) -> str:
     return streams[-1].codec.name if streams else "none"
 
 
-def _quality(own: Bench, baseline: bytes, data: bytes) -> tuple[FitQuality, tuple[float | None, float | None]]:
+def _quality(own: FittingBench, baseline: bytes, data: bytes) -> tuple[FitQuality, tuple[float | None, float | None]]:
     """The change that the written file makes, on the text that chose nothing; and the losses it is held against."""
     source, texts = own.prepared.source, own.texts
     reporter = own.desk.reporter

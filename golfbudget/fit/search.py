@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from golfbudget.errors import UsageError
 from golfbudget.fit.assembly import Assembled, Assembler
-from golfbudget.fit.costs import Cost, Costs
+from golfbudget.fit.costs import Cost, MenuCosts
 from golfbudget.fit.desk import Desk, State, diverging
-from golfbudget.fit.menu import Choice
+from golfbudget.fit.menu import MatrixChoice
 from golfbudget.plan.joint import Option, TensorGroup, allocate
 from golfbudget.progress import Progress
 from golfbudget.workers import Processes
@@ -34,7 +34,7 @@ class Found:
 
     assembled: Assembled
     expected: float
-    costs: Costs
+    costs: MenuCosts
     divergence: float | None = None
 
     @property
@@ -42,10 +42,10 @@ class Found:
         return len(self.assembled.data)
 
 
-def best_file(assembler: Assembler, costs: Costs, target: int) -> Found:
+def best_file(assembler: Assembler, costs: MenuCosts, target: int) -> Found:
     """The file of least expected loss of at most `target` bytes; `UsageError` where none is so small."""
     least = {owner: min(own, key=lambda choice: own[choice].bytes) for owner, own in costs.options.items()}
-    overhead, best, tried = 0, None, set[tuple[tuple[str, Choice], ...]]()
+    overhead, best, tried = 0, None, set[tuple[tuple[str, MatrixChoice], ...]]()
     for _ in range(_ROUNDS):
         chosen = _chosen(costs, target - overhead) or least
         key = tuple(sorted(chosen.items(), key=lambda item: item[0]))
@@ -71,12 +71,12 @@ def best_file(assembler: Assembler, costs: Costs, target: int) -> Found:
     return best
 
 
-def expected(costs: Costs, chosen: Mapping[str, Choice]) -> float:
+def expected(costs: MenuCosts, chosen: Mapping[str, MatrixChoice]) -> float:
     """The sum of losses."""
     return sum(costs.of(owner, choice).loss for owner, choice in chosen.items())
 
 
-def _chosen(costs: Costs, room: int) -> dict[str, Choice] | None:
+def _chosen(costs: MenuCosts, room: int) -> dict[str, MatrixChoice] | None:
     """By owner; None where nothing fits."""
     named = {
         owner: {f"{number:05}": choice for number, choice in enumerate(own)} for owner, own in costs.options.items()
@@ -131,7 +131,7 @@ def corrected(
     return replace(again, divergence=loss) if loss < now else replace(found, divergence=now)
 
 
-def _coarser(own: Mapping[Choice, Cost], choice: Choice) -> Choice | None:
+def _coarser(own: Mapping[MatrixChoice, Cost], choice: MatrixChoice) -> MatrixChoice | None:
     """The choice of the same scheme, or else of any, whose error is next above."""
     here = own[choice]
     larger = [

@@ -14,17 +14,17 @@ from golfbudget.codecs.rans.decoders import source as rans_source
 from golfbudget.errors import UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.fit.assembly import Assembled
-from golfbudget.fit.bench import Bench, bench, menus_of
-from golfbudget.fit.costs import Costs
-from golfbudget.fit.menu import Choice, restructures
+from golfbudget.fit.bench import FittingBench, bench, menus_of
+from golfbudget.fit.costs import MenuCosts
+from golfbudget.fit.menu import MatrixChoice, restructures
 from golfbudget.fit.request import HeadKind
-from golfbudget.plan.building import read_back
 from golfbudget.plan.prepare import Prepared
-from golfbudget.plan.results import Answer, Budget, BudgetFile, Difference
+from golfbudget.plan.results import Answer, BudgetFile, BudgetPoint, Difference
 from golfbudget.plan.trials import Quality, Trial, Trials
 from golfbudget.progress import Progress
 from golfbudget.quality.evaluate import METRIC, Losses
 from golfbudget.quality.intervals import Interval
+from golfbudget.recipe.decoded import read_back
 from golfbudget.recipe.export import decode
 
 #: Shares of the bytes to be met at which both files are fitted.
@@ -37,7 +37,7 @@ _NEAR = 0.999
 
 def fitted_budgets(
     prepared: Prepared, trials: Trials, baseline: bytes, target: int, jobs: int, progress: Progress
-) -> tuple[Budget, ...]:
+) -> tuple[BudgetPoint, ...]:
     """The comparison at `target` counted bytes and along the curve under it.
 
     None without a model or without restructured heads among the trials, and none on bytes of a preview.
@@ -53,15 +53,15 @@ def fitted_budgets(
         return tuple(_measured(own, costs, files, heads, baseline))
 
 
-def _heads(trials: Trials) -> dict[Choice, str]:
+def _heads(trials: Trials) -> dict[MatrixChoice, str]:
     """Restructured heads that were tried and may still win, with the names of their candidates."""
     tied = [trial for trial in trials.head.untrained if trial.candidate.input_side in (None, "shared") and trial.known]
     tied = [trial for trial in tied if restructures(trial.candidate.scheme)]
-    found: dict[Choice, str] = {}
+    found: dict[MatrixChoice, str] = {}
     for vq, most in ((True, _MOST_VQ), (False, _MOST_OTHERS)):
         own = sorted((t for t in tied if t.candidate.is_vq is vq), key=lambda trial: (trial.loss, trial.counted_bytes))
         # The least lossy, and of them no two that differ in nothing but bytes.
-        found |= {Choice.of(t.candidate.scheme, t.candidate.options): t.name for t in _spread(own)[:most]}
+        found |= {MatrixChoice.of(t.candidate.scheme, t.candidate.options): t.name for t in _spread(own)[:most]}
     return found
 
 
@@ -78,7 +78,7 @@ def _spread(trials: Sequence[Trial]) -> list[Trial]:
 _WITHOUT, _WITH, _VQ = "without", "with", "vq"
 
 
-def _files(own: Bench, costs: Costs, size: int) -> dict[str, Assembled]:
+def _files(own: FittingBench, costs: MenuCosts, size: int) -> dict[str, Assembled]:
     """The best file of each kind whose counted bytes are at most `size`; a kind without one is left out."""
     head = own.prepared.source.head
     every = costs.options[head]
@@ -102,7 +102,7 @@ def _files(own: Bench, costs: Costs, size: int) -> dict[str, Assembled]:
     return found
 
 
-def _is_vq(choice: Choice) -> bool:
+def _is_vq(choice: MatrixChoice) -> bool:
     return (choice.scheme or "").startswith("vq-")
 
 
@@ -111,7 +111,7 @@ def _shared_decoder() -> int:
     return len(rans_source(numpy=True, trellis=True).encode()) + len(schemes.get("trellis").decoder_source.encode())
 
 
-def _decoder(choice: Choice) -> int:
+def _decoder(choice: MatrixChoice) -> int:
     return 0 if choice.scheme is None else len(schemes.get(choice.scheme).decoder_source.encode())
 
 
@@ -125,10 +125,10 @@ def _counted(file: Assembled) -> int:
 class _Judge:
     """Compares files by their losses, [windows] each, on the text that reports."""
 
-    own: Bench
+    own: FittingBench
     losses: Mapping[bytes, Losses]
     baseline: Losses
-    heads: Mapping[Choice, str]
+    heads: Mapping[MatrixChoice, str]
 
     def change(self, before: Losses, after: Losses) -> Interval:
         if self.own.desk.reporter is None:
@@ -158,9 +158,12 @@ class _Judge:
 
 
 def _measured(
-    own: Bench, costs: Costs, files: Sequence[tuple[int, Mapping[str, Assembled]]], heads: Mapping[Choice, str],
+    own: FittingBench,
+    costs: MenuCosts,
+    files: Sequence[tuple[int, Mapping[str, Assembled]]],
+    heads: Mapping[MatrixChoice, str],
     baseline: bytes,
-) -> Iterator[Budget]:  # fmt: skip
+) -> Iterator[BudgetPoint]:
     unique = {file.data: file for _, found in files for file in found.values()}
     recipes = read_back(baseline, "baseline").state
     states = [(recipes, None), *((decode(file.export), file.bias) for file in unique.values())]
@@ -169,7 +172,7 @@ def _measured(
     for size, found in files:
         without, other, vq = found.get(_WITHOUT), found.get(_WITH), found.get(_VQ)
         moves = 0.0 if without is None else _moves(own, costs, without, size)
-        yield Budget(
+        yield BudgetPoint(
             bytes=size,
             without=None if without is None else judge.file(without),
             with_head=None if other is None else judge.file(other),
@@ -179,12 +182,12 @@ def _measured(
         )
 
 
-def _moves(own: Bench, costs: Costs, file: Assembled, size: int) -> float:
+def _moves(own: FittingBench, costs: MenuCosts, file: Assembled, size: int) -> float:
     """What the bytes by which two seeds differ are worth, bits per byte: two runs of one recipe differ by as much."""
     worth = (costs.next_kilobyte(owner, file.choices[owner]) for owner in costs.options)
     return max((each for each in worth if each is not None), default=0.0) * own.prepared.seeds_move(size) / 1e9
 
 
-def decided(budgets: Sequence[Budget]) -> Budget | None:
+def decided(budgets: Sequence[BudgetPoint]) -> BudgetPoint | None:
     """The first along the curve, most bytes first, where one side surely loses less; None where none is."""
     return next((each for each in budgets if each.difference and each.difference.answer is not Answer.UNDECIDED), None)

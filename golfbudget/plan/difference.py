@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from golfbudget.evidence import Evidence
-from golfbudget.plan.results import Answer, Budget, BudgetFile, Difference, Verdict, VqAnswer, Winner
+from golfbudget.plan.results import Answer, BudgetFile, BudgetPoint, Difference, Verdict, VqAnswer, Winner
 from golfbudget.plan.trials import Trial, Trials
 from golfbudget.plan.verdict import UNTRAINED
 from golfbudget.quality.intervals import ENOUGH_BLOCKS, tokens_wanted
@@ -20,7 +20,7 @@ _WINNERS = {Answer.YES: Winner.HEAD, Answer.NO: Winner.TRUNK, Answer.UNDECIDED: 
 
 
 def by_difference(
-    verdict: Verdict, vq: VqAnswer, trials: Trials, budgets: Sequence[Budget], *, price: float, tokens: int
+    verdict: Verdict, vq: VqAnswer, trials: Trials, budgets: Sequence[BudgetPoint], *, price: float, tokens: int
 ) -> tuple[Verdict, VqAnswer]:
     """The verdict and the VQ answer where files were fitted, else as they are.
 
@@ -43,10 +43,10 @@ def by_difference(
     return verdict, _vq(vq, trials, fitted)
 
 
-_Pick = Callable[[Budget], tuple[BudgetFile | None, Difference | None]]
+_Pick = Callable[[BudgetPoint], tuple[BudgetFile | None, Difference | None]]
 
 
-def _answer(fitted: Sequence[Budget], pick: _Pick) -> tuple[Answer, Difference | None]:
+def _answer(fitted: Sequence[BudgetPoint], pick: _Pick) -> tuple[Answer, Difference | None]:
     """Whether the file with a restructured head wins; and where that is not known, the difference that leaves it open.
 
     The most bytes at which it is known decide.
@@ -62,7 +62,7 @@ def _answer(fitted: Sequence[Budget], pick: _Pick) -> tuple[Answer, Difference |
     return Answer.UNDECIDED, left
 
 
-def _lines(fitted: Sequence[Budget]) -> Iterator[str]:
+def _lines(fitted: Sequence[BudgetPoint]) -> Iterator[str]:
     for budget in fitted:
         at, without, other = f"at {budget.bytes:,} bytes", budget.without, budget.with_head
         if without is None or other is None or budget.difference is None:
@@ -89,7 +89,7 @@ def _told(difference: Difference) -> str:
     return f"{bounds}, too close to call{seeds}"
 
 
-def _sure(fitted: Sequence[Budget]) -> Iterator[str]:
+def _sure(fitted: Sequence[BudgetPoint]) -> Iterator[str]:
     blocks = min((budget.difference.blocks for budget in fitted if budget.difference), default=None)
     if blocks is not None:
         yield (
@@ -116,7 +116,7 @@ def worth_line(trials: Trials, price: float) -> str:
     return f"of single candidates most is worth {at}: {left}"
 
 
-def _vq(vq: VqAnswer, trials: Trials, fitted: Sequence[Budget]) -> VqAnswer:
+def _vq(vq: VqAnswer, trials: Trials, fitted: Sequence[BudgetPoint]) -> VqAnswer:
     if all(budget.vq is None for budget in fitted):
         return vq
     answer, _ = _answer(fitted, lambda budget: (budget.vq, budget.vq_difference))

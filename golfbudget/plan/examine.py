@@ -33,12 +33,13 @@ from golfbudget.certificates import (
 )
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.plan.building import Decoded, WrittenFile, decoder_bytes, matrix_of, read_back
+from golfbudget.plan.building import WrittenFile, decoder_bytes, matrix_of
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.result_cache import content_of
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import EQUAL_ERROR, NEGLIGIBLE, Candidate, Quality, Side, Trial, Trials, WorstRow
 from golfbudget.quality.evaluate import METRIC
+from golfbudget.recipe.decoded import Decoded, read_back
 from golfbudget.roles import assign
 from golfbudget.rules import Budget
 

@@ -18,12 +18,13 @@ from golfbudget.efficiency.matrices import Weights
 from golfbudget.efficiency.measuring import efficiency
 from golfbudget.efficiency.results import Efficiency
 from golfbudget.entropy import measure
-from golfbudget.plan.building import decoded, matrix_of
+from golfbudget.plan.building import matrix_of
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.sharing import SHARED
 from golfbudget.plan.trials import Candidate, Trials
 from golfbudget.plan.trying import Workshop
 from golfbudget.recipe.artifacts import read_export
+from golfbudget.recipe.decoded import decoded
 from golfbudget.roles import assign
 
 

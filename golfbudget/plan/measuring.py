@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from golfbudget.evidence import Evidence
-from golfbudget.plan.building import read_back
 from golfbudget.plan.result_cache import FileLosses, ResultCache
 from golfbudget.plan.results import Evaluation
 from golfbudget.plan.source import PlanSource
@@ -27,6 +26,7 @@ from golfbudget.quality.evaluate import METRIC, Evaluator
 from golfbudget.quality.information import split_information
 from golfbudget.quality.intervals import Interval, ratio_interval
 from golfbudget.quality.text import predicted_counts
+from golfbudget.recipe.decoded import read_back
 from golfbudget.schemes.threads import one_thread
 
 #: Divergence is taken on the text's first windows, this many tokens of them: it varies far less than loss does.

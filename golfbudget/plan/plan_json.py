@@ -18,8 +18,8 @@ from golfbudget.errors import UsageError
 from golfbudget.inspection.report import RoleReport, SourceReport, role_reports
 from golfbudget.plan.results import (
     Answer,
-    Budget,
     BudgetFile,
+    BudgetPoint,
     Difference,
     Evaluation,
     FreshQuality,
@@ -126,7 +126,7 @@ class SavedBudget(msgspec.Struct, frozen=True, kw_only=True):
     vq_difference: Difference | None
 
     @classmethod
-    def of(cls, budget: Budget) -> SavedBudget:
+    def of(cls, budget: BudgetPoint) -> SavedBudget:
         answer = Answer.UNDECIDED if budget.difference is None else budget.difference.answer
         return cls(
             bytes=budget.bytes, without=budget.without, with_=budget.with_head, difference=budget.difference,

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golfbudget import cache
-from golfbudget.plan.building import Built, Decoded, EncoderInputs
+from golfbudget.plan.building import Built, EncoderInputs
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, TableSize
+from golfbudget.recipe.decoded import Decoded
 from golfbudget.recipe.export import Export
 from golfbudget.recipe.state import digest
 from golfbudget.version import __version__

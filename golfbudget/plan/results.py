@@ -146,7 +146,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class BudgetPoint:
     """The best files of at most `bytes` counted bytes: without a restructured head, with one, with a VQ-Logits one.
 
     Each is None where none is so small.
@@ -251,7 +251,7 @@ class Plan:
     price: float = DEFAULT_PRICE
     price_source: str = DEFAULT_PRICE_SOURCE
     joint: Joint | None = None
-    budgets: tuple[Budget, ...] = ()
+    budgets: tuple[BudgetPoint, ...] = ()
     fresh_evaluation: Evaluation | None = None
     fresh: tuple[FreshQuality, ...] = ()
     on_frontier: frozenset[str] = frozenset()

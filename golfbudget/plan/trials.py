@@ -363,10 +363,6 @@ class Trials(Sequence[Trial]):
         """The one of the least known loss; at one loss, the one that saves most."""
         return min(self.known, key=lambda trial: (trial.loss, -trial.saved_bytes, trial.name), default=None)
 
-    def best_fitting(self) -> Trial | None:
-        """Of those that fit, the least lossy; at one loss, the one that saves most."""
-        return self.fitting.least_lossy()
-
     def closest(self) -> Trial | None:
         """The one to show when none is free: the least lossy that saves bytes, or else the least lossy."""
 

@@ -14,16 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golfbudget.certificates import marks_loser
-from golfbudget.plan.building import (
-    Built,
-    Decoded,
-    EncoderInputs,
-    Encodings,
-    WrittenFile,
-    baseline_file,
-    build,
-    recoded,
-)
+from golfbudget.plan.building import Built, EncoderInputs, Encodings, WrittenFile, baseline_file, build, recoded
 from golfbudget.plan.candidates import batches
 from golfbudget.plan.examine import Baseline, Counts, LossToBeat, examined, loses, lost
 from golfbudget.plan.measuring import Measurable, Measurer, Yardstick
@@ -33,6 +24,7 @@ from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
 from golfbudget.progress import Progress
 from golfbudget.quality.evaluate import Evaluator
+from golfbudget.recipe.decoded import Decoded
 from golfbudget.recipe.state import digest
 from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import Processes

@@ -198,7 +198,7 @@ def _lossless_suffices(lossless: Trial, trials: Trials, must_save: int) -> Verdi
 
 
 def _over(trials: Trials, must_save: int) -> Verdict:
-    head, trunk = trials.head.best_fitting(), trials.trunk.best_fitting()
+    head, trunk = trials.head.fitting.least_lossy(), trials.trunk.fitting.least_lossy()
     reasons = [f"the baseline is over the cap by {must_save:,} bytes"]
     blind = [side for side in (Side.HEAD, Side.TRUNK) if trials.on(side).fitting.unknown]
     for side, best in ((Side.HEAD, head), (Side.TRUNK, trunk)):
@@ -247,8 +247,8 @@ def _open(change: Interval) -> str:
 
 
 def _vq_over(trials: Trials) -> VqAnswer:  # noqa: PLR0911  (one way out per case)
-    vq, control = trials.vq.best_fitting(), trials.control.best_fitting()
-    rival = Trials(tuple(t for t in (control, trials.trunk.best_fitting()) if t is not None)).best_fitting()
+    vq, control = trials.vq.fitting.least_lossy(), trials.control.fitting.least_lossy()
+    rival = Trials(tuple(t for t in (control, trials.trunk.fitting.least_lossy()) if t is not None)).least_lossy()
     if vq is None:
         blind, shown = bool(trials.vq.fitting.unknown), trials.vq.closest()
         if shown is None:
