@@ -29,7 +29,7 @@ from golfbudget.recipe.decoded import read_back
 from golfbudget.schemes.threads import one_thread
 
 ONE_FILE_IN = 12
-CANDIDATES = ("head-int4", "head-vq256-shared", "head-vq512-shared", "head-vq512-dense", "trunk-int5")
+CANDIDATES = ("head-int4", "head-vq-int-k256-b8-shared", "head-vq-int-k512-b8-shared", "trunk-int5")
 
 
 def training_text(folder: Path) -> Path:
@@ -62,7 +62,7 @@ def rows(steps: int, names: tuple[str, ...]) -> Iterator[str]:
     source, evaluator = prepared.source, prepared.evaluator
     if not isinstance(evaluator, Evaluator):
         raise SystemExit("there is no text to measure on")
-    known = {candidate.name: candidate for candidate in candidates(source, ("scalar", "vq-logits")).candidates}
+    known = {candidate.name: candidate for candidate in candidates(source, ("scalar", "vq-logits-int")).candidates}
 
     own = baseline_file(source)
 

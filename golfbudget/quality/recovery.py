@@ -154,14 +154,13 @@ class _Learner:
         if not math.isfinite(before.nats):
             raise ModelError("recovery: the loss is not finite before the first step")
         short = max(1, min(steps // _TRIAL_SHARE, _TRIAL_STEPS))
-        coded = any(weight.name in self.own and weight.has_map for weight in start)
         tried = _Kept(nats=math.inf, weights=start)
         rates = best_rates(
             lambda rates: self._run(tried, training.batches(short), short, rates, looks=1).nats,
             own=any(weight.name in self.own for weight in start),
-            coded=coded,
+            coded=any(weight.name in self.own and weight.has_map for weight in start),
         )
-        return self._run(before, training.batches(steps), steps, rates, looks=LOOKS, remap=coded).weights
+        return self._run(before, training.batches(steps), steps, rates, looks=LOOKS, remap=True).weights
 
     def _run(
         self, before: _Kept, batches: Iterator[Tensor], steps: int, rates: Rates, *, looks: int, remap: bool = False
@@ -221,7 +220,9 @@ class _Learner:
     def remapped(self, weights: list[Weight], adam: torch.optim.Adam) -> list[Weight]:
         """With new codes for as many tokens as lower the loss most, of those that should lower it."""
         name = EMBEDDING if self.module.shape.tied else HEAD
-        at = next(at for at, weight in enumerate(weights) if weight.name == name)
+        at = next((at for at, weight in enumerate(weights) if weight.name == name and weight.has_map), None)
+        if at is None:
+            return weights
         decoded = {weight.name: weight.decoded() for weight in weights}
         state = {**self.state, **{name: matrix for name, (matrix, _) in decoded.items()}}
         many = math.ceil(REMAPPING_TOKENS / (self.learnt.shape[1] - 1))
