@@ -24,7 +24,7 @@ from golfbudget.plan.building import baseline_file, build
 from golfbudget.plan.candidates import again, baseline, candidates
 from golfbudget.plan.prepare import prepare
 from golfbudget.plan.request import PlanRequest
-from golfbudget.quality.evaluate import Evaluator, Interval, Losses
+from golfbudget.quality.evaluate import Evaluator, Losses
 from golfbudget.recipe.decoded import read_back
 from golfbudget.schemes.threads import one_thread
 
@@ -85,15 +85,15 @@ def rows(steps: int, names: tuple[str, ...]) -> Iterator[str]:
         )
         first, last = lost(plain), lost(trained)
         interval = evaluator.compare(control, last, prepared.request.seed)
-        yield row(name, len(own) - len(trained), change(first), change(last), interval)
+        yield row(name, len(own) - len(trained), change(first), change(last), (interval.low, interval.high))
 
 
-def row(name: str, saved: int, before: str, after: str, interval: Interval) -> str:
-    """A candidate's row."""
-    return f"| {name} | {saved:,} | {before} | {after} | [{interval.low:+.4f}, {interval.high:+.4f}] |"
+def row(name: str, saved: int, before: str, after: str, over: tuple[float, float]) -> str:
+    """A candidate's row; `over` is the interval of its change against the trained unchanged model."""
+    return f"| {name} | {saved:,} | {before} | {after} | [{over[0]:+.4f}, {over[1]:+.4f}] |"
 
 
 if __name__ == "__main__":
     with one_thread():
-        for row in rows(int(sys.argv[1]) if len(sys.argv) > 1 else 100, tuple(sys.argv[2:]) or CANDIDATES):
-            print(row, flush=True)
+        for line in rows(int(sys.argv[1]) if len(sys.argv) > 1 else 100, tuple(sys.argv[2:]) or CANDIDATES):
+            print(line, flush=True)

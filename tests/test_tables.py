@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from transcripts import ROOT
 
 from golfbudget import example
-from golfbudget.quality.evaluate import Interval
 from golfbudget.quality.text import load_text
 
 
@@ -25,8 +24,7 @@ def test_the_text_to_train_on_ends_where_the_text_to_measure_on_begins(tmp_path:
 
 
 def test_a_row_says_what_training_gave_back_and_what_is_left_over_the_unchanged_model() -> None:
-    interval = Interval(delta=0.0021, low=0.0014, high=0.0027)
-    assert recovery_table.row("head-int5", 28_171, "+0.0033", "+0.0098", interval) == (
+    assert recovery_table.row("head-int5", 28_171, "+0.0033", "+0.0098", (0.0014, 0.0027)) == (
         "| head-int5 | 28,171 | +0.0033 | +0.0098 | [+0.0014, +0.0027] |"
     )
 
