@@ -130,14 +130,18 @@ def table(export: Export, name: str) -> Tensor:
         ("vq-logits-residual", {"codes": 8, "rank": 4}),
     ],
 )
-def test_recovery_lowers_the_loss_of_a_vq_head_and_keeps_its_map(
+def test_recovery_lowers_the_loss_of_a_vq_head_and_keeps_its_codes(
     state: dict[str, Tensor], training: Training, text: Text, scheme: str, options: dict[str, int]
 ) -> None:
     before = exported(state, scheme, **options)
     after = recover(before, state, training, STEPS)
     assert nats(after, text) < nats(before, text) - 0.01
-    assert torch.equal(table(after, "map"), table(before, "map"))
+    assert table(after, "codebook").shape == table(before, "codebook").shape
     assert not torch.equal(table(after, "codebook"), table(before, "codebook"))
+    if scheme in ("vq-logits-explicit", "vq-logits-residual"):
+        assert torch.equal(table(after, "map"), table(before, "map"))
+    else:
+        assert codes_of(after.schemes[HEAD_NAME]).unique().tolist() == list(range(options["codes"]))
     if scheme == "vq-logits-bias":
         assert not torch.equal(table(after, "bias"), table(before, "bias"))
 
@@ -151,7 +155,7 @@ def test_a_model_that_loses_no_finite_number_is_refused(state: dict[str, Tensor]
 def test_tied_rows_stay_tied_and_the_floor_holds(state: dict[str, Tensor], training: Training, text: Text) -> None:
     before = exported(state, "vq-logits", codes=16)
     after = recover(before, state, training, STEPS)
-    codes = decode(before)[HEAD_NAME].unique(dim=0, return_inverse=True)[1]
+    codes = codes_of(after.schemes[HEAD_NAME])
     head = decode(after)[HEAD_NAME]
     for code in range(16):
         rows = head[codes == code]
@@ -313,7 +317,7 @@ def test_a_spoiled_map_is_mended_on_the_way(
     after = recover(before, state, training, STEPS, {HEAD_NAME})
     mended = codes_of(after.schemes[HEAD_NAME])
     assert mended.unique().tolist() == list(range(32))
-    assert int((mended != spoiled)[wrong].sum()) >= 2
+    assert bool((mended != spoiled)[wrong].any())
     monkeypatch.setattr("golfbudget.quality.recovery._Learner.remapped", lambda _, weights, __: weights)
     as_it_is = recover(before, state, training, STEPS, {HEAD_NAME})
     assert torch.equal(codes_of(as_it_is.schemes[HEAD_NAME]), spoiled)
