@@ -40,8 +40,8 @@ class _Terms:
 
 
 def _entropy_terms(chances: Tensor) -> Tensor:
-    terms: Tensor = torch.special.xlogy(chances, chances)
-    return terms.sum(dtype=torch.float64)
+    total: Tensor = torch.special.xlogy(chances, chances).sum(dtype=torch.float64)
+    return total
 
 
 def split_information(logits: Iterable[Tensor], maps: Sequence[Tensor]) -> list[float]:
