@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import coverage_table
+import numpy as np
 import pytest
 import recovery_table
 import repack_table
@@ -57,8 +59,37 @@ def test_a_loss_lies_between_two_steps_by_its_logarithm() -> None:
         trunk_table.around([0.001, 0.01, 0.1], 0.2)
 
 
+def test_parts_agree_where_nothing_but_chance_sets_them_apart() -> None:
+    rng = np.random.default_rng(1)
+    alike = np.repeat(rng.standard_normal((20, 100)), 4, axis=1)
+    found = coverage_table.Measured(changes=list(alike), bytes=np.full(400, 600.0))
+    hits, pairs = coverage_table.coverage(found, [0, 200, 400], coverage_table.blocks)
+    assert (pairs, hits >= 18) == (20, True)
+    # Each four windows are one: who takes them for four has half the width.
+    assert coverage_table.coverage(found, [0, 200, 400], coverage_table.single)[0] < 16
+    apart = coverage_table.Measured(changes=[np.repeat([0.0, 99.0], 200)], bytes=np.full(400, 600.0))
+    assert coverage_table.coverage(apart, [0, 200, 400], coverage_table.blocks) == (0, 1)
+    lines = coverage_table.table(found, 200).splitlines()
+    assert lines[2].startswith("| its evaluation text and 200 other windows | 20 | ")
+    assert lines[4].startswith("| quarters of all | 120 | ")
+    assert "times as wide, 1.9 in the middle" in lines[6]
+
+
+def test_another_library_is_not_the_text_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coverage_table, "library_files", lambda: [Path(__file__)])
+    monkeypatch.setattr(coverage_table, "is_held_out", lambda _path: True)
+    with pytest.raises(SystemExit, match="another standard library"):
+        coverage_table.held_out(tmp_path / "text.safetensors")
+
+
 @pytest.mark.parametrize(
-    ("page", "made"), [("plan.md", recovery_table), ("repack.md", repack_table), ("schemes.md", trunk_table)]
+    ("page", "made"),
+    [
+        ("plan.md", recovery_table),
+        ("plan.md", coverage_table),
+        ("repack.md", repack_table),
+        ("schemes.md", trunk_table),
+    ],
 )
 def test_a_table_stands_in_the_page_that_its_script_names(page: str, made: object) -> None:
     assert f"the table of docs/{page}" in str(made.__doc__)

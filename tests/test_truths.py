@@ -22,9 +22,10 @@ from models import (
     state,
     ternary_trunk_model,
 )
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_advice import compare, trial
 from test_plan import planned
+from test_scheme_files import files
 from tied_tokens import TOKEN_BYTES, odds, write
 
 from golfbudget import configs, example
@@ -83,6 +84,24 @@ def test_where_ties_hurt_a_bias_repairs_them(tied: Plan) -> None:
     assert mended.floor.value == pytest.approx(entropy, abs=0.03)
     assert (tied.vq.answer, tied.vq.best) == (Answer.YES, "head-vq-bias-k32-b8-bias8")
     assert (tied.verdict.winner, tied.verdict.evidence) == (Winner.HEAD, Evidence.MEASURED)
+
+
+def test_two_tokens_give_no_answer(tmp_path: Path) -> None:
+    """On them a head of random rows wins or loses by chance; the same file on more text shows that it was chance."""
+    named = files(tmp_path, tied=False)
+    tensors = load_file(named["tokens"])
+    short = {**tensors, "tokens": tensors["tokens"][:3].clone()}
+    save_file(short, tmp_path / "two.safetensors", metadata={"window": "1"})
+    plan = planned(
+        named["path"],
+        recipe=str(named["recipe"]),
+        model="builtin:baseline",
+        tokens=tmp_path / "two.safetensors",
+        schemes=("vq-logits", "ternary-packed"),
+    )
+    assert any(t.saved_bytes > 0 and t.quality.high is not None and t.quality.high < 0 for t in plan.trials.vq)
+    assert (plan.verdict.winner, plan.vq.answer) == (Winner.UNDECIDED, Answer.UNDECIDED)
+    assert plan.verdict.settle == "measure on about 64 tokens (--tokens): 2 are too few to decide"
 
 
 def test_over_the_cap_the_only_one_that_fits_is_the_trunks(tmp_path: Path) -> None:
