@@ -301,7 +301,7 @@ def test_where_losses_are_measured_scalars_are_rounded_in_more_ways(planned: Pla
     plain, more = candidates(source, ("scalar",)).candidates, candidates(source, ("scalar",), measured=True).candidates
     assert more[: len(plain)] == plain
     added = {candidate.name for candidate in more[len(plain) :]}
-    kinds = ("int6-maximum", "int5-maximum", "int4-maximum", "int6-rd0.1", "int5-rd0.1")
+    kinds = ("int6-maximum", "int5-maximum", "int4-maximum", "int5-rd0.1")
     assert added == {f"{side}-{kind}" for side in ("head", "trunk") for kind in kinds}
     assert candidates(source, ("vq-logits",), measured=True) == candidates(source, ("vq-logits",))
 
