@@ -215,9 +215,8 @@ class Trial:
     @property
     def short(self) -> bool:
         """Whether it was measured on too little text for its interval to decide anything."""
-        if self.loser is not None or self.quality.evidence is not Evidence.MEASURED:
-            return False
-        return (self.quality.blocks or 0) < ENOUGH_BLOCKS
+        measured = self.loser is None and self.quality.evidence is Evidence.MEASURED
+        return measured and (self.quality.blocks or 0) < ENOUGH_BLOCKS
 
     @property
     def unsettled(self) -> bool:
