@@ -28,9 +28,11 @@ from golfbudget.recipe.artifacts import decode_bytes
 
 CANDIDATES = [
     *(f"{side}-int{bits}" for side in ("head", "trunk") for bits in (8, 7, 6, 5, 4, 3)),
-    *(f"head-vq{codes}-{side}" for codes in (32, 64, 128, 256, 512) for side in ("shared", "dense")),
-    "head-vq-bias-k128-b8-bias8-shared",
-    "head-vq-explicit-k256-s128-b8-shared",
+    *(f"head-vq-int-k{codes}-b8-shared" for codes in (32, 64, 128, 256, 512, 768)),
+    "head-vq-int-k32-b8-dense",
+    "head-vq256-shared",
+    *(f"head-vq-bias-k{codes}-b8-bias8-shared" for codes in (256, 512)),
+    *(f"head-vq-explicit-k{codes}-s128-b8-shared" for codes in (256, 512)),
     "head-tiers-8x64+6x256+5-bytes-shared",
     "head-factorised-r20-b16-shared",
     "trunk-clipped-b6-c12.85",
@@ -149,7 +151,7 @@ def test_every_candidate_packs_to_the_counted_bytes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["head-int4", "head-vq512-shared"])
+@pytest.mark.parametrize("name", ["head-int4", "head-vq-int-k512-b8-shared"])
 def test_a_packed_candidate_has_the_measured_loss(
     demo: Demo, evaluator: Evaluator, baseline_losses: Losses, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

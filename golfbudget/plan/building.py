@@ -24,6 +24,7 @@ from golfbudget.quality.recovery import Training, recover
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.sharing import shared
 from golfbudget.schemes import Context, Encoded, Options
+from golfbudget.schemes.head_states import HeadStates
 from golfbudget.schemes.threads import one_thread
 
 #: What leaves every matrix as the recipe has it.
@@ -34,18 +35,19 @@ _NOT_ENCODED = (REPACK, RECIPE, SHARED)
 class EncoderInputs:
     """What schemes may use besides matrices: seed, token counts, and covariances of matrices' inputs by name.
 
-    `training` is what candidates with steps of fine-tuning take these on.
+    `states` are inputs of the output head.  `training` is what candidates with steps of fine-tuning take these on.
     """
 
     seed: int = 0
     counts: Tensor | None = None
     covariances: Mapping[str, Tensor] = field(default_factory=dict)
+    states: HeadStates | None = None
     training: Training | None = None
 
     def context(self, owner: str, side: Side) -> Context:
         """The context of one matrix; token counts are weights of vocabulary rows, which a trunk matrix has none of."""
-        counts = self.counts if side is Side.HEAD else None
-        return Context(seed=self.seed, counts=counts, covariance=self.covariances.get(owner))
+        counts, states = (self.counts, self.states) if side is Side.HEAD else (None, None)
+        return Context(seed=self.seed, counts=counts, covariance=self.covariances.get(owner), states=states)
 
     @property
     def needs_met(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from golfbudget import codecs, schemes
-from golfbudget.plan.grids import BY_PART, HEAD, SCALAR_VARIANTS, TRUNK, grid, input_options, label
+from golfbudget.plan.grids import BY_PART, HEAD, SCALAR_VARIANTS, TOLD, TRUNK, grid, input_options, label, told
 from golfbudget.plan.sharing import SHARED, sharing_candidates
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.structure import head_codes
@@ -42,6 +42,10 @@ _HALVES_BITS = (7, 6)
 #: plain codebook as published, a bias and own rows where codebooks are large, and the best known of the rest.
 _DEFAULT_HEADS: dict[str, tuple[int, ...]] = {
     "vq-logits": (-3,), "vq-logits-bias": (-3, -2), "vq-logits-explicit": (0, -1), "tiers": (0,), "factorised": (-1,)
+}  # fmt: skip
+#: … and, where calibration text is given, of codebooks that are made from what it says of states.
+_DEFAULT_TOLD: dict[str, tuple[int, ...]] = {
+    "vq-logits-int": (-2,), "vq-logits-bias": (-3, -2), "vq-logits-explicit": (0, -1)
 }  # fmt: skip
 #: Codebooks that grow with what is planted in the matrix, and not with its size.
 _CODEBOOKS = ("vq-logits", "vq-logits-int", "vq-logits-bias")
@@ -117,6 +121,11 @@ class _CandidateMaker:
             owners = (source.head_owner, source.head)
             self.add(f"{name}-input-{input_side}", Side.HEAD, scheme, options, owners, input_side)
 
+    def heads(self, scheme: str, tried: Sequence[Options], places: Iterable[int]) -> None:
+        """Head candidates at some places of what may be tried, the first where there are too few."""
+        for place in places if tried else ():
+            self.head(scheme, tried[max(place, -len(tried))])
+
     def trunk(
         self, scheme: str, options: Options, *, by_part: bool = False, halves: bool = False, stored: bool = False
     ) -> None:
@@ -162,7 +171,7 @@ def candidates(
         elif name == REPACK:
             maker.found += _lossless(source)
         elif _possible(name, known, missing):
-            _scheme(maker, name)
+            _scheme(maker, name, known, missing)
     if measured and any(candidate.scheme == "scalar" for candidate in maker.found):
         for options in SCALAR_VARIANTS:
             maker.head("scalar", options)
@@ -195,9 +204,19 @@ def _possible(name: str, known: Collection[str], missing: dict[str, list[str]]) 
     return not unmet
 
 
-def _scheme(maker: _CandidateMaker, name: str) -> None:
+def _told_enough(name: str, options: Options, known: Collection[str], missing: dict[str, list[str]]) -> bool:
+    """Whether everything that these options need is known; what is not, beyond what the scheme needs, is noted."""
+    scheme = schemes.get(name)
+    unmet = [need for need in scheme.needs_for(options) if need not in known]
+    for need in unmet:
+        if need not in scheme.needs:
+            missing.setdefault(need, []).append(f"{name} of {TOLD['map']} and {TOLD['codebook']}")
+    return not unmet
+
+
+def _scheme(maker: _CandidateMaker, name: str, known: Collection[str], missing: dict[str, list[str]]) -> None:
     scheme, shape = schemes.get(name), maker.shape
-    heads = grid(HEAD, scheme, *shape)
+    heads = [options for options in grid(HEAD, scheme, *shape) if _told_enough(name, options, known, missing)]
     for options in (*heads, *(maker.structural(name) if name in _CODEBOOKS else ())):
         maker.head(name, options)
         if name == "vq-logits" and maker.source.tied:
@@ -217,7 +236,7 @@ def _default(maker: _CandidateMaker, known: Collection[str], missing: dict[str, 
     rows, columns = maker.shape
     for options in grid(HEAD, schemes.get("scalar"), rows, columns):
         maker.head("scalar", options)
-    codebooks = grid(HEAD, schemes.get("vq-logits-int"), rows, columns)
+    codebooks = _untold("vq-logits-int", rows, columns)
     for options in (*codebooks, *maker.structural("vq-logits-int")):
         maker.head("vq-logits-int", options)
     for options in codebooks[:1] if maker.source.tied else ():
@@ -227,10 +246,12 @@ def _default(maker: _CandidateMaker, known: Collection[str], missing: dict[str, 
         # At what is planted, rounding a codebook to integers is the whole error: there fp16 may be worth its bytes.
         maker.head("vq-logits", options)
     for name, places in _DEFAULT_HEADS.items():
-        tried = grid(HEAD, schemes.get(name), rows, columns)
-        if tried and _possible(name, known, missing):
-            for place in places:
-                maker.head(name, tried[max(place, -len(tried))])
+        if _possible(name, known, missing):
+            maker.heads(name, _untold(name, rows, columns), places)
+    for name, places in _DEFAULT_TOLD.items():
+        tried = [options for options in grid(HEAD, schemes.get(name), rows, columns) if told(options)]
+        if tried and _told_enough(name, tried[0], known, missing):
+            maker.heads(name, tried, places)
     for name in ("scalar", "ternary", "ternary-packed"):
         for options in grid(TRUNK, schemes.get(name), rows, columns):
             # Halves of the trunk on their own are what the joint choice is made from.
@@ -244,6 +265,11 @@ def _default(maker: _CandidateMaker, known: Collection[str], missing: dict[str, 
 def _lossless(source: PlanSource) -> list[Candidate]:
     """Other codecs, and equal matrices stored once."""
     return [*(_repack(codec) for codec in LOSSLESS_CODECS if codec != source.recipe.codec), *sharing_candidates(source)]
+
+
+def _untold(name: str, rows: int, columns: int) -> list[Options]:
+    """A head scheme's grid without codebooks that are made from states."""
+    return [options for options in grid(HEAD, schemes.get(name), rows, columns) if not told(options)]
 
 
 def _repack(codec: str) -> Candidate:

@@ -15,6 +15,9 @@ BITS = (8, 7, 6, 5, 4, 3)
 #: Codebook sizes as shares of the vocabulary.
 CODEBOOK_SHARES = ((1, 32), (1, 16), (1, 8), (1, 4), (1, 2), (3, 4))
 _FEWEST_CODES = 2
+#: What a codebook head takes from calibration text, and the largest sizes at which that is tried.
+TOLD: Options = {"map": "information", "codebook": "fitted"}
+_TOLD_SIZES = 4
 #: (bits, deviations to the last level): the public records' settings, and coarser ones.
 _CLIPS = ((8, 20.0), (7, 15.0), (6, 12.85), (6, 8.0), (5, 6.0), (4, 3.0))
 #: λ at which integers of a fine grid trade error for bits best.
@@ -94,9 +97,18 @@ def _vq(**more: float | str) -> Grid:
     return lambda rows, _columns: [{"codes": codes, **more} for codes in _codes(rows)]
 
 
+def _vq_told(**more: float | str) -> Grid:
+    """The same, and where states are known maps by what they tell and codebooks fitted to the loss."""
+    return lambda rows, _columns: [
+        *({"codes": codes, **more} for codes in _codes(rows)),
+        *({"codes": codes, **more, **TOLD} for codes in _codes(rows)[-_TOLD_SIZES:]),
+    ]
+
+
 def _vq_explicit(rows: int, _columns: int) -> list[Options]:
     pairs = ((4, 8), (8, 16), (4, 4), (2, 8))
-    return [{"codes": _part(rows, codes), "explicit": _part(rows, own), "bits": 8} for codes, own in pairs]
+    plain = [{"codes": _part(rows, codes), "explicit": _part(rows, own), "bits": 8} for codes, own in pairs]
+    return [*plain, *({**options, **TOLD} for options in (plain[0], plain[-1]))]
 
 
 def _vq_residual(rows: int, columns: int) -> list[Options]:
@@ -154,8 +166,8 @@ HEAD: dict[str, Grid] = {
     "bands": _bands,
     "pruned": _PRUNED,
     "vq-logits": _vq(),
-    "vq-logits-int": _vq(bits=8),
-    "vq-logits-bias": _vq(bits=8, bias_bits=8),
+    "vq-logits-int": _vq_told(bits=8),
+    "vq-logits-bias": _vq_told(bits=8, bias_bits=8),
     "vq-logits-explicit": _vq_explicit,
     "vq-logits-residual": _vq_residual,
     "product": _product,
@@ -208,6 +220,11 @@ def input_options(scheme: str, rows: int, columns: int) -> Options:
         "hashed": {"entries": rows * 2, "pieces": 8, "bits": 8},
         "binary-codes": {"bits": 16},
     }[scheme]
+
+
+def told(options: Options) -> bool:
+    """Whether these are options of a codebook that is made from states."""
+    return any(options.get(name) == word for name, word in TOLD.items())
 
 
 def label(scheme: Scheme, options: Options) -> str:

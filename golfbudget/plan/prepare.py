@@ -18,7 +18,7 @@ from golfbudget.plan.building import EncoderInputs
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Inputs, RecordedFile
 from golfbudget.plan.source import NamedModelFile, PlanSource, model_source, named_model, open_source, parse_preview
-from golfbudget.quality.evaluate import Evaluator, input_covariances
+from golfbudget.quality.evaluate import Evaluator, calibrate
 from golfbudget.quality.recovery import Training
 from golfbudget.quality.text import Text, check_counts, load_counts, open_text, read_tokens
 from golfbudget.quality.user_model import UserEvaluator, UserModel
@@ -123,8 +123,11 @@ def encoder_inputs(request: PlanRequest, source: PlanSource) -> tuple[EncoderInp
             f"{request.tokens}; training on the text that losses are measured on measures nothing: give another"
         )
     training = Training(text=calibration, seed=request.seed)
-    covariances = input_covariances(source.reference, calibration)
-    return EncoderInputs(seed=request.seed, counts=counts, covariances=covariances, training=training), text
+    found = calibrate(source.reference, calibration)
+    inputs = EncoderInputs(
+        seed=request.seed, counts=counts, covariances=found.covariances, states=found.states, training=training
+    )  # fmt: skip
+    return inputs, text
 
 
 def _fresh(request: PlanRequest, path: Path, text: Text, vocabulary: int) -> Text:

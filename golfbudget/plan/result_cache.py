@@ -117,6 +117,7 @@ class ResultCache:
             "seed": inputs.seed,
             "counts": None if inputs.counts is None else digest({"counts": inputs.counts}),
             "covariances": digest(inputs.covariances),
+            "states": None if inputs.states is None else [inputs.states.cap, digest({"hidden": inputs.states.hidden})],
         }
         training = "" if inputs.training is None else inputs.training.digest
         return cls(folder=folder, own=cache.key({**own, "file": "baseline"}), base=cache.key(base), training=training)

@@ -22,6 +22,7 @@ from golfbudget.errors import ModelError
 from golfbudget.quality.baseline_model import EMBEDDING, HEAD, LOGIT_CAP, BaselineModel, logits
 from golfbudget.quality.intervals import Interval, ratio_interval
 from golfbudget.quality.text import Text
+from golfbudget.schemes.head_states import HeadStates
 from golfbudget.schemes.threads import one_thread
 
 METRIC = "bits-per-byte"
@@ -30,6 +31,8 @@ _DIGITS = 6
 _TOKENS_AT_ONCE = 1024
 #: … and as many windows where covariances are summed.
 _WINDOWS_AT_ONCE = 8
+#: States of a head that are kept for its encoders.
+_MOST_STATES = 1 << 15
 
 Losses = NDArray[np.float64]
 
@@ -210,13 +213,22 @@ def divergence(base: Tensor, new: Tensor) -> Tensor:
     return torch.where(before == -torch.inf, 0.0, terms).sum(-1).clamp_min(0.0)
 
 
-def input_covariances(state: Mapping[str, Tensor], text: Text) -> dict[str, Tensor]:
-    """E[x xᵀ], uncentred, of every linear layer's inputs by the name of its weight, float64 [columns, columns].
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """What a model's matrices read on a text.
 
-    GPTQ's Hessian but for a factor (arXiv:2210.17323).  The output matrix's inputs are the last hidden states; they
-    stand under its name, and under the one that it takes when a tied model's is untied.  `ModelError` where the
-    built-in model does not take the state.
+    `covariances`: E[x xᵀ], uncentred, of every linear layer's inputs by the name of its weight, float64 [columns,
+    columns]; GPTQ's Hessian but for a factor (arXiv:2210.17323).  The output matrix's inputs are the last hidden
+    states; they stand under its name, and under the one that it takes when a tied model's is untied.  `states` are
+    those, evenly spaced, of a bounded number of positions.
     """
+
+    covariances: dict[str, Tensor]
+    states: HeadStates
+
+
+def calibrate(state: Mapping[str, Tensor], text: Text) -> Calibration:
+    """One run of the built-in model over a text; `ModelError` where it does not take the state."""
     model = BaselineModel.from_state(state)
     check_tokens(text, model.shape.vocab)
     sums: dict[str, Tensor] = {}
@@ -229,14 +241,28 @@ def input_covariances(state: Mapping[str, Tensor], text: Text) -> dict[str, Tens
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
     ]
+    every, at, kept = -(-text.tokens // _MOST_STATES), 0, list[Tensor]()
     with torch.inference_mode(), one_thread():
         for windows in text.windows.split(_WINDOWS_AT_ONCE):
-            _add(sums, HEAD, model.hidden_states(windows[:, :-1]))
+            hidden = model.hidden_states(windows[:, :-1])
+            _add(sums, HEAD, hidden)
+            states = hidden.flatten(0, 1)
+            kept.append(states[-at % every :: every])
+            at += len(states)
     for hook in hooks:
         hook.remove()
     if model.shape.tied:
         sums[EMBEDDING] = sums[HEAD]
-    return {name: (total / text.tokens).clone() for name, total in sums.items()}
+    return Calibration(
+        covariances={name: (total / text.tokens).clone() for name, total in sums.items()},
+        # Tensors of inference mode take part in no gradient.
+        states=HeadStates(hidden=torch.cat(kept).clone(), cap=LOGIT_CAP),
+    )
+
+
+def input_covariances(state: Mapping[str, Tensor], text: Text) -> dict[str, Tensor]:
+    """The covariances of `calibrate`."""
+    return calibrate(state, text).covariances
 
 
 def _add(sums: dict[str, Tensor], name: str, inputs: Tensor) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 from golfbudget.registry import Registry
+from golfbudget.schemes.head_states import HeadStates
 
 #: Candidate parameters: numbers and words, fit for JSON and for a candidate's name.
 Options = Mapping[str, int | float | str]
@@ -102,13 +103,15 @@ class Context:
     """What an encoder may use besides the matrix, and the seed of anything random.
 
     `counts` are token counts [rows]; `covariance` is E[x xᵀ] of the matrix's inputs x [columns, columns] and
-    `mean` their mean [columns], from calibration text.  Each is None where it is not known.
+    `mean` their mean [columns], and `states` some of them where the matrix is an output head, from calibration text.
+    Each is None where it is not known.
     """
 
     seed: int = 0
     counts: Tensor | None = None
     covariance: Tensor | None = None
     mean: Tensor | None = None
+    states: HeadStates | None = None
 
 
 class Scheme(ABC):
@@ -124,7 +127,8 @@ class Scheme(ABC):
     formula: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     decoder_source: ClassVar[str] = ""
-    #: What an encoder cannot do without, in the words of reports: `counts`, or `moment` for a covariance.
+    #: What an encoder cannot do without, in the words of reports: `counts`, or `moment` for what calibration text says
+    #: of inputs: their covariance, and states of a head.
     needs: ClassVar[tuple[str, ...]] = ()
     #: The raw size depends on the matrix: `raw_bytes` is then only an upper bound.
     sized_by_values: ClassVar[bool] = False
@@ -140,6 +144,11 @@ class Scheme(ABC):
     @abstractmethod
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
         """What `formula` gives: an upper bound of the tables' raw bytes, reached unless the matrix is degenerate."""
+
+    def needs_for(self, options: Options) -> tuple[str, ...]:
+        """What an encoder cannot do without for these options: `needs`, and more perhaps."""
+        del options
+        return self.needs
 
     def bias(self, encoded: Encoded) -> Tensor | None:
         """What the head adds to its logits, float32 [rows]; None for schemes without."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from golfbudget.errors import UsageError
 from golfbudget.schemes.base import Context
+from golfbudget.schemes.head_states import HeadStates
 
 _PART = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?")
 
@@ -28,6 +29,15 @@ def needed_counts(matrix: Tensor, context: Context, scheme: str) -> Tensor:
     if counts is None:
         raise UsageError(f"scheme {scheme} needs token counts; give them (--counts) or tokens to count (--tokens)")
     return counts
+
+
+def needed_states(context: Context, columns: int, scheme: str) -> HeadStates:
+    """States that a head of so many columns reads; `UsageError` where there are none."""
+    states = context.states
+    if states is None or states.hidden.shape[1] != columns:
+        found = "none" if states is None else f"states of {states.hidden.shape[1]} columns, the matrix has {columns}"
+        raise UsageError(f"scheme {scheme} needs states of the head on calibration text (--calibration), found {found}")
+    return states
 
 
 def most_frequent(matrix: Tensor, context: Context) -> Tensor:

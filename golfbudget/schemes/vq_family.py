@@ -14,13 +14,25 @@ from torch import Tensor
 
 from golfbudget.ledger import Account
 from golfbudget.schemes import values
+from golfbudget.schemes.agglomeration import means
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
-from golfbudget.schemes.calibration import counts_of, most_frequent, needed_counts
+from golfbudget.schemes.calibration import counts_of, most_frequent, needed_counts, needed_states
 from golfbudget.schemes.factorised import FACTOR_BITS, READ_PRODUCT, factor_bytes, factor_tables, product
+from golfbudget.schemes.fitted_codebook import fit_to_loss
+from golfbudget.schemes.information_map import information_map
 from golfbudget.schemes.packing import bits_for
 from golfbudget.schemes.vq_logits import code_means, fit_codebook, nearest, to_used
 
 _CODES = Parameter("codes", int, "K, the codebook's rows", lowest=1)
+#: Both need calibration text, but for their defaults.
+_MAP = Parameter(
+    "map", str, "which rows share a code: near ones, or those that states do not tell apart", default="nearest",
+    words=("nearest", "information"),
+)  # fmt: skip
+_ROWS = Parameter(
+    "codebook", str, "a code's row: the mean of its tokens', or fitted to the loss, the trunk frozen", default="means",
+    words=("means", "fitted"),
+)  # fmt: skip
 _READ_ROWS = values.READ_CODED + "c=g('codebook',C);i=m(t['map'],R,len(c));w=c[i]\n"
 _FORMULA = "K·d·b/8 + 2K + V·idx(K)/8"
 
@@ -28,19 +40,35 @@ _FORMULA = "K·d·b/8 + 2K + V·idx(K)/8"
 class VqFamily(TableScheme):
     """The codebook, as fp16 or integers, and the map; `codes` is K before codes that no token uses are dropped."""
 
-    parameters: ClassVar[tuple[Parameter, ...]] = (_CODES, values.HALF_DEFAULT, values.STORE)
+    parameters: ClassVar[tuple[Parameter, ...]] = (_CODES, values.HALF_DEFAULT, values.STORE, _MAP, _ROWS)
+    #: A bias per token holds a constant for each code, too.
+    biased: ClassVar[bool] = False
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         return self._coded(matrix, options, context)[0]
 
-    def _coded(self, matrix: Tensor, options: Options, context: Context) -> tuple[tuple[Table, ...], Tensor]:
-        """Codebook and map tables, and each row's code."""
+    def needs_for(self, options: Options) -> tuple[str, ...]:
+        given = options.get("map") == "information" or options.get("codebook") == "fitted"
+        return (*self.needs, *(["moment"] if given else []))
+
+    def _coded(self, matrix: Tensor, options: Options, context: Context) -> tuple[tuple[Table, ...], Tensor, Tensor]:
+        """Codebook and map tables, each row's code, and the constant of each code's logit."""
         codebook, codes = self._fit(matrix, options, context)
+        constants = codes.bincount(minlength=len(codebook)).log().float()
+        if options.get("codebook") == "fitted":
+            states = needed_states(context, matrix.shape[1], self.name)
+            codebook, constants = fit_to_loss(matrix, codes, codebook, states, free=self.biased)
         tables = values.matrix_tables("codebook", codebook, *values.widths(self, options), Account.CODEBOOK)
-        return (*tables, values.map_table("map", codes, len(codebook))), codes
+        return (*tables, values.map_table("map", codes, len(codebook))), codes, constants
 
     def _fit(self, matrix: Tensor, options: Options, context: Context) -> tuple[Tensor, Tensor]:
         """Rows of the codebook that are used once they are rounded, and each row's code."""
+        if options.get("map") == "information":
+            states = needed_states(context, matrix.shape[1], self.name)
+            codes = information_map(matrix, int(options["codes"]), states)
+            counts = counts_of(matrix, context)
+            weights = None if counts is None else counts.numpy() + 1
+            return torch.from_numpy(means(matrix.double().numpy(), weights, codes.numpy())).float(), codes
         fitted = fit_codebook(matrix, int(options["codes"]), context)
         rounded = values.matrix_tables("codebook", fitted, *values.widths(self, options))
         return to_used(fitted, nearest(matrix, values.reread(rounded, matrix.shape[1])))
@@ -79,7 +107,7 @@ class VqInteger(VqFamily):
     name = "vq-logits-int"
     summary = "VQ-Logits with an integer codebook"
     formula = f"{_FORMULA} (b=16: no scales)"
-    parameters = (_CODES, values.bits_parameter("bits", "b, bits of a codebook value", 8), values.STORE)
+    parameters = (_CODES, values.bits_parameter("bits", "b, bits of a codebook value", 8), values.STORE, _MAP, _ROWS)
     decoder_source = _READ_ROWS
 
 
@@ -96,15 +124,16 @@ class VqBias(VqFamily):
     name = "vq-logits-bias"
     summary = "VQ-Logits with a bias per token from token counts"
     needs = ("counts",)
+    biased = True
     formula = f"{_FORMULA} + V·c/8 + 2 (b=16, c=16: no scales)"
     parameters = (*VqFamily.parameters, values.bits_parameter("bias_bits", "c, bits of a bias", 16))
     decoder_source = _READ_ROWS + "bias=g('bias',R)[0]\n"
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         counts = needed_counts(matrix, context, self.name) + 1
-        tables, codes = self._coded(matrix, options, context)
-        sums = torch.zeros(int(codes.max()) + 1, dtype=torch.float64).index_add(0, codes, counts)
-        bias = (counts / (sums / codes.bincount())[codes]).log().float()
+        tables, codes, constants = self._coded(matrix, options, context)
+        sums = torch.zeros(len(constants), dtype=torch.float64).index_add(0, codes, counts)
+        bias = (counts / sums[codes]).log().float() + constants[codes]
         widths = values.widths(self, options, "bias_bits")
         return tables + values.matrix_tables("bias", bias[None], *widths, Account.BIAS)
 
@@ -141,12 +170,12 @@ class VqExplicit(VqFamily):
         shared = torch.ones(rows, dtype=torch.bool)
         shared[own] = False
         counts = counts_of(matrix, context)
-        left = replace(context, counts=None if counts is None else counts[shared])
-        codebook, fitted = self._fit(matrix[shared], options, left)
+        states = None if context.states is None else context.states.without(matrix[own])
+        left = replace(context, counts=None if counts is None else counts[shared], states=states)
+        tables, fitted, constants = self._coded(matrix[shared], options, left)
         codes = torch.zeros(rows, dtype=torch.int64)
         codes[shared] = fitted
-        tables = values.matrix_tables("codebook", codebook, bits, store, Account.CODEBOOK)
-        tables += (values.map_table("map", codes, len(codebook)),)
+        tables = (*tables[:-1], values.map_table("map", codes, len(constants)))
         # The codebook must keep a matrix of one row: then there are no own rows, and fp16 of any width holds none.
         explicit = values.matrix_tables("explicit", matrix[own], bits if len(own) else values.HALF_BITS, store)
         return (*tables, *explicit, values.map_table("explicit_map", own, rows))
@@ -199,12 +228,16 @@ class VqResidual(VqFamily):
     name = "vq-logits-residual"
     summary = "VQ-Logits with a low-rank residual"
     formula = f"{_FORMULA} + r·(V+d)·c/8 + 4r (b=16, c=16: no scales)"
-    parameters = (*VqFamily.parameters, Parameter("rank", int, "r, the residual's rank", lowest=1), FACTOR_BITS)
+    # Its factors take the codebook's rows back to the matrix's: to fit them to anything else is lost.
+    parameters = (
+        _CODES, values.HALF_DEFAULT, values.STORE, Parameter("rank", int, "r, the residual's rank", lowest=1),
+        FACTOR_BITS,
+    )  # fmt: skip
     decoder_source = _READ_ROWS.replace("w=c[i]", "") + READ_PRODUCT + "w=c[i]+f('',R)\n"
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
         shape = (matrix.shape[0], matrix.shape[1])
-        coarse, _ = self._coded(matrix, options, context)
+        coarse, _, _ = self._coded(matrix, options, context)
         missed = matrix - super().decode(Encoded(scheme=self.name, shape=shape, tables=coarse))
         rank = min(*shape, int(options["rank"]))
         return coarse + factor_tables(missed, rank, *values.widths(self, options, "factor_bits"))

@@ -21,7 +21,7 @@ from golfbudget.estimate.measured import draw
 from golfbudget.ledger import Account
 from golfbudget.models import TensorSpec
 from golfbudget.plan.candidates import ALL, DEFAULT, REPACK
-from golfbudget.plan.grids import HEAD, grid, label
+from golfbudget.plan.grids import HEAD, grid, label, told
 from golfbudget.plan.vocabulary.model import alone
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import Recipe
@@ -112,16 +112,21 @@ def _named(name: str, rows: int, columns: int) -> list[tuple[str, Options]]:
         return _default(rows, columns)
     if name == ALL:
         usable = [known for known in HEAD if "moment" not in schemes.get(known).needs]
-        return [(known, options) for known in usable for options in grid(HEAD, schemes.get(known), rows, columns)]
+        return [(known, options) for known in usable for options in _grid(known, rows, columns)]
     if name == REPACK:
         raise UsageError(f"--schemes {REPACK}: repacking changes no head; leave it out with --vocab")
     scheme = schemes.get(name)
-    tried = grid(HEAD, scheme, rows, columns)
+    tried = _grid(name, rows, columns)
     if "moment" in scheme.needs:
         raise UsageError(f"--schemes {name}: needs text run through a model, and --vocab runs none")
     if not tried:
         raise UsageError(f"--schemes {name}: is for the trunk; head schemes: {', '.join(HEAD)}")
     return [(name, options) for options in tried]
+
+
+def _grid(name: str, rows: int, columns: int) -> list[Options]:
+    """A scheme's grid, less what needs states of a head: there are none."""
+    return [options for options in grid(HEAD, schemes.get(name), rows, columns) if not told(options)]
 
 
 def _default(rows: int, columns: int) -> list[tuple[str, Options]]:
