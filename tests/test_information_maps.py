@@ -68,7 +68,8 @@ def test_it_loses_what_the_measure_says_and_less_than_near_rows_do() -> None:
 
 
 def codes_of(encoded: Encoded) -> Tensor:
-    return schemes.get(encoded.scheme).decode(encoded).unique(dim=0, return_inverse=True)[1]
+    codes: Tensor = schemes.get(encoded.scheme).decode(encoded).unique(dim=0, return_inverse=True)[1]
+    return codes
 
 
 def context(given: HeadStates | None = None) -> Context:

@@ -271,7 +271,8 @@ def test_what_a_scheme_needs_and_has_not_is_noted(tmp_path: Path) -> None:
     notes = [note for note in tried.notes if note.startswith("left out")]
     assert len(notes) == 2
     assert any("token counts" in note and note.endswith(": class-steps, vq-logits-bias") for note in notes)
-    told = ", ".join(f"vq-logits-{kind} of information and fitted" for kind in ("int", "explicit"))
+    ways = ("information-fitted", "fitted")
+    told = ", ".join(f"vq-logits-{kind} {way}" for kind in ("int", "explicit") for way in ways)
     assert any("calibration" in note and note.endswith(f": gptq, trellis-gptq, {told}") for note in notes)
     assert not {c.scheme for c in tried.candidates} & {"class-steps", "vq-logits-bias", "gptq"}
     opened = replace(opened, request=replace(opened.request, schemes=("class-steps", "ternary")))

@@ -13,7 +13,18 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from golfbudget import codecs, schemes
-from golfbudget.plan.grids import BY_PART, HEAD, SCALAR_VARIANTS, TOLD, TRUNK, grid, input_options, label, told
+from golfbudget.plan.grids import (
+    BY_PART,
+    FITTED,
+    HEAD,
+    SCALAR_VARIANTS,
+    TOLD,
+    TRUNK,
+    grid,
+    input_options,
+    label,
+    made_by,
+)
 from golfbudget.plan.sharing import SHARED, sharing_candidates
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.structure import head_codes
@@ -43,9 +54,15 @@ _HALVES_BITS = (7, 6)
 _DEFAULT_HEADS: dict[str, tuple[int, ...]] = {
     "vq-logits": (-3,), "vq-logits-bias": (-3, -2), "vq-logits-explicit": (0, -1), "tiers": (0,), "factorised": (-1,)
 }  # fmt: skip
-#: … and, where calibration text is given, of codebooks that are made from what it says of states.
-_DEFAULT_TOLD: dict[str, tuple[int, ...]] = {
-    "vq-logits-int": (-2,), "vq-logits-bias": (-3, -2), "vq-logits-explicit": (0, -1)
+#: … and, where calibration text is given, of codebooks that are made from what it says of states, for untied and for
+#: tied models: by place among those with maps of information, and among those that are fitted only.  A tied model reads
+#: its codebook, too, and tokens alike to predict are not alike to read: there a map by distance keeps more of both.
+_DEFAULT_TOLD: dict[bool, dict[str, tuple[int, ...]]] = {
+    False: {"vq-logits-int": (-2,), "vq-logits-bias": (-3, -2), "vq-logits-explicit": (0, -1)},
+    True: {"vq-logits-bias": (-2,)},
+}
+_DEFAULT_FITTED: dict[bool, dict[str, tuple[int, ...]]] = {
+    False: {}, True: {"vq-logits-bias": (-3, -2), "vq-logits-explicit": (0,)}
 }  # fmt: skip
 #: Codebooks that grow with what is planted in the matrix, and not with its size.
 _CODEBOOKS = ("vq-logits", "vq-logits-int", "vq-logits-bias")
@@ -210,7 +227,7 @@ def _told_enough(name: str, options: Options, known: Collection[str], missing: d
     unmet = [need for need in scheme.needs_for(options) if need not in known]
     for need in unmet:
         if need not in scheme.needs:
-            missing.setdefault(need, []).append(f"{name} of {TOLD['map']} and {TOLD['codebook']}")
+            missing.setdefault(need, []).append(f"{name} {'-'.join(str(word) for word in made_by(options).values())}")
     return not unmet
 
 
@@ -248,10 +265,7 @@ def _default(maker: _CandidateMaker, known: Collection[str], missing: dict[str, 
     for name, places in _DEFAULT_HEADS.items():
         if _possible(name, known, missing):
             maker.heads(name, _untold(name, rows, columns), places)
-    for name, places in _DEFAULT_TOLD.items():
-        tried = [options for options in grid(HEAD, schemes.get(name), rows, columns) if told(options)]
-        if tried and _told_enough(name, tried[0], known, missing):
-            maker.heads(name, tried, places)
+    _default_told(maker, known, missing)
     for name in ("scalar", "ternary", "ternary-packed"):
         for options in grid(TRUNK, schemes.get(name), rows, columns):
             # Halves of the trunk on their own are what the joint choice is made from.
@@ -267,9 +281,18 @@ def _lossless(source: PlanSource) -> list[Candidate]:
     return [*(_repack(codec) for codec in LOSSLESS_CODECS if codec != source.recipe.codec), *sharing_candidates(source)]
 
 
+def _default_told(maker: _CandidateMaker, known: Collection[str], missing: dict[str, list[str]]) -> None:
+    """Codebooks that are made from states: few, for they take seconds each."""
+    for made, wanted in ((TOLD, _DEFAULT_TOLD), (FITTED, _DEFAULT_FITTED)):
+        for name, places in wanted[maker.source.tied].items():
+            tried = [options for options in grid(HEAD, schemes.get(name), *maker.shape) if made_by(options) == made]
+            if tried and _told_enough(name, tried[0], known, missing):
+                maker.heads(name, tried, places)
+
+
 def _untold(name: str, rows: int, columns: int) -> list[Options]:
     """A head scheme's grid without codebooks that are made from states."""
-    return [options for options in grid(HEAD, schemes.get(name), rows, columns) if not told(options)]
+    return [options for options in grid(HEAD, schemes.get(name), rows, columns) if not made_by(options)]
 
 
 def _repack(codec: str) -> Candidate:

@@ -17,7 +17,8 @@ CODEBOOK_SHARES = ((1, 32), (1, 16), (1, 8), (1, 4), (1, 2), (3, 4))
 _FEWEST_CODES = 2
 #: What a codebook head takes from calibration text, and the largest sizes at which that is tried.
 TOLD: Options = {"map": "information", "codebook": "fitted"}
-_TOLD_SIZES = 4
+FITTED: Options = {"codebook": "fitted"}
+_TOLD_SIZES = 3
 #: (bits, deviations to the last level): the public records' settings, and coarser ones.
 _CLIPS = ((8, 20.0), (7, 15.0), (6, 12.85), (6, 8.0), (5, 6.0), (4, 3.0))
 #: λ at which integers of a fine grid trade error for bits best.
@@ -101,14 +102,14 @@ def _vq_told(**more: float | str) -> Grid:
     """The same, and where states are known maps by what they tell and codebooks fitted to the loss."""
     return lambda rows, _columns: [
         *({"codes": codes, **more} for codes in _codes(rows)),
-        *({"codes": codes, **more, **TOLD} for codes in _codes(rows)[-_TOLD_SIZES:]),
+        *({"codes": codes, **more, **made} for made in (TOLD, FITTED) for codes in _codes(rows)[-_TOLD_SIZES:]),
     ]
 
 
 def _vq_explicit(rows: int, _columns: int) -> list[Options]:
     pairs = ((4, 8), (8, 16), (4, 4), (2, 8))
     plain = [{"codes": _part(rows, codes), "explicit": _part(rows, own), "bits": 8} for codes, own in pairs]
-    return [*plain, *({**options, **TOLD} for options in (plain[0], plain[-1]))]
+    return [*plain, *({**options, **made} for made in (TOLD, FITTED) for options in (plain[0], plain[-1]))]
 
 
 def _vq_residual(rows: int, columns: int) -> list[Options]:
@@ -222,9 +223,9 @@ def input_options(scheme: str, rows: int, columns: int) -> Options:
     }[scheme]
 
 
-def told(options: Options) -> bool:
-    """Whether these are options of a codebook that is made from states."""
-    return any(options.get(name) == word for name, word in TOLD.items())
+def made_by(options: Options) -> dict[str, int | float | str]:
+    """Those of the options that make a codebook from states; none where it is made from the matrix alone."""
+    return {name: word for name, word in options.items() if TOLD.get(name) == word}
 
 
 def label(scheme: Scheme, options: Options) -> str:

@@ -15,6 +15,7 @@ from golfbudget.plan.examine import certificates
 from golfbudget.plan.fresh import measured_again
 from golfbudget.plan.joint import JointResult, make_joint
 from golfbudget.plan.left import with_left
+from golfbudget.plan.maps import with_map
 from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, Verdict, VqAnswer
@@ -68,6 +69,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
     tokens = 0 if shop.yardstick is None else shop.yardstick.evaluation.tokens
     advice = advised(verdict, vq, trials, _terms(shop))
     verdict, vq = by_difference(advice, vq, trials, budgets, price=price, tokens=tokens)
+    vq = with_map(vq, trials)
     verdict = replace(
         verdict, reasons=(*verdict.reasons, *explained(trials), *survival, *again.reasons, *source.caveats)
     )

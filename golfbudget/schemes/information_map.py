@@ -31,7 +31,8 @@ def information_map(matrix: Tensor, codes: int, states: HeadStates) -> Tensor:
     chances = states.chances(matrix.float()).T.contiguous()
     found = _start(matrix, min(codes, len(matrix)), states, chances.mean(1, dtype=torch.float64))
     found = together(chances, found, codes)
-    return alone(chances, found, codes).unique(return_inverse=True)[1]
+    renumbered: Tensor = alone(chances, found, codes).unique(return_inverse=True)[1]
+    return renumbered
 
 
 def _start(matrix: Tensor, codes: int, states: HeadStates, weight: Tensor) -> Tensor:

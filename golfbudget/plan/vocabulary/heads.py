@@ -21,7 +21,7 @@ from golfbudget.estimate.measured import draw
 from golfbudget.ledger import Account
 from golfbudget.models import TensorSpec
 from golfbudget.plan.candidates import ALL, DEFAULT, REPACK
-from golfbudget.plan.grids import HEAD, grid, label, told
+from golfbudget.plan.grids import HEAD, grid, label, made_by
 from golfbudget.plan.vocabulary.model import alone
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import Recipe
@@ -126,7 +126,7 @@ def _named(name: str, rows: int, columns: int) -> list[tuple[str, Options]]:
 
 def _grid(name: str, rows: int, columns: int) -> list[Options]:
     """A scheme's grid, less what needs states of a head: there are none."""
-    return [options for options in grid(HEAD, schemes.get(name), rows, columns) if not told(options)]
+    return [options for options in grid(HEAD, schemes.get(name), rows, columns) if not made_by(options)]
 
 
 def _default(rows: int, columns: int) -> list[tuple[str, Options]]:
