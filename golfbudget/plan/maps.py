@@ -9,7 +9,6 @@ from golfbudget.plan.results import Answer, VqAnswer
 from golfbudget.plan.trials import TOLERANCE, Candidate, Trials
 from golfbudget.plan.verdict import UNTRAINED
 
-
 #: Where a map's own loss is told of already.
 OVER_TRUNK = "over this trunk"
 
