@@ -145,8 +145,8 @@ def test_json_has_the_contracts_fields(fitted: gb.FitResult) -> None:
 def test_the_command_writes_the_file_and_its_loader(run: Run, folder: Path, tmp_path: Path) -> None:
     model, out, decoder = folder / "model.safetensors", tmp_path / "m.fit", tmp_path / "d.py"
     ran = run("fit", model, "--cap", "30kB", "-o", out, "--decoder", decoder, "--jobs", "1", "--format", "json")
-    assert ran.code == 0, ran.err
-    saved = json.loads(ran.out)
+    assert ran.returncode == 0, ran.stderr
+    saved = json.loads(ran.stdout)
     assert len(out.read_bytes()) == saved["artifact_bytes"]
     assert decoder.read_text() == saved["loader"]
     # Without a model nothing was measured, and nothing says so.
@@ -159,10 +159,10 @@ def test_what_cannot_be_is_refused(run: Run, folder: Path, tmp_path: Path) -> No
     model = folder / "model.safetensors"
     with pytest.raises(UsageError, match=r"no file of .* bytes: the smallest"):
         gb.fit(model, cap=3_000, jobs=1)
-    assert "would replace" in run("fit", model, "-o", model).err
+    assert "would replace" in run("fit", model, "-o", model).stderr
     out = tmp_path / "same"
-    assert "asked for twice" in run("fit", model, "-o", out, "--decoder", out).err
-    assert "expected any, plain, vq, restructured" in run("fit", model, "--head", "odd").err
+    assert "asked for twice" in run("fit", model, "-o", out, "--decoder", out).stderr
+    assert "expected any, plain, vq, restructured" in run("fit", model, "--head", "odd").stderr
 
 
 def test_menus_have_what_they_are_for() -> None:

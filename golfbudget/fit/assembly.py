@@ -92,6 +92,8 @@ class Assembler:
 
     def __init__(self, desk: Desk, processes: Processes[Desk], jobs: int) -> None:
         self.desk, self._processes, self._jobs = desk, processes, jobs
+        #: What no coder made smaller was tried, and is not tried again.
+        self.recipe = msgspec.structs.replace(fitting_recipe(desk.source.recipe), coder=None)
         self._stored: dict[str, dict[MatrixChoice, StoredMatrix]] = {}
 
     def stored(self, choices: Mapping[str, MatrixChoice]) -> dict[str, StoredMatrix]:
@@ -118,7 +120,5 @@ class Assembler:
             if owner == desk.source.head and stored.encoded is not None:
                 bias = schemes.get(stored.encoded.scheme).bias(stored.encoded)
         export = replace(export, streams=streams)
-        # What no coder makes smaller was tried, and is not tried again.
-        recipe = msgspec.structs.replace(fitting_recipe(desk.source.recipe), coder=None)
-        data = artifact_bytes(export, recipe)
+        data = artifact_bytes(export, self.recipe)
         return Assembled(choices=dict(choices), export=export, decoded=decoded, bias=bias, data=data)
