@@ -101,10 +101,10 @@ def main(jobs: int, caps: tuple[int, ...]) -> None:
             told = losses(own, files)
             for row, file, loss in zip(ROWS, files, told, strict=True):
                 plain = len(artifact_bytes(replace(file.export, streams={}), own.assembler.recipe))
-                print(
+                print(  # noqa: T201
                     f"| {cap // 1000} kB | {row} | {len(file.data):,} | {loss} | {plain - len(file.data):+,} |",
                     flush=True,
-                )  # noqa: T201
+                )
 
 
 if __name__ == "__main__":
