@@ -30,7 +30,7 @@ from golfbudget.recipe.export import decode
 #: Shares of the bytes to be met at which both files are fitted.
 _CURVE = (1.0, 0.5)
 #: Restructured heads that are fitted: of VQ-Logits, and of all others together.
-_MOST_VQ, _MOST_OTHERS = 4, 2
+_MOST_VQ, _MOST_OTHERS = 3, 1
 #: A file that is nearer to its target than this is not filled further.
 _NEAR = 0.999
 

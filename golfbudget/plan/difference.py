@@ -31,7 +31,9 @@ def by_difference(
     if not fitted or any(trial.candidate.steps for trial in trials):
         return verdict, vq
     answer, settling = _answer(fitted, lambda budget: (budget.with_head, budget.difference))
-    reasons = [*_lines(fitted), *_sure(fitted), worth_line(trials, price)]
+    # What spared bytes say of single candidates stays; which side wins by them is no longer the question.
+    lossless = [line for line in verdict.reasons if line.startswith("lossless")]
+    reasons = [*_lines(fitted), *_sure(fitted), worth_line(trials, price), *lossless]
     verdict = replace(
         verdict,
         winner=_WINNERS[answer],
@@ -70,8 +72,8 @@ def _lines(fitted: Sequence[BudgetPoint]) -> Iterator[str]:
             yield f"{at} only a file {kind} fits"
             continue
         yield (
-            f"{at} the best file without a restructured head changes the loss by {_loss(without)}, with one "
-            f"({other.candidate or other.head}) by {_loss(other)}: {_told(budget.difference)}"
+            f"{at} the best file without a restructured head is at {_loss(without)} bits per byte, with one at "
+            f"{_loss(other)} ({other.candidate or other.head}); from the first to the second {_told(budget.difference)}"
         )
 
 
@@ -80,7 +82,7 @@ def _loss(file: BudgetFile) -> str:
 
 
 def _told(difference: Difference) -> str:
-    bounds = f"{difference.delta:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}] bits per byte"
+    bounds = f"{difference.delta:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
     if difference.answer is not Answer.UNDECIDED:
         return bounds
     if difference.blocks < ENOUGH_BLOCKS:
@@ -93,8 +95,8 @@ def _sure(fitted: Sequence[BudgetPoint]) -> Iterator[str]:
     blocks = min((budget.difference.blocks for budget in fitted if budget.difference), default=None)
     if blocks is not None:
         yield (
-            "both are fitted alike to those bytes, chosen on one part of the text and measured on another, "
-            f"worth {blocks} independent windows (95 % intervals)"
+            "both are fitted alike to those bytes, on one part of the text, and measured on another, which is worth "
+            f"{blocks} independent windows or more"
         )
 
 

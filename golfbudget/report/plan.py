@@ -42,7 +42,7 @@ def answer(plan: Plan, *, saved: str | None = None) -> tuple[doc.Part, ...]:
     return (
         doc.Facts(rows=tuple(_heading(plan)), order=-1),
         brief_candidates(plan, shown),
-        doc.prose(verdict_line(plan), *map(doc.bullet, (*situation(plan.verdict), *plan.verdict.reasons))),
+        doc.prose(verdict_line(plan), *map(doc.bullet, (*situation(plan), *plan.verdict.reasons))),
         doc.prose(vq_line(plan), *map(doc.bullet, _vq(plan)), tight=True),
         doc.prose(*_next(plan, saved), f"more: {_left_out(plan, shown)} (--details)", tight=True),
     )

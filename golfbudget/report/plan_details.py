@@ -297,7 +297,7 @@ def _certificate(certificate: Certificate) -> str:
 
 def _answers(plan: Plan) -> Iterator[doc.Prose]:
     verdict = plan.verdict
-    yield doc.prose(verdict_line(plan), *map(doc.bullet, (*situation(verdict), *verdict.reasons, *_follows(plan))))
+    yield doc.prose(verdict_line(plan), *map(doc.bullet, (*situation(plan), *verdict.reasons, *_follows(plan))))
     yield doc.prose(vq_line(plan), *map(doc.bullet, (plan.vq.reason, *break_even(verdict))), tight=True)
     if verdict.settle is not None:
         yield doc.prose(f"what would settle it: {verdict.settle}", tight=True)
@@ -317,10 +317,10 @@ def vq_line(plan: Plan) -> doc.Line:
     return doc.bold(f"does a VQ-Logits head win? {plan.vq.answer}{margin}")
 
 
-def situation(verdict: Verdict) -> Iterator[str]:
-    """The rule that decides, by where the baseline stands."""
-    if verdict.situation is not None:
-        yield _SITUATION[verdict.situation]
+def situation(plan: Plan) -> Iterator[str]:
+    """The rule that decides, by where the baseline stands; files that were fitted need none, their loss decides."""
+    if plan.verdict.situation is not None and not plan.budgets:
+        yield _SITUATION[plan.verdict.situation]
 
 
 def _follows(plan: Plan) -> Iterator[str]:
