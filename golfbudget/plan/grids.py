@@ -30,7 +30,7 @@ _STEPS = (0.1, 0.16, 0.23, 0.35, 0.5, 0.75)
 #: Further controls where losses are measured: by the largest magnitude, which squared error never
 #: speaks for, and rounded by rate.  At more bits both are hardly other files, at fewer they lose.
 SCALAR_VARIANTS: tuple[Options, ...] = (
-    *({"bits": bits, "scale": "maximum"} for bits in (6,)),
+    {"bits": 6, "scale": "maximum"},
     {"bits": 5, "rd": _RATE},
 )
 
