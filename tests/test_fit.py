@@ -142,9 +142,9 @@ def test_json_has_the_contracts_fields(fitted: gb.FitResult) -> None:
     assert str(fitted).startswith("fitted: ")
 
 
-def test_the_command_writes_the_file_and_its_loader(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_the_command_writes_the_file_and_its_loader(golfbudget: Run, folder: Path, tmp_path: Path) -> None:
     model, out, decoder = folder / "model.safetensors", tmp_path / "m.fit", tmp_path / "d.py"
-    ran = run("fit", model, "--cap", "30kB", "-o", out, "--decoder", decoder, "--jobs", "1", "--format", "json")
+    ran = golfbudget("fit", model, "--cap", "30kB", "-o", out, "--decoder", decoder, "--jobs", "1", "--format", "json")
     assert ran.returncode == 0, ran.stderr
     saved = json.loads(ran.stdout)
     assert len(out.read_bytes()) == saved["artifact_bytes"]
@@ -155,20 +155,20 @@ def test_the_command_writes_the_file_and_its_loader(run: Run, folder: Path, tmp_
     assert 29_970 <= saved["counted_bytes"] <= 30_000
 
 
-def test_what_cannot_be_is_refused(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused(golfbudget: Run, folder: Path, tmp_path: Path) -> None:
     model = folder / "model.safetensors"
     with pytest.raises(UsageError, match=r"no file of .* bytes: the smallest"):
         gb.fit(model, cap=3_000, jobs=1)
-    assert "would replace" in run("fit", model, "-o", model).stderr
+    assert "would replace" in golfbudget("fit", model, "-o", model).stderr
     out = tmp_path / "same"
-    assert "asked for twice" in run("fit", model, "-o", out, "--decoder", out).stderr
-    assert "expected any, plain, vq, restructured" in run("fit", model, "--head", "odd").stderr
+    assert "asked for twice" in golfbudget("fit", model, "-o", out, "--decoder", out).stderr
+    assert "expected any, plain, vq, restructured" in golfbudget("fit", model, "--head", "odd").stderr
 
 
 def test_menus_have_what_they_are_for() -> None:
     menus, shape = Menus(bits=4.0), (1024, 128)
     for kind in HeadKind:
-        found = menus.head(shape, ("counts", "moment"), kind)
+        found = menus.head(shape, ("counts", "moment", "states"), kind)
         assert len(set(found)) == len(found) > 1
         assert all(choice.scheme is None or choice.scheme in registered() for choice in found)
         if kind is HeadKind.PLAIN:

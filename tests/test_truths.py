@@ -101,7 +101,7 @@ def test_two_tokens_give_no_answer(tmp_path: Path) -> None:
     )
     assert any(t.saved_bytes > 0 and t.quality.high is not None and t.quality.high < 0 for t in plan.trials.vq)
     assert (plan.verdict.winner, plan.vq.answer) == (Winner.UNDECIDED, Answer.UNDECIDED)
-    assert plan.verdict.settle == "measure on about 64 tokens (--tokens): 2 are too few to decide"
+    assert plan.verdict.settle == "measure on about 128 tokens (--tokens): 2 are too few to decide"
 
 
 def test_over_the_cap_the_only_one_that_fits_is_the_trunks(tmp_path: Path) -> None:

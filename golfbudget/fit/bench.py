@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
+import torch
+
 from golfbudget.errors import UsageError
 from golfbudget.fit.assembly import Assembled, Assembler
 from golfbudget.fit.costs import MenuCosts, measure_costs
@@ -20,7 +22,8 @@ from golfbudget.fit.texts import Texts, split
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.source import PlanSource
 from golfbudget.progress import Progress, unwatched
-from golfbudget.quality.evaluate import Evaluator, Losses, input_covariances
+from golfbudget.quality.evaluate import Evaluator, Losses, calibrate
+from golfbudget.quality.text import predicted_counts
 from golfbudget.recipe.state import digest
 from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import Processes
@@ -75,7 +78,12 @@ def bench(prepared: Prepared, progress: Progress = unwatched, jobs: int | None =
         texts = split(prepared.evaluator.text, None if training is None else training.text)
         chooser, reporter = _on(prepared, texts, chooses=True), _on(prepared, texts, chooses=False)
         if prepared.built_in and not inputs.covariances:
-            inputs = replace(inputs, covariances=input_covariances(source.reference, texts.chooses))
+            found = calibrate(source.reference, texts.chooses)
+            inputs = replace(inputs, covariances=found.covariances, states=found.states)
+        if prepared.request.counts is None:
+            # Counts of the text that reports would have chosen, too.
+            counts = predicted_counts(texts.chooses, source.rows)
+            inputs = replace(inputs, counts=torch.from_numpy(counts))
     # An opened file stays with the process that opened it.
     desk = Desk.of(replace(source, artifact=None), replace(inputs, training=None), chooser, reporter)
     # A user's own program is run in one process only.

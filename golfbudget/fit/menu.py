@@ -149,5 +149,6 @@ def _of(
     grids = HEAD if table is HEAD else TRUNK
     for name in names:
         scheme = schemes.get(name)
-        if all(need in known for need in scheme.needs):
-            yield from (MatrixChoice.of(name, options) for options in grid(grids, scheme, *shape))
+        for options in grid(grids, scheme, *shape):
+            if all(need in known for need in scheme.needs_for(options)):
+                yield MatrixChoice.of(name, options)

@@ -140,13 +140,16 @@ def _vq(vq: VqAnswer, trials: Trials, fitted: Sequence[BudgetPoint]) -> VqAnswer
         if answer is Answer.UNDECIDED:
             reason += ", too close to call"
     trial = trials.named(name)
+    if answer is Answer.YES and vq.answer is Answer.YES:
+        # Of heads at no loss, the one that saves most bytes; which of them a full file takes is all one.
+        trial = trials.named(vq.best) or trial
     if trial is not None and trial.information is not None and answer is Answer.NO:
         reason += (
             f"; its map alone loses {trial.information.value:.4f} over this trunk, whatever its codebook (measured)"
         )
     if answer is not Answer.YES:
         reason += f" ({UNTRAINED})"
-    return replace(vq, answer=answer, best=name if trial else vq.best, margin_bytes=None, reason=reason)
+    return replace(vq, answer=answer, best=trial.name if trial else vq.best, margin_bytes=None, reason=reason)
 
 
 def _settle(difference: Difference, tokens: int) -> str:
