@@ -7,6 +7,7 @@ errors is not what it loses alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -76,8 +77,21 @@ def expected(costs: MenuCosts, chosen: Mapping[str, MatrixChoice]) -> float:
     return sum(costs.of(owner, choice).loss for owner, choice in chosen.items())
 
 
+#: Choices that lose more than so many times what the whole file does are not looked at again.
+_FAR = 20.0
+
+
 def _chosen(costs: MenuCosts, room: int) -> dict[str, MatrixChoice] | None:
-    """By owner; None where nothing fits."""
+    """By owner; None where nothing fits.
+
+    The solver tells losses apart to a share of their whole range, which a few bad choices make wide: it is asked
+    again without them.
+    """
+    first = _allocated(costs, room, math.inf)
+    return None if first is None else _allocated(costs, room, _FAR * expected(costs, first)) or first
+
+
+def _allocated(costs: MenuCosts, room: int, most: float) -> dict[str, MatrixChoice] | None:
     named = {
         owner: {f"{number:05}": choice for number, choice in enumerate(own)} for owner, own in costs.options.items()
     }
@@ -85,8 +99,9 @@ def _chosen(costs: MenuCosts, room: int) -> dict[str, MatrixChoice] | None:
         TensorGroup(
             name=owner,
             options=tuple(
-                Option(name=number, bytes=costs.of(owner, choice).bytes, loss=costs.of(owner, choice).loss)
+                Option(name=number, bytes=cost.bytes, loss=cost.loss)
                 for number, choice in numbers.items()
+                if (cost := costs.of(owner, choice)).loss <= most
             ),
         )
         for owner, numbers in named.items()
