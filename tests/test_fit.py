@@ -22,6 +22,7 @@ from golfbudget.quality.text import load_text
 from golfbudget.schemes import registered
 
 CAP = 46_000
+PLAIN = ("--jobs", "1", "--head", "plain")
 WINDOW, WINDOWS = 16, 340
 
 
