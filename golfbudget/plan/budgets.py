@@ -6,8 +6,11 @@ the other.  At the bytes to be met (the cap where the baseline is over it, else 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import msgspec
 
 from golfbudget import schemes
 from golfbudget.codecs.rans.decoders import source as rans_source
@@ -19,6 +22,7 @@ from golfbudget.fit.costs import MenuCosts
 from golfbudget.fit.menu import MatrixChoice, restructures
 from golfbudget.fit.request import HeadKind
 from golfbudget.plan.prepare import Prepared
+from golfbudget.plan.result_cache import ResultCache
 from golfbudget.plan.results import Answer, BudgetFile, BudgetPoint, Difference
 from golfbudget.plan.trials import Quality, Trial, Trials
 from golfbudget.progress import Progress
@@ -26,6 +30,7 @@ from golfbudget.quality.evaluate import METRIC, Losses
 from golfbudget.quality.intervals import Interval
 from golfbudget.recipe.decoded import read_back
 from golfbudget.recipe.export import decode
+from golfbudget.recipe.state import digest
 
 #: Shares of the bytes to be met at which both files are fitted.
 _CURVE = (1.0, 0.5)
@@ -36,21 +41,46 @@ _NEAR = 0.999
 
 
 def fitted_budgets(
-    prepared: Prepared, trials: Trials, baseline: bytes, target: int, jobs: int, progress: Progress
+    prepared: Prepared,
+    trials: Trials,
+    baseline: bytes,
+    *,
+    target: int,
+    jobs: int,
+    cache: ResultCache,
+    progress: Progress,
 ) -> tuple[BudgetPoint, ...]:
-    """The comparison at `target` counted bytes and along the curve under it.
+    """The comparison at `target` counted bytes and along the curve under it, from `cache` where it was made before.
 
     None without a model or without restructured heads among the trials, and none on bytes of a preview.
     """
     heads = _heads(trials)
     if prepared.evaluator is None or prepared.source.preview is not None or not heads:
         return ()
+    of = {
+        "target": target,
+        "heads": [[choice.scheme, *choice.options] for choice in heads],
+        "text": digest({"windows": prepared.evaluator.text.windows}),
+        "model": prepared.request.model,
+        "baseline": hashlib.sha256(baseline).hexdigest(),
+        "spread": prepared.spread,
+    }
+    # A user's own program may do anything, so that nothing of it is kept.
+    known = cache.facts(of) if prepared.built_in else None
+    if known is not None:
+        try:
+            return msgspec.convert(known.get("budgets"), type=tuple[BudgetPoint, ...])
+        except msgspec.ValidationError:
+            pass  # Damaged, or of another version: it is made again.
     with bench(prepared, progress, jobs=jobs) as own:
         menus = menus_of(own, target, HeadKind.PLAIN, coarse=True)
         head = prepared.source.head
         costs = own.costs({**menus, head: (*menus[head], *heads)})
         files = [(size, _files(own, costs, size)) for size in (round(share * target) for share in _CURVE)]
-        return tuple(_measured(own, costs, files, heads, baseline))
+        found = tuple(_measured(own, costs, files, heads, baseline))
+    if prepared.built_in:
+        cache.keep_facts(of, {"budgets": msgspec.to_builtins(found)})
+    return found
 
 
 def _heads(trials: Trials) -> dict[MatrixChoice, str]:

@@ -31,7 +31,7 @@ from golfbudget.version import __version__
 
 PREFIX = "plan-"
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "scipy", "faiss-cpu", "zstandard", "brotli")
-_CODE = ("schemes", "recipe", "codecs", "plan", "quality")
+_CODE = ("schemes", "recipe", "codecs", "plan", "fit", "quality")
 
 
 @once
@@ -167,6 +167,17 @@ class ResultCache:
 
     def keep_information(self, text: str, codes: NDArray[np.int64], nats: float) -> None:
         self._keep(_map_key(text, codes), {"nats": nats}, b"")
+
+    def facts(self, of: Mapping[str, object]) -> dict[str, object] | None:
+        """What was kept of this source under these values."""
+        known = self._read(self._facts_key(of))
+        return None if known is None else known[0]
+
+    def keep_facts(self, of: Mapping[str, object], facts: Mapping[str, object]) -> None:
+        self._keep(self._facts_key(of), facts, b"")
+
+    def _facts_key(self, of: Mapping[str, object]) -> str:
+        return cache.key({"base": self.base, "training": self.training, "facts": dict(of)})
 
     def prune(self) -> None:
         """Leave the newest entries, within a bound."""

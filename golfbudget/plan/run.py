@@ -55,7 +55,8 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         verdict, vq = decide(trials, must_save=over, untried=_untried(source, trials), spread=spread)
         survival = _survival(shop, trials, verdict, vq)
         budgets = fitted_budgets(
-            prepared, trials, shop.baseline.data, len(shop.baseline.data) - over, shop.jobs, progress
+            prepared, trials, shop.baseline.data, target=len(shop.baseline.data) - over, jobs=shop.jobs,
+            cache=shop.bench.cache, progress=progress,
         )  # fmt: skip
         on_frontier = trials.head.frontier() | trials.trunk.frontier()
         named = (verdict.best_head, verdict.best_trunk, vq.best, vq.control)
@@ -67,12 +68,11 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         verdict = replace(verdict, evidence=Evidence.MODELLED)
     price, price_source = prepared.price
     tokens = 0 if shop.yardstick is None else shop.yardstick.evaluation.tokens
+    verdict = replace(verdict, reasons=(*verdict.reasons, *survival))
     advice = advised(verdict, vq, trials, _terms(shop))
     verdict, vq = by_difference(advice, vq, trials, budgets, price=price, tokens=tokens)
     vq = with_map(vq, trials)
-    verdict = replace(
-        verdict, reasons=(*verdict.reasons, *explained(trials), *survival, *again.reasons, *source.caveats)
-    )
+    verdict = replace(verdict, reasons=(*verdict.reasons, *explained(trials), *again.reasons, *source.caveats))
     return Plan(
         inputs=prepared.inputs,
         cap=request.cap,
