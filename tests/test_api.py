@@ -32,6 +32,7 @@ FUNCTIONS: dict[str, Callable[..., Result]] = {
     "repack": gb.repack,
     "decoder": gb.decoder,
     "plan": gb.plan,
+    "fit": gb.fit,
 }
 #: Options that say how or where something is printed, by what a result offers instead.
 PRINTED = {

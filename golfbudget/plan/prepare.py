@@ -109,7 +109,11 @@ def opened_source(request: PlanRequest, model_file: NamedModelFile | None) -> tu
 
 
 def encoder_inputs(request: PlanRequest, source: PlanSource) -> tuple[EncoderInputs, Text | None]:
-    """What schemes may use besides matrices, and the evaluation text, whose counts it has unless others are given."""
+    """What schemes may use besides matrices, and the evaluation text.
+
+    Token counts are those given, or else of the calibration text, and of the evaluation text where there is none: what
+    is fitted to that does better there than elsewhere, and better than what was trained on another.
+    """
     text = None if request.tokens is None else _read_text(request, request.tokens, source.rows)
     counts = None if text is None else text.counts
     if request.counts is not None:
@@ -122,6 +126,7 @@ def encoder_inputs(request: PlanRequest, source: PlanSource) -> tuple[EncoderInp
             f"--recover {request.recover}: --calibration {request.calibration} holds the text of --tokens "
             f"{request.tokens}; training on the text that losses are measured on measures nothing: give another"
         )
+    counts = calibration.counts if request.counts is None else counts
     training = Training(text=calibration, seed=request.seed)
     found = calibrate(source.reference, calibration)
     inputs = EncoderInputs(

@@ -186,5 +186,5 @@ def _counts_note(prepared: Prepared) -> str | None:
         return None
     return (
         "token counts are those of the evaluation text: what is fitted to them (a bias, tiers, own rows) does a little "
-        "better here than on other text; --counts takes others"
+        "better here than on other text; --counts and --calibration take others"
     )
