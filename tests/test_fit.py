@@ -57,7 +57,8 @@ def fitted(folder: Path) -> gb.FitResult:
 def test_the_cap_is_used_up_and_never_exceeded(fitted: gb.FitResult) -> None:
     found = fitted.fit
     assert found.binding
-    assert 0.999 * CAP <= found.used <= CAP
+    # A container's savings jump by some tens of bytes, which is much of so small a file.
+    assert 0.995 * CAP <= found.used <= CAP
     assert found.used == len(fitted.data) + found.decoder_bytes
     assert sum(entry.stored_bits for entry in fitted.ledger.entries) == 8 * len(fitted.data)
 
@@ -168,7 +169,7 @@ def test_the_command_writes_the_file_and_its_loader(golfbudget: Run, folder: Pat
     # Without a model nothing was measured, and nothing says so.
     assert saved["quality"]["delta"] is None
     assert saved["quality"]["evidence"] == "modelled"
-    assert 29_970 <= saved["counted_bytes"] <= 30_000
+    assert 29_700 <= saved["counted_bytes"] <= 30_000
 
 
 def test_what_cannot_be_is_refused(golfbudget: Run, folder: Path, tmp_path: Path) -> None:

@@ -63,7 +63,10 @@ def plan(
     ] = None,
     counts: Annotated[
         Path | None,
-        opt("--counts FILE", "Token counts: an .npy array, or safetensors with `counts`.  [default: of --calibration or --tokens]"),
+        opt(
+            "--counts FILE",
+            "Token counts: an .npy array, or safetensors with `counts`.  [default: of --calibration or --tokens]",
+        ),
     ] = None,
     schemes: Annotated[
         str | None,

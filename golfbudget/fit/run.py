@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import itemgetter
 
 from golfbudget.artifact import Artifact, open_bytes
 from golfbudget.errors import UsageError
@@ -47,28 +48,28 @@ def _within(own: FittingBench, costs: MenuCosts, target: int, effort: int) -> tu
     """A file that with its loader uses up `target` bytes, where its container allows."""
     aim = target - _LOADER
     found = own.best(costs, aim, effort)
-    best: tuple[Assembled, Loaded] | None = None
-    loader = None
+    loader: int | None = None
+    fitting: list[tuple[int, Assembled, bytes]] = []
     for _ in range(_ROUNDS):
         own.progress("container", _ROUNDS)
         assembled = own.full(found if loader is None else own.best(found.costs, aim, 0), aim)
         smaller = repacked(assembled.data, own.jobs)
         gained = 0 if smaller is None else len(assembled.data) - len(smaller)
         data = smaller if smaller is not None and gained > _LONGER_LOADER else assembled.data
-        # A loader hardly changes with the numbers in a file, and takes long to pack: it is counted where it decides.
-        off = target - len(data) - (_LOADER if loader is None else loader)
-        if loader is None or 0 <= off <= target / 1000:
-            made = as_written(data)
-            off, loader = target - made.counted, made.loader_bytes
-            if off >= 0 and (best is None or made.counted > best[1].counted):
-                best = assembled, made
+        # A loader hardly changes with the numbers in a file, and takes long to pack.
+        loader = as_written(data).loader_bytes if loader is None else loader
+        off = target - len(data) - loader
+        if off >= 0:
+            fitting.append((len(data), assembled, data))
         if 0 <= off <= (1 - FULL) * target or not _room_left(found):
             break
         # What a container saves changes with what is in it; a little too small is taken, too large is not.
         aim += off - (max(8, -off // 4) if off < 0 else 0)
-    if best is None:
-        raise UsageError(f"no file with its loader came out within {target:,} bytes; raise the cap a little")
-    return replace(found, assembled=best[0]), best[1]
+    for _, assembled, data in sorted(fitting, key=itemgetter(0), reverse=True):
+        made = as_written(data)
+        if made.counted <= target:
+            return replace(found, assembled=assembled), made
+    raise UsageError(f"no file with its loader came out within {target:,} bytes; raise the cap a little")
 
 
 def _room_left(found: Found) -> bool:
