@@ -252,8 +252,7 @@ def test_what_an_interrupted_plan_wrote_is_not_written_again(tmp_path: Path, mon
     found = plan_json(planned(path, **more))
     assert len(done) == 5
     # The last one's task was not done: there are more ways to go on from its codebook.
-    assert done[-1] == "head-vq128-shared"
-    assert any(name.startswith("head-vq128-") for name in again)
+    assert any(name.startswith(done[-1].removesuffix("shared")) for name in again)
     assert not {*done} & {*again}
     names = {trial["name"] for trial in json.loads(json.dumps(found))["candidates"]}
     assert {*done, *again} == names

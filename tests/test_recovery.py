@@ -454,7 +454,9 @@ def test_the_cache_knows_the_text_and_the_steps(tmp_path: Path, folder: Path, pl
     other = planned(folder, cache=cache, calibration=tmp_path / "other.safetensors")
     for trial in other.trials:
         before = plan.trial(trial.candidate.name)
-        if before is not None:
+        # Heads are fitted to that text's counts and rounding by rate to its inputs, trained or not.
+        same = trial.candidate.side is Side.TRUNK and "rd" not in trial.candidate.options
+        if before is not None and (trial.candidate.steps or same):
             assert (trial.sha256 == before.sha256) is not bool(trial.candidate.steps)
 
 

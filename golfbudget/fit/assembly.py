@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -85,6 +86,12 @@ def _with(desk: Desk, export: Export, owner: str, choice: MatrixChoice, encoded:
     )
 
 
+def _interned(encoded: Encoded) -> Encoded:
+    """The same with one string for each name: pickle writes a string once, and what another process sent has copies."""
+    tables = tuple(replace(table, name=sys.intern(table.name)) for table in encoded.tables)
+    return replace(encoded, scheme=sys.intern(encoded.scheme), tables=tables)
+
+
 class Assembler:
     """Writes files; keeps what it has stored, the last few ways of every matrix."""
 
@@ -102,7 +109,7 @@ class Assembler:
         for number, found in self._processes.results(store, missing, self._jobs):
             owner, choice = missing[number]
             kept = self._stored.setdefault(owner, {})
-            kept[choice] = found
+            kept[choice] = replace(found, encoded=None if found.encoded is None else _interned(found.encoded))
             while len(kept) > self._KEPT:
                 del kept[next(iter(kept))]
         return {owner: self._stored[owner][choice] for owner, choice in choices.items()}
