@@ -70,11 +70,13 @@ def head_alone(artifact: Path, folder: Path) -> PlanSource:
 def tried(source: PlanSource, skip: Collection[str] = ()) -> Iterator[Candidate]:
     """One candidate of each head scheme, from the middle of its grid; of product codes the known trap."""
     shape = tuple(source.reference[source.head].shape)
-    found = {c.name: c for c in candidates(source, (ALL,), ("counts",)).candidates if c.side is Side.HEAD}
+    known = ("counts",)
+    found = {c.name: c for c in candidates(source, (ALL,), known).candidates if c.side is Side.HEAD}
     for name in HEAD:
         if name in skip or "moment" in get(name).needs:
             continue
-        options = grid(HEAD, get(name), *shape)
+        scheme = get(name)
+        options = [o for o in grid(HEAD, scheme, *shape) if set(scheme.needs_for(o)) <= set(known)]
         text = label(get(name), options[0 if name == "product" else len(options) // 2])
         yield found[f"head-{text}" if name == "scalar" else f"head-{text}-shared"]
 

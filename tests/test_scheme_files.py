@@ -216,8 +216,8 @@ def test_a_bias_is_part_of_what_is_measured(tmp_path: Path) -> None:
             bits = [float(nats(dict(back.state), b)) / 0.6931471805599453 / text.bytes for b in (bias, 0.0)]
             assert trial.quality.delta is not None
             assert trial.quality.delta == pytest.approx(bits[0] - base, abs=2e-5)
-            # Tokens are drawn by a law of their own here, which the bias knows and the weights do not.
-            assert bits[0] < bits[1]
+            # Tokens are drawn by a law of their own here, which the weights do not know, nor what is fitted to them.
+            assert trial.candidate.options.get("codebook") == "fitted" or bits[0] < bits[1]
 
 
 def test_a_bias_is_not_passed_by_a_rule_about_matrices(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def _pairs(loader: Loader, held: Held, export: Export, pairs: list[tuple[str, st
         lines, margin = [f"for a,b in{pairs!r}:", " for k in[*s]:"], "  "
         first, second = "a", "b"
     product = _dequantised(held, export, "v", f"s.pop(p+{second})")
-    lines += [f"{margin}p=k.removesuffix({first})", f"{margin}if p!=k and p+{second}in s:v=s.pop(k);s[p]={product}"]
+    lines += [f"{margin}p=k.removesuffix({first})", f"{margin}if p!=k and p+{second} in s:v=s.pop(k);s[p]={product}"]
     loader.add("\n".join(lines))
     if export.corrections:
         to_float, repeat = (".astype('f')", "repeat") if held.numpy else (".float()", "repeat_interleave")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -157,5 +156,7 @@ def _expanded(confidence: float, blocks: int) -> float:
     """The share of draws to be within: Student's quantile, and the deviation's missing factor, as a normal's share."""
     if blocks < 2:
         return 1.0
+    from scipy.special import ndtr, stdtrit  # plain installs have none
+
     end = float(stdtrit(blocks - 1, (1 + confidence) / 2)) * math.sqrt(blocks / (blocks - 1))
     return 2 * float(ndtr(end)) - 1

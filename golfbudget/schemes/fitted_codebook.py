@@ -32,6 +32,14 @@ def fit_to_loss(
     `matrix` [rows, columns] is the head, `codes` [rows] its map, `codebook` where the fit starts.  Unless the
     constants are `free` (a bias per token holds them), they are ln of a code's rows, which all have its logit.
     """
+    # Whatever mode the caller is in, this descent follows gradients.
+    with torch.inference_mode(mode=False), torch.enable_grad(), one_thread():
+        return _descend(matrix, codes, codebook, states, free=free)
+
+
+def _descend(
+    matrix: Tensor, codes: Tensor, codebook: Tensor, states: HeadStates, *, free: bool
+) -> tuple[Tensor, Tensor]:
     states = states.spaced(max(_FEWEST_STATES, _MOST_PRODUCTS // codebook.numel()))
     wanted = code_chances(matrix, codes, len(codebook), states)
     sizes = codes.bincount(minlength=len(codebook)).clamp_min(1).log().float()
@@ -51,8 +59,7 @@ def fit_to_loss(
         found.backward()
         return found
 
-    with one_thread(), torch.enable_grad():
-        descent.step(evaluate)
+    descent.step(evaluate)
     return rows.detach() @ there.T, constants.detach()
 
 
