@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
+from test_difference import point
 from test_golden import inspection, plan, trial
 
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
+from golfbudget.plan.difference import by_difference
 from golfbudget.plan.results import BreakEven, Evaluation, Plan, Situation, Winner
 from golfbudget.plan.trials import Quality, Side, Trial, Trials
 from golfbudget.report import ReportFormat
@@ -116,6 +119,25 @@ def test_an_answer_fits_on_a_screen_of_eighty_by_forty(
         assert "does a VQ-Logits head win? no (margin -67,222 bytes)" in text
         assert "plan.json --candidate attention-int6 -o FILE" in text
         assert "more: 7 candidates, 1 note, 1 certificate, roles, prices (--details)" in text
+
+
+def test_the_verdict_of_fitted_files_takes_twelve_lines(
+    large: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the verdict to the end: what is best at these bytes, by how much, how sure, and what to do."""
+    points = (point(962_340, 0.009, 0.003), point(481_170, 0.034, 0.006))
+    verdict, vq = by_difference(large.verdict, large.vq, large.trials, points, price=4.0, tokens=102_400)
+    fitted = replace(large, verdict=verdict, vq=vq, budgets=points)
+    lines = shown(document(fitted, saved="plan.json"), monkeypatch, capsys)
+    told = lines[next(at for at, line in enumerate(lines) if line.startswith("verdict: ")) :]
+    assert len(told) <= 12
+    text = " ".join(" ".join(told).split())
+    assert text.startswith("verdict: trunk (measured): keep the head whole, compress numbers")
+    assert "at 962,340 bytes restructuring costs 0.0090 bits/byte (0.0060 to 0.0120)" in text
+    assert "golfbudget fit hand.safetensors --cap 962340 -o FILE" in text
+    # All the figures are in the details.
+    every = "\n".join(shown(document(fitted, details=True), monkeypatch, capsys))
+    assert re.search(r"481,170 +head-vq64-shared +\+0\.0340 +\+0\.0340", every)
 
 
 def test_the_shortlist_has_what_the_answers_name_and_the_best_of_every_family(large: Plan) -> None:

@@ -62,13 +62,14 @@ def test_loss_decides_and_not_the_bytes_that_a_candidate_saves() -> None:
     assert (verdict.winner, vq.answer) == (Winner.TRUNK, Answer.NO)
     assert verdict.margin_bytes is None
     assert verdict.settle is None
-    assert "at 940,000 bytes" in verdict.reasons[0]
-    assert "loses 0.0200 bits per byte [+0.0150, +0.0250]" in vq.reason
+    assert verdict.reasons[0] == ("at 940,000 bytes restructuring costs 0.0200 bits/byte (0.0150 to 0.0250)")
+    assert "costs 0.0200 bits/byte [+0.0150, +0.0250]" in vq.reason
 
 
 def test_a_restructured_head_that_loses_less_wins() -> None:
     verdict, vq = decided(point(940_000, -0.02, 0.005))
     assert (verdict.winner, vq.answer, vq.best) == (Winner.HEAD, Answer.YES, "head-vq64-shared")
+    assert verdict.reasons[0] == "at 940,000 bytes restructuring gains 0.0200 bits/byte (0.0150 to 0.0250)"
 
 
 @pytest.mark.parametrize(
@@ -117,9 +118,7 @@ def test_worth_is_saved_bytes_at_the_price_less_the_loss() -> None:
     costly = trial("attention-int6", 67_222, 0.001345)
     assert worth(costly, 4.0) == pytest.approx(269e-6 - 1345e-6, abs=1e-6)
     told = worth_line(Trials((costly,)), 4.0)
-    assert told.startswith("no single candidate is worth its loss at 4 µbpb per kB; closest: attention-int6")
-    assert "worth 269 µbpb, and costs 1,345" in told
+    assert told.startswith("no candidate alone is worth its loss at 4 µbpb per kB; closest: attention-int6")
+    assert told.endswith("(saves 67,222 bytes, costs 1,345 µbpb)")
     cheap = trial("attention-int7", 33_000, 0.00004)
-    assert worth_line(Trials((costly, cheap)), 4.0).startswith(
-        "of single candidates most is worth at 4 µbpb per kB: att"
-    )
+    assert worth_line(Trials((costly, cheap)), 4.0).startswith("best alone at 4 µbpb per kB: attention-int7 (saves")

@@ -12,6 +12,7 @@ from golfbudget.api.base import (
     Size,
     StrPath,
     Watch,
+    cache_folder,
     cap_size,
     code_bytes,
     path_or_none,
@@ -80,6 +81,8 @@ def fit(
     seed: int = 0,
     roles: StrPath | None = None,
     max_decoded: Size = "1GiB",
+    cache: StrPath | None = None,
+    no_cache: bool = False,
     progress: Watch = False,
 ) -> FitResult:
     """Fit a checkpoint's artifact to a cap, loader included; needs `golfbudget[plan]`.
@@ -115,6 +118,7 @@ def fit(
                 jobs=jobs,
                 roles=path_or_none(roles),
                 limit=size(max_decoded),
+                cache=cache_folder(cache, off=no_cache),
             ),
             effort=effort,
             head=HeadKind(head),

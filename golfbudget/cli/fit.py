@@ -59,6 +59,8 @@ def fit(
     seed: options.Seed = 0,
     roles: options.Roles = None,
     max_decoded: options.MaxDecoded = "1GiB",
+    cache: options.Cache = None,
+    no_cache: options.NoCache = False,
     details: Annotated[bool, opt("--details", "Print every matrix, the ledger and the loader, too.")] = False,
     output_format: options.Format = ReportFormat.TABLE,
     quiet: options.Quiet = False,
@@ -88,7 +90,8 @@ def fit(
     found = fitted(
         path, cap=cap, code=code, recipe=recipe, model=model, tokens=tokens, tokenizer=tokenizer,
         token_limit=token_limit, calibration=calibration, counts=counts, schemes=schemes, head=head, effort=effort,
-        jobs=jobs, seed=seed, roles=roles, max_decoded=max_decoded, progress=not quiet,
+        jobs=jobs, seed=seed, roles=roles, max_decoded=max_decoded, cache=cache, no_cache=no_cache,
+        progress=not quiet,
     )  # fmt: skip
     if output is not None:
         write(output, found.data)

@@ -15,11 +15,13 @@ from golfbudget.fit.assembly import Assembled, Assembler
 from golfbudget.fit.costs import MenuCosts, measure_costs
 from golfbudget.fit.desk import Desk, State, reported
 from golfbudget.fit.filling import filled
+from golfbudget.fit.kept import KeptCosts
 from golfbudget.fit.menu import MatrixChoice, Menus
 from golfbudget.fit.request import HeadKind
 from golfbudget.fit.search import Found, best_file, corrected
 from golfbudget.fit.texts import Texts, split
 from golfbudget.plan.prepare import Prepared
+from golfbudget.plan.result_cache import ResultCache
 from golfbudget.plan.source import PlanSource
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.evaluate import Evaluator, Losses, calibrate
@@ -43,12 +45,13 @@ class FittingBench:
     texts: Texts | None
     jobs: int
     progress: Progress
+    kept: KeptCosts
 
     def costs(self, menus: Mapping[str, Sequence[MatrixChoice]]) -> MenuCosts:
         """What every entry costs; equal matrices are one item."""
         twins = twins_of(self.desk.source, list(menus))
         own = {owner: menus[owner] for owner in twins}
-        return measure_costs(self.desk, self.processes, own, twins, self.jobs, self.progress)
+        return measure_costs(self.desk, self.processes, own, twins, self.jobs, self.progress, self.kept)
 
     def best(self, costs: MenuCosts, target: int, effort: int) -> Found:
         """The file of least loss within `target` bytes, corrected by measured neighbours so many times."""
@@ -89,11 +92,15 @@ def bench(prepared: Prepared, progress: Progress = unwatched, jobs: int | None =
     # A user's own program is run in one process only.
     jobs = jobs or prepared.request.jobs or (os.cpu_count() or 1)
     jobs = jobs if prepared.evaluator is None or prepared.built_in else 1
+    cache = ResultCache.of(prepared.request.cache, source, inputs)
+    text = "" if chooser is None or not prepared.built_in else digest({"windows": chooser.text.windows})
+    kept = KeptCosts(cache=cache, text=text and f"{text}:{prepared.request.model}")
     with one_thread(), Processes(desk) as processes:
         yield FittingBench(
             prepared=prepared, desk=desk, processes=processes, assembler=Assembler(desk, processes, jobs), texts=texts,
-            jobs=jobs, progress=progress,
+            jobs=jobs, progress=progress, kept=kept,
         )  # fmt: skip
+    cache.prune()
 
 
 def _on(prepared: Prepared, texts: Texts, *, chooses: bool) -> Evaluator:

@@ -7,11 +7,12 @@ the loss is modelled: a matrix's squared error over its energy, for each of its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from golfbudget.evidence import Evidence
 from golfbudget.fit.desk import Desk, Priced, perturbed, price
+from golfbudget.fit.kept import KeptCosts
 from golfbudget.fit.menu import MatrixChoice, restructures
 from golfbudget.progress import Progress
 from golfbudget.workers import Processes
@@ -80,21 +81,35 @@ def measure_costs(
     twins: Mapping[str, tuple[str, ...]],
     jobs: int,
     progress: Progress,
+    kept: KeptCosts,
 ) -> MenuCosts:
-    """Encode every entry of every menu, and measure what errors cost."""
-    tasks = [(owner, choice) for owner, menu in menus.items() for choice in menu]
+    """Encode every entry of every menu, and measure what errors cost; what is kept is not done again."""
+    priced = {owner: kept.priced(owner) for owner in menus}
+    tasks = [(owner, choice) for owner, menu in menus.items() for choice in menu if choice not in priced[owner]]
     # The largest matrices first, so that no process is left alone with one at the end.
     tasks.sort(key=lambda task: -desk.source.reference[task[0]].numel())
-    steps = len(tasks) + len(menus)
-    priced: dict[str, dict[MatrixChoice, Priced]] = {owner: {} for owner in menus}
     for number, found in processes.results(price, tasks, jobs):
         owner, choice = tasks[number]
-        progress(f"{owner} {choice.name}", steps)
+        progress(f"{owner} {choice.name}", len(tasks))
         priced[owner][choice] = found
-    rates = dict(_rates(desk, processes, priced, twins, jobs, steps, progress))
-    measured = dict(_measured(desk, processes, priced, jobs, progress))
+        kept.keep_priced(owner, priced[owner])
+    # What else is kept is of other menus.
+    priced = {owner: {choice: priced[owner][choice] for choice in menu} for owner, menu in menus.items()}
+    rates, measured = _rates_without_model(desk, twins), dict[str, dict[MatrixChoice, float]]()
+    if desk.chooser is not None:
+        probes = {owner: _probe(desk, owner, own) for owner, own in priced.items()}
+        measured = _measured(processes, priced, probes, jobs, progress, kept)
+        rates = {
+            owner: measured[owner][probe] * len(twins[owner]) / error if (error := priced[owner][probe].error) else 0.0
+            for owner, probe in probes.items()
+        }
     options = {
-        owner: {choice: _cost(own[choice], rates[owner], measured.get((owner, choice))) for choice in menus[owner]}
+        owner: {
+            choice: _cost(
+                found, rates[owner], measured[owner][choice] if restructures(choice.scheme) and measured else None
+            )
+            for choice, found in own.items()
+        }
         for owner, own in priced.items()
     }
     evidence = Evidence.MODELLED if desk.chooser is None else Evidence.MEASURED
@@ -105,28 +120,13 @@ def _cost(found: Priced, rate: float, measured: float | None) -> Cost:
     return Cost(bytes=found.bytes, error=found.error, loss=found.error * rate if measured is None else measured)
 
 
-def _rates(
-    desk: Desk,
-    processes: Processes[Desk],
-    priced: Mapping[str, Mapping[MatrixChoice, Priced]],
-    twins: Mapping[str, tuple[str, ...]],
-    jobs: int,
-    steps: int,
-    progress: Progress,
-) -> Iterator[tuple[str, float]]:
-    owners = list(priced)
-    if desk.chooser is None:
-        for owner in owners:
-            weights = desk.source.reference[owner].numel() * len(twins[owner])
-            energy = desk.energy(owner)
-            yield owner, weights / energy if energy else 0.0
-        return
-    probes = [(owner, _probe(desk, owner, priced[owner])) for owner in owners]
-    for number, loss in processes.results(perturbed, probes, jobs):
-        owner, choice = probes[number]
-        progress(f"what errors of {owner} cost", steps)
-        error = priced[owner][choice].error
-        yield owner, loss * len(twins[owner]) / error if error else 0.0
+def _rates_without_model(desk: Desk, twins: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
+    """A matrix's squared error over its energy, for each of its weights."""
+    found = {}
+    for owner, own in twins.items():
+        energy = desk.energy(owner)
+        found[owner] = desk.source.reference[owner].numel() * len(own) / energy if energy else 0.0
+    return found
 
 
 def _probe(desk: Desk, owner: str, own: Mapping[MatrixChoice, Priced]) -> MatrixChoice:
@@ -138,16 +138,21 @@ def _probe(desk: Desk, owner: str, own: Mapping[MatrixChoice, Priced]) -> Matrix
 
 
 def _measured(
-    desk: Desk,
     processes: Processes[Desk],
     priced: Mapping[str, Mapping[MatrixChoice, Priced]],
+    probes: Mapping[str, MatrixChoice],
     jobs: int,
     progress: Progress,
-) -> Iterator[tuple[tuple[str, MatrixChoice], float]]:
-    if desk.chooser is None:
-        return
-    tasks = [(owner, choice) for owner, own in priced.items() for choice in own if restructures(choice.scheme)]
+    kept: KeptCosts,
+) -> dict[str, dict[MatrixChoice, float]]:
+    """Divergences of every owner's probe, and of every restructured head."""
+    found = {owner: kept.losses(owner) for owner in priced}
+    wanted = [(owner, probe) for owner, probe in probes.items()]
+    wanted += [(owner, choice) for owner, own in priced.items() for choice in own if restructures(choice.scheme)]
+    tasks = [(owner, choice) for owner, choice in dict.fromkeys(wanted) if choice not in found[owner]]
     for number, loss in processes.results(perturbed, tasks, jobs):
         owner, choice = tasks[number]
         progress(f"loss of {owner} {choice.name}", len(tasks))
-        yield (owner, choice), loss
+        found[owner][choice] = loss
+        kept.keep_losses(owner, found[owner])
+    return found

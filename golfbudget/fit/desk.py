@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,13 +26,17 @@ from golfbudget.schemes.threads import one_thread
 
 #: Tokens on which one divergence is taken: what it is asked for is a slope, to some ten per cent.
 _TOKENS = 4_096
+#: Of a matrix of more weights than this, so many weights' rows say what its bytes and its error come to.
+_WHOLE, _SAMPLED = 1 << 19, 1 << 17
+#: … and at least so many rows.
+_FEWEST_ROWS = 64
 #: What finds repeats quickly, where a coder of symbols sees none.
 _QUICK = ("brotli", 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Priced:
-    """One way to store one matrix.
+    """One way to store one matrix; of a large one, what some of its rows come to, in proportion.
 
     `bytes` are those of its tables by the coder or a quick codec, whichever is less; `error` is the squared error,
     weighted by the second moment of the matrix's inputs where that is known.
@@ -69,13 +73,24 @@ class Desk:
     def side(self, owner: str) -> Side:
         return Side.HEAD if owner == self.source.head else Side.TRUNK
 
-    def encoded(self, owner: str, choice: MatrixChoice) -> Encoded | None:
-        """The matrix so encoded; None as the recipe has it, or kept."""
+    def encoded(self, owner: str, choice: MatrixChoice, rows: Tensor | None = None) -> Encoded | None:
+        """The matrix so encoded, or those `rows` of it alone; None as the recipe has it, or kept."""
         if choice.scheme is None:
             return None
-        context = self.inputs.context(owner, self.side(owner))
+        matrix, context = self.matrix(owner), self.inputs.context(owner, self.side(owner))
+        if rows is not None:
+            counts = None if context.counts is None else context.counts[rows]
+            matrix, context = matrix[rows].contiguous(), replace(context, counts=counts)
         with one_thread():
-            return schemes.get(choice.scheme).encode(self.matrix(owner), dict(choice.options), context)
+            return schemes.get(choice.scheme).encode(matrix, dict(choice.options), context)
+
+    def sample(self, owner: str, choice: MatrixChoice) -> Tensor | None:
+        """Evenly spaced rows that tell the cost of a choice, [some]; None where all of them are to be encoded."""
+        rows, columns = self.source.reference[owner].shape
+        some = max(_FEWEST_ROWS, _SAMPLED // columns)
+        if rows * columns <= _WHOLE or some >= rows or not choice.row_by_row:
+            return None
+        return torch.linspace(0, rows - 1, some).round().long()
 
     def decoded(self, owner: str, choice: MatrixChoice, encoded: Encoded | None) -> Tensor:
         """What a loader makes of it, in the tensor's own dtype."""
@@ -90,9 +105,10 @@ class Desk:
         """The matrix in a dtype."""
         return self.source.reference[owner].to(getattr(torch, dtype)).contiguous()
 
-    def error(self, owner: str, decoded: Tensor) -> float:
-        """tr(E C Eᵀ) where the second moment C of the inputs is known, else the squared error."""
-        error = decoded.double() - self.matrix(owner).double()
+    def error(self, owner: str, decoded: Tensor, rows: Tensor | None = None) -> float:
+        """tr(E C Eᵀ) where the second moment C of the inputs is known, else the squared error; perhaps of some rows."""
+        matrix = self.matrix(owner)
+        error = decoded.double() - (matrix if rows is None else matrix[rows]).double()
         covariance = self.inputs.covariances.get(owner)
         if covariance is None:
             return float(error.square().sum())
@@ -134,9 +150,12 @@ def reported(desk: Desk, state: State) -> Losses:
 def price(desk: Desk, task: tuple[str, MatrixChoice]) -> Priced:
     """Store one matrix one way, and take its bytes and its error."""
     owner, choice = task
-    encoded = desk.encoded(owner, choice)
-    error = desk.error(owner, desk.decoded(owner, choice, encoded))
-    return Priced(choice=choice, bytes=sum(map(_table_bytes, _tables(desk, owner, choice, encoded))), error=error)
+    rows = desk.sample(owner, choice)
+    encoded = desk.encoded(owner, choice, rows)
+    error = desk.error(owner, desk.decoded(owner, choice, encoded), rows)
+    stored = sum(map(_table_bytes, _tables(desk, owner, choice, encoded)))
+    share = 1.0 if rows is None else len(desk.source.reference[owner]) / len(rows)
+    return Priced(choice=choice, bytes=round(share * stored), error=share * error)
 
 
 def _tables(desk: Desk, owner: str, choice: MatrixChoice, encoded: Encoded | None) -> Iterator[Tensor]:

@@ -25,6 +25,8 @@ _SCALAR_BITS = (8, 6, 5, 4, 3)
 _TRELLIS, _FED_TRELLIS, _ROUNDED = "trellis", "trellis-gptq", "clipped"
 #: Which option of a scheme sets its step, in proportion.
 STEPS: Mapping[str, str] = {_TRELLIS: "step", _FED_TRELLIS: "step", _ROUNDED: "clip", "gptq": "clip"}
+#: Further schemes whose rows have nothing to do with each other.
+_ROW_BY_ROW = ("scalar", "ternary")
 #: Heads of another structure than a matrix of numbers, VQ-Logits first.
 _VQ = ("vq-logits-int", "vq-logits-bias", "vq-logits-explicit")
 _OTHERS = ("factorised", "product", "bands", "vq-logits-residual")
@@ -55,6 +57,11 @@ class MatrixChoice:
     def kept(self) -> str | None:
         """The dtype in which the matrix is kept; None where it is not."""
         return str(dict(self.options)["dtype"]) if self.scheme is None and self.options else None
+
+    @property
+    def row_by_row(self) -> bool:
+        """Whether some rows of a matrix tell what all come to."""
+        return self.scheme in (*STEPS, *_ROW_BY_ROW)
 
     @property
     def scalable(self) -> bool:

@@ -71,33 +71,26 @@ def _lines(fitted: Sequence[BudgetPoint]) -> Iterator[str]:
             kind = "without a restructured head" if other is None else "with a restructured head"
             yield f"{at} only a file {kind} fits"
             continue
-        yield (
-            f"{at} the best file without a restructured head is at {_loss(without)} bits per byte, with one at "
-            f"{_loss(other)} ({other.candidate or other.head}); from the first to the second {_told(budget.difference)}"
-        )
-
-
-def _loss(file: BudgetFile) -> str:
-    return f"{file.quality.delta or 0.0:+.4f}"
+        yield f"{at} {_told(budget.difference)}"
 
 
 def _told(difference: Difference) -> str:
-    bounds = f"{difference.delta:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
+    """What a restructured head costs or gains, and how sure that is."""
     if difference.answer is not Answer.UNDECIDED:
-        return bounds
+        verb = "costs" if difference.answer is Answer.NO else "gains"
+        low, high = sorted((abs(difference.low), abs(difference.high)))
+        return f"restructuring {verb} {abs(difference.delta):.4f} bits/byte ({low:.4f} to {high:.4f})"
+    moved = f"restructuring moves {difference.delta:+.4f} bits/byte [{difference.low:+.4f}, {difference.high:+.4f}]"
     if difference.blocks < ENOUGH_BLOCKS:
-        return f"{bounds}, on too little text to call"
+        return f"{moved}: too little text to call"
     seeds = f", within the {difference.moves:.4f} that seeds move" if abs(difference.delta) <= difference.moves else ""
-    return f"{bounds}, too close to call{seeds}"
+    return f"{moved}: too close to call{seeds}"
 
 
 def _sure(fitted: Sequence[BudgetPoint]) -> Iterator[str]:
     blocks = min((budget.difference.blocks for budget in fitted if budget.difference), default=None)
     if blocks is not None:
-        yield (
-            "both are fitted alike to those bytes, on one part of the text, and measured on another, which is worth "
-            f"{blocks} independent windows or more"
-        )
+        yield f"of each kind the best file, on text that chose neither (worth {blocks} windows)"
 
 
 def worth(trial: Trial, price: float) -> float:
@@ -111,11 +104,10 @@ def worth_line(trials: Trials, price: float) -> str:
     best = max(trials.measured.untrained.saving(), key=lambda trial: (worth(trial, price), trial.name), default=None)
     if best is None:
         return f"no single candidate saves bytes whose loss was measured, to be reinvested {at}"
-    gains = f"{best.name} saves {best.saved_bytes:,} bytes, worth {best.saved_bytes * price / 1000:,.0f} µbpb"
-    left = f"{gains}, and costs {best.loss * 1e6:,.0f}"
+    told = f"{best.name} (saves {best.saved_bytes:,} bytes, costs {best.loss * 1e6:,.0f} µbpb)"
     if worth(best, price) <= 0:
-        return f"no single candidate is worth its loss {at}; closest: {left}"
-    return f"of single candidates most is worth {at}: {left}"
+        return f"no candidate alone is worth its loss {at}; closest: {told}"
+    return f"best alone {at}: {told}"
 
 
 def _vq(vq: VqAnswer, trials: Trials, fitted: Sequence[BudgetPoint]) -> VqAnswer:
@@ -132,10 +124,10 @@ def _vq(vq: VqAnswer, trials: Trials, fitted: Sequence[BudgetPoint]) -> VqAnswer
     reason = f"at {shown.bytes:,} bytes only a VQ-Logits file fits"
     if shown.vq_difference is not None:
         difference = shown.vq_difference
-        more = "loses" if difference.delta >= 0 else "gains"
+        more = "costs" if difference.delta >= 0 else "gains"
         reason = (
-            f"{name} {more} {abs(difference.delta):.4f} bits per byte [{difference.low:+.4f}, {difference.high:+.4f}] "
-            f"against the best file without it at {shown.bytes:,} bytes"
+            f"at {shown.bytes:,} bytes {name} {more} {abs(difference.delta):.4f} bits/byte "
+            f"[{difference.low:+.4f}, {difference.high:+.4f}]"
         )
         if answer is Answer.UNDECIDED:
             reason += ", too close to call"
@@ -148,7 +140,7 @@ def _vq(vq: VqAnswer, trials: Trials, fitted: Sequence[BudgetPoint]) -> VqAnswer
             f"; its map alone loses {trial.information.value:.4f} over this trunk, whatever its codebook (measured)"
         )
     if answer is not Answer.YES:
-        reason += f" ({UNTRAINED})"
+        reason += f"; {UNTRAINED}"
     return replace(vq, answer=answer, best=trial.name if trial else vq.best, margin_bytes=None, reason=reason)
 
 

@@ -108,7 +108,7 @@ def _vq(plan: Plan) -> Iterator[str]:
     """The reason's first clause, and what would change the answer."""
     yield plan.vq.reason.partition("; ")[0]
     even = plan.verdict.break_even
-    if even is not None:
+    if even is not None and not plan.budgets:
         under = f"if it cost under {even.loss:.4f} bits per byte" if even.loss > 0 else "if it lowered the loss"
         name = "it" if plan.vq.reason.startswith(even.candidate) else even.candidate
         yield f"at {even.price:.1f} µbpb per kB {name} would win {under}"
@@ -127,11 +127,16 @@ def _next(plan: Plan, saved: str | None) -> Iterator[doc.Line]:
     chosen = best or (None if lossless is None else lossless.candidate.name)
     if plan.inputs.preview is not None:
         yield doc.Line(text="next: plan again without --preview, whose bytes are not the recipe's own")
-    elif plan.inputs.model_file is not None:
+        return
+    if plan.inputs.model_file is not None:
         yield doc.Line(text="next: train the model, then plan its checkpoint; these weights are synthetic")
-    elif chosen is not None:
-        command = f"golfbudget pack {saved or 'plan.json'} --candidate {chosen} -o FILE"
+        return
+    if plan.budgets:
+        command = f"golfbudget fit {plan.inputs.source_path} --cap {plan.budgets[0].bytes} -o FILE"
         yield doc.Line(text=("next: ", doc.code(command)))
+    if chosen is not None:
+        command = f"golfbudget pack {saved or 'plan.json'} --candidate {chosen} -o FILE"
+        yield doc.Line(text=("or one candidate: " if plan.budgets else "next: ", doc.code(command)))
         if saved is None:
             yield doc.Line(text="plan.json is this plan: the same command with --format json -o plan.json")
 

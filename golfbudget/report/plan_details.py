@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from golfbudget.certificates import Certificate
 from golfbudget.evidence import Evidence
-from golfbudget.plan.results import Inputs, Plan, Situation, Verdict
+from golfbudget.plan.results import Inputs, Plan, Situation, Verdict, Winner
 from golfbudget.plan.trials import TOLERANCE, BandLoss, Side, Trial
 from golfbudget.plan.verdict import describe
 from golfbudget.quality.intervals import ENOUGH_BLOCKS
@@ -14,6 +14,7 @@ from golfbudget.report import document as doc
 from golfbudget.report.efficiency import candidates_grid, candidates_legend
 from golfbudget.report.inspect import cap_facts
 from golfbudget.report.numbers import count, human, signed
+from golfbudget.report.plan_budgets import budgets
 from golfbudget.report.plan_fresh import fresh
 from golfbudget.report.plan_maps import maps
 from golfbudget.report.views import grid
@@ -36,6 +37,7 @@ def detailed(plan: Plan) -> tuple[doc.Part, ...]:
         doc.prose(*_legend(plan)),
         *_left(plan),
         *_joint(plan),
+        *budgets(plan),
         *_quality(plan),
         *fresh(plan),
     )
@@ -303,12 +305,21 @@ def _answers(plan: Plan) -> Iterator[doc.Prose]:
         yield doc.prose(f"what would settle it: {verdict.settle}", tight=True)
 
 
+_WHAT_TO_DO = {
+    Winner.HEAD: "restructure the head",
+    Winner.TRUNK: "keep the head whole, compress numbers",
+    Winner.UNDECIDED: "too close to call",
+    Winner.NONE: "nothing fits",
+}
+
+
 def verdict_line(plan: Plan) -> doc.Line:
     """Who wins, by how much, and how it is known."""
     verdict = plan.verdict
     margin = "" if verdict.margin_bytes is None else f" by {count(verdict.margin_bytes)} bytes"
     evidence = "" if verdict.evidence is None else f" ({verdict.evidence})"
-    return doc.bold(f"verdict: {verdict.winner}{margin}{evidence}")
+    told = f": {_WHAT_TO_DO[verdict.winner]}" if plan.budgets else ""
+    return doc.bold(f"verdict: {verdict.winner}{margin}{evidence}{told}")
 
 
 def vq_line(plan: Plan) -> doc.Line:
