@@ -89,7 +89,7 @@ def test_losses_are_the_same_whatever_the_number_of_processes(tmp_path: Path) ->
     def measured(jobs: int, folder: Path | None) -> str:
         request = PlanRequest(
             path=named["path"], recipe=str(named["recipe"]), model="builtin:baseline", tokens=named["tokens"],
-            schemes=("scalar", "vq-logits"), cap=16_000_000, jobs=jobs, cache=folder,
+            schemes=("scalar", "vq-logits"), cap=16_000_000, jobs=jobs, cache=folder, fits=False,
         )  # fmt: skip
         return json.dumps(plan_json(make_plan(request)))
 
@@ -108,6 +108,7 @@ def test_files_that_decode_to_the_same_are_run_once(
     request = PlanRequest(
         path=named["path"], recipe=str(named["recipe"]), model="builtin:baseline", tokens=named["tokens"],
         schemes=("ternary", "ternary-packed"), cap=16_000_000, jobs=1, cache=tmp_path / "cache" if kept else None,
+        fits=False,
     )  # fmt: skip
 
     def losses(measurer: Measurer, file: bytes | None, content: str) -> FileLosses:

@@ -51,6 +51,7 @@ def planned(**more: object) -> Plan:
         "schemes": ("vq-logits", "tiers"),
         "token_limit": LIMIT,
         "cache": default_folder(),
+        "fits": False,
     }
     return make_plan(PlanRequest(**choices | more))  # type: ignore[arg-type]
 

@@ -92,6 +92,7 @@ def prepared(folder: Path, *, tied: bool = True, **more: object) -> Prepared:
         "calibration": named["calibration"],
         "cap": 16_000_000,
         "schemes": (ALL,),
+        "fits": False,
     }
     return prepare(PlanRequest(**choices | more))  # type: ignore[arg-type]
 

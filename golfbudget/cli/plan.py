@@ -106,6 +106,9 @@ def plan(
             "--calibration.",
         ),
     ] = None,
+    no_fits: Annotated[
+        bool, opt("--no-fits", "Fit no files to the same bytes: single candidates decide, in less time.")
+    ] = False,
     jobs: options.Jobs = None,
     cache: options.Cache = None,
     no_cache: options.NoCache = False,
@@ -188,6 +191,7 @@ def plan(
         calibration=calibration,
         price=price,
         recover=recover,
+        no_fits=no_fits,
         jobs=jobs,
         cache=cache,
         no_cache=no_cache,

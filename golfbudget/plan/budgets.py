@@ -52,10 +52,12 @@ def fitted_budgets(
 ) -> tuple[BudgetPoint, ...]:
     """The comparison at `target` counted bytes and along the curve under it, from `cache` where it was made before.
 
-    None without a model or without restructured heads among the trials, and none on bytes of a preview.
+    None without a model or without restructured heads among the trials, and none on bytes of a preview; none where
+    heads were trained, which no fit has.
     """
-    heads = _heads(trials)
-    if prepared.evaluator is None or prepared.source.preview is not None or not heads:
+    heads, request = _heads(trials), prepared.request
+    wanted = request.fits and not request.recover
+    if not wanted or prepared.evaluator is None or prepared.source.preview is not None or not heads:
         return ()
     of = {
         "target": target,

@@ -15,7 +15,8 @@ class PlanRequest:
 
     `path` is a checkpoint, an artifact, or a model file, which `settings` (`--set`) change.  `cap`, `code_bytes` and
     `limit` (of what a stream may decode to) are in bytes, `price` in µbpb per kilobyte.  `jobs` None is one process for
-    each core where the work is worth it; without `cache`, the folder of kept results, everything is done anew.
+    each core where the work is worth it; without `cache`, the folder of kept results, everything is done anew; without
+    `fits` single candidates decide.
     """
 
     path: Path
@@ -38,4 +39,5 @@ class PlanRequest:
     seed: int = 0
     jobs: int | None = None
     cache: Path | None = None
+    fits: bool = True
     limit: int = DECODED_LIMIT

@@ -93,7 +93,8 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         on_frontier=on_frontier,
         notes=(
             *source.notes, *chosen.notes, *sharing_notes(source, trials, shop.baseline.inspection.artifact.size),
-            *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason])
+            *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason]),
+            *(["no files were fitted to the same bytes (--no-fits)"] if measured and not request.fits else []),
         ),
     )  # fmt: skip
 
