@@ -21,6 +21,9 @@ from golfbudget.workers import Processes
 
 #: The codec around what a coder leaves.
 _CODEC, _LEVEL = "brotli", 11
+#: Over so many bytes of a coder's streams, which no codec makes smaller, the level that does not try for minutes; the
+#: container that is chosen in the end has its own.
+_LARGE, _QUICK_LEVEL = 1 << 22, 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,5 +130,7 @@ class Assembler:
             if owner == desk.source.head and stored.encoded is not None:
                 bias = schemes.get(stored.encoded.scheme).bias(stored.encoded)
         export = replace(export, streams=streams)
-        data = artifact_bytes(export, self.recipe)
+        large = sum(map(len, streams.values())) > _LARGE
+        recipe = msgspec.structs.replace(self.recipe, level=_QUICK_LEVEL) if large else self.recipe
+        data = artifact_bytes(export, recipe)
         return Assembled(choices=dict(choices), export=export, decoded=decoded, bias=bias, data=data)

@@ -77,6 +77,8 @@ def expected(costs: MenuCosts, chosen: Mapping[str, MatrixChoice]) -> float:
     return sum(costs.of(owner, choice).loss for owner, choice in chosen.items())
 
 
+#: Costs are known less well than to this share.
+_GAP = 1e-3
 #: Choices that lose more than so many times what the whole file does are not looked at again.
 _FAR = 20.0
 
@@ -106,7 +108,7 @@ def _allocated(costs: MenuCosts, room: int, most: float) -> dict[str, MatrixChoi
         )
         for owner, numbers in named.items()
     ]
-    allocation = allocate(groups, room)
+    allocation = allocate(groups, room, _GAP)
     if allocation.chosen is None:
         return None
     return {owner: named[owner][number] for owner, number in sorted(allocation.chosen.items())}

@@ -66,8 +66,11 @@ class Allocation:
     loss: float | None
 
 
-def allocate(groups: Sequence[TensorGroup], cap: int) -> Allocation:
+def allocate(groups: Sequence[TensorGroup], cap: int, gap: float = 0.0) -> Allocation:
     """Take one option per group: least loss, then fewest bytes, with total bytes at most `cap`.
+
+    With a `gap` any choice will do whose loss, above the least that there is without a cap, is within that share of the
+    best one's: many like groups take long to tell apart.
 
     Raises `UsageError` for a group without options, for names used twice, and for a loss that is not finite.
     """
@@ -76,7 +79,7 @@ def allocate(groups: Sequence[TensorGroup], cap: int) -> Allocation:
     least = sum(options[0].bytes for _, options in kept)
     if least > cap:
         return Allocation(chosen=None, bytes=least, loss=None)
-    picked = _solve([options for _, options in kept], cap)
+    picked = _solve([options for _, options in kept], cap, gap)
     return Allocation(
         chosen={name: option.name for (name, _), option in zip(kept, picked, strict=True)},
         bytes=_total(picked),
@@ -114,7 +117,7 @@ def _total(picked: Sequence[Option]) -> int:
     return sum(option.bytes for option in picked)
 
 
-def _solve(groups: Sequence[Sequence[Option]], cap: int) -> list[Option]:
+def _solve(groups: Sequence[Sequence[Option]], cap: int, gap: float) -> list[Option]:
     flat = [option for options in groups for option in options]
     spread = math.fsum(options[0].loss - options[-1].loss for options in groups)
     if spread == 0:
@@ -124,8 +127,10 @@ def _solve(groups: Sequence[Sequence[Option]], cap: int) -> list[Option]:
     losses = np.array([option.loss - options[-1].loss for options in groups for option in options])
     losses *= _RANGE / spread
     room = min(float(cap - sum(options[0].bytes for options in groups)), float(bytes_.sum()))
-    program = _Program([len(options) for options in groups], bytes_, room)
+    program = _Program([len(options) for options in groups], bytes_, room, gap)
     first = program.choose(losses, losses, math.inf)
+    if gap:
+        return [flat[i] for i in first]
     ceiling = float(losses[first].sum()) + _SAME
     second = program.choose(bytes_, losses, ceiling)
     best, thrifty = [flat[i] for i in first], [flat[i] for i in second]
@@ -142,10 +147,10 @@ class _Program:
     The true optimum is never forbidden, and choices are finite.
     """
 
-    def __init__(self, sizes: Sequence[int], bytes_: NDArray[np.float64], room: float) -> None:
+    def __init__(self, sizes: Sequence[int], bytes_: NDArray[np.float64], room: float, gap: float) -> None:
         self.owner = np.repeat(np.arange(len(sizes)), sizes)
         self.one_each = (self.owner == np.arange(len(sizes))[:, None]).astype(np.float64)
-        self.bytes, self.room = bytes_, room
+        self.bytes, self.room, self.gap = bytes_, room, gap
         self.forbidden: list[NDArray[np.float64]] = []
 
     def choose(self, objective: NDArray[np.float64], losses: NDArray[np.float64], ceiling: float) -> NDArray[np.int64]:
@@ -164,7 +169,7 @@ class _Program:
                     constraints=rules,
                     integrality=np.ones(len(objective)),
                     bounds=Bounds(0, 1),
-                    options={"mip_rel_gap": 0.0},
+                    options={"mip_rel_gap": self.gap},
                 )
             if found.x is None or found.status != 0:
                 raise RuntimeError(f"HiGHS found no optimum of a feasible program: {found.message}")
