@@ -29,6 +29,7 @@ COMMANDS = {
     **{name: name for name in ("repack", "decoder")},
     "pack-code": "pack_code",
     "schemes": "schemes",
+    "report": "report",
     "demo": "demo",
 }
 

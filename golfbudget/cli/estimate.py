@@ -33,7 +33,7 @@ def estimate(
     code: options.Code = None,
     roles: options.Roles = None,
     save: Annotated[Path | None, opt("--save FILE", "Keep the first seed's artifact.")] = None,
-    output_format: options.Format = ReportFormat.TABLE,
+    output_format: options.PictureFormat = ReportFormat.TABLE,
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:

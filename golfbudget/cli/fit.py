@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,8 @@ def fit(
     cache: options.Cache = None,
     no_cache: options.NoCache = False,
     details: Annotated[bool, opt("--details", "Print every matrix, the ledger and the loader, too.")] = False,
-    output_format: options.Format = ReportFormat.TABLE,
+    output_format: options.PictureFormat = ReportFormat.TABLE,
+    report: Annotated[Path | None, opt("--report FILE", "Write the report to FILE instead of stdout.")] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the artifact of least loss whose file, with the program that reads it, is within the cap.
@@ -77,16 +79,19 @@ def fit(
       golfbudget fit model.safetensors --cap 16MB --code train_gpt.py -o model.fit
       golfbudget fit model.safetensors --recipe int8-zlib-small --model builtin:baseline \\
           --tokens text.safetensors --cap 600kB -o model.fit --decoder decode.py
+      golfbudget fit model.safetensors --cap 16MB -o model.fit --format html --report fit.html
       golfbudget fit sp8192 --cap 16MB --code 48kB
     """
     from golfbudget.api.fit import fit as fitted
     from golfbudget.cli.output import emit, note, same_file, write
 
-    for written in (output, decoder):
+    for written in (output, decoder, report):
         if written is not None and same_file(written, path):
             raise UsageError(f"{written}: is the source itself, which the result would replace; write to another file")
-    if output is not None and output == decoder:
-        raise UsageError(f"{output}: is asked for twice, as --output and as --decoder; name two files")
+    named = {"--output": output, "--decoder": decoder, "--report": report}
+    for (first, one), (second, other) in combinations(named.items(), 2):
+        if one is not None and one == other:
+            raise UsageError(f"{one}: is asked for twice, as {first} and as {second}; name two files")
     found = fitted(
         path, cap=cap, code=code, recipe=recipe, model=model, tokens=tokens, tokenizer=tokenizer,
         token_limit=token_limit, calibration=calibration, counts=counts, schemes=schemes, head=head, effort=effort,
@@ -99,4 +104,4 @@ def fit(
     if decoder is not None:
         write(decoder, found.loader.encode())
         note(f"wrote {decoder}: {len(found.loader.encode()):,} bytes", quiet=quiet)
-    emit(found.document(details=details), output_format, None)
+    emit(found.document(details=details), output_format, report)

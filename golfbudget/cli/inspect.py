@@ -58,6 +58,8 @@ def inspect(
       golfbudget inspect final_model.int8.ptz --entropy --original final_model.pt
       golfbudget inspect final_model.int8.ptz --cap 16MB --format json -o base.json
       golfbudget inspect final_model.int8.ptz --by dtype --format markdown
+      golfbudget inspect final_model.int8.ptz --format html -o report.html
+      golfbudget inspect final_model.int8.ptz --format speedscope -o ledger.speedscope.json
       golfbudget inspect final_model.int8.ptz --explain tok_emb.weight
       golfbudget inspect model.bin --layout layout.toml
       golfbudget inspect final_model.int8.ptz --as-config -o model.toml
@@ -67,8 +69,8 @@ def inspect(
 
     if explain and entropy:
         raise UsageError("--explain prints no amounts, so there is nothing that --entropy could add")
-    if explain and output_format is ReportFormat.CSV:
-        raise UsageError("--explain prints sentences, which csv has no columns for; choose table, json or markdown")
+    if explain and output_format in (ReportFormat.CSV, ReportFormat.SPEEDSCOPE):
+        raise UsageError(f"--explain prints sentences, which {output_format} has no place for; choose another format")
     if as_config and (
         explain or entropy or original is not None or cap is not None or output_format is not ReportFormat.TABLE
     ):

@@ -47,11 +47,21 @@ def format_option(*others: ReportFormat, more: str = "") -> Any:  # noqa: ANN401
     return opt("--format", f"How to print the result{more}.", click_type=_FormatChoice([str(one) for one in formats]))
 
 
+_ONE_FILE = "; html is one file with pictures"
 #: For what has a table that programs read, and for what has none.
 Format = Annotated[ReportFormat, format_option(ReportFormat.CSV)]
+#: For what has a page of pictures, too.
+PictureFormat = Annotated[ReportFormat, format_option(ReportFormat.CSV, ReportFormat.HTML, more=_ONE_FILE)]
 PageFormat = Annotated[ReportFormat, format_option()]
 ViewFormat = Annotated[
-    ReportFormat, format_option(ReportFormat.CSV, more="; json holds all views, the others the one of --by")
+    ReportFormat,
+    format_option(
+        ReportFormat.CSV,
+        ReportFormat.HTML,
+        ReportFormat.SPEEDSCOPE,
+        more="; json holds all views, html shows them in pictures, speedscope is for flame graphs, and the others hold "
+        "the view of --by",
+    ),
 ]
 #: For what a pull request is judged by.
 GithubFormat = Annotated[
@@ -59,8 +69,9 @@ GithubFormat = Annotated[
     format_option(
         ReportFormat.CSV,
         ReportFormat.GITHUB,
-        more="; markdown is made for a pull-request comment.  github annotates the run, adds the markdown to the step "
-        "summary, and writes it to the file of -o",
+        ReportFormat.HTML,
+        more=f"{_ONE_FILE}; markdown is made for a pull-request comment.  github annotates the run, adds the markdown "
+        "to the step summary, and writes it to the file of -o",
     ),
 ]
 Output = Annotated[Path | None, opt("--output -o FILE", "Write the result to FILE instead of stdout.")]

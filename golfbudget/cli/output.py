@@ -18,6 +18,8 @@ def emit(document: Document, output_format: ReportFormat, output: Path | None) -
         from golfbudget.report.render.terminal import show
 
         show(document)
+    elif output is None and output_format is ReportFormat.HTML and sys.stdout.isatty():
+        raise UsageError("--format html writes a page of about a megabyte, which no terminal shows; give -o FILE.html")
     else:
         emit_text(rendered(document, output_format), output)
 

@@ -118,7 +118,7 @@ def plan(
     roles: options.Roles = None,
     max_decoded: options.MaxDecoded = "1GiB",
     details: options.Details = False,
-    output_format: options.Format = ReportFormat.TABLE,
+    output_format: options.PictureFormat = ReportFormat.TABLE,
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:

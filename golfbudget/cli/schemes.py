@@ -19,7 +19,7 @@ def schemes(
         list[str] | None,
         opt("--option NAME=VALUE", "With --shape: for every scheme that takes it.  May be repeated."),
     ] = None,
-    output_format: options.Format = ReportFormat.TABLE,
+    output_format: options.PictureFormat = ReportFormat.TABLE,
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:

@@ -25,7 +25,8 @@ class Inspection:
     """An opened artifact, its ledger with roles, and its place under the cap.
 
     `entropy`, and the `efficiency` that follows from it, are there only where they were asked for; `original` is the
-    checkpoint that errors are against, where it was given.
+    checkpoint that errors are against, where it was given.  `roles` are the rules that
+    decided, where reasons are wanted.
     """
 
     artifact: Artifact
@@ -34,6 +35,7 @@ class Inspection:
     entropy: Entropy | None = None
     efficiency: Efficiency | None = None
     original: Artifact | None = None
+    roles: Roles | None = None
 
 
 def inspect_file(
@@ -51,8 +53,10 @@ def inspect_file(
     Raises the errors of `artifact.open_artifact`.
     """
     artifact = open_artifact(path, as_format=as_format, layout=layout, limit=limit)
+    rules = roles or load_roles()
     return Inspection(
         artifact=artifact,
-        assignment=assign(artifact, roles or load_roles()),
+        assignment=assign(artifact, rules),
         budget=Budget(cap=cap, stored=artifact.size, code=code),
+        roles=rules,
     )

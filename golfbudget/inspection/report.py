@@ -28,6 +28,7 @@ from golfbudget.errors import CorruptError, UnsupportedError
 from golfbudget.hashing import file_hashes
 from golfbudget.inspection import SCHEMA, Inspection
 from golfbudget.ledger import Account, Entry, Ledger, Role
+from golfbudget.roles.explain import role_reasons
 from golfbudget.rollup import Totals, roll_up, total
 from golfbudget.version import __version__
 
@@ -109,7 +110,7 @@ class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one owner has in one role.  Bits are per parameter."""
+    """What one owner has in one role, and the `reason` for that role.  Bits are per parameter."""
 
     owner: str
     role: Role
@@ -119,6 +120,7 @@ class OwnerReport(msgspec.Struct, frozen=True, kw_only=True):
     decoded_bytes: _Amount | UnsetType = UNSET
     stored_bytes: _Amount
     content: _Content | None = None
+    reason: str | UnsetType = UNSET
     entropy_floor_bytes: _Measured = UNSET
     slack_bytes: _Measured = UNSET
     alone_bytes: _Measured = UNSET
@@ -304,12 +306,15 @@ def _owners(inspection: Inspection) -> tuple[OwnerReport, ...]:
         return entry.owner, entry.role
 
     measured, held = _measures(ledger, inspection.entropy, key), contents(inspection.artifact, ledger)
+    rules = inspection.roles
+    reasons = {} if rules is None else role_reasons(inspection.artifact, inspection.assignment, rules)
     made = []
     for (owner, role), totals in roll_up(ledger, key).items():
         model = inspection.assignment.models.get(owner)
         nominal, packed = (None, None) if model is None else (model.nominal_bits, model.packed_bits)
         amounts = {"nominal_bits": bits_number(nominal), "packed_bits": bits_number(packed), **_amounts(totals)}
-        amounts |= {"content": held[owner, role], **measured((owner, role))}
+        told = {"content": held[owner, role], "reason": reasons.get(owner, UNSET)}
+        amounts |= told | measured((owner, role))
         made.append(OwnerReport(owner=owner, role=role, **amounts))
     return tuple(made)
 

@@ -6,10 +6,15 @@ from enum import StrEnum
 
 
 class ReportFormat(StrEnum):
-    """How a document is rendered; `github` annotates a run of GitHub Actions, and is `compare`'s alone."""
+    """How a document is rendered.
+
+    `github` annotates a run of GitHub Actions; `speedscope` is for viewers of flame graphs, and `inspect`'s alone.
+    """
 
     TABLE = "table"
     JSON = "json"
     MARKDOWN = "markdown"
     CSV = "csv"
     GITHUB = "github"
+    HTML = "html"
+    SPEEDSCOPE = "speedscope"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from golfbudget.artifact import Artifact
@@ -53,15 +54,26 @@ def explain(owner: str, artifact: Artifact, assignment: Assignment, roles: Roles
         StoredReason(stored=name, account=account, reason=_stored_reason(name, assignment, roles))
         for name, account in stored.items()
     )
-    reason = _role_reason(owner, stored, artifact, assignment, roles)
+    reason = _role_reason(owner, stored, stated_roles(artifact), assignment, roles)
     return Explanation(owner=owner, role=entries[0].role, reason=reason, stored=reasons)
 
 
+def role_reasons(artifact: Artifact, assignment: Assignment, roles: Roles) -> dict[str, str]:
+    """What decided the role of every owner, by owner: as `explain` says it."""
+    stored: dict[str, dict[str, Account]] = {}
+    for entry in assignment.ledger.entries:
+        own = stored.setdefault(entry.owner, {})
+        if entry.tensor is not None:
+            own[entry.tensor] = entry.account
+    stated = stated_roles(artifact)
+    return {owner: _role_reason(owner, names, stated, assignment, roles) for owner, names in stored.items()}
+
+
 def _role_reason(  # noqa: PLR0911  (one way out per reason)
-    owner: str, stored: dict[str, Account], artifact: Artifact, assignment: Assignment, roles: Roles
+    owner: str, stored: dict[str, Account], stated: Mapping[str, Role], assignment: Assignment, roles: Roles
 ) -> str:
     names = [assignment.names[name] for name in stored if name in assignment.names]
-    if any(one.stated is not None for one in names) or owner in stated_roles(artifact):
+    if any(one.stated is not None for one in names) or owner in stated:
         by_name = next((one.name_rule for one in names if one.name_rule is not None and one.name_rule.role), None)
         return "the container states it" if by_name is None else f"{_rule('names', by_name, roles)} states it"
     if owner in assignment.head.rejected:

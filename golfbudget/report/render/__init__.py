@@ -24,6 +24,14 @@ def rendered(document: Document, output_format: ReportFormat, *, width: int | No
         return csv_text(document.csv())
     if output_format is ReportFormat.JSON and document.data is not None:
         return json_text(document.data())
+    if output_format is ReportFormat.HTML and document.data is not None:
+        from golfbudget.report.html import html_page
+
+        return html_page(document.data())
+    if output_format is ReportFormat.SPEEDSCOPE and document.data is not None:
+        from golfbudget.report.speedscope import speedscope
+
+        return json_text(speedscope(document.data()))
     raise ValueError(f"{output_format} is no format of this report")
 
 

@@ -1,0 +1,35 @@
+"""A report that a command saved with `--format json`, read back as plain values."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from golfbudget.errors import CorruptError, LimitError, UsageError
+
+#: Bytes of the largest report that is read; one of 100,000 entries takes 30 million.
+_LARGEST = 200_000_000
+_WANTED = "expected a report saved with --format json"
+
+
+def read_saved(path: Path) -> object:
+    """The values of a JSON file.
+
+    `UsageError` where it cannot be read, `CorruptError` where it is no JSON, `LimitError` where it is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(data) > _LARGEST:
+        raise LimitError(f"{path}: {_WANTED}, found more than {_LARGEST:,} bytes")
+    try:
+        value: object = json.loads(data.removeprefix(b"\xef\xbb\xbf"), parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{path}: {_WANTED}, found what is no JSON: {error}") from None
+    return value
+
+
+def _refused(name: str) -> object:
+    raise ValueError(f"{name} is no number of JSON")
