@@ -82,7 +82,8 @@ def check(
         for block in found.true_claims():
             typer.echo(json.dumps(block, indent=2))
         return
-    shown = found.without_notes() if quiet and output_format is not ReportFormat.JSON else found
+    whole = output_format in (ReportFormat.JSON, ReportFormat.HTML)
+    shown = found.without_notes() if quiet and not whole else found
     if output_format is ReportFormat.GITHUB:
         emit_github(found.github_commands(), found.comment(), output)
     else:

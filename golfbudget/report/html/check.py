@@ -124,7 +124,7 @@ def _submission(each: Submission, name: str, names: tuple[str, ...], convention:
     counts: dict[str, int] = {}
     for one in each.findings:
         counts[one.severity] = counts.get(one.severity, 0) + 1
-    return row(name, *cells, td(", ".join(f"{n} {kind}" for kind, n in counts.items())), key=each.path)
+    return row(name, *cells, td(", ".join(f"{n} {kind}" for kind, n in counts.items())))
 
 
 def _tally(tally: Tally | None, *, decides: bool) -> Markup:
@@ -133,9 +133,7 @@ def _tally(tally: Tally | None, *, decides: bool) -> Markup:
     total = count(tally.total_bytes)
     left = tally.headroom or 0
     said = f"{count(left)} left" if left >= 0 else f"over by {count(-left)}"
-    return td(
-        el("b", total) if decides else total, Markup("<br>"), el("small", said), class_="n" if left >= 0 else "n bad"
-    )
+    return td(el("b", total) if decides else total, el("br"), el("small", said), class_="n" if left >= 0 else "n bad")
 
 
 def _dots(found: Checked) -> Rows:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 import msgspec
 
-from golfbudget.report.html.maps import Colour, map_tools
+from golfbudget.report.html.maps import KEYS, Colour, map_tools
 from golfbudget.report.html.markup import Child, Markup, el
 from golfbudget.report.html.reading import read
 from golfbudget.report.html.shell import Page
@@ -109,14 +109,17 @@ def _sections(found: Comparison) -> Iterator[Markup]:
     if found.gates:
         columns = ("gate", "outcome", "value#", "limit#", "unit")
         yield section("Gates", table("What may not grow", columns, map(_gate, found.gates)))
-    moved = sorted((each for each in found.owners if each.delta_bytes), key=_most)
+    moved = [(each, at) for at, each in enumerate(found.owners) if each.delta_bytes]
+    moved.sort(key=lambda pair: _most(pair[0]))
     headings = ["owner", "role", "status", "change#", "base bytes#", "new bytes#"]
     same = len(found.owners) - len(moved)
     caption = f"{count(len(moved))} owners moved, most first; {count(same)} kept their bytes"
-    yield section("What moved", table(caption, headings, map(_owner, moved), id_="owners", tall=True))
+    yield section("What moved", table(caption, headings, (_owner(*pair) for pair in moved), id_="owners", tall=True))
     label = "Treemap of the new side's bytes, coloured by change"
     note = "Areas are the new side's bytes, colours what changed; what was removed is in the table alone."
-    yield section("Where it moved", el("p", note, class_="note"), picture("map", label, *map_tools(_COLOURS)))
+    yield section(
+        "Where it moved", el("p", note, class_="note"), picture("map", label, *map_tools(_COLOURS), hint=KEYS)
+    )
     rows = [*(_role(each.role, each) for each in found.roles), _role("total", found.total)]
     headings = ["role", "change#", "base bytes#", "new bytes#"]
     yield section("By role", table("Roles on both sides", headings, rows))
@@ -140,10 +143,10 @@ def _change(each: Moved) -> Markup:
     return td(signed(each.delta_bytes), class_=kind)
 
 
-def _owner(each: Owner) -> Markup:
+def _owner(each: Owner, at: int) -> Markup:
     status = each.status if each.content in (None, each.status) else f"{each.status}, content {each.content}"
     cells = (td(el("span", class_=f"key role-{each.role}"), each.role), td(status), _change(each))
-    return row(each.owner, *cells, num(each.base_bytes), num(each.new_bytes), key=each.owner)
+    return row(each.owner, *cells, num(each.base_bytes), num(each.new_bytes), key=at)
 
 
 def _role(name: str, each: Moved) -> Markup:

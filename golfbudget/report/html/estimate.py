@@ -124,7 +124,7 @@ def _row(point: Point) -> Markup:
     kind = {True: "good", False: "bad"}.get(point.cap.fits) if point.cap.fits is not None else None
     return row(
         point.called, num(point.parameters), num(point.payload_bytes), num(amount.value), num(amount.low),
-        num(amount.high), td(el("b", fits, class_=kind)), td(amount.evidence), key=point.called,
+        num(amount.high), td(el("b", fits, class_=kind)), td(amount.evidence),
     )  # fmt: skip
 
 

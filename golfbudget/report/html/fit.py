@@ -9,7 +9,7 @@ import msgspec
 
 from golfbudget.fit.fit_json import SavedChoice, SavedFit
 from golfbudget.report.html.inspect import role_strips
-from golfbudget.report.html.maps import Colour, map_tools
+from golfbudget.report.html.maps import KEYS, Colour, map_tools
 from golfbudget.report.html.markup import Child, Markup, el
 from golfbudget.report.html.plane import Plane, Point
 from golfbudget.report.html.reading import read
@@ -70,12 +70,14 @@ def _sections(fit: SavedFit, *, pictured: bool) -> Iterator[Markup]:
     if pictured:
         yield section("What bytes cost", picture("plane", "The fitted file and the recipe's own, by bytes and loss"))
     label = "Treemap of the fitted file's bytes: role, block, matrix"
-    yield section(f"What each matrix got, in {bytes_text(size)}", picture("map", label, *map_tools(_COLOURS)))
+    yield section(
+        f"What each matrix got, in {bytes_text(size)}", picture("map", label, *map_tools(_COLOURS), hint=KEYS)
+    )
     headings = (
         "matrix", "role", "stored as", "coder", "parameters#", "stored bytes#", "bits per parameter#",
         "next kB is worth, µbpb#",
     )  # fmt: skip
-    rows = (_row(each) for each in fit.choices)
+    rows = (_row(each, at) for at, each in enumerate(fit.choices))
     yield section("Every matrix", table(f"{count(len(fit.choices))} matrices", headings, rows, id_="owners"))
     loader = el(
         "div",
@@ -109,12 +111,12 @@ def _stored_as(each: SavedChoice) -> str:
     return " ".join([each.scheme, *(f"{name}={value}" for name, value in each.options.items())])
 
 
-def _row(each: SavedChoice) -> Markup:
+def _row(each: SavedChoice, at: int) -> Markup:
     bits = 8 * each.stored_bytes / each.parameters if each.parameters else None
     return row(
         each.owner, td(el("span", class_=f"key role-{each.role}"), str(each.role)), td(_stored_as(each)),
         td(each.coder), num(each.parameters), num(each.stored_bytes), num(bits, digits=3),
-        num(each.next_kilobyte, digits=1), key=each.owner,
+        num(each.next_kilobyte, digits=1), key=at,
     )  # fmt: skip
 
 

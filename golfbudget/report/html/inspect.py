@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from golfbudget.inspection.report import EntryReport, InspectReport, LayerReport, OwnerReport, RoleReport
-from golfbudget.report.html.maps import Colour, map_tools
+from golfbudget.report.html.maps import KEYS, Colour, map_tools
 from golfbudget.report.html.markup import Child, Markup, el
 from golfbudget.report.html.shell import Page
 from golfbudget.report.html.tables import bar, bullets, facts, num, picture, row, section, share, table, td
@@ -91,7 +91,7 @@ def _map(found: InspectReport) -> Markup:
     return section(
         "Where the bytes are",
         el("p", note, more, class_="note"),
-        picture("map", label, *map_tools(_colours(found))),
+        picture("map", label, *map_tools(_colours(found)), hint=KEYS),
         id_="where",
     )
 
@@ -122,7 +122,10 @@ def _roles(found: InspectReport) -> Markup:
 
 def _owners(found: InspectReport) -> Markup:
     measured = any(isinstance(owner.slack_bytes, int) for owner in found.owners)
-    rows = [_owner(owner, found.source.bytes, measured=measured) for owner in sorted(found.owners, key=_largest)]
+    rows = [
+        _owner(owner, at, found.source.bytes, measured=measured)
+        for at, owner in sorted(enumerate(found.owners), key=lambda each: _largest(each[1]))
+    ]
     headings = ["owner", "role", "parameters#", "stored bytes#", "bits per parameter#", "share of file#"]
     if measured:
         headings += ["entropy floor#", "slack#"]
@@ -134,7 +137,7 @@ def _largest(owner: OwnerReport) -> tuple[int, str, str]:
     return -owner.stored_bytes, owner.owner, str(owner.role)
 
 
-def _owner(owner: OwnerReport, size: int, *, measured: bool) -> Markup:
+def _owner(owner: OwnerReport, at: int, size: int, *, measured: bool) -> Markup:
     bits = 8 * owner.stored_bytes / owner.parameters if owner.parameters else None
     cells = [
         td(el("span", class_=f"key role-{owner.role}"), str(owner.role)),
@@ -142,7 +145,7 @@ def _owner(owner: OwnerReport, size: int, *, measured: bool) -> Markup:
     ]  # fmt: skip
     if measured:
         cells += [num(n if isinstance(n, int) else None) for n in (owner.entropy_floor_bytes, owner.slack_bytes)]
-    return row(owner.owner, *cells, key=owner.owner)
+    return row(owner.owner, *cells, key=at)
 
 
 def _nesting(found: InspectReport) -> Markup:

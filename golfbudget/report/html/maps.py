@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from golfbudget.report.html.markup import Markup, el
 
+#: What the keyboard does in one.
+KEYS = "Arrow keys choose, Enter goes in, Escape comes back."
+
 
 class Colour(StrEnum):
     """What the colour of a cell says."""

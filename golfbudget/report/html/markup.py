@@ -17,6 +17,9 @@ class Markup(str):
     __slots__ = ()
 
 
+#: Elements that have no end.
+_VOID = frozenset({"br", "input"})
+
 Child = str | Markup | None
 Attribute = str | int | bool | None
 
@@ -43,7 +46,7 @@ def el(tag: str, *children: Child, **attributes: Attribute) -> Markup:
         spelled = name.rstrip("_").replace("_", "-")
         parts.append(spelled if value is True else f'{spelled}="{text(str(value))}"')
     inner = "".join(text(child) for child in children if child is not None)
-    return Markup(f"<{' '.join(parts)}>{inner}</{tag}>")
+    return Markup(f"<{' '.join(parts)}>{inner}" + ("" if tag in _VOID else f"</{tag}>"))
 
 
 def join(pieces: Iterable[Child], between: str = "\n") -> Markup:

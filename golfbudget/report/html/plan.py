@@ -64,7 +64,10 @@ def _sections(plan: SavedPlan, *, pictured: bool) -> Iterator[Markup]:
         "evidence", "frontier",
     )  # fmt: skip
     caption = f"All {count(len(plan.candidates))} candidates, in the plan's order"
-    yield section("Every candidate", table(caption, headings, map(_row, plan.candidates), id_="rows"))
+    yield section(
+        "Every candidate",
+        table(caption, headings, (_row(each, at) for at, each in enumerate(plan.candidates)), id_="rows"),
+    )
     if plan.budgets:
         columns = ("bytes#", "without: change#", "with: change#", "with it", "difference#", "low#", "high#", "answer")
         caption = "The best files of equal bytes, without a restructured head and with one"
@@ -95,7 +98,7 @@ def _facts(plan: SavedPlan) -> Iterator[tuple[str, Child]]:
         yield "preview", f"files are written by {plan.preview}, not by the recipe's own codec"
 
 
-def _row(each: SavedTrial) -> Markup:
+def _row(each: SavedTrial, at: int) -> Markup:
     quality = each.quality
     side = f"{each.side}, VQ" if each.is_vq else str(each.side)
     evidence = str(quality.evidence) if each.loser is None else f"loser: {each.loser}"
@@ -103,7 +106,7 @@ def _row(each: SavedTrial) -> Markup:
         each.name, td(side), num(each.counted_bytes), num(each.saved_bytes, sign=True),
         num(quality.delta, sign=True, digits=4), num(quality.low, sign=True, digits=4),
         num(quality.high, sign=True, digits=4), num(each.price, digits=1), td(evidence),
-        td("yes" if each.pareto else ""), key=each.name,
+        td("yes" if each.pareto else ""), key=at,
     )  # fmt: skip
 
 

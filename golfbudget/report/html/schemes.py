@@ -75,7 +75,7 @@ def _row(each: Scheme, found: Schemes) -> Markup:
     cells = [td(each.summary), td(el("code", each.formula)), td(options or "none")]
     if found.shape is not None:
         cells.append(num(each.raw_bytes) if each.raw_bytes is not None else td(each.reason or ""))
-    return row(each.name, *cells, num(each.decoder_bytes), key=each.name)
+    return row(each.name, *cells, num(each.decoder_bytes))
 
 
 def _rows(sized: list[Scheme]) -> Rows:

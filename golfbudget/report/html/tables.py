@@ -48,8 +48,8 @@ def td(*children: Child, class_: str | None = None) -> Markup:
     return el("td", *children, class_=class_)
 
 
-def row(name: Child, *cells: Markup, key: str | None = None, class_: str | None = None) -> Markup:
-    """A row under its own heading; `key` is what scripts select it by."""
+def row(name: Child, *cells: Markup, key: int | None = None, class_: str | None = None) -> Markup:
+    """A row under its own heading; `key` is its place in the report's list, by which scripts know it."""
     return el("tr", el("th", name, scope="row"), *cells, data_key=key, class_=class_)
 
 
@@ -88,9 +88,9 @@ def chart(name: str, label: str) -> Markup:
     return el("div", drawn, class_="drawn", hidden=True)
 
 
-def picture(name: str, label: str, *tools: Child) -> Markup:
+def picture(name: str, label: str, *tools: Child, hint: str = "Arrow keys choose.") -> Markup:
     """Where a script draws, its controls before it, and what is chosen beside it; hidden until a script is there."""
-    hint = el("p", "Arrow keys choose, Enter goes in, Escape comes back.", class_="hint", id=f"{name}-hint")
+    keys = el("p", hint, class_="hint", id=f"{name}-hint")
     drawn = el(
         "div",
         id=name,
@@ -100,6 +100,8 @@ def picture(name: str, label: str, *tools: Child) -> Markup:
         aria_label=label,
         aria_describedby=f"{name}-hint",
     )
-    chosen = el("aside", id=f"{name}-chosen", class_="chosen", aria_live="polite", aria_label="What is chosen")
-    both = el("div", el("div", drawn, hint), chosen, class_="sides")
+    chosen = el(
+        "aside", id=f"{name}-chosen", class_="chosen", aria_live="polite", aria_label=f"What is chosen: {label}"
+    )
+    both = el("div", el("div", drawn, keys), chosen, class_="sides")
     return el("div", el("div", *tools, class_="tools") if tools else None, both, class_="drawn", hidden=True)

@@ -4,6 +4,9 @@ const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "nul
 const report = read("report");
 const picture = read("picture") ?? {};
 
+/** Text with what would break a line or turn its direction spelled out, as the tables spell it. */
+const plain = (text) => text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `\\u${c.codePointAt(0).toString(16).padStart(4, "0")}`);
+
 /** An element; children that are no elements become text, so that no name is ever markup. */
 function el(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -11,7 +14,8 @@ function el(tag, properties = {}, ...children) {
     if (name in made && name !== "list") made[name] = value;
     else made.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
+  const known = children.filter((child) => child !== null && child !== undefined);
+  made.append(...known.map((child) => (typeof child === "string" ? plain(child) : child)));
   return made;
 }
 
@@ -117,12 +121,12 @@ function filtering(table) {
   table.parentElement.before(el("div", { className: "tools" }, el("label", {}, "Only rows with ", field), kept));
 }
 
-/** Names of rows as buttons that choose what they name in the picture. */
-function choosing(id, choose) {
+/** Names of rows as buttons that choose what they name in the picture; rows know their place in the report's list. */
+function choosing(id, listed, choose) {
   for (const row of document.querySelectorAll(`#${id} tr[data-key]`)) {
     const head = row.cells[0];
     const button = el("button", { type: "button", className: "choose" }, ...head.childNodes);
-    button.addEventListener("click", () => choose(row.dataset.key));
+    button.addEventListener("click", () => choose(listed[Number(row.dataset.key)]));
     head.append(button);
   }
 }

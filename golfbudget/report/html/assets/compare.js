@@ -15,4 +15,4 @@ function explainChange(node) {
   ])];
 }
 
-const start = () => treemap(picture.map, explainChange);
+const start = () => treemap(picture.map, report.owners, explainChange);

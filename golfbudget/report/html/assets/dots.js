@@ -26,7 +26,7 @@ function dots(data) {
   function draw() {
     const width = holder.clientWidth;
     return (data.across ? lines(width) : rows(width)).then((view) => {
-      tips(view, (dot) => dot.row && `${dot.row}\n${dot.series}: ${dot.value === undefined ? `${count(dot.low)} to ${count(dot.high)}` : count(dot.value)} bytes`);
+      tips(view, (dot) => dot.row && `${plain(dot.row)}\n${dot.series}: ${dot.value === undefined ? `${count(dot.low)} to ${count(dot.high)}` : count(dot.value)} bytes`);
       holder.view = view;
     });
   }

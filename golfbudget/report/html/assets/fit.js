@@ -12,6 +12,6 @@ function explainChoice(node) {
 }
 
 const start = async () => {
-  await treemap(picture.map, explainChoice);
-  if (picture.plane) await plane(picture.plane, () => []);
+  await treemap(picture.map, report.choices, explainChoice);
+  if (picture.plane) await plane(picture.plane, [], () => []);
 };

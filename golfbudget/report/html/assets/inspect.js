@@ -24,4 +24,4 @@ function explainOwner(node) {
   ].filter(Boolean);
 }
 
-const start = () => treemap(picture.map, explainOwner);
+const start = () => treemap(picture.map, report.owners, explainOwner);

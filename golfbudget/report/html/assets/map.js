@@ -4,7 +4,7 @@
 const OPEN_AREA = 7000; // Pixels; a smaller part is drawn as one until someone goes in.
 const UNKNOWN = "unknown";
 
-function treemap({ root, colours }, explain) {
+function treemap({ root, colours }, listed, explain) {
   const { holder, aside } = place("map");
   const nodes = [];
   index(root, null);
@@ -100,8 +100,8 @@ function treemap({ root, colours }, explain) {
     const fill = scales[colour](cells.map((each) => nodes[each.node]));
     for (const each of cells) {
       const node = nodes[each.node];
-      const block = node.parent?.name ?? "";
-      each.name = called(node);
+      const block = plain(node.parent?.name ?? "");
+      each.name = plain(called(node));
       each.short = each.name.startsWith(`${block}.`) ? each.name.slice(block.length + 1) : each.name;
       each.fill = fill(node);
       each.ink = inkOn(each.fill);
@@ -113,7 +113,7 @@ function treemap({ root, colours }, explain) {
     view.addEventListener("dblclick", (_, item) => item?.datum && zoom(nodes[item.datum.node]));
     tips(view, (datum) => {
       const node = nodes[datum.node];
-      const path = [...ancestors(node), node].slice(1).map((each) => each.name).join(" › ");
+      const path = [...ancestors(node), node].slice(1).map((each) => plain(each.name)).join(" › ");
       return `${path}\n${count(node.bytes)} bytes, ${percent(node.bytes, root.bytes)}`;
     });
     holder.dataset.cells = cells.length;
@@ -227,9 +227,9 @@ function treemap({ root, colours }, explain) {
     enter: () => chosen && zoom(sole(chosen)),
     leave: () => zoom(focus.parent ?? root),
   });
-  choosing("owners", (owner) => {
-    const node = nodes.find((each) => each.owner === owner && each.parent?.owner !== owner) ?? root;
-    select(node);
+  choosing("owners", listed, ({ owner, role }) => {
+    const own = nodes.filter((node) => node.owner === owner && node.role === role);
+    select(own.find((node) => node.parent?.owner !== owner) ?? root);
     aside.scrollIntoView({ block: "nearest" });
   });
   pictures.push(draw);

@@ -21,6 +21,8 @@ function explainCandidate(point) {
   const heads = ["table", "owners", "raw bytes"].map((text, at) =>
     el("th", { scope: "col", className: at ? "n" : "" }, text));
   return [
+    el("p", { className: "command" }, el("code", {}, point.command), copy),
+    el("p", { className: "hint" }, "plan.json is this plan as saved with --format json, or by the button below."),
     facts([
       ["artifact", `${count(found.artifact_bytes)} bytes`],
       ["decoder", `${count(found.decoder_bytes)} bytes`],
@@ -33,9 +35,7 @@ function explainCandidate(point) {
     ]),
     lines.length ? el("table", {}, el("caption", {}, "Its tables, before any codec"),
       el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...lines)) : null,
-    el("p", { className: "command" }, el("code", {}, point.command), copy),
-    el("p", { className: "hint" }, "plan.json is this plan as saved with --format json, or by the button below."),
   ].filter(Boolean);
 }
 
-const start = () => plane(picture.plane, explainCandidate);
+const start = () => plane(picture.plane, report.candidates, explainCandidate);

@@ -3,7 +3,7 @@
 const SHAPES = { vq: "diamond", loser: "triangle-down", plain: "circle" };
 const NAMED_WIDTH = 620; // Pixels from which there is room for names.
 
-function plane(data, explain) {
+function plane(data, listed, explain) {
   const { holder, aside } = place("plane");
   const points = data.points.map((point, id) => ({ ...point, id, shape: SHAPES[point.loser ? "loser" : point.vq ? "vq" : "plain"] }));
   const order = [...points].sort((a, b) => a.x - b.x || a.y - b.y);
@@ -65,7 +65,7 @@ function plane(data, explain) {
       config: looks(),
       signals: [{ name: "chosen", value: chosen?.id ?? -1 }],
       data: [
-        { name: "points", values: points.map((point) => ({ ...point, tint: tint(point.kind) })) },
+        { name: "points", values: points.map((point) => ({ ...point, said: plain(point.name), tint: tint(point.kind) })) },
         { name: "intervals", source: "points", transform: [{ type: "filter", expr: "isValid(datum.low) && isValid(datum.high)" }] },
         { name: "lines", values: lines },
         { name: "price", values: price },
@@ -76,7 +76,7 @@ function plane(data, explain) {
       ],
       axes: [
         { scale: "x", orient: "bottom", grid: true, title: data.x, format: ",d", tickCount: { signal: "max(3, width / 110)" }, labelOverlap: true },
-        { scale: "y", orient: "left", grid: true, title: data.y, values, format: data.signed && logarithmic ? "+~r" : "~r", labelOverlap: true },
+        { scale: "y", orient: "left", grid: true, title: data.y, values, format: "~r", labelOverlap: true },
       ],
       marks: [
         guide("x", 0, "baseline", "left"),
@@ -99,14 +99,14 @@ function plane(data, explain) {
           stroke: { signal: `datum.id === chosen ? '${color("ink")}' : datum.loser ? datum.tint : '${color("surface")}'` },
           strokeWidth: { signal: "datum.id === chosen ? 2.5 : datum.loser ? 1.5 : 1" }, cursor: { value: "pointer" } } } },
         ...(width < NAMED_WIDTH ? [] : [{ type: "text", from: { data: "points" }, interactive: false,
-          encode: { update: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, text: { field: "name" },
+          encode: { update: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, text: { field: "said" },
             fill: { value: color("ink") }, fontSize: { value: 11 } } },
           transform: [{ type: "label", size: { signal: "[width, height]" }, avoidMarks: ["symbols"], offset: [6],
             anchor: ["right", "left", "top-right", "bottom-right", "top-left", "bottom-left"] }] }]),
       ],
     });
     view.addEventListener("click", (_, item) => item?.datum?.name && select(points[item.datum.id]));
-    tips(view, (datum) => datum.name && `${datum.name}\n${signed(datum.x)} bytes saved, ${cost(datum)}`);
+    tips(view, (datum) => datum.name && `${plain(datum.name)}\n${signed(datum.x)} bytes saved, ${cost(datum)}`);
     holder.view = view;
   }
 
@@ -116,7 +116,7 @@ function plane(data, explain) {
       : { y: { scale: "y", value: at }, x: { value: 0 }, x2: { signal: "width" } };
     const marks = [{ type: "rule", interactive: false, encode: { update: { ...along, stroke: { value: color(tone) }, strokeWidth: { value: 1.25 } } } }];
     if (word) {
-      const place = axis === "x" ? { x: { scale: "x", value: at, offset: 5 }, y: { value: 4 }, baseline: { value: "top" } }
+      const place = axis === "x" ? { x: { scale: "x", value: at, offset: 5 }, y: { signal: "height - 5" } }
         : { y: { scale: "y", value: at, offset: -5 }, x: { signal: "width - 4" }, align: { value: "right" } };
       marks.push({ type: "text", interactive: false, encode: { update: { ...place, text: { value: word }, fill: { value: color(tone) }, fontSize: { value: 11 } } } });
     }
@@ -172,7 +172,7 @@ function plane(data, explain) {
 
   holder.closest(".drawn").prepend(el("div", { className: "tools" }, toggle(), legend()));
   keys(holder, { list: () => order, chosen: () => chosen, choose: select });
-  choosing("rows", (name) => {
+  choosing("rows", listed, ({ name }) => {
     const found = points.find((point) => point.name === name);
     if (found) select(found);
     aside.scrollIntoView({ block: "nearest" });
