@@ -44,6 +44,7 @@ PRINTED = {
     "decoder": "RepackResult.decoder",
     "output_format": "InspectResult.to_json",
     "output": "InspectResult.to_json",
+    "report": "InspectResult.to_html",
     "details": "PlanResult.document",
     "write_claims": "CheckResult.true_claims",
 }

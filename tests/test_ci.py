@@ -26,6 +26,10 @@ ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="the Action and the hook are bash scripts")
 
 
+#: Where the Action leaves the page that it keeps.
+PAGE = "golfbudget-report.html"
+
+
 def action() -> dict[str, Any]:
     return dict(yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8")))
 
@@ -93,6 +97,18 @@ def test_the_action_passes_an_artifact_that_did_not_grow(temporary: Path, tmp_pa
         assert f"- passed `{gate}`" in comment
     assert (tmp_path / "summary").read_text(encoding="utf-8") == comment
     assert (tmp_path / "outputs").read_text(encoding="utf-8") == "comment-file=golfbudget-comment.md\npassed=true\n"
+    page = temporary / PAGE
+    assert "golfbudget compare" in page.read_text(encoding="utf-8")
+    page.unlink()
+    step(1, tmp_path, temporary, base="base.json", new="new model.ptz", report="")
+    assert not page.exists()
+
+
+def test_the_page_is_kept_whatever_the_gates_say() -> None:
+    *_, last = action()["runs"]["steps"]
+    assert last["uses"].startswith("actions/upload-artifact@")
+    assert last["if"] == "always() && inputs.report != ''"
+    assert last["with"]["path"] == "${{ runner.temp }}/" + PAGE
 
 
 @pytest.mark.slow
@@ -105,6 +121,7 @@ def test_the_action_fails_growth_and_says_who_grew(temporary: Path, tmp_path: Pa
     assert "total>4MB failed: total is 4,258,160 bytes, +258,160 from 4,000,000; grew most: tok_emb.weight" in errors[0]
     assert "**failed** `total>4MB`" in (tmp_path / "c.md").read_text(encoding="utf-8")
     assert (tmp_path / "outputs").read_text(encoding="utf-8") == "comment-file=c.md\npassed=false\n"
+    assert "1 of 1 gates failed" in (temporary / PAGE).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -183,6 +200,7 @@ def test_the_action_says_whether_submissions_pass(temporary: Path, pull_request:
         done = step(2, pull_request, temporary, command="check", submissions=folders)
         assert done.returncode == code, done.stderr
         assert (pull_request / "outputs").read_text(encoding="utf-8").splitlines()[-1] == outputs
+        assert "golfbudget check" in (temporary / PAGE).read_text(encoding="utf-8")
     assert "::error file=records/none,title=golfbudget check::records/none: expected a submission" in done.stdout
     (pull_request / "outputs").unlink()
     nothing = step(2, pull_request, temporary, **NEW | {"changed_since": "HEAD"})
@@ -202,9 +220,10 @@ def normal(name: str) -> str:
 
 @pytest.mark.slow
 def test_the_action_makes_the_plain_install_in_tested_versions(temporary: Path) -> None:
-    (command,) = action()["runs"]["steps"][0]["run"].split("\n", 1)[1].split(" && ")
+    _, choice, command = action()["runs"]["steps"][0]["run"].split("\n", 2)
+    assert "extra='[html]'" in choice  # And no other.
     *options, source = shlex.split(command)
-    assert source == "$ACTION_PATH"  # No extra in brackets behind it.
+    assert source == "$ACTION_PATH$extra"
     assert options[options.index("--constraint") + 1] == "$ACTION_PATH/constraints.txt"
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {normal(name): version for name, version in (line.split("==") for line in lines)}
@@ -212,7 +231,7 @@ def test_the_action_makes_the_plain_install_in_tested_versions(temporary: Path) 
     found = {normal(package.metadata["Name"]): package.version for package in installed}
     assert found.pop("golfbudget") == __version__
     assert found.items() <= pinned.items()
-    assert {"numpy", "rich", "typer", "zstandard"} <= found.keys()
+    assert {"numpy", "rich", "typer", "vl-convert-python", "zstandard"} <= found.keys()
     assert not found.keys() & {"torch", "scipy", "scikit-learn", "faiss-cpu", "threadpoolctl"}
 
 

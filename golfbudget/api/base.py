@@ -45,6 +45,10 @@ class Result(ABC):
         """The text that the command writes with `--format markdown`."""
         return self._text("markdown")
 
+    def to_html(self) -> str:
+        """The page that the command writes with `--format html`."""
+        return self._text("html")
+
     def __str__(self) -> str:
         return self._text("table").rstrip("\n")
 

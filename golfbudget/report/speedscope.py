@@ -11,7 +11,7 @@ from typing import Any
 from golfbudget.errors import CorruptError
 from golfbudget.inspection.report import InspectReport
 from golfbudget.report.html.inspect import ledger_tree
-from golfbudget.report.html.tree import Node
+from golfbudget.report.html.tree import MapNode
 from golfbudget.report.numbers import printable
 from golfbudget.version import __version__
 
@@ -47,7 +47,7 @@ def speedscope(report: object) -> Mapping[str, Any]:
     }
 
 
-def _stacks(node: Node, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+def _stacks(node: MapNode, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
     """Every leaf that has bytes, under the names of what it is in."""
     path = (*above, node.name)
     if not node.children and node.bytes:

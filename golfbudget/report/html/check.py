@@ -15,7 +15,7 @@ from golfbudget.report.html.tables import DASH, bullets, chart, row, section, ta
 from golfbudget.report.numbers import count
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class ShownTally(msgspec.Struct, frozen=True, kw_only=True):
     """What one convention counts; why it cannot where it does not."""
 
     total_bytes: int | None
@@ -26,7 +26,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     missing: str | None = None
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class ShownFinding(msgspec.Struct, frozen=True, kw_only=True):
     """Something to mend, or to know."""
 
     severity: str
@@ -34,7 +34,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class ShownClaim(msgspec.Struct, frozen=True, kw_only=True):
     """A number that the submission states."""
 
     source: str
@@ -43,30 +43,30 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     agrees_with: str | list[str] | None = None
 
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
+class ShownSubmission(msgspec.Struct, frozen=True, kw_only=True):
     """One folder."""
 
     path: str
-    conventions: Mapping[str, Tally]
-    findings: tuple[Finding, ...]
-    claims: tuple[Claim, ...]
+    conventions: Mapping[str, ShownTally]
+    findings: tuple[ShownFinding, ...]
+    claims: tuple[ShownClaim, ...]
     verdict: str
     passed: bool
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class ShownCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What a saved check must hold."""
 
     rules: str
     cap: int
     convention: str
-    submissions: tuple[Submission, ...]
+    submissions: tuple[ShownSubmission, ...]
     passed: bool
 
 
 def page(report: Mapping[str, object], where: str) -> Page:
     """The page of a saved check."""
-    found = read(report, Checked, where)
+    found = read(report, ShownCheck, where)
     only = found.submissions[0].path if len(found.submissions) == 1 else None
     return Page(
         kind="check",
@@ -78,7 +78,7 @@ def page(report: Mapping[str, object], where: str) -> Page:
     )
 
 
-def _lead(found: Checked) -> Iterator[Child]:
+def _lead(found: ShownCheck) -> Iterator[Child]:
     counts: dict[str, int] = {}
     for each in found.submissions:
         counts[each.verdict] = counts.get(each.verdict, 0) + 1
@@ -88,11 +88,11 @@ def _lead(found: Checked) -> Iterator[Child]:
     yield f"under a cap of {count(found.cap)} bytes."
 
 
-def _names(found: Checked) -> tuple[str, ...]:
+def _names(found: ShownCheck) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for each in found.submissions for name in each.conventions))
 
 
-def _sections(found: Checked) -> Iterator[Markup]:
+def _sections(found: ShownCheck) -> Iterator[Markup]:
     names = _names(found)
     label = "Bytes of each submission by each convention, with the cap as a line"
     yield section("Against the cap", chart("dots", label))
@@ -117,7 +117,7 @@ def _short(paths: list[str]) -> dict[str, str]:
     return {path: str(PurePath(*PurePath(path).parts[shared:])) for path in paths}
 
 
-def _submission(each: Submission, name: str, names: tuple[str, ...], convention: str) -> Markup:
+def _submission(each: ShownSubmission, name: str, names: tuple[str, ...], convention: str) -> Markup:
     kind = "good" if each.passed else "bad"
     cells = [td(el("b", each.verdict, class_=kind))]
     cells += [_tally(each.conventions.get(name), decides=name == convention) for name in names]
@@ -127,7 +127,7 @@ def _submission(each: Submission, name: str, names: tuple[str, ...], convention:
     return row(name, *cells, td(", ".join(f"{n} {kind}" for kind, n in counts.items())))
 
 
-def _tally(tally: Tally | None, *, decides: bool) -> Markup:
+def _tally(tally: ShownTally | None, *, decides: bool) -> Markup:
     if tally is None or tally.total_bytes is None:
         return el("td", DASH, class_="n", title=None if tally is None else tally.missing)
     total = count(tally.total_bytes)
@@ -136,7 +136,7 @@ def _tally(tally: Tally | None, *, decides: bool) -> Markup:
     return td(el("b", total) if decides else total, el("br"), el("small", said), class_="n" if left >= 0 else "n bad")
 
 
-def _dots(found: Checked) -> Rows:
+def _dots(found: ShownCheck) -> Rows:
     short = _short([each.path for each in found.submissions])
     dots = [
         Dot(row=short[each.path], series=name, value=tally.total_bytes)

@@ -12,11 +12,11 @@ from golfbudget.report.html.markup import Child, Markup, el
 from golfbudget.report.html.reading import read
 from golfbudget.report.html.shell import Page
 from golfbudget.report.html.tables import bullets, facts, num, picture, row, section, table, td
-from golfbudget.report.html.tree import Leaf, place, tree
+from golfbudget.report.html.tree import MapLeaf, place, tree
 from golfbudget.report.numbers import bytes_text, count, percent, signed
 
 
-class Side(msgspec.Struct, frozen=True, kw_only=True):
+class ShownSide(msgspec.Struct, frozen=True, kw_only=True):
     """One side's totals."""
 
     path: str
@@ -26,7 +26,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     known: str | None = None
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
+class ShownMove(msgspec.Struct, frozen=True, kw_only=True):
     """A role, or the whole."""
 
     base_bytes: int
@@ -35,7 +35,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     role: str = ""
 
 
-class Owner(Moved, frozen=True, kw_only=True):
+class ShownOwner(ShownMove, frozen=True, kw_only=True):
     """One owner on both sides."""
 
     owner: str
@@ -43,7 +43,7 @@ class Owner(Moved, frozen=True, kw_only=True):
     content: str | None = None
 
 
-class Gate(msgspec.Struct, frozen=True, kw_only=True):
+class ShownGate(msgspec.Struct, frozen=True, kw_only=True):
     """What may not grow, and whether it did; `value` is in `unit`."""
 
     expression: str
@@ -53,15 +53,15 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class ShownComparison(msgspec.Struct, frozen=True, kw_only=True):
     """What a saved comparison must hold."""
 
-    base: Side
-    new: Side
-    total: Moved
-    roles: tuple[Moved, ...]
-    owners: tuple[Owner, ...]
-    gates: tuple[Gate, ...]
+    base: ShownSide
+    new: ShownSide
+    total: ShownMove
+    roles: tuple[ShownMove, ...]
+    owners: tuple[ShownOwner, ...]
+    gates: tuple[ShownGate, ...]
     passed: bool
     counts: Mapping[str, int] = {}
     notes: tuple[str, ...] = ()
@@ -69,9 +69,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def page(report: Mapping[str, object], where: str) -> Page:
     """The page of a saved comparison."""
-    found = read(report, Comparison, where)
+    found = read(report, ShownComparison, where)
     leaves = (
-        Leaf(path=place(each.role, each.owner), role=each.role, owner=each.owner, bytes=each.new_bytes,
+        MapLeaf(path=place(each.role, each.owner), role=each.role, owner=each.owner, bytes=each.new_bytes,
              amounts={"base": each.base_bytes})
         for each in found.owners
     )  # fmt: skip
@@ -93,7 +93,7 @@ def _name(path: str) -> str:
     return PurePath(path).name or path
 
 
-def _lead(found: Comparison) -> Iterator[Child]:
+def _lead(found: ShownComparison) -> Iterator[Child]:
     total = found.total
     yield el("b", f"{signed(total.delta_bytes)} bytes")
     if total.base_bytes:
@@ -105,7 +105,7 @@ def _lead(found: Comparison) -> Iterator[Child]:
         yield el("b", said, class_="bad" if failed else "good")
 
 
-def _sections(found: Comparison) -> Iterator[Markup]:
+def _sections(found: ShownComparison) -> Iterator[Markup]:
     if found.gates:
         columns = ("gate", "outcome", "value#", "limit#", "unit")
         yield section("Gates", table("What may not grow", columns, map(_gate, found.gates)))
@@ -127,33 +127,33 @@ def _sections(found: Comparison) -> Iterator[Markup]:
     yield section("What was compared", facts(sides), bullets(found.notes))
 
 
-def _most(owner: Owner) -> tuple[int, str, str]:
+def _most(owner: ShownOwner) -> tuple[int, str, str]:
     return -abs(owner.delta_bytes), owner.owner, owner.role
 
 
-def _gate(gate: Gate) -> Markup:
+def _gate(gate: ShownGate) -> Markup:
     said = el("b", "passed" if gate.passed else "failed", class_="good" if gate.passed else "bad")
     digits = None if gate.unit == "bytes" else 2
     cells = (td(said), num(gate.value, sign=True, digits=digits), num(gate.limit, sign=True, digits=digits))
     return row(gate.expression, *cells, td(gate.unit))
 
 
-def _change(each: Moved) -> Markup:
+def _change(each: ShownMove) -> Markup:
     kind = "n grew" if each.delta_bytes > 0 else "n shrank" if each.delta_bytes < 0 else "n"
     return td(signed(each.delta_bytes), class_=kind)
 
 
-def _owner(each: Owner, at: int) -> Markup:
+def _owner(each: ShownOwner, at: int) -> Markup:
     status = each.status if each.content in (None, each.status) else f"{each.status}, content {each.content}"
     cells = (td(el("span", class_=f"key role-{each.role}"), each.role), td(status), _change(each))
     return row(each.owner, *cells, num(each.base_bytes), num(each.new_bytes), key=at)
 
 
-def _role(name: str, each: Moved) -> Markup:
+def _role(name: str, each: ShownMove) -> Markup:
     return row(name, _change(each), num(each.base_bytes), num(each.new_bytes))
 
 
-def _side(side: Side) -> str:
+def _side(side: ShownSide) -> str:
     code = "" if side.code_bytes is None else f", {count(side.code_bytes)} of them code"
     known = "" if side.known is None else f" ({side.known})"
     return f"{side.path}: {bytes_text(side.total_bytes)}{code}{known}"

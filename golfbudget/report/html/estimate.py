@@ -14,7 +14,7 @@ from golfbudget.report.html.tables import DASH, bullets, chart, facts, num, row,
 from golfbudget.report.numbers import bytes_text, count
 
 
-class Amount(msgspec.Struct, frozen=True, kw_only=True):
+class ShownAmount(msgspec.Struct, frozen=True, kw_only=True):
     """An amount or its range, and how it is known."""
 
     value: int | None
@@ -23,13 +23,13 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
 
 
-class Named(msgspec.Struct, frozen=True, kw_only=True):
+class ShownName(msgspec.Struct, frozen=True, kw_only=True):
     """A model or a recipe."""
 
     name: str
 
 
-class Cap(msgspec.Struct, frozen=True, kw_only=True):
+class ShownCap(msgspec.Struct, frozen=True, kw_only=True):
     """What counts against the cap; `fits` is None where the range lies across it."""
 
     bytes: int
@@ -39,15 +39,15 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True):
     fits: bool | None
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class ShownEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """One model's estimate."""
 
-    model: Named
-    recipe: Named
+    model: ShownName
+    recipe: ShownName
     parameters: int
     payload_bytes: int
-    artifact_bytes: Amount
-    cap: Cap
+    artifact_bytes: ShownAmount
+    cap: ShownCap
     container_bytes: int | None = None
     settings: Mapping[str, int | float | str] = {}
     depends_on_training: tuple[str, ...] = ()
@@ -59,15 +59,15 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join(f"{name}={value}" for name, value in self.settings.items()) or self.model.name
 
 
-class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+class ShownSweep(msgspec.Struct, frozen=True, kw_only=True):
     """Several."""
 
-    points: tuple[Point, ...]
+    points: tuple[ShownEstimate, ...]
 
 
 def page(report: Mapping[str, object], where: str) -> Page:
     """The page of a saved estimate or sweep."""
-    points = read(report, Sweep, where).points if "points" in report else (read(report, Point, where),)
+    points = read(report, ShownSweep, where).points if "points" in report else (read(report, ShownEstimate, where),)
     names = dict.fromkeys(point.model.name for point in points)
     return Page(
         kind="estimate",
@@ -79,7 +79,7 @@ def page(report: Mapping[str, object], where: str) -> Page:
     )
 
 
-def _lead(points: tuple[Point, ...]) -> Iterator[Child]:
+def _lead(points: tuple[ShownEstimate, ...]) -> Iterator[Child]:
     if len(points) > 1:
         fits = sum(point.cap.fits is True for point in points)
         over = sum(point.cap.fits is False for point in points)
@@ -94,7 +94,7 @@ def _lead(points: tuple[Point, ...]) -> Iterator[Child]:
         yield f" the cap of {count(point.cap.bytes)}: {_range(point.artifact_bytes)} ({point.artifact_bytes.evidence})."
 
 
-def _range(amount: Amount) -> str:
+def _range(amount: ShownAmount) -> str:
     if amount.value is not None:
         return bytes_text(amount.value)
     if amount.low is None or amount.high is None:
@@ -102,7 +102,7 @@ def _range(amount: Amount) -> str:
     return f"{count(amount.low)} to {count(amount.high)} bytes"
 
 
-def _sections(points: tuple[Point, ...]) -> Iterator[Markup]:
+def _sections(points: tuple[ShownEstimate, ...]) -> Iterator[Markup]:
     yield section("Under the cap", chart("dots", "Bytes of each model's artifact, with the cap as a line"))
     headings = ("model", "parameters#", "payload bytes#", "artifact bytes#", "low#", "high#", "fits", "how known")
     caption = "Before training: the payload is exact, the artifact as its evidence says"
@@ -118,7 +118,7 @@ def _sections(points: tuple[Point, ...]) -> Iterator[Markup]:
         )
 
 
-def _row(point: Point) -> Markup:
+def _row(point: ShownEstimate) -> Markup:
     amount = point.artifact_bytes
     fits = {True: "yes", False: "no", None: "open"}[point.cap.fits]
     kind = {True: "good", False: "bad"}.get(point.cap.fits) if point.cap.fits is not None else None
@@ -128,7 +128,7 @@ def _row(point: Point) -> Markup:
     )  # fmt: skip
 
 
-def _rows(points: tuple[Point, ...]) -> Rows:
+def _rows(points: tuple[ShownEstimate, ...]) -> Rows:
     """Where the first setting is a number it is the axis, and the other settings name the lines."""
     cap = points[0].cap.bytes - (points[0].cap.code_bytes or 0) if points else None
     across = next(iter(points[0].settings), None) if points else None

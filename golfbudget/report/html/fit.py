@@ -11,11 +11,11 @@ from golfbudget.fit.fit_json import SavedChoice, SavedFit
 from golfbudget.report.html.inspect import role_strips
 from golfbudget.report.html.maps import KEYS, Colour, map_tools
 from golfbudget.report.html.markup import Child, Markup, el
-from golfbudget.report.html.plane import Plane, Point
+from golfbudget.report.html.plane import Plane, PlanePoint
 from golfbudget.report.html.reading import read
 from golfbudget.report.html.shell import Page
 from golfbudget.report.html.tables import bar, bullets, facts, num, picture, row, section, table, td
-from golfbudget.report.html.tree import Leaf, Node, place, tree
+from golfbudget.report.html.tree import MapLeaf, MapNode, place, tree
 from golfbudget.report.numbers import bytes_text, count, human
 
 _COLOURS = [Colour.BITS, Colour.ROLE]
@@ -120,7 +120,7 @@ def _row(each: SavedChoice, at: int) -> Markup:
     )  # fmt: skip
 
 
-def _tree(fit: SavedFit) -> Node:
+def _tree(fit: SavedFit) -> MapNode:
     """Matrices in their roles, and in each role what is none: all of them sum to the file."""
     leaves, left = [], {str(role.role): role.stored_bytes for role in fit.roles}
     for each in fit.choices:
@@ -131,18 +131,18 @@ def _tree(fit: SavedFit) -> Node:
     return tree("fitted file", leaves)
 
 
-def _leaf(role: str, owner: str, amount: int, parameters: int) -> Leaf:
+def _leaf(role: str, owner: str, amount: int, parameters: int) -> MapLeaf:
     path = (role, owner) if owner == _REST else place(role, owner)
-    return Leaf(path=path, role=role, owner=owner, bytes=amount, amounts={"parameters": parameters})
+    return MapLeaf(path=path, role=role, owner=owner, bytes=amount, amounts={"parameters": parameters})
 
 
 def _plane(fit: SavedFit) -> Plane | None:
     quality, base = fit.quality, fit.baseline.artifact_bytes
     if quality.delta is None:
         return None
-    own = Point(name="the recipe's own file", kind="lossless", x=0, y=0.0)
-    made = Point(
-        name="the fitted file", kind="joint", x=base - fit.counted_bytes, y=quality.delta, low=quality.low,
+    own = PlanePoint(name="the recipe's own file", kind="baseline", x=0, y=0.0)
+    made = PlanePoint(
+        name="the fitted file", kind="fitted", x=base - fit.counted_bytes, y=quality.delta, low=quality.low,
         high=quality.high,
     )  # fmt: skip
     cap = base + (fit.code_bytes or 0) - fit.cap

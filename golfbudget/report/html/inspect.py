@@ -13,7 +13,7 @@ from golfbudget.report.html.maps import KEYS, Colour, map_tools
 from golfbudget.report.html.markup import Child, Markup, el
 from golfbudget.report.html.shell import Page
 from golfbudget.report.html.tables import bar, bullets, facts, num, picture, row, section, share, table, td
-from golfbudget.report.html.tree import Leaf, Node, place, tree
+from golfbudget.report.html.tree import MapLeaf, MapNode, place, tree
 from golfbudget.report.numbers import bytes_text, count, human, percent
 
 
@@ -30,18 +30,18 @@ def page(report: Mapping[str, object], where: str) -> Page:
     )
 
 
-def ledger_tree(found: InspectReport) -> Node:
+def ledger_tree(found: InspectReport) -> MapNode:
     """File, role, block, owner, account: every byte once."""
     return tree(PurePath(found.source.path).name, map(_leaf, found.entries))
 
 
-def _leaf(entry: EntryReport) -> Leaf:
+def _leaf(entry: EntryReport) -> MapLeaf:
     amounts = {"parameters": entry.parameters}
     if isinstance(entry.slack_bytes, int):
         amounts |= {"slack": entry.slack_bytes, "floor": entry.entropy_floor_bytes or 0}
     account = str(entry.account) if entry.account is not UNSET else "bytes"
     path = (*place(str(entry.role), entry.owner), account)
-    return Leaf(path=path, role=str(entry.role), owner=entry.owner, bytes=entry.stored_bytes, amounts=amounts)
+    return MapLeaf(path=path, role=str(entry.role), owner=entry.owner, bytes=entry.stored_bytes, amounts=amounts)
 
 
 def _colours(found: InspectReport) -> list[str]:

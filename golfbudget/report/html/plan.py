@@ -14,7 +14,7 @@ from golfbudget.plan.plan_json import SavedBudget, SavedPlan, SavedTrial
 from golfbudget.plan.results import BudgetFile, Winner
 from golfbudget.report.html.inspect import role_strips
 from golfbudget.report.html.markup import Child, Markup, el
-from golfbudget.report.html.plane import Line, Plane, Point, through
+from golfbudget.report.html.plane import Plane, PlaneLine, PlanePoint, through
 from golfbudget.report.html.reading import read
 from golfbudget.report.html.shell import Page
 from golfbudget.report.html.tables import DASH, bar, bullets, facts, num, picture, row, section, table, td
@@ -165,7 +165,7 @@ def _plane(plan: SavedPlan) -> Plane | None:
     )
 
 
-def _point(each: SavedTrial, *, measured: bool) -> Point | None:
+def _point(each: SavedTrial, *, measured: bool) -> PlanePoint | None:
     quality = each.quality
     y = quality.delta if measured else quality.error_ratio
     loser = measured and each.loser is not None
@@ -175,13 +175,13 @@ def _point(each: SavedTrial, *, measured: bool) -> Point | None:
         return None
     ends = (quality.low, quality.high) if measured and not loser else (None, None)
     command = f"golfbudget pack plan.json --candidate {shlex.quote(each.name)} -o FILE"
-    return Point(
+    return PlanePoint(
         name=each.name, kind=str(each.side), x=each.saved_bytes, y=y, low=ends[0], high=ends[1], vq=each.is_vq,
         loser=loser, command=command,
     )  # fmt: skip
 
 
-def _fitted(plan: SavedPlan) -> list[Line]:
+def _fitted(plan: SavedPlan) -> list[PlaneLine]:
     """The best files at each number of bytes, as two more lines."""
     base, made = plan.baseline.counted_bytes, []
     named = (("fitted, head as it is", "without"), ("fitted, head restructured", "with_"))
@@ -189,5 +189,5 @@ def _fitted(plan: SavedPlan) -> list[Line]:
         files: list[BudgetFile] = [file for each in plan.budgets if (file := getattr(each, attribute)) is not None]
         points = ((base - file.counted_bytes, file.quality.delta) for file in files)
         known = tuple(sorted((x, y) for x, y in points if y is not None))
-        made.append(Line(name=name, kind=f"fit-{attribute.rstrip('_')}", points=known))
+        made.append(PlaneLine(name=name, kind=f"fit-{attribute.rstrip('_')}", points=known))
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Point(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PlanePoint(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file: bytes saved to the right, what it costs upwards.
 
     `kind` is its side; `vq`: of the VQ-Logits family; `loser`: certified, so that `y` is the least that it can lose.
@@ -22,7 +22,7 @@ class Point(Struct, frozen=True, kw_only=True, omit_defaults=True):
     command: str | None = None
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class PlaneLine(Struct, frozen=True, kw_only=True):
     """A frontier through points, from the left."""
 
     name: str
@@ -41,8 +41,8 @@ class Plane(Struct, frozen=True, kw_only=True):
     x: str
     y: str
     signed: bool
-    points: tuple[Point, ...]
-    lines: tuple[Line, ...] = ()
+    points: tuple[PlanePoint, ...]
+    lines: tuple[PlaneLine, ...] = ()
     cap: int | None = None
     price: float | None = None
     mark: float | None = None
@@ -50,6 +50,6 @@ class Plane(Struct, frozen=True, kw_only=True):
     first: str | None = None
 
 
-def through(name: str, kind: str, points: list[Point]) -> Line:
+def through(name: str, kind: str, points: list[PlanePoint]) -> PlaneLine:
     """A line through points in the order of their bytes."""
-    return Line(name=name, kind=kind, points=tuple(sorted((point.x, point.y) for point in points)))
+    return PlaneLine(name=name, kind=kind, points=tuple(sorted((point.x, point.y) for point in points)))

@@ -14,7 +14,7 @@ from golfbudget.report.html.tables import chart, num, row, section, table, td
 from golfbudget.report.numbers import count
 
 
-class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+class ShownParameter(msgspec.Struct, frozen=True, kw_only=True):
     """An option of a scheme."""
 
     name: str
@@ -22,29 +22,29 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     default: int | float | str | None = None
 
 
-class Scheme(msgspec.Struct, frozen=True, kw_only=True):
+class ShownScheme(msgspec.Struct, frozen=True, kw_only=True):
     """One scheme; `raw_bytes` for a shape, or the reason why there are none."""
 
     name: str
     summary: str
     formula: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[ShownParameter, ...]
     decoder_bytes: int
     options: Mapping[str, int | float | str] | None = None
     raw_bytes: int | None = None
     reason: str | None = None
 
 
-class Schemes(msgspec.Struct, frozen=True, kw_only=True):
+class ShownSchemes(msgspec.Struct, frozen=True, kw_only=True):
     """What a saved list must hold."""
 
-    schemes: tuple[Scheme, ...]
+    schemes: tuple[ShownScheme, ...]
     shape: tuple[int, int] | None = None
 
 
 def page(report: Mapping[str, object], where: str) -> Page:
     """The page of a saved list of schemes."""
-    found = read(report, Schemes, where)
+    found = read(report, ShownSchemes, where)
     of = "" if found.shape is None else f" of {found.shape[0]} by {found.shape[1]}"
     sized = [each for each in found.schemes if each.raw_bytes is not None]
     return Page(
@@ -59,7 +59,7 @@ def page(report: Mapping[str, object], where: str) -> Page:
     )
 
 
-def _sections(found: Schemes, *, pictured: bool) -> Iterator[Markup]:
+def _sections(found: ShownSchemes, *, pictured: bool) -> Iterator[Markup]:
     if pictured:
         yield section("Raw bytes", chart("dots", "Raw bytes of each scheme for this shape"))
     headings = ["scheme", "what it stores", "raw bytes by formula", "options", "decoder bytes#"]
@@ -70,7 +70,7 @@ def _sections(found: Schemes, *, pictured: bool) -> Iterator[Markup]:
     )
 
 
-def _row(each: Scheme, found: Schemes) -> Markup:
+def _row(each: ShownScheme, found: ShownSchemes) -> Markup:
     options = join((join((el("b", option.name), f" {option.summary}"), "") for option in each.parameters), "; ")
     cells = [td(each.summary), td(el("code", each.formula)), td(options or "none")]
     if found.shape is not None:
@@ -78,7 +78,7 @@ def _row(each: Scheme, found: Schemes) -> Markup:
     return row(each.name, *cells, num(each.decoder_bytes))
 
 
-def _rows(sized: list[Scheme]) -> Rows:
+def _rows(sized: list[ShownScheme]) -> Rows:
     dots = sorted(
         (Dot(row=each.name, series="raw bytes", value=each.raw_bytes) for each in sized), key=lambda dot: dot.value or 0
     )

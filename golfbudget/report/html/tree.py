@@ -12,7 +12,7 @@ from golfbudget.report.views import STRUCTURE, block_of
 _NO_ROLE = ""
 
 
-class Leaf(Struct, frozen=True, kw_only=True):
+class MapLeaf(Struct, frozen=True, kw_only=True):
     """Bytes at the end of a path; further `amounts` are summed up the tree as bytes are."""
 
     path: tuple[str, ...]
@@ -22,7 +22,7 @@ class Leaf(Struct, frozen=True, kw_only=True):
     amounts: Mapping[str, int] = {}
 
 
-class Node(Struct, kw_only=True, omit_defaults=True):
+class MapNode(Struct, kw_only=True, omit_defaults=True):
     """A part with its parts; its bytes are the sum of theirs.  `owner`: whose bytes these all are, if one's."""
 
     name: str
@@ -30,23 +30,23 @@ class Node(Struct, kw_only=True, omit_defaults=True):
     owner: str | None = None
     bytes: int = 0
     amounts: dict[str, int] = {}
-    children: list[Node] = []
+    children: list[MapNode] = []
 
 
-def tree(name: str, leaves: Iterable[Leaf]) -> Node:
+def tree(name: str, leaves: Iterable[MapLeaf]) -> MapNode:
     """The leaves under one root, largest first on every level, and by name where they are equal.
 
     Leaves of equal paths are one.
     """
-    root = Node(name=name, amounts={}, children=[])
-    index: dict[tuple[str, ...], Node] = {(): root}
+    root = MapNode(name=name, amounts={}, children=[])
+    index: dict[tuple[str, ...], MapNode] = {(): root}
     for leaf in leaves:
         _add(root, leaf)
         for depth in range(1, len(leaf.path) + 1):
             at = leaf.path[:depth]
             node = index.get(at)
             if node is None:
-                node = Node(name=at[-1], role=leaf.role, owner=leaf.owner, amounts={}, children=[])
+                node = MapNode(name=at[-1], role=leaf.role, owner=leaf.owner, amounts={}, children=[])
                 index[at] = node
                 index[at[:-1]].children.append(node)
             elif node.owner != leaf.owner:
@@ -71,7 +71,7 @@ def place(role: str, owner: str) -> tuple[str, ...]:
     return (role, STRUCTURE, owner) if owner.startswith("[") else (role, owner)
 
 
-def _add(node: Node, leaf: Leaf) -> None:
+def _add(node: MapNode, leaf: MapLeaf) -> None:
     node.bytes += leaf.bytes
     for name, amount in leaf.amounts.items():
         node.amounts[name] = node.amounts.get(name, 0) + amount

@@ -26,9 +26,9 @@ const signed = (n) => (n > 0 ? "+" : n < 0 ? "−" : "") + count(Math.abs(n));
 function percent(part, whole) {
   if (whole <= 0) return "–";
   const share = (100 * part) / whole;
-  if (share === 0 || share === 100) return `${share} %`;
-  if (share < 0.1) return "<0.1 %";
-  return share > 99.9 ? ">99.9 %" : `${share.toFixed(1)} %`;
+  if (share === 0 || share === 100) return `${share}\u00a0%`;
+  if (share < 0.1) return "<0.1\u00a0%";
+  return share > 99.9 ? ">99.9\u00a0%" : `${share.toFixed(1)}\u00a0%`;
 }
 
 /** Facts as terms and what they are; those without a value are left out. */

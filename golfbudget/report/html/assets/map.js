@@ -106,6 +106,7 @@ function treemap({ root, colours }, listed, explain) {
       each.fill = fill(node);
       each.ink = inkOn(each.fill);
       each.note = count(node.bytes);
+      each.where = each.short === each.name ? "" : block;
       each.dim = wanted !== "" && !matches(node) && !ancestors(node).some((above) => above.words.includes(wanted));
     }
     const view = await show(holder, specification(width, height, shown));
@@ -127,6 +128,7 @@ function treemap({ root, colours }, listed, explain) {
   function specification(width, height, values) {
     const box = { x: { field: "x0" }, y: { field: "y0" }, x2: { field: "x1" }, y2: { field: "y1" } };
     const room = (across, down) => `datum.x1 - datum.x0 > ${across} && datum.y1 - datum.y0 > ${down}`;
+    const full = "datum.x1 - datum.x0 > 7.2 * length(datum.name) + 12";
     const words = (text, y, down, size, weight) => ({
       type: "text", from: { data: "cells" }, interactive: false,
       encode: { update: {
@@ -157,8 +159,8 @@ function treemap({ root, colours }, listed, explain) {
         { type: "rect", from: { data: "frames" }, interactive: false, encode: { update: {
           ...box, stroke: { value: color("surface") }, strokeWidth: { signal: "datum.depth === 1 ? 5 : 2.5" },
         } } },
-        words("datum.x1 - datum.x0 > 7 * length(datum.name) ? datum.name : datum.short", 6, 20, 12, 600),
-        words("datum.note", 22, 38, 11, 400),
+        words(`${full} ? datum.name : datum.short`, 6, 20, 12, 600),
+        words(`${full} ? datum.note : datum.note + '  ' + datum.where`, 22, 38, 11, 400),
         { type: "rect", from: { data: "cells" }, interactive: false, encode: { update: {
           ...box, stroke: { value: color("ink") }, strokeWidth: { signal: "datum.node === chosen ? 3 : 0" },
         } } },
@@ -166,7 +168,8 @@ function treemap({ root, colours }, listed, explain) {
     };
   }
 
-  function select(node) {
+  function select(part) {
+    const node = part.owner ? sole(part) : part;
     chosen = node;
     holder.view?.signal("chosen", node.id).runAsync();
     const path = ancestors(node).slice(1).map((each) => each.name);

@@ -41,8 +41,10 @@ function plane(data, listed, explain) {
     return [{ ...base, type: "symlog", constant: least }, ticks(low, high)];
   }
 
-  const kinds = { head: "side-head", trunk: "side-trunk", joint: "side-joint", lossless: "side-lossless", all: "muted",
-    "fit-without": "side-trunk", "fit-with": "side-head" };
+  const kinds = {
+    head: "side-head", trunk: "side-trunk", joint: "side-joint", lossless: "side-lossless", all: "muted",
+    baseline: "side-lossless", fitted: "side-joint", "fit-without": "side-trunk", "fit-with": "side-head",
+  };
   const dashes = (kind) => (kind === "all" ? [2, 4] : kind.startsWith("fit") ? [7, 4] : [1, 0]);
   const tint = (kind) => color(kinds[kind] ?? "muted");
 
