@@ -129,6 +129,7 @@ function treemap({ root, colours }, listed, explain) {
     const box = { x: { field: "x0" }, y: { field: "y0" }, x2: { field: "x1" }, y2: { field: "y1" } };
     const room = (across, down) => `datum.x1 - datum.x0 > ${across} && datum.y1 - datum.y0 > ${down}`;
     const full = "datum.x1 - datum.x0 > 7.2 * length(datum.name) + 12";
+    const placed = `!(${full}) && datum.x1 - datum.x0 > 6.2 * length(datum.note + datum.where) + 24`;
     const words = (text, y, down, size, weight) => ({
       type: "text", from: { data: "cells" }, interactive: false,
       encode: { update: {
@@ -160,7 +161,7 @@ function treemap({ root, colours }, listed, explain) {
           ...box, stroke: { value: color("surface") }, strokeWidth: { signal: "datum.depth === 1 ? 5 : 2.5" },
         } } },
         words(`${full} ? datum.name : datum.short`, 6, 20, 12, 600),
-        words(`${full} ? datum.note : datum.note + '  ' + datum.where`, 22, 38, 11, 400),
+        words(`${placed} ? datum.note + '  ' + datum.where : datum.note`, 22, 38, 11, 400),
         { type: "rect", from: { data: "cells" }, interactive: false, encode: { update: {
           ...box, stroke: { value: color("ink") }, strokeWidth: { signal: "datum.node === chosen ? 3 : 0" },
         } } },

@@ -5,9 +5,14 @@ function explainCandidate(point) {
   if (!found) return [];
   const raw = found.tables.reduce((sum, table) => sum + table.raw_bytes, 0);
   const copy = el("button", { type: "button" }, "Copy");
+  const command = el("code", {}, point.command);
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(point.command);
-    copy.textContent = "Copied";
+    try {
+      await navigator.clipboard.writeText(point.command);
+      copy.textContent = "Copied";
+    } catch { // Not every browser lets a page from disk do so: then it is chosen, to be copied by hand.
+      getSelection().selectAllChildren(command);
+    }
   });
   const accounts = new Map();
   for (const table of found.tables) {
@@ -21,7 +26,7 @@ function explainCandidate(point) {
   const heads = ["table", "owners", "raw bytes"].map((text, at) =>
     el("th", { scope: "col", className: at ? "n" : "" }, text));
   return [
-    el("p", { className: "command" }, el("code", {}, point.command), copy),
+    el("p", { className: "command" }, command, copy),
     el("p", { className: "hint" }, "plan.json is this plan as saved with --format json, or by the button below."),
     facts([
       ["artifact", `${count(found.artifact_bytes)} bytes`],
