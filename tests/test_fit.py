@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,15 @@ def test_json_has_the_contracts_fields(fitted: gb.FitResult) -> None:
     assert {"owner", "role", "scheme", "options", "coder", "stored_bytes"} <= saved["choices"][0].keys()
     assert {"tokens", "chosen_on", "reported_on", "delta", "low", "high", "blocks"} <= saved["quality"].keys()
     assert str(fitted).startswith("fitted: ")
+
+
+def test_the_page_shows_all_of_the_file(fitted: gb.FitResult) -> None:
+    page = fitted.to_html()
+    found = re.search('<script type="application/json" id="picture">(.*?)</script>', page)
+    assert found is not None
+    picture = json.loads(found[1])
+    assert picture["map"]["root"]["bytes"] == fitted.fit.artifact_bytes
+    assert [point["kind"] for point in picture["plane"]["points"]] == ["baseline", "fitted"]
 
 
 def test_the_command_writes_the_file_and_its_loader(golfbudget: Run, folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import io
 import json
 import re
 import sys
@@ -16,7 +17,10 @@ from html_reports import HOSTILE, compare, fit, golden, plan, safetensors
 
 from golfbudget import example
 from golfbudget.cli.app import COMMANDS
-from golfbudget.errors import CorruptError, MissingExtraError, UnsupportedError
+from golfbudget.cli.output import emit
+from golfbudget.errors import CorruptError, MissingExtraError, UnsupportedError, UsageError
+from golfbudget.report import ReportFormat
+from golfbudget.report.document import Document
 from golfbudget.report.html import _OTHER, _OWN, html_page, library
 from golfbudget.report.html.shell import embedded
 from golfbudget.report.numbers import printable
@@ -255,6 +259,16 @@ def test_the_page_does_not_replace_the_report(golfbudget: Run, tmp_path: Path) -
     done = golfbudget("report", saved, "-o", saved)
     assert done.returncode == 2
     assert "write to another file" in done.stderr
+
+
+def test_a_terminal_gets_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    with pytest.raises(UsageError, match="give -o FILE"):
+        emit(Document(parts=(), data=lambda: golden("inspect")), ReportFormat.HTML, None)
 
 
 def test_every_kind_of_report_has_a_page() -> None:

@@ -25,6 +25,12 @@ function plane(data, listed, explain) {
       .map((n) => Number(n.toPrecision(6)));
   }
 
+  /** Powers of ten within a range of positive numbers. */
+  function tens(low, high) {
+    const first = Math.ceil(Math.log10(low));
+    return Array.from({ length: Math.floor(Math.log10(high)) - first + 1 }, (_, at) => 10 ** (first + at));
+  }
+
   function domain() {
     const ends = points.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]);
     if (data.mark) ends.push(data.mark);
@@ -37,7 +43,7 @@ function plane(data, listed, explain) {
     const [low, high] = domain();
     const base = { name: "y", range: "height", domain: [low, high], zero: false, nice: false };
     if (!logarithmic) return [{ ...base, type: "linear" }, undefined];
-    if (!data.signed) return [{ ...base, type: "log" }, undefined];
+    if (!data.signed) return [{ ...base, type: "log" }, tens(low, high)];
     return [{ ...base, type: "symlog", constant: least }, ticks(low, high)];
   }
 
@@ -126,7 +132,7 @@ function plane(data, listed, explain) {
   }
 
   function cost(point) {
-    if (!data.signed) return `${point.y.toPrecision(3)} × the recipe's error`;
+    if (!data.signed) return `${point.y.toLocaleString("en-US", { maximumSignificantDigits: 3 })} × the recipe's error`;
     const said = (n) => (n > 0 ? "+" : n < 0 ? "−" : "") + Math.abs(n).toFixed(4);
     if (point.loser) return `at least ${said(point.y)} bits per byte, certified`;
     const ends = point.low === undefined ? "" : ` [${said(point.low)}, ${said(point.high)}]`;
