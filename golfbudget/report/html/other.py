@@ -49,7 +49,7 @@ def _parts(name: str, value: object, depth: int) -> Iterator[Child]:
         for key, each in value.items():
             if _nested(each) and depth < _DEEPEST:
                 yield el("h3", _words(str(key)))
-                yield from _parts(str(key), each, depth + 1)
+                yield from _parts(f"{name}: {key}", each, depth + 1)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         yield from _listed(name, value)
 
