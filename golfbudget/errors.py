@@ -53,17 +53,20 @@ class MissingExtraError(GolfbudgetError):
 AS_OPAQUE = "--as opaque counts the file as a whole"
 
 
-#: Modules of the extra, as they are imported.
+#: Modules of each extra, as they are imported, and what brings them.
 PLAN_MODULES = frozenset({"faiss", "scipy", "sklearn", "threadpoolctl", "torch"})
+HUB_MODULES = frozenset({"compressed_tensors", "gguf", "tokenizers", "transformers"})
 INSTALL = "pip install 'golfbudget[plan]'"
+INSTALL_HUB = "pip install 'golfbudget[hf]'"
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """A missing module of the extra is a `MissingExtraError` in here; anything else passes."""
+    """A missing module of an extra is a `MissingExtraError` in here; anything else passes."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in PLAN_MODULES:
+        if error.name not in PLAN_MODULES | HUB_MODULES:
             raise
-        raise MissingExtraError(f"this needs {error.name}, which is not installed; type: {INSTALL}") from error
+        install = INSTALL if error.name in PLAN_MODULES else INSTALL_HUB
+        raise MissingExtraError(f"this needs {error.name}, which is not installed; type: {install}") from error

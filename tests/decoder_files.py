@@ -57,6 +57,14 @@ def export_of(encoded: Encoded | None = None, dtype: str = "float32") -> Export:
     return made if encoded is None else made.with_encoded("tok_emb.weight", encoded, dtype)
 
 
+#: Layouts that a decoder is written for; files of others are read by the programs they are made for.
+DECODED = [
+    (name, layout)
+    for name, layout in sorted(layouts.registered().items())
+    if name not in ("gguf", "compressed-tensors")
+]
+
+
 def encoded_by(name: str, number: int) -> Encoded:
     matrix = weights()["tok_emb.weight"]
     counts = torch.arange(len(matrix)).flip(0) ** 2 if name in COUNTED else None
@@ -76,7 +84,7 @@ def of_schemes() -> Iterator[tuple[str, bytes]]:
     """Every scheme in every layout that has a place for it, with all its kinds of tables and all chains in turn."""
     chains = cycle(CHAINS)
     for scheme in schemes.registered():
-        for number, (name, layout) in enumerate(sorted(layouts.registered().items())):
+        for number, (name, layout) in enumerate(DECODED):
             encoded = encoded_by(scheme, number)
             if name == "state-dict" and not encoded.native:
                 continue
@@ -98,11 +106,12 @@ def of_recipes() -> Iterator[tuple[str, bytes]]:
             "blocks.0.mlp.fc.weight": torch.float32,
         }.items()
     } | {"blocks.0.attn_scale": torch.ones(8)}
-    for name in configs.names("recipes"):
-        recipe = load_recipe(name)
+    for recipe in map(load_recipe, configs.names("recipes")):
+        if recipe.layout not in dict(DECODED):
+            continue
         level = min(codecs.get(recipe.codec).levels, key=lambda level: abs(level - 1))
         quick = msgspec.structs.replace(recipe, level=level)
-        yield f"recipe-{name}", artifact_bytes(quantise(state, quick), quick)
+        yield f"recipe-{recipe.name}", artifact_bytes(quantise(state, quick), quick)
 
 
 def of_forms() -> Iterator[tuple[str, bytes]]:
@@ -199,7 +208,7 @@ def like_rows() -> Tensor:
 def of_packs() -> Iterator[tuple[str, bytes]]:
     """What `repack` writes of every layout, by every codec, with narrowed dtypes, sorted rows and shuffled streams."""
     encoded = encoded_by("trellis", 0)
-    for (name, layout), codec in zip(sorted(layouts.registered().items()), cycle(COMPRESSORS), strict=False):
+    for (name, layout), codec in zip(DECODED, cycle(COMPRESSORS), strict=False):
         export = export_of(None if name in ("state-dict", "safetensors") else encoded)
         yield f"{codec}-{name}", pack_of(layout.container(export), codec)
     for trellis in (False, True):

@@ -36,10 +36,12 @@ def extra(name: str) -> list[str]:
 def test_the_extra_is_named_as_it_is_declared() -> None:
     assert DISTRIBUTIONS.keys() == errors.PLAN_MODULES
     assert sorted(extra("plan")) == sorted(DISTRIBUTIONS.values())
-    for part in ("", "plan", "train", "dev"):
+    assert {name.replace("-", "_") for name in extra("hf")} - errors.HUB_MODULES == {"golfbudget[plan]"}
+    for part in ("", "plan", "hf", "train", "dev"):
         assert len(extra(part)) == len(set(extra(part)))
-    for part in ("train", "dev"):
+    for part in ("train", "hf"):
         assert "golfbudget[plan]" in extra(part)
+    assert "golfbudget[hf]" in extra("dev")
 
 
 @pytest.fixture(scope="module")

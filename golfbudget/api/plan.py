@@ -147,11 +147,11 @@ def chosen_schemes(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
         return None
     from golfbudget.errors import UsageError
     from golfbudget.plan.candidates import ALL, DEFAULT, REPACK
-    from golfbudget.schemes import load_others, registered
+    from golfbudget.schemes import bound, load_others, registered
 
     load_others()
     parts = given.split(",") if isinstance(given, str) else given
-    chosen, known = tuple(part.strip() for part in parts), (*registered(), REPACK, DEFAULT, ALL)
+    chosen, known = tuple(part.strip() for part in parts), (*registered(), *bound(), REPACK, DEFAULT, ALL)
     for name in chosen:
         if name not in known:
             raise UsageError(f"--schemes: no scheme is called {name!r}; known: {', '.join(known)}")

@@ -72,7 +72,8 @@ _STORED = ("quantised", "kept")
 _BLOCK = re.compile(r"(?:^|[./])(\d+)(?=[./])")
 #: VQ-Logits whose tokens take a bias when they are trained, the scheme that has one, and its bits.
 _BIASED, _WITH_BIAS, _BIAS_BITS = ("vq-logits", "vq-logits-int"), "vq-logits-bias", 8
-_TIED_NEED = {"counts": "token counts (--counts, or --tokens to count)", "moment": "calibration text (--calibration)"}
+_NEEDS = {"counts": "token counts (--counts, or --tokens to count)", "moment": "calibration text (--calibration)",
+          "gguf": "a GGUF file, or --recipe gguf"}  # fmt: skip
 
 
 def parts(trunk: Sequence[str], kept: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
@@ -194,7 +195,7 @@ def candidates(
             maker.head("scalar", options)
             maker.trunk("scalar", options)
     notes = [
-        f"left out, because they need {_TIED_NEED[need]}: {', '.join(dict.fromkeys(names))}"
+        f"left out, because they need {_NEEDS[need]}: {', '.join(dict.fromkeys(names))}"
         for need, names in missing.items()
     ]
     if source.preview is not None:

@@ -209,6 +209,8 @@ def grid(table: dict[str, Grid], scheme: Scheme, rows: int, columns: int) -> lis
     """What is tried of a scheme; for another package's, its defaults where they are complete."""
     if scheme.name in table:
         return list(table[scheme.name](rows, columns))
+    if scheme.tried:
+        return list(scheme.tried)
     known = scheme.name in HEAD or scheme.name in TRUNK
     complete = all(parameter.default is not None for parameter in scheme.parameters)
     return [] if known or not complete else [{}]

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from golfbudget import example
-from golfbudget.artifact import locate
 from golfbudget.certificates import DEFAULT_PRICE, DEFAULT_PRICE_SOURCE
 from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import EncoderInputs
+from golfbudget.plan.files import SourceFiles, source_files
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Inputs, RecordedFile
 from golfbudget.plan.source import NamedModelFile, PlanSource, model_source, named_model, open_source, parse_preview
@@ -66,8 +66,10 @@ class Prepared:
 def prepare(request: PlanRequest) -> Prepared:
     """Open everything; raises a golfbudget error naming what is wrong before any long work starts."""
     model_file = named_model(request.path, request.settings)
-    path = locate(request.path) if model_file is None else model_file.file
-    if model_file is not None:
+    if model_file is None:
+        files = source_files(request.path)
+    else:
+        files = SourceFiles(path=model_file.file, files=(model_file.file,))
         _refuse_measuring(request)
     request = replace(request, tokens=_tokens(request))
     model = None if request.model is None or request.model in MODELS else UserModel(request.model)
@@ -85,7 +87,7 @@ def prepare(request: PlanRequest) -> Prepared:
         request=request,
         source=source,
         roles=roles,
-        inputs=_recorded(request, source, model_file, path),
+        inputs=_recorded(request, source, model_file, files),
         encoders=encoders,
         evaluator=None if text is None or request.model is None else _evaluator(text, model, source),
         spread=load_rules().seed_spread,
@@ -103,7 +105,7 @@ def opened_source(request: PlanRequest, model_file: NamedModelFile | None) -> tu
             model_file, recipe=request.recipe, seed=request.seed, roles=roles, preview=preview, jobs=jobs
         )
         return drawn, roles
-    path = locate(request.path)
+    path = source_files(request.path).path
     source = open_source(path, recipe=request.recipe, roles=roles, limit=request.limit, preview=preview, jobs=jobs)
     return source, roles
 
@@ -164,12 +166,14 @@ def _read_counts(path: Path, vocabulary: int) -> Tensor:
     return torch.from_numpy(counts.astype("int64"))
 
 
-def _recorded(request: PlanRequest, source: PlanSource, model_file: NamedModelFile | None, path: Path) -> Inputs:
-    """What of a request has to be known to write any of its plan's files again; `path` is the source's."""
+def _recorded(
+    request: PlanRequest, source: PlanSource, model_file: NamedModelFile | None, files: SourceFiles
+) -> Inputs:
+    """What of a request has to be known to write any of its plan's files again; `files` are the source's."""
     return Inputs(
-        source_path=str(path if model_file is None else model_file.name),
-        source_bytes=path.stat().st_size if source.artifact is None else source.artifact.size,
-        source_sha256=file_hash(path),
+        source_path=str(files.path if model_file is None else model_file.name),
+        source_bytes=files.size if source.artifact is None else source.artifact.size,
+        source_sha256=files.sha256,
         recipe=source.recipe.name,
         recipe_argument=request.recipe,
         seed=request.seed,

@@ -83,6 +83,7 @@ def export_digest(export: Export) -> str:
         ],
         "corrections": [(name, digest(tables)) for name, tables in export.corrections.items()],
         "order": export.order,
+        "preamble": [[layout, hashlib.sha256(data).hexdigest()] for layout, data in export.preamble.items()],
     }
     # The order of a dictionary decides a file's: labels are written down as they stand.
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -11,6 +11,7 @@ from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import baseline_file, build
 from golfbudget.plan.examine import BASELINE
+from golfbudget.plan.files import source_files
 from golfbudget.plan.plan_json import SavedPlan, candidate_of, load_plan, saved
 from golfbudget.plan.prepare import encoder_inputs, opened_source
 from golfbudget.plan.request import PlanRequest
@@ -85,8 +86,8 @@ def _request(
 def _unchanged(recorded: RecordedFile, where: Path) -> Path:
     """A recorded file, as named or beside the plan, with unchanged content."""
     for path in (Path(recorded.path), where.parent / recorded.path):
-        if path.is_file():
-            if file_hash(path) != recorded.sha256:
+        if path.exists():
+            if source_files(path).sha256 != recorded.sha256:
                 raise UsageError(f"{path}: the file changed since the plan was made; plan again")
             return path
     raise UsageError(f"{where}: the plan's file {recorded.path} is not there; expected it as named or beside the plan")

@@ -20,6 +20,7 @@ from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, Verdict, VqAnswer
 from golfbudget.plan.sharing import sharing_notes
+from golfbudget.plan.shipped import default_schemes
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.plan.trying import Workshop, workshop
@@ -40,7 +41,8 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
     request, source = prepared.request, prepared.source
     progress("baseline", 2)
     measured = prepared.evaluator is not None
-    chosen = candidates(source, request.schemes, prepared.encoders.needs_met, measured=measured)
+    known = (*prepared.encoders.needs_met, source.recipe.layout)
+    chosen = candidates(source, request.schemes or default_schemes(source.recipe.layout), known, measured=measured)
     with one_thread(), workshop(prepared, len(chosen.candidates), progress) as shop:
         trials = shop.tried(chosen.candidates)
         over = shop.baseline.over

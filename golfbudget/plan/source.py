@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from torch import Tensor
 
-from golfbudget import codecs, configs
+from golfbudget import codecs, configs, schemes
 from golfbudget.artifact import Artifact, Layer, open_artifact
 from golfbudget.errors import UsageError
 from golfbudget.estimate.measured import draw
@@ -134,8 +134,9 @@ def open_source(
         if recipe is not None:
             raise UsageError(f"{path}: an artifact's recipe is recognised from the file; leave out --recipe")
         export = without_tied(layout.read(artifact), roles)
-        if export.schemes:
-            raise UsageError(f"{path}: the artifact already holds encoded matrices ({', '.join(export.schemes)})")
+        encoded = [name for name, one in export.schemes.items() if layout.name not in schemes.get(one.scheme).layouts]
+        if encoded:
+            raise UsageError(f"{path}: the artifact already holds encoded matrices ({', '.join(encoded)})")
         # Under a preview nothing is written through the artifact's own codec, not even to recognise its level.
         found, note = _recognise(artifact, layout, export) if preview is None else (_base(artifact, layout), None)
         notes += [note] if note else []

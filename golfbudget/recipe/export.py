@@ -137,6 +137,7 @@ class Export:
     matrix encoded some other way.  `corrections[name]` are low-rank tables by suffix; `labels` what a layout tells its
     decoder; `suffixes[name]` the stored names of values and scales; `order` the names as the state dict had them.
     `streams` are tables of integers as a coder stores them, by tensor, or by TENSOR/TABLE of an encoding.
+    `preamble` is what stood before all tensors of a file, by the layout that read it.
     """
 
     quantized: Mapping[str, Tensor]
@@ -150,6 +151,7 @@ class Export:
     suffixes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     streams: Mapping[str, bytes] = field(default_factory=dict)
+    preamble: Mapping[str, bytes] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Every tensor's name once, as the state dict had them, later ones last."""

@@ -4,6 +4,7 @@ from golfbudget.schemes import (  # noqa: F401  (they register themselves, in th
     bits_by_frequency,
     clipped,
     factorised,
+    ggml,
     grouped_codes,
     grouped_scalar,
     reduced,
@@ -19,6 +20,7 @@ from golfbudget.schemes.base import (
     Parameter,
     Scheme,
     Table,
+    bound,
     collisions,
     get,
     load_others,
@@ -26,4 +28,4 @@ from golfbudget.schemes.base import (
 )
 
 __all__ = ["Context", "Encoded", "Options", "Parameter", "Scheme", "Table"]
-__all__ += ["collisions", "get", "load_others", "registered"]
+__all__ += ["bound", "collisions", "get", "load_others", "registered"]

@@ -130,6 +130,10 @@ class Scheme(ABC):
     #: What an encoder cannot do without, in the words of reports: `counts`, or `moment` for what calibration text says
     #: of inputs: their covariance, and states of a head.
     needs: ClassVar[tuple[str, ...]] = ()
+    #: The only layouts that have a place for it, whose own readers decode it; none where any layout has.
+    layouts: ClassVar[tuple[str, ...]] = ()
+    #: What a plan tries of it, where no grid says so.
+    tried: ClassVar[tuple[Options, ...]] = ()
     #: The raw size depends on the matrix: `raw_bytes` is then only an upper bound.
     sized_by_values: ClassVar[bool] = False
 
@@ -224,7 +228,16 @@ def _scheme(announced: object) -> Scheme | None:
 
 #: Other packages announce theirs as entry points: subclasses or instances of `Scheme`.
 _SCHEMES: Registry[Scheme] = Registry("scheme", group="golfbudget.schemes", made=_scheme)
-register, registered, get, load_others = _SCHEMES.register, _SCHEMES.registered, _SCHEMES.get, _SCHEMES.load_others
+register, registered, load_others = _SCHEMES.register, _SCHEMES.registered, _SCHEMES.load_others
+#: Schemes of one layout each, which are no candidates for files of another.
+_BOUND: Registry[Scheme] = Registry("scheme")
+register_bound, bound = _BOUND.register, _BOUND.registered
+
+
+def get(name: str) -> Scheme:
+    """The scheme of that name, be it one layout's own; `UsageError` lists the known ones."""
+    own = bound()
+    return own[name] if name in own else _SCHEMES.get(name)
 
 
 def check_matrix(matrix: Tensor) -> Tensor:

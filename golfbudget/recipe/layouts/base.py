@@ -104,7 +104,7 @@ def read_schemes(artifact: Artifact, tables: Mapping[str, Tensor]) -> dict[str, 
 
 def read_scheme(path: str, name: str, scheme: object, shape: object, tables: Mapping[str, Tensor]) -> Encoded:
     """The encoding that a label describes; tables are believed for their tensors only."""
-    known = isinstance(scheme, str) and scheme in schemes.registered()
+    known = isinstance(scheme, str) and scheme in {**schemes.registered(), **schemes.bound()}
     sizes = [n for n in shape if isinstance(n, int) and n > 0] if isinstance(shape, tuple) else []
     if not known or len(sizes) != 2:
         raise CorruptError(f"{path}: {name!r} is encoded by scheme {scheme!r} with shape {shape}")

@@ -74,10 +74,15 @@ class _Flat(Layout):
         """Only where some tensor is stored as values and scales: a plain checkpoint is no artifact."""
         names = {tensor.name for tensor in artifact.tensors}
         inside = all(name.startswith((self.prefix, APART)) for name in names)
-        return inside and any(
-            name.endswith(values) and name.removesuffix(values) + scales in names
-            for name in names
-            for values, scales in _SUFFIXES
+        # A GGUF file has its own layout, whatever its tensors are called.
+        return (
+            inside
+            and artifact.format != "gguf"
+            and any(
+                name.endswith(values) and name.removesuffix(values) + scales in names
+                for name in names
+                for values, scales in _SUFFIXES
+            )
         )
 
     def read(self, artifact: Artifact) -> Export:
