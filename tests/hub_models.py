@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 VOCABULARY, WIDTH, POSITIONS = 256, 32, 64
 
@@ -62,44 +63,83 @@ def folder_of(kind: str, folder: Path) -> Path:
     return folder
 
 
+def tokenizer_of(path: Path, more: int = 0) -> Path:
+    """A byte-level tokenizer.json of 256 tokens and `more` added ones."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_tokens([f"<own{number}>" for number in range(more)])
+    made.save(str(path))
+    return path
+
+
+def llama_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A Llama's tensors as converters put them into GGUF files: other names, and halves of heads' rows interleaved."""
+    names = {
+        "embed_tokens": "token_embd", "lm_head": "output", "norm": "output_norm", "q_proj": "attn_q",
+        "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output", "gate_proj": "ffn_gate", "up_proj": "ffn_up",
+        "down_proj": "ffn_down", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+    }  # fmt: skip
+    found = {}
+    for name, tensor in state.items():
+        parts = name.split(".")
+        block = f"blk.{parts[2]}." if "layers" in parts else ""
+        heads = {"q_proj": 4, "k_proj": 2}.get(parts[-2])
+        turned = tensor
+        if heads is not None:
+            turned = tensor.view(heads, 2, -1, tensor.shape[1]).transpose(1, 2).reshape(tensor.shape)
+        found[f"{block}{names[parts[-2]]}.weight"] = turned
+    return found
+
+
 def gguf_of(
-    path: Path, kind: str = "Q8_0", *, tied: bool = True, width: int = 64, vocabulary: int = VOCABULARY
+    path: Path,
+    kind: str = "Q8_0",
+    *,
+    tied: bool = True,
+    width: int = 64,
+    feed: int = 128,
+    values: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """A Llama's GGUF file of random weights, its matrices in blocks of one type."""
+    """A Llama's GGUF file, its matrices in blocks of one type; of random weights where no `values` are given."""
     generator = np.random.default_rng(0)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(2)
     writer.add_context_length(POSITIONS)
     writer.add_embedding_length(width)
-    writer.add_feed_forward_length(2 * width)
+    writer.add_feed_forward_length(feed)
     writer.add_head_count(4)
     writer.add_head_count_kv(2)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(width // 4)
-    writer.add_vocab_size(vocabulary)
-    writer.add_token_list([f"token{number}" for number in range(vocabulary)])
+    writer.add_vocab_size(VOCABULARY)
+    writer.add_token_list([f"token{number}" for number in range(VOCABULARY)])
     block = gguf.GGMLQuantizationType[kind]
 
     def add(name: str, *shape: int) -> None:
-        values = (generator.standard_normal(shape) * 0.2).astype(np.float32)
+        drawn = (generator.standard_normal(shape) * 0.2 + (len(shape) == 1)).astype(np.float32)
+        found = drawn if values is None else values[name].float().numpy()
         if len(shape) == 2:
-            writer.add_tensor(name, gguf.quants.quantize(values, block), raw_dtype=block)
+            writer.add_tensor(name, gguf.quants.quantize(found, block), raw_dtype=block)
         else:
-            writer.add_tensor(name, 1 + values)
+            writer.add_tensor(name, found)
 
-    add("token_embd.weight", vocabulary, width)
+    add("token_embd.weight", VOCABULARY, width)
     for layer in range(2):
         for matrix, rows, columns in (
             ("attn_q", width, width), ("attn_k", width // 2, width), ("attn_v", width // 2, width),
-            ("attn_output", width, width), ("ffn_gate", 2 * width, width), ("ffn_up", 2 * width, width),
-            ("ffn_down", width, 2 * width),
+            ("attn_output", width, width), ("ffn_gate", feed, width), ("ffn_up", feed, width),
+            ("ffn_down", width, feed),
         ):  # fmt: skip
             add(f"blk.{layer}.{matrix}.weight", rows, columns)
         for norm in ("attn_norm", "ffn_norm"):
             add(f"blk.{layer}.{norm}.weight", width)
     add("output_norm.weight", width)
     if not tied:
-        add("output.weight", vocabulary, width)
+        add("output.weight", VOCABULARY, width)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -29,16 +29,16 @@ def fit(
     model: Annotated[
         str | None,
         opt(
-            "--model FILE:OBJECT|builtin:NAME",
-            "Run it to measure losses.  FILE is run as a program with your rights: name only code that you trust.",
+            "--model FILE:OBJECT|builtin:NAME|hf",
+            "Run it to measure losses; hf is what transformers makes of the folder.  FILE "
+            "is run as a program with your rights: name only code that you trust.",
         ),
     ] = None,
     tokens: Annotated[
         Path | None, opt("--tokens FILE", "Text that reports (and chooses, without --calibration).")
     ] = None,
-    tokenizer: Annotated[
-        Path | None, opt("--tokenizer FILE", "The SentencePiece .model that the tokens are made with.")
-    ] = None,
+    tokenizer: options.Tokenizer = None,
+    trust_remote_code: options.TrustRemoteCode = False,
     token_limit: Annotated[
         int | None, opt("--token-limit N", "Take no more than the text's first N tokens.", min=2)
     ] = None,
@@ -94,9 +94,9 @@ def fit(
             raise UsageError(f"{one}: is asked for twice, as {first} and as {second}; name two files")
     found = fitted(
         path, cap=cap, code=code, recipe=recipe, model=model, tokens=tokens, tokenizer=tokenizer,
-        token_limit=token_limit, calibration=calibration, counts=counts, schemes=schemes, head=head, effort=effort,
-        jobs=jobs, seed=seed, roles=roles, max_decoded=max_decoded, cache=cache, no_cache=no_cache,
-        progress=not quiet,
+        trust_remote_code=trust_remote_code, token_limit=token_limit, calibration=calibration, counts=counts,
+        schemes=schemes, head=head, effort=effort, jobs=jobs, seed=seed, roles=roles, max_decoded=max_decoded,
+        cache=cache, no_cache=no_cache, progress=not quiet,
     )  # fmt: skip
     if output is not None:
         write(output, found.data)

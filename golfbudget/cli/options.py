@@ -97,4 +97,15 @@ Jobs = Annotated[
     int | None, opt("--jobs -j", "Candidates tried side by side.  [default: by cores and work]", min=1, max=256)
 ]
 Cache = Annotated[Path | None, opt("--cache DIR", "Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]")]
+Tokenizer = Annotated[
+    Path | None,
+    opt(
+        "--tokenizer FILE",
+        "What the tokens are made with: a SentencePiece .model, or a tokenizer.json.  [default with --model hf: the "
+        "one beside the model]",
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool, opt("--trust-remote-code", "Let --model hf run code that the folder brings, with your rights.")
+]
 NoCache = Annotated[bool, opt("--no-cache", "Do everything anew, and keep nothing.")]

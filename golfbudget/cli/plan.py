@@ -16,7 +16,8 @@ def plan(
         Path,
         arg(
             "PATH|CONFIG",
-            "A float checkpoint, or an int8 artifact; or a model file or a shipped one's name, as for estimate.",
+            "A float checkpoint or a folder of shards, a GGUF file, or an int8 artifact; or a model file or a shipped "
+            "one's name, as for estimate.",
         ),
     ],
     set_: Annotated[
@@ -35,9 +36,10 @@ def plan(
     model: Annotated[
         str | None,
         opt(
-            "--model FILE:OBJECT|builtin:NAME",
-            "Run it to measure quality: builtin:baseline, builtin:example, or your own module.  FILE is run as a "
-            "program with your rights: name only code that you trust.",
+            "--model FILE:OBJECT|builtin:NAME|hf",
+            "Run it to measure quality: builtin:baseline, builtin:example, hf for what transformers makes of the "
+            "folder (hf:FOLDER of another), or your own module.  FILE is run as a program with your rights: name only "
+            "code that you trust.",
         ),
     ] = None,
     tokens: Annotated[
@@ -55,9 +57,8 @@ def plan(
             "Another text, in the form of --tokens: the best candidates, chosen on --tokens, are measured on it again.",
         ),
     ] = None,
-    tokenizer: Annotated[
-        Path | None, opt("--tokenizer FILE", "The SentencePiece .model that the tokens are made with.")
-    ] = None,
+    tokenizer: options.Tokenizer = None,
+    trust_remote_code: options.TrustRemoteCode = False,
     token_limit: Annotated[
         int | None, opt("--token-limit N", "Take no more than the text's first N tokens.", min=2)
     ] = None,
@@ -145,6 +146,7 @@ def plan(
       golfbudget plan sp8192 --vocab sp1024.model --vocab sp8192.model --tokens text.txt
       golfbudget plan sp8192 --set vocabulary=16384 --preview zstd-3
       golfbudget plan model.safetensors --model model.py:Model --tokens val.bin --tokenizer sp.model
+      golfbudget plan SmolLM2-135M --recipe gguf-q8_0 --model hf --tokens text.txt --token-limit 8192
     """
     from golfbudget.cli.output import emit
 
@@ -185,6 +187,7 @@ def plan(
         tokens=tokens,
         fresh=fresh,
         tokenizer=tokenizer,
+        trust_remote_code=trust_remote_code,
         token_limit=token_limit,
         counts=counts,
         schemes=schemes,

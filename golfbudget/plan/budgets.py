@@ -21,6 +21,7 @@ from golfbudget.fit.bench import FittingBench, bench, menus_of
 from golfbudget.fit.costs import MenuCosts
 from golfbudget.fit.menu import MatrixChoice, restructures
 from golfbudget.fit.request import HeadKind
+from golfbudget.plan.hub import fits_budgets
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.result_cache import ResultCache
 from golfbudget.plan.results import Answer, BudgetFile, BudgetPoint, Difference
@@ -56,7 +57,7 @@ def fitted_budgets(
     heads were trained, which no fit has.
     """
     heads, request = _heads(trials), prepared.request
-    wanted = request.fits and not request.recover
+    wanted = request.fits and not request.recover and fits_budgets(request, prepared.source)
     if not wanted or prepared.evaluator is None or prepared.source.preview is not None or not heads:
         return ()
     of = {

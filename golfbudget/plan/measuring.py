@@ -32,6 +32,8 @@ from golfbudget.schemes.threads import one_thread
 #: Divergence is taken on the text's first windows, this many tokens of them: it varies far less than loss does.
 _DIVERGENCE_TOKENS = 16_384
 _DIGITS = 6
+#: A perplexity over e to this is no number to print.
+_MOST_NATS = 700.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +68,11 @@ class Measurer:
             decoded, windows = read_back(file, "written"), divergence_windows(self.evaluator)
             state, bias = decoded.state, decoded.bias_of(self.source.head_owner, self.source.head)
         nats = self.evaluator.token_losses(state, bias=bias)
-        divergence = np.zeros(0)
+        divergence = agreement = np.zeros(0)
         if windows:
-            divergence = self.evaluator.divergences(self.baseline, state, bias=bias, windows=windows).mean(1)
-        losses = FileLosses(nats=nats, divergence=divergence)
+            departed = self.evaluator.departures(self.baseline, state, bias=bias, windows=windows)
+            divergence, agreement = (values.mean(1) for values in departed)
+        losses = FileLosses(nats=nats, divergence=divergence, agreement=agreement)
         self.cache.keep_losses(self.key, content, losses)
         return losses
 
@@ -120,6 +123,7 @@ class Yardstick:
             text_bytes=text.bytes,
             baseline_bits_per_byte=round(evaluator.bits_per_byte(baseline.nats), _DIGITS),
             source_bits_per_byte=round(evaluator.bits_per_byte(source.nats), _DIGITS),
+            baseline_perplexity=float(f"{math.exp(min(baseline.nats.mean(), _MOST_NATS)):.6g}"),
         )
         bands = frequency_bands(counts)
         return cls(
@@ -147,6 +151,7 @@ class Yardstick:
             blocks=interval.blocks,
             evidence=Evidence.MEASURED,
             divergence=self._divergence(losses.divergence),
+            agreement=round(float(losses.agreement.mean()), _DIGITS) if len(losses.agreement) else None,
             bands=self._bands(losses.nats),
         )
         return replace(trial, quality=quality, window_nats=window_nats)

@@ -15,6 +15,7 @@ from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import EncoderInputs
 from golfbudget.plan.files import SourceFiles, source_files
+from golfbudget.plan.hub import HUB, hub_evaluator, hub_positions, is_hub, with_tokenizer
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Inputs, RecordedFile
 from golfbudget.plan.source import NamedModelFile, PlanSource, model_source, named_model, open_source, parse_preview
@@ -71,25 +72,30 @@ def prepare(request: PlanRequest) -> Prepared:
     else:
         files = SourceFiles(path=model_file.file, files=(model_file.file,))
         _refuse_measuring(request)
-    request = replace(request, tokens=_tokens(request))
-    model = None if request.model is None or request.model in MODELS else UserModel(request.model)
+    request = with_tokenizer(replace(request, tokens=_tokens(request)), files)
+    own = None if request.model is None or request.model in MODELS or is_hub(request.model) else request.model
+    model = None if own is None else UserModel(own)
     if request.price is not None and not request.price > 0:
         raise UsageError(f"--price {request.price:g}: expected µbpb per kilobyte, a number over zero")
     _check_recovery(request)
     if request.fresh is not None and request.model is None:
         raise UsageError(f"--fresh {request.fresh} needs --model and --tokens: the model to run on that text, too")
     source, roles = opened_source(request, model_file)
-    encoders, text = encoder_inputs(request, source)
-    fresh = None
-    if request.fresh is not None and text is not None:
-        fresh = _evaluator(_fresh(request, request.fresh, text, source.rows), model, source)
+    positions = hub_positions(request, files)
+    encoders, text = encoder_inputs(request, source, positions)
+    evaluator = fresh = None
+    if text is not None and request.model is not None:
+        hub = is_hub(request.model)
+        evaluator = hub_evaluator(request, files, source, text) if hub else _evaluator(text, model, source)
+        if request.fresh is not None:
+            fresh = evaluator.on(_fresh(request, request.fresh, text, source.rows, positions))
     return Prepared(
         request=request,
         source=source,
         roles=roles,
         inputs=_recorded(request, source, model_file, files),
         encoders=encoders,
-        evaluator=None if text is None or request.model is None else _evaluator(text, model, source),
+        evaluator=evaluator,
         spread=load_rules().seed_spread,
         fresh=fresh,
     )
@@ -110,13 +116,16 @@ def opened_source(request: PlanRequest, model_file: NamedModelFile | None) -> tu
     return source, roles
 
 
-def encoder_inputs(request: PlanRequest, source: PlanSource) -> tuple[EncoderInputs, Text | None]:
+def encoder_inputs(
+    request: PlanRequest, source: PlanSource, positions: int | None = None
+) -> tuple[EncoderInputs, Text | None]:
     """What schemes may use besides matrices, and the evaluation text.
 
     Token counts are those given, or else of the calibration text, and of the evaluation text where there is none: what
-    is fitted to that does better there than elsewhere, and better than what was trained on another.
+    is fitted to that does better there than elsewhere, and better than what was trained on another.  `positions` bound
+    the windows that a text is cut into.
     """
-    text = None if request.tokens is None else _read_text(request, request.tokens, source.rows)
+    text = None if request.tokens is None else _read_text(request, request.tokens, source.rows, positions)
     counts = None if text is None else text.counts
     if request.counts is not None:
         counts = _read_counts(request.counts, source.rows)
@@ -137,9 +146,9 @@ def encoder_inputs(request: PlanRequest, source: PlanSource) -> tuple[EncoderInp
     return inputs, text
 
 
-def _fresh(request: PlanRequest, path: Path, text: Text, vocabulary: int) -> Text:
+def _fresh(request: PlanRequest, path: Path, text: Text, vocabulary: int, positions: int | None) -> Text:
     """The text to measure finalists on again; `UsageError` where it is mostly the one that they were chosen on."""
-    fresh = _read_text(request, path, vocabulary)
+    fresh = _read_text(request, path, vocabulary, positions)
     if fresh.mostly_in(text) or text.mostly_in(fresh):
         raise UsageError(
             f"--fresh {path}: holds the text of --tokens {request.tokens}, on which candidates are chosen; "
@@ -148,9 +157,13 @@ def _fresh(request: PlanRequest, path: Path, text: Text, vocabulary: int) -> Tex
     return fresh
 
 
-def _read_text(request: PlanRequest, path: Path, vocabulary: int) -> Text:
+def _read_text(request: PlanRequest, path: Path, vocabulary: int, positions: int | None = None) -> Text:
     """A text of any form that `--tokens` takes, every token in the vocabulary; at most its first tokens."""
     limit = request.token_limit
+    if request.tokenizer is not None and request.tokenizer.suffix == ".json":
+        from golfbudget.quality.hub_text import open_hub_text
+
+        return open_hub_text(path, tokenizer=request.tokenizer, vocabulary=vocabulary, positions=positions, limit=limit)
     text = open_text(path, vocabulary=vocabulary, tokenizer=request.tokenizer, limit=limit)
     most = int(text.windows.max())
     if most >= vocabulary or len(text.counts) != vocabulary:
@@ -204,9 +217,10 @@ def _refuse_measuring(request: PlanRequest) -> None:
 
 def _tokens(request: PlanRequest) -> Path | None:
     model = request.model
-    if model is not None and model not in MODELS and (model.startswith(BUILTIN) or ":" not in model):
+    if model is not None and model not in (*MODELS, HUB) and (model.startswith(BUILTIN) or ":" not in model):
         raise UsageError(
-            f"--model {model}: known models are {' and '.join(MODELS)}; one of your own is named FILE:OBJECT"
+            f"--model {model}: known models are {', '.join(MODELS)} and {HUB} (what transformers makes of the folder); "
+            "one of your own is named FILE:OBJECT"
         )
     if request.calibration is not None and model not in MODELS:
         raise UsageError(f"--calibration {request.calibration} needs --model: the built-in model to run on that text")

@@ -57,15 +57,20 @@ def content_of(decoded: Decoded) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileLosses:
-    """Nats lost on each predicted token, float64 [windows, length]; mean KL from the baseline in some windows."""
+    """Nats lost on each predicted token, float64 [windows, length]; mean KL from the baseline in some windows.
+
+    `agreement` is the share of tokens there on which both expect the same token most.
+    """
 
     nats: NDArray[np.float64]
     divergence: NDArray[np.float64]
+    agreement: NDArray[np.float64]
 
 
 class _LossFacts(msgspec.Struct, frozen=True):
     shape: tuple[int, int]
     divergence: list[float]
+    agreement: list[float]
 
 
 class _FileFacts(msgspec.Struct, frozen=True):
@@ -153,10 +158,13 @@ class ResultCache:
             nats = np.frombuffer(known[1], dtype="<f4").reshape(facts.shape).astype(np.float64)
         except (msgspec.ValidationError, ValueError):
             return None
-        return FileLosses(nats=nats, divergence=np.array(facts.divergence, dtype=np.float64))
+        means = (np.array(values, dtype=np.float64) for values in (facts.divergence, facts.agreement))
+        divergence, agreement = means
+        return FileLosses(nats=nats, divergence=divergence, agreement=agreement)
 
     def keep_losses(self, text: str, content: str, losses: FileLosses) -> None:
-        facts = {"shape": losses.nats.shape, "divergence": losses.divergence.tolist()}
+        means = {"divergence": losses.divergence.tolist(), "agreement": losses.agreement.tolist()}
+        facts = {"shape": losses.nats.shape, **means}
         # Losses come from float32 and go back to it whole.
         self._keep(_losses_key(text, content), facts, losses.nats.astype("<f4").tobytes())
 

@@ -187,6 +187,7 @@ class Evaluation:
     baseline_bits_per_byte: float
     source_bits_per_byte: float
     windows: int | None = None
+    baseline_perplexity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

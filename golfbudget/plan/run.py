@@ -13,6 +13,7 @@ from golfbudget.plan.candidates import REPACK, candidates, explained, worth_reco
 from golfbudget.plan.difference import by_difference
 from golfbudget.plan.examine import certificates
 from golfbudget.plan.fresh import measured_again
+from golfbudget.plan.hub import too_large_note
 from golfbudget.plan.joint import JointResult, make_joint
 from golfbudget.plan.left import with_left
 from golfbudget.plan.maps import with_map
@@ -95,7 +96,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         on_frontier=on_frontier,
         notes=(
             *source.notes, *chosen.notes, *sharing_notes(source, trials, shop.baseline.inspection.artifact.size),
-            *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason]),
+            *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason, too_large_note(request, source)]),
             *(["no files were fitted to the same bytes (--no-fits)"] if measured and not request.fits else []),
         ),
     )  # fmt: skip

@@ -131,7 +131,8 @@ class Quality:
     under the covariance of its inputs, in its worst matrix that has one: a model's word, `modelled`.
 
     Of a certified loser, which is not evaluated, only `low` is known: the least change that its floor leaves.
-    A measured interval rests on text that is worth `blocks` independent windows.
+    A measured interval rests on text that is worth `blocks` independent windows.  `agreement` is the share of tokens
+    of the divergence's text on which candidate and baseline expect the same token most.
     """
 
     metric: str
@@ -146,6 +147,7 @@ class Quality:
     divergence: Divergence | None = None
     bands: tuple[BandLoss, ...] = ()
     blocks: int | None = None
+    agreement: float | None = None
 
     @property
     def interval(self) -> Interval | None:

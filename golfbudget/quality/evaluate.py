@@ -29,6 +29,7 @@ METRIC = "bits-per-byte"
 _DIGITS = 6
 #: Few enough that a layer's values stay in a core's own cache.
 _TOKENS_AT_ONCE = 1024
+_TOKENS_COMPARED = 256
 #: … and as many windows where covariances are summed.
 _WINDOWS_AT_ONCE = 8
 #: States of a head that are kept for its encoders.
@@ -93,12 +94,28 @@ class Evaluator:
 
         Of the first `windows` alone, where that is given.  Keeps the hidden states of `base`.
         """
+        return self.departures(base, new, bias=bias, windows=windows)[0]
+
+    def departures(
+        self,
+        base: Mapping[str, Tensor],
+        new: Mapping[str, Tensor],
+        *,
+        bias: Tensor | None = None,
+        windows: int | None = None,
+    ) -> tuple[Losses, Losses]:
+        """What `divergences` gives, and whether both expect the same token most: 1 or 0, float64 [n, length]."""
+        apart, agreed = list[Tensor](), list[Tensor]()
         with torch.inference_mode(), one_thread():
             changed = self.logit_chunks(new, bias=bias, windows=windows)
             pairs = zip(self.logit_chunks(base, keep=True, windows=windows), changed, strict=True)
-            # A window at a time: the arithmetic is double, and takes several times the logits' memory.
-            parts = [divergence(b, a) for before, after in pairs for b, a in zip(before, after, strict=True)]
-        return torch.stack(parts).numpy()
+            for before, after in pairs:
+                # A few tokens at a time: the arithmetic is double, and takes several times the logits' memory.
+                for b, a in zip(before, after, strict=True):
+                    parts = zip(b.split(_TOKENS_COMPARED), a.split(_TOKENS_COMPARED), strict=True)
+                    apart.append(torch.cat([divergence(one, other) for one, other in parts]))
+                    agreed.append(b.argmax(-1) == a.argmax(-1))
+        return torch.stack(apart).numpy(), torch.stack(agreed).double().numpy()
 
     def logit_chunks(
         self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False, windows: int | None = None
@@ -125,6 +142,10 @@ class Evaluator:
 
     def _states(self, model: nn.Module, ids: Tensor) -> Tensor:
         return cast("BaselineModel", model).hidden_states(ids)
+
+    def _every_state(self, model: nn.Module, wanted: Tensor) -> Tensor:
+        """States of whole windows, [some, length, width]."""
+        return torch.cat([self._states(model, ids[:, :-1]) for ids in wanted.split(self._at_once)])
 
     def _logits(self, model: nn.Module, hidden: Tensor) -> Tensor:
         return logits(hidden, cast("BaselineModel", model).head)
@@ -154,8 +175,7 @@ class Evaluator:
         reused = next((run for run in (kept, last) if run is not None and len(run.states) >= len(wanted)), None)
         run = reused
         if run is None:
-            states = torch.cat([self._states(model, ids[:, :-1]) for ids in wanted.split(self._at_once)])
-            run = _Hidden(before=before, probe=probe, states=states)
+            run = _Hidden(before=before, probe=probe, states=self._every_state(model, wanted))
         if keep or kept is not None:
             self._kept = run
         elif reused is None:

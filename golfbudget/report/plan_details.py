@@ -12,6 +12,7 @@ from golfbudget.plan.verdict import describe
 from golfbudget.quality.intervals import ENOUGH_BLOCKS
 from golfbudget.report import document as doc
 from golfbudget.report.efficiency import candidates_grid, candidates_legend
+from golfbudget.report.hub import hub_lines
 from golfbudget.report.inspect import cap_facts
 from golfbudget.report.numbers import count, human, signed
 from golfbudget.report.plan_budgets import budgets
@@ -240,7 +241,7 @@ def _quality(plan: Plan) -> Iterator[doc.Part]:
         rows.append(doc.line(trial.candidate.name, doc.DASH if kl is None else f"{kl.value:.4f}", *cells))
     columns = (doc.number("KL"), *(doc.number(label.replace(" ", "\n", 1)) for label in labels))
     yield doc.grid((doc.name("change in nats\nby token frequency"), *columns), rows)
-    yield doc.prose(*_band_legend(shown), tight=True)
+    yield doc.prose(*_band_legend(shown), *hub_lines(plan, shown), tight=True)
 
 
 def _named(plan: Plan) -> list[Trial]:
