@@ -9,12 +9,19 @@ from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
 
 _Output = Annotated[Path, opt("--output -o FILE", "The file to write.")]
+_OutputOrFolder = Annotated[
+    Path,
+    opt(
+        "--output -o FILE|FOLDER",
+        "The file to write; or a folder, which gets the config.json for transformers, too.",
+    ),
+]
 
 
 def pack(
     plan: Annotated[Path, arg("PLAN", "A plan saved with --format json.")],
     candidate: Annotated[str, opt("--candidate NAME", "Which candidate, or baseline.")],
-    output: _Output,
+    output: _OutputOrFolder,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the artifact that a plan counted, byte for byte.
@@ -22,11 +29,26 @@ def pack(
     \b
     Example:
       golfbudget pack plan.json --candidate head-int6 -o final_model.ptz
+      mkdir smaller && golfbudget pack plan.json --candidate trunk-packed-int-b4-g32 -o smaller
     """
     from golfbudget.cli.output import note, write
     from golfbudget.plan.rewrite import write_candidate
 
     data = write_candidate(plan, candidate)
+    if output.is_dir():
+        from golfbudget.artifact import open_bytes
+        from golfbudget.plan.plan_json import load_plan
+        from golfbudget.recipe.beside import folder_files
+
+        named = Path(load_plan(plan).source.path)
+        source = named if named.exists() else plan.parent / named
+        files = folder_files(open_bytes(data, name=candidate, priced=False), data, source)
+        for name, content in files.items():
+            write(output / name, content)
+        note(
+            f"wrote {' and '.join(str(output / name) for name in files)}: {len(data):,} bytes, as counted", quiet=quiet
+        )
+        return
     write(output, data)
     note(f"wrote {output}: {len(data):,} bytes, as counted", quiet=quiet)
 

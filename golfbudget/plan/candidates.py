@@ -73,7 +73,8 @@ _BLOCK = re.compile(r"(?:^|[./])(\d+)(?=[./])")
 #: VQ-Logits whose tokens take a bias when they are trained, the scheme that has one, and its bits.
 _BIASED, _WITH_BIAS, _BIAS_BITS = ("vq-logits", "vq-logits-int"), "vq-logits-bias", 8
 _NEEDS = {"counts": "token counts (--counts, or --tokens to count)", "moment": "calibration text (--calibration)",
-          "gguf": "a GGUF file, or --recipe gguf"}  # fmt: skip
+          "gguf": "a GGUF file, or --recipe gguf-q8_0",
+          "compressed-tensors": "--recipe safetensors-int8"}  # fmt: skip
 
 
 def parts(trunk: Sequence[str], kept: Collection[str] = ()) -> dict[str, tuple[str, ...]]:

@@ -20,7 +20,7 @@ CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class PlacedNames:
     """`places` of a state's tensors in a module; `known` are all names of that state, `changed` how some are turned."""
 
     places: Mapping[str, str]
@@ -154,7 +154,7 @@ class HubConfig:
         made: Callable[[Any], Any] = auto.from_config
         return made
 
-    def names(self, model: Any, state: Iterable[str]) -> Names:  # noqa: ANN401
+    def names(self, model: Any, state: Iterable[str]) -> PlacedNames:  # noqa: ANN401
         """Where the tensors of a state belong, by their own names, or with the base model's prefix more or less."""
         names = list(state)
         if any(name.startswith(("token_embd.", "blk.")) for name in names):
@@ -166,9 +166,9 @@ class HubConfig:
             place = next((one for one in spelled if one in own), None)
             if place is not None:
                 places[name] = place
-        return Names(places=places, known=frozenset(names))
+        return PlacedNames(places=places, known=frozenset(names))
 
-    def _gguf_names(self, model: Any, names: list[str]) -> Names:  # noqa: ANN401
+    def _gguf_names(self, model: Any, names: list[str]) -> PlacedNames:  # noqa: ANN401
         """The library's own map from names of GGUF files, and what it does to the tensors under some of them."""
         from transformers.modeling_gguf_pytorch_utils import (
             TENSOR_PROCESSORS,
@@ -191,7 +191,7 @@ class HubConfig:
             return torch.from_numpy(turned.weights.copy())
 
         places = {name: found[name] for name in names if name in found}
-        return Names(places=places, known=frozenset(names), changed=changed)
+        return PlacedNames(places=places, known=frozenset(names), changed=changed)
 
 
 def _line(error: BaseException) -> str:

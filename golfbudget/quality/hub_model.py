@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import UsageError
-from golfbudget.quality.hub_config import HubConfig, Names
+from golfbudget.quality.hub_config import HubConfig, PlacedNames
 
 #: How far the head's product of its inputs may be from the model's own logits, relative to the largest of them.
 _AGREE = 1e-5
@@ -45,7 +45,7 @@ class HubModel:
             raise UsageError(f"--model hf: {path}: expected an architecture with one output matrix, found {found}")
         # Untied here, so that a candidate may give the head a matrix of its own.
         self.output.weight = nn.Parameter(torch.empty_like(self.output.weight), requires_grad=False)
-        self.names: Names | None = None
+        self.names: PlacedNames | None = None
         self.split: bool | None = None
         self._filled: HubState | None = None
 
@@ -59,7 +59,7 @@ class HubModel:
         self._names(state)
         return HubState(self, state)
 
-    def _names(self, state: Mapping[str, Tensor]) -> Names:
+    def _names(self, state: Mapping[str, Tensor]) -> PlacedNames:
         """Where each name of a state belongs, found with the first one; `UsageError` for what does not fit."""
         own = state.keys() - {self.own_head}
         if self.names is None or own != self.names.known - {self.own_head}:
@@ -68,7 +68,7 @@ class HubModel:
             self.names = names
         return self.names
 
-    def _check(self, names: Names, state: Mapping[str, Tensor]) -> None:
+    def _check(self, names: PlacedNames, state: Mapping[str, Tensor]) -> None:
         """`UsageError` for tensors that are missing, that are not the architecture's, or of another shape."""
         model = self.skeleton.state_dict(keep_vars=True)
         ignored = [re.compile(p) for p in getattr(self.skeleton, "_keys_to_ignore_on_load_unexpected", None) or ()]

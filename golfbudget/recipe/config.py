@@ -25,7 +25,9 @@ _NAMED = 6
 
 Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 FloatType = Literal["float16", "bfloat16", "float32"]
-LayoutName = Literal["int8_clean_per_row_v1", "w-m", "safetensors", "state-dict", "packed", "gguf"]
+LayoutName = Literal[
+    "int8_clean_per_row_v1", "w-m", "safetensors", "state-dict", "packed", "gguf", "compressed-tensors"
+]
 #: The layout that has a place for a coder's streams.
 CODED_LAYOUT = "packed"
 #: What a decoder is told of a stored tensor, in layouts that keep such labels.

@@ -220,6 +220,12 @@ def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0, jobs: i
                 raise UsageError(
                     f"recipe {recipe.name}: rule {rule.name}: {name!r} is no matrix, and schemes take those"
                 )
+            own = schemes.get(rule.scheme).layouts
+            if own and recipe.layout not in own:
+                raise UsageError(
+                    f"recipe {recipe.name}: rule {rule.name}: scheme {rule.scheme} has its place in layout "
+                    f"{' or '.join(own)}, not in {recipe.layout}"
+                )
             by_scheme[name], dtypes[name] = rule, dtype_name(tensor)
         elif isinstance(rule, Keep):
             kept = tensor if rule.dtype == "original" else tensor.to(getattr(torch, rule.dtype))

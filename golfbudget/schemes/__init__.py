@@ -7,6 +7,7 @@ from golfbudget.schemes import (  # noqa: F401  (they register themselves, in th
     ggml,
     grouped_codes,
     grouped_scalar,
+    packed_integers,
     reduced,
     seeded,
     trellis,

@@ -41,6 +41,8 @@ _DEFAULT = _SUFFIXES[0]
 _CORRECTION = (".lqA_a", ".lqAs_a", ".lqB_a", ".lqBs_a")
 _CORRECTED = "+lqer_asym"
 _SCHEMES = "__metadata__/schemes"
+#: Where the layout of compressed-tensors says what its packed matrices are.
+QUANTIZATION_CONFIG = "__metadata__/quantization_config"
 
 
 class _SchemeLabel(msgspec.Struct):
@@ -74,15 +76,12 @@ class _Flat(Layout):
         """Only where some tensor is stored as values and scales: a plain checkpoint is no artifact."""
         names = {tensor.name for tensor in artifact.tensors}
         inside = all(name.startswith((self.prefix, APART)) for name in names)
-        # A GGUF file has its own layout, whatever its tensors are called.
-        return (
-            inside
-            and artifact.format != "gguf"
-            and any(
-                name.endswith(values) and name.removesuffix(values) + scales in names
-                for name in names
-                for values, scales in _SUFFIXES
-            )
+        # These have their own layouts, whatever their tensors are called.
+        inside = inside and artifact.format != "gguf" and QUANTIZATION_CONFIG not in artifact.values
+        return inside and any(
+            name.endswith(values) and name.removesuffix(values) + scales in names
+            for name in names
+            for values, scales in _SUFFIXES
         )
 
     def read(self, artifact: Artifact) -> Export:
@@ -174,11 +173,9 @@ class WeightsAndMetaLayout(_Flat):
         return torch_saved({"w": flatten(export), "m": labels, **apart})
 
 
-@register
-class SafetensorsLayout(_Flat):
+class FlatSafetensors(_Flat):
     """safetensors; a header's metadata holds words only, so encoded matrices are described in JSON."""
 
-    name = "safetensors"
     shares = False
 
     def container(self, export: Export) -> bytes:
@@ -192,7 +189,10 @@ class SafetensorsLayout(_Flat):
         return safetensors.torch.save(flatten(export) | tables, metadata=metadata)
 
     def recognises(self, artifact: Artifact) -> bool:
-        return artifact.format == "safetensors" and (super().recognises(artifact) or _SCHEMES in artifact.values)
+        own = super().recognises(artifact) or (
+            _SCHEMES in artifact.values and QUANTIZATION_CONFIG not in artifact.values
+        )
+        return artifact.format == "safetensors" and own
 
     def _schemes(self, artifact: Artifact, tables: Mapping[str, Tensor]) -> dict[str, Encoded]:
         described = str(artifact.values.get(_SCHEMES, "{}"))
@@ -205,6 +205,13 @@ class SafetensorsLayout(_Flat):
             own = {k.removeprefix(f"{name}/"): t for k, t in tables.items() if k.startswith(f"{name}/")}
             encodings[interned(name)] = read_scheme(artifact.path, name, label.scheme, label.shape, own)
         return encodings
+
+
+@register
+class SafetensorsLayout(FlatSafetensors):
+    """Our own files of that kind."""
+
+    name = "safetensors"
 
 
 @register
