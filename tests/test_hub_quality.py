@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,17 @@ def test_what_cannot_be_read_as_text_is_refused_in_one_line(tmp_path: Path) -> N
     assert "expected UTF-8 text" in refused(*arguments)
     text.write_text("too short")
     assert "9 tokens are too few for two windows of 64" in refused(*arguments)
+
+
+@pytest.mark.parametrize("missing", ["transformers", "tokenizers"])
+def test_a_missing_library_is_one_line_with_what_to_type(
+    tmp_path: Path, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of("gpt2", tmp_path / "gpt2")
+    text = written(folder)
+    monkeypatch.setitem(sys.modules, missing, None)
+    line = refused(folder, "--model", "hf", "--tokens", text)
+    assert f"this needs {missing}, which is not installed; type: pip install 'golfbudget[hf]'" in line
 
 
 def test_windows_longer_than_the_model_are_refused(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def fits_budgets(request: PlanRequest, source: PlanSource) -> bool:
 
 def too_large_note(request: PlanRequest, source: PlanSource) -> str | None:
     """What a plan of a large model leaves out, and what does it."""
-    if fits_budgets(request, source):
+    if not request.fits or fits_budgets(request, source):
         return None
     return (
         f"the verdict is one of single candidates: fitting a whole file on either side runs the model for each of "

@@ -17,13 +17,13 @@ from golfbudget.errors import UsageError
 from golfbudget.quality.text import CONTEST_WINDOW, Text, check_ids
 
 #: Windows that a verdict needs at least, and the shortest that are cut for that many.
-_MOST_WINDOWS, _SHORTEST = 64, 128
+_MOST_WINDOWS, _SHORTEST = 64, 100
 
 
 def open_hub_text(path: Path, *, tokenizer: Path, vocabulary: int, positions: int | None, limit: int | None) -> Text:
     """UTF-8 text in windows; `UsageError` where text, tokenizer and model do not fit each other.
 
-    Windows are as long as the model's `positions` allow, up to 1,024 tokens, and as short as 128 where that makes 64.
+    Windows are as long as the model's `positions` allow, up to 1,024 tokens, and as short as 100 where that makes 64.
     """
     ids, lengths = _encoded(path, tokenizer, vocabulary)
     ids, lengths = ids[:limit], lengths[:limit]
