@@ -13,6 +13,7 @@ from golfbudget.plan.source import PlanSource
 from golfbudget.quality.text import Text
 
 if TYPE_CHECKING:
+    from golfbudget.quality.hub_config import HubConfig
     from golfbudget.quality.hub_evaluate import HubEvaluator
 
 HUB = "hf"
@@ -53,27 +54,22 @@ def with_tokenizer(request: PlanRequest, files: SourceFiles) -> PlanRequest:
     return replace(request, tokenizer=beside)
 
 
-def hub_evaluator(request: PlanRequest, files: SourceFiles, source: PlanSource, text: Text) -> HubEvaluator:
-    """The model behind a source, on a text."""
-    from golfbudget.quality.hub_evaluate import HubEvaluator
-    from golfbudget.quality.hub_model import HubModel
-
-    model = HubModel(
-        hub_path(request.model or "", files),
-        head=source.head,
-        own_head=source.head_owner,
-        trust_remote_code=request.trust_remote_code,
-    )
-    return HubEvaluator(text, model, vocabulary=source.rows)
-
-
-def hub_positions(request: PlanRequest, files: SourceFiles) -> int | None:
-    """The longest window that the model takes; None where it is not known, or there is none such."""
+def hub_config(request: PlanRequest, files: SourceFiles) -> HubConfig | None:
+    """The configuration of the model to run; None where it is none of the Hub."""
     if not is_hub(request.model):
         return None
     from golfbudget.quality.hub_config import HubConfig
 
-    return HubConfig(hub_path(request.model or "", files), trust_remote_code=request.trust_remote_code).positions
+    return HubConfig(hub_path(request.model or "", files), trust_remote_code=request.trust_remote_code)
+
+
+def hub_evaluator(config: HubConfig, source: PlanSource, text: Text) -> HubEvaluator:
+    """The model behind a source, on a text."""
+    from golfbudget.quality.hub_evaluate import HubEvaluator
+    from golfbudget.quality.hub_model import HubModel
+
+    model = HubModel(config, head=source.head, own_head=source.head_owner)
+    return HubEvaluator(text, model, vocabulary=source.rows)
 
 
 def fits_budgets(request: PlanRequest, source: PlanSource) -> bool:

@@ -15,7 +15,7 @@ from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hash
 from golfbudget.plan.building import EncoderInputs
 from golfbudget.plan.files import SourceFiles, source_files
-from golfbudget.plan.hub import HUB, hub_evaluator, hub_positions, is_hub, with_tokenizer
+from golfbudget.plan.hub import HUB, hub_config, hub_evaluator, is_hub, with_tokenizer
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Inputs, RecordedFile
 from golfbudget.plan.source import NamedModelFile, PlanSource, model_source, named_model, open_source, parse_preview
@@ -81,12 +81,12 @@ def prepare(request: PlanRequest) -> Prepared:
     if request.fresh is not None and request.model is None:
         raise UsageError(f"--fresh {request.fresh} needs --model and --tokens: the model to run on that text, too")
     source, roles = opened_source(request, model_file)
-    positions = hub_positions(request, files)
+    hub = hub_config(request, files)
+    positions = None if hub is None else hub.positions
     encoders, text = encoder_inputs(request, source, positions)
     evaluator = fresh = None
     if text is not None and request.model is not None:
-        hub = is_hub(request.model)
-        evaluator = hub_evaluator(request, files, source, text) if hub else _evaluator(text, model, source)
+        evaluator = _evaluator(text, model, source) if hub is None else hub_evaluator(hub, source, text)
         if request.fresh is not None:
             fresh = evaluator.on(_fresh(request, request.fresh, text, source.rows, positions))
     return Prepared(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,15 +33,17 @@ class _ReachedError(Exception):
 class HubModel:
     """The skeleton.  `head` names the output matrix in states, `own_head` the one that an untied candidate adds."""
 
-    def __init__(self, path: Path, *, head: str, own_head: str, trust_remote_code: bool = False) -> None:
-        """Build it without weights; `UsageError` names what `transformers` does not know, or would have to run."""
-        self.config = HubConfig(path, trust_remote_code=trust_remote_code)
+    def __init__(self, config: HubConfig, *, head: str, own_head: str) -> None:
+        """Build it without weights; `UsageError` names what `transformers` does not make of its configuration."""
+        self.config = config
         self.head, self.own_head = head, own_head
         self.skeleton = self.config.skeleton()
         self.output = self.skeleton.get_output_embeddings()
         if not isinstance(self.output, nn.Linear):
             found = type(self.output).__name__
-            raise UsageError(f"--model hf: {path}: expected an architecture with one output matrix, found {found}")
+            raise UsageError(
+                f"--model hf: {config.file}: expected an architecture with one output matrix, found {found}"
+            )
         # Untied here, so that a candidate may give the head a matrix of its own.
         self.output.weight = nn.Parameter(torch.empty_like(self.output.weight), requires_grad=False)
         self.names: PlacedNames | None = None
