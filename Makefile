@@ -13,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/golfbudget demo --save build/example
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --durations 25
 
 architectures: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[architectures]'

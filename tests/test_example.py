@@ -35,6 +35,7 @@ CANDIDATES = [
     *(f"head-vq-explicit-k{codes}-s128-b8-shared" for codes in (256, 512)),
     "head-tiers-8x64+6x256+5-bytes-shared",
     "head-factorised-r20-b16-shared",
+    *(f"{side}-int{how}" for side in ("head", "trunk") for how in ("6-maximum", "5-rd0.1")),
     "trunk-clipped-b6-c12.85",
     "trunk-grouped-scalar-b4-g128-bytes",
     "trunk-ternary",

@@ -16,8 +16,8 @@ def plan(
         Path,
         arg(
             "PATH|CONFIG",
-            "A float checkpoint or a folder of shards, a GGUF file, or an int8 artifact; or a model file or a shipped "
-            "one's name, as for estimate.",
+            "A float checkpoint or a folder of its shards, a GGUF file, or an int8 artifact; or a model file or the "
+            "name of a shipped one, for bytes before there are any weights.",
         ),
     ],
     set_: Annotated[

@@ -241,6 +241,11 @@ def _plain(artifact: Artifact, data: Buffer, tensor: StoredTensor) -> Tensor:
 
 def _blocks(artifact: Artifact, data: Buffer, tensor: StoredTensor) -> Encoded:
     """A matrix in blocks."""
+    if tensor.dtype not in _NUMBERS:
+        raise UnsupportedError(
+            f"{artifact.path}: {tensor.name!r} is of type {tensor.dtype}, which is not known, nor are its numbers; "
+            "planning takes types that the gguf package dequantises"
+        )
     if len(tensor.shape) != 2:
         raise UnsupportedError(
             f"{artifact.path}: {tensor.name!r} of type {tensor.dtype} has {len(tensor.shape)} dimensions; planning "
