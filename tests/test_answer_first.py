@@ -134,7 +134,7 @@ def test_the_verdict_of_fitted_files_takes_twelve_lines(
     text = " ".join(" ".join(told).split())
     assert text.startswith("verdict: trunk (measured): keep the head whole, compress numbers")
     assert "at 962,340 bytes restructuring costs 0.0090 bits/byte (0.0060 to 0.0120)" in text
-    assert "golfbudget fit hand.safetensors --cap 962340 -o FILE" in text
+    assert "golfbudget fit hand.safetensors --model builtin:example --cap 962340 -o FILE" in text
     # All the figures are in the details.
     every = "\n".join(shown(document(fitted, details=True), monkeypatch, capsys))
     assert re.search(r"481,170 +head-vq64-shared +\+0\.0340 +\+0\.0340", every)

@@ -186,6 +186,8 @@ def test_what_cannot_be_is_refused(golfbudget: Run, folder: Path, tmp_path: Path
     model = folder / "model.safetensors"
     with pytest.raises(UsageError, match=r"no file of .* bytes: the smallest"):
         gb.fit(model, cap=3_000, jobs=1, head="plain")
+    with pytest.raises(UsageError, match=r"the cap leaves 10 bytes for file and loader"):
+        gb.fit(model, cap=1_010, code=1_000)
     assert "would replace" in golfbudget("fit", model, "-o", model).stderr
     out = tmp_path / "same"
     assert "asked for twice" in golfbudget("fit", model, "-o", out, "--decoder", out).stderr

@@ -250,9 +250,16 @@ def test_sources_that_cannot_be_planned_say_why(tmp_path: Path) -> None:
     assert "no recipes file is called 'nope'" in refused(tmp_path, repeated_rows_model(), recipe="nope")
 
 
+def test_what_opening_left_open_is_a_note_of_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{", encoding="utf-8")
+    plan = planned(save(tmp_path, repeated_rows_model()), schemes=("scalar",))
+    assert any(note.startswith("config.json was not used: not valid JSON") for note in plan.notes)
+
+
 def test_choices_that_contradict_each_other_are_refused_at_once(tmp_path: Path) -> None:
     model = repeated_rows_model()
     assert "--model builtin:nope: known models are" in refused(tmp_path, model, model="builtin:nope")
+    assert "does nothing without --model hf" in refused(tmp_path, model, trust_remote_code=True)
     assert "needs --tokens FILE" in refused(tmp_path, model, model="builtin:baseline")
     counts = save(tmp_path, {"counts": torch.ones(5, dtype=torch.int64)}, "counts.safetensors")
     assert "expected integer token counts [1024]" in refused(tmp_path, model, counts=counts)

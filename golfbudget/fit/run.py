@@ -36,9 +36,11 @@ _LONGER_LOADER = 400
 
 def make_fit(request: FitRequest, progress: Progress = unwatched) -> Fit:
     """The artifact of least loss whose file and loader are within the cap; `UsageError` where there is none."""
+    target = request.plan.cap - (request.plan.code_bytes or 0)
+    if target <= _LOADER:
+        raise UsageError(f"the cap leaves {target:,} bytes for file and loader, and a loader takes about {_LOADER:,}")
     prepared = prepare(request.plan)
     with bench(prepared, progress) as own:
-        target = request.plan.cap - (request.plan.code_bytes or 0)
         costs = own.costs(menus_of(own, target, request.head))
         found, loaded = _within(own, costs, target, request.effort)
         return _told(own, request, found, loaded)

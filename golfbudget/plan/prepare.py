@@ -222,6 +222,8 @@ def _tokens(request: PlanRequest) -> Path | None:
             f"--model {model}: known models are {', '.join(MODELS)} and {HUB} (what transformers makes of the folder); "
             "one of your own is named FILE:OBJECT"
         )
+    if request.trust_remote_code and not is_hub(model):
+        raise UsageError("--trust-remote-code does nothing without --model hf, which alone runs a folder's code")
     if request.calibration is not None and model not in MODELS:
         raise UsageError(f"--calibration {request.calibration} needs --model: the built-in model to run on that text")
     if model == example.MODEL and request.tokens is None:

@@ -128,7 +128,8 @@ def open_source(
     Raises `UsageError` when there is no matrix that is the output head, or the layout is not known.
     """
     artifact = open_artifact(path, limit=limit)
-    notes: list[str] = []
+    # What opening a file leaves open, a plan of it does too: a config.json that was no JSON, a part of a checkpoint.
+    notes = list(artifact.notes)
     layout = layouts.recognise(artifact)
     if layout is not None:
         if recipe is not None:

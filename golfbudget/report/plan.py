@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from golfbudget import example
 from golfbudget.inspection import Inspection
 from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
@@ -132,13 +134,23 @@ def _next(plan: Plan, saved: str | None) -> Iterator[doc.Line]:
         yield doc.Line(text="next: train the model, then plan its checkpoint; these weights are synthetic")
         return
     if plan.budgets:
-        command = f"golfbudget fit {plan.inputs.source_path} --cap {plan.budgets[0].bytes} -o FILE"
-        yield doc.Line(text=("next: ", doc.code(command)))
+        yield doc.Line(text=("next: ", doc.code(_fit(plan))))
     if chosen is not None:
         command = f"golfbudget pack {saved or 'plan.json'} --candidate {chosen} -o FILE"
         yield doc.Line(text=("or one candidate: " if plan.budgets else "next: ", doc.code(command)))
         if saved is None:
             yield doc.Line(text="plan.json is this plan: the same command with --format json -o plan.json")
+
+
+def _fit(plan: Plan) -> str:
+    """The command for the best file at the bytes that were compared; a plan does not know where its text lies."""
+    inputs, run = plan.inputs, plan.evaluation
+    words = ["golfbudget fit", shlex.quote(inputs.source_path)]
+    if inputs.recipe_argument is not None:
+        words += ["--recipe", shlex.quote(inputs.recipe_argument)]
+    if run is not None:
+        words += ["--model", shlex.quote(run.model), *([] if run.model == example.MODEL else ["--tokens", "TEXT"])]
+    return " ".join([*words, "--cap", str(plan.budgets[0].bytes), "-o", "FILE"])
 
 
 def _left_out(plan: Plan, shown: tuple[Trial, ...]) -> str:
