@@ -1,15 +1,22 @@
-"""Ward's tree with weights, against scipy's where weights are alike and against exhaustive merging where not."""
+"""Ward's tree with weights, against scipy's where weights are alike and against exhaustive merging where not; and
+the tree of near rows alone against the whole one."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import cut_tree, linkage
 
-from golfbudget.schemes.agglomeration import cluster_means, means, merge_tree, tree_of
+from golfbudget.schemes import clusters as trees
+from golfbudget.schemes.agglomeration import merge_tree
+from golfbudget.schemes.base import Context
+from golfbudget.schemes.clusters import clusters_of, means, tree_of
+from golfbudget.schemes.neighbour_tree import neighbour_tree
+from golfbudget.schemes.vq_logits import fit_codebook, nearest
 
 
 def points(rows: int, width: int, seed: int) -> NDArray[np.float64]:
@@ -71,5 +78,44 @@ def test_a_tree_is_made_once_and_equal_rows_cost_nothing() -> None:
     assert tree_of(rows, weights) is tree_of(rows.copy(), weights.copy())
     assert tree_of(rows, weights) is not tree_of(rows, None)
     assert np.allclose(merge_tree(rows).costs[:20], 0, atol=1e-12)
-    assert np.allclose(np.sort(cluster_means(rows, weights, 10), axis=0), np.sort(points(10, 4, 5), axis=0))
+    found = clusters_of(rows, weights, 10)
+    assert found is not None
+    assert np.allclose(np.sort(means(rows, weights, found), axis=0), np.sort(points(10, 4, 5), axis=0))
     assert merge_tree(rows[:1]).cut(1).tolist() == [0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 12), st.integers(0, 1000))
+def test_where_all_rows_are_neighbours_both_trees_are_one(rows: int, seed: int) -> None:
+    given_rows, weights = points(rows, 3, seed), np.exp(points(rows, 1, seed + 1)[:, 0])
+    whole, near = merge_tree(given_rows, weights), neighbour_tree(given_rows, weights)
+    assert len(near.pairs) == rows - 1
+    assert np.allclose(near.costs, whole.costs, rtol=1e-4)
+    for clusters in range(1, rows + 1):
+        assert same_partition(near.cut(clusters), whole.cut(clusters))
+
+
+@pytest.mark.parametrize("share", [0.125, 0.25, 0.5, 0.75])
+def test_the_tree_of_near_rows_leaves_hardly_more_error_than_the_whole(share: float) -> None:
+    centres = points(200, 8, 1)
+    rows = np.repeat(centres, 5, axis=0) + 0.3 * points(1000, 8, 2)
+    weights = 1 + np.random.default_rng(3).pareto(1.0, 1000)
+    count = round(share * 1000)
+    whole = error(rows, weights, merge_tree(rows, weights).cut(count))
+    assert error(rows, weights, neighbour_tree(rows, weights).cut(count)) <= 1.03 * whole
+
+
+def test_of_very_many_rows_trees_end_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "MOST_ROWS", 500)
+    rows = points(640, 4, 7)
+    found = clusters_of(rows, None, 160)
+    assert found is not None
+    assert len(set(found)) == 160
+    assert clusters_of(rows, None, 9) is None
+    codebook = fit_codebook(torch.from_numpy(rows).float(), 9, Context(seed=0))
+    assert codebook.shape == (9, 4)
+    # Rows that are copies of a few have those for codes, however few rows are near.
+    copies = torch.from_numpy(np.tile(points(40, 4, 8), (16, 1))).float()
+    assert same_partition(
+        nearest(copies, fit_codebook(copies, 40, Context(seed=0))).numpy(), np.tile(np.arange(40), 16)
+    )

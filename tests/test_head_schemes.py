@@ -26,7 +26,7 @@ from golfbudget.schemes.grouped_codes import balanced
 from golfbudget.schemes.packing import bits_for
 from golfbudget.schemes.seeded import hashed_entries
 from golfbudget.schemes.values import column_groups, matrix_bytes, matrix_tables, read_map, read_matrix
-from golfbudget.schemes.vq_logits import assign, fit_centres
+from golfbudget.schemes.vq_logits import fit_centres, nearest
 
 ROWS, COLUMNS = 96, 24
 
@@ -279,15 +279,15 @@ def test_a_correction_never_hurts_and_more_rank_never_does(seed: int, rank: int)
 
 def test_assignment_is_the_nearest_by_brute_force() -> None:
     of, book = matrix(60, 5), matrix(9, 5, seed=1)
-    nearest = [min(range(9), key=lambda c: (float((row - book[c]).double().square().sum()), c)) for row in of]
-    assert assign(of, book).tolist() == nearest
+    expected = [min(range(9), key=lambda c: (float((row - book[c]).double().square().sum()), c)) for row in of]
+    assert nearest(of, book).tolist() == expected
 
 
 def test_k_means_finds_well_separated_centres_and_is_the_mean_of_its_rows() -> None:
     base = 20 * matrix(8, 6, seed=3)
     of = base.repeat(30, 1) + 0.01 * matrix(240, 6)
     centres = fit_centres(of, 8, seed=0)
-    code = assign(of, centres)
+    code = nearest(of, centres)
     for i in range(8):
         assert torch.allclose(centres[i], of[code == i].mean(0), atol=1e-4)
     assert sorted(code.bincount().tolist()) == [30] * 8

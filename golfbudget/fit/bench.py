@@ -91,9 +91,9 @@ def bench(prepared: Prepared, progress: Progress = unwatched, jobs: int | None =
     desk = Desk.of(replace(source, artifact=None), replace(inputs, training=None), chooser, reporter)
     # A user's own program is run in one process only.
     jobs = jobs or prepared.request.jobs or (os.cpu_count() or 1)
-    jobs = jobs if prepared.evaluator is None or prepared.built_in else 1
+    jobs = jobs if prepared.evaluator is None or prepared.repeatable else 1
     cache = ResultCache.of(prepared.request.cache, source, inputs)
-    text = "" if chooser is None or not prepared.built_in else digest({"windows": chooser.text.windows})
+    text = "" if chooser is None or not prepared.repeatable else chooser.key
     kept = KeptCosts(cache=cache, text=text and f"{text}:{prepared.request.model}")
     with one_thread(), Processes(desk) as processes:
         yield FittingBench(

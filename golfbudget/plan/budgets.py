@@ -31,7 +31,6 @@ from golfbudget.quality.evaluate import METRIC, Losses
 from golfbudget.quality.intervals import Interval
 from golfbudget.recipe.decoded import read_back
 from golfbudget.recipe.export import decode
-from golfbudget.recipe.state import digest
 
 #: Shares of the bytes to be met at which both files are fitted.
 _CURVE = (1.0, 0.5)
@@ -63,13 +62,13 @@ def fitted_budgets(
     of = {
         "target": target,
         "heads": [[choice.scheme, *choice.options] for choice in heads],
-        "text": digest({"windows": prepared.evaluator.text.windows}),
+        "text": prepared.evaluator.key,
         "model": prepared.request.model,
         "baseline": hashlib.sha256(baseline).hexdigest(),
         "spread": prepared.spread,
     }
     # A user's own program may do anything, so that nothing of it is kept.
-    known = cache.facts(of) if prepared.built_in else None
+    known = cache.facts(of) if prepared.repeatable else None
     if known is not None:
         try:
             return msgspec.convert(known.get("budgets"), type=tuple[BudgetPoint, ...])
@@ -81,7 +80,7 @@ def fitted_budgets(
         costs = own.costs({**menus, head: (*menus[head], *heads)})
         files = [(size, _files(own, costs, size)) for size in (round(share * target) for share in _CURVE)]
         found = tuple(_measured(own, costs, files, heads, baseline))
-    if prepared.built_in:
+    if prepared.repeatable:
         cache.keep_facts(of, {"budgets": msgspec.to_builtins(found)})
     return found
 

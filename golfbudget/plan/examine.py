@@ -39,7 +39,7 @@ from golfbudget.plan.result_cache import content_of
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import EQUAL_ERROR, NEGLIGIBLE, Candidate, Quality, Side, Trial, Trials, WorstRow
 from golfbudget.quality.evaluate import METRIC
-from golfbudget.recipe.decoded import Decoded, read_back
+from golfbudget.recipe.decoded import Decoded, ReadFile, read_back, read_file
 from golfbudget.roles import assign
 from golfbudget.rules import Budget
 
@@ -145,15 +145,19 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """The recipe's own file: what it decodes to, and where it stands; `over` are its bytes over the cap.
+    """The recipe's own file: what stands in it, and where it stands; `over` are its bytes over the cap.
 
     A preview's bytes do not say whether it is over.
     """
 
     data: bytes
-    decoded: Decoded
+    read: ReadFile
     inspection: Inspection
     over: int
+
+    @property
+    def decoded(self) -> Decoded:
+        return self.read.decoded
 
     @classmethod
     def of(cls, prepared: Prepared, data: bytes) -> Baseline:
@@ -161,7 +165,7 @@ class Baseline:
         budget = Budget(cap=request.cap, stored=len(data), code=request.code_bytes)
         return cls(
             data=data,
-            decoded=read_back(data, BASELINE),
+            read=read_file(data, BASELINE, prepared.source.as_read),
             inspection=Inspection(artifact=artifact, assignment=assign(artifact, prepared.roles), budget=budget),
             over=0 if request.preview else max(0, -budget.headroom),
         )
@@ -172,7 +176,7 @@ def examined(prepared: Prepared, baseline: Baseline, file: WrittenFile, data: by
     candidate, request = file.candidate, prepared.request
     decoder = decoder_bytes(candidate)
     counted = len(data) + decoder
-    decoded = read_back(data, candidate.name)
+    decoded = read_back(data, candidate.name, baseline.read)
     saved = len(baseline.data) - counted
     codes = _codes(prepared.source, candidate, decoded)
     return Trial(

@@ -36,11 +36,11 @@ def measured_again(shop: Workshop, trials: Trials, verdict: Verdict, vq: VqAnswe
     bench = shop.bench
     measurer = measurer_on(prepared.fresh, prepared, bench.cache, bench.source, shop.baseline)
     bench = replace(bench, measurer=measurer)
-    with Processes(bench if prepared.built_in else replace(bench, measurer=None)) as processes:
+    with Processes(bench if prepared.repeatable else replace(bench, measurer=None)) as processes:
         yardstick = yardstick_on(bench, processes, prepared, shop.baseline, shop.jobs)
         files = [Measurable(sha256=trial.sha256, content=trial.content) for trial in finalists]
         found: dict[str, Quality] = {}
-        for number, losses in file_losses(bench, processes if prepared.built_in else None, files, shop.jobs):
+        for number, losses in file_losses(bench, processes if prepared.repeatable else None, files, shop.jobs):
             trial = finalists[number]
             shop.progress(f"{trial.name} on fresh text", len(trials) + len(finalists) + 2)
             found[trial.name] = yardstick.measured(trial, losses).quality

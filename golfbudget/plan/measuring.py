@@ -8,13 +8,12 @@ one process only.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from golfbudget.evidence import Evidence
 from golfbudget.plan.result_cache import FileLosses, ResultCache
@@ -26,11 +25,12 @@ from golfbudget.quality.evaluate import METRIC, Evaluator
 from golfbudget.quality.information import split_information
 from golfbudget.quality.intervals import Interval, ratio_interval
 from golfbudget.quality.text import predicted_counts
-from golfbudget.recipe.decoded import read_back
+from golfbudget.recipe.decoded import ReadFile, read_back
 from golfbudget.schemes.threads import one_thread
 
-#: Divergence is taken on the text's first windows, this many tokens of them: it varies far less than loss does.
-_DIVERGENCE_TOKENS = 16_384
+#: Divergence is taken on the text's first windows, this many tokens of them: it varies far less than loss does.  Fewer
+#: where vocabularies are large, for it takes both models' every logit in double precision.
+_DIVERGENCE_TOKENS, _DIVERGENCE_LOGITS = 16_384, 1 << 27
 _DIGITS = 6
 #: A perplexity over e to this is no number to print.
 _MOST_NATS = 700.0
@@ -51,7 +51,7 @@ class Measurer:
     evaluator: Evaluator
     cache: ResultCache
     source: PlanSource
-    baseline: Mapping[str, Tensor]
+    baseline: ReadFile
     key: str
 
     def known(self, content: str) -> FileLosses | None:
@@ -61,16 +61,14 @@ class Measurer:
 
     def losses(self, file: bytes | None, content: str) -> FileLosses:
         """The losses of a file with that content, None for the source itself."""
-        bias = None
+        base, divergence, agreement = self.baseline.decoded.state, np.zeros(0), np.zeros(0)
         if file is None:
-            state, windows = self.source.reference, 0
+            nats = self.evaluator.token_losses(self.source.reference)
         else:
-            decoded, windows = read_back(file, "written"), divergence_windows(self.evaluator)
-            state, bias = decoded.state, decoded.bias_of(self.source.head_owner, self.source.head)
-        nats = self.evaluator.token_losses(state, bias=bias)
-        divergence = agreement = np.zeros(0)
-        if windows:
-            departed = self.evaluator.departures(self.baseline, state, bias=bias, windows=windows)
+            decoded = read_back(file, "written", self.baseline)
+            bias = decoded.bias_of(self.source.head_owner, self.source.head)
+            windows = divergence_windows(self.evaluator)
+            nats, *departed = self.evaluator.measured(base, decoded.state, bias=bias, windows=windows)
             divergence, agreement = (values.mean(1) for values in departed)
         losses = FileLosses(nats=nats, divergence=divergence, agreement=agreement)
         self.cache.keep_losses(self.key, content, losses)
@@ -83,7 +81,7 @@ class Measurer:
         if due:
             windows = divergence_windows(self.evaluator)
             with torch.inference_mode(), one_thread():
-                chunks = self.evaluator.logit_chunks(self.baseline, keep=True, windows=windows)
+                chunks = self.evaluator.logit_chunks(self.baseline.decoded.state, keep=True, windows=windows)
                 tensors = [torch.from_numpy(np.frombuffer(one, dtype=np.int64).copy()) for one in due]
                 found = split_information(chunks, tensors)
             for one, nats in zip(due, found, strict=True):
@@ -94,7 +92,8 @@ class Measurer:
 
 def divergence_windows(evaluator: Evaluator) -> int:
     """How many windows of the text divergence is taken on."""
-    return min(len(evaluator.text.windows), max(2, _DIVERGENCE_TOKENS // evaluator.text.window))
+    tokens = min(_DIVERGENCE_TOKENS, _DIVERGENCE_LOGITS // len(evaluator.text.counts))
+    return min(len(evaluator.text.windows), max(2, tokens // evaluator.text.window))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

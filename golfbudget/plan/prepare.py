@@ -63,6 +63,14 @@ class Prepared:
         """Whether the model, if there is one, is the package's own: a user's program may do anything."""
         return (self.request.model or "").startswith(BUILTIN)
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether the model does the same wherever it is run, so that losses are kept, and taken in several processes.
+
+        The package's own and those of `transformers` do; a user's program, and code of a folder, may do anything.
+        """
+        return self.built_in or (is_hub(self.request.model) and not self.request.trust_remote_code)
+
 
 def prepare(request: PlanRequest) -> Prepared:
     """Open everything; raises a golfbudget error naming what is wrong before any long work starts."""

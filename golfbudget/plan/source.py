@@ -26,6 +26,7 @@ from golfbudget.quality.baseline_model import HEAD
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import Keep, Recipe, Shuffle, load_recipe
+from golfbudget.recipe.decoded import Decoded, ReadFile
 from golfbudget.recipe.export import Export, dtype_name, quantise
 from golfbudget.recipe.export import decode as decode_export
 from golfbudget.recipe.layouts import Layout
@@ -89,7 +90,8 @@ class PlanSource:
     `reference` are the matrices that errors are taken against: the checkpoint's, or an artifact's decoded ones.
     `head` names the output matrix, `trunk` the trunk's, of which the recipe stores those in `kept` as floats.
     `artifact` is the opened file, where there is one in this process.  `preview` is the codec that stands in for the
-    recipe's own, as CODEC-LEVEL; `caveats` are what every verdict on this source has to say.
+    recipe's own, as CODEC-LEVEL; `caveats` are what every verdict on this source has to say.  `decoded`: the reference
+    is what the export decodes to.
     """
 
     artifact: Artifact | None
@@ -103,6 +105,14 @@ class PlanSource:
     notes: tuple[str, ...]
     preview: str | None = None
     caveats: tuple[str, ...] = ()
+    decoded: bool = False
+
+    @property
+    def as_read(self) -> ReadFile | None:
+        """An artifact's export with its decoded tensors; None of a checkpoint, whose reference no export decodes to."""
+        if not self.decoded:
+            return None
+        return ReadFile(export=self.export, decoded=Decoded(state=self.reference, biases={}))
 
     def dtype(self, name: str) -> str:
         """A tensor's original dtype, in which a decoder gives it back."""
@@ -148,7 +158,7 @@ def open_source(
         reference = checkpoint_state(artifact)
         export = quantise(reference, found, jobs=jobs)
     source = source_of(reference, export, found, roles=roles, where=str(path), notes=notes, preview=preview)
-    return replace(source, artifact=artifact)
+    return replace(source, artifact=artifact, decoded=layout is not None)
 
 
 def source_of(

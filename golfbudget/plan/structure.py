@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import EQUAL_ERROR
-from golfbudget.recipe.export import decode
+from golfbudget.recipe.export import decode_tensor
 from golfbudget.schemes.agglomeration import MOST_ROWS, merge_tree
 
 #: Merging across what is planted costs this many times what the last merge within it did.  Without structure the step
@@ -59,6 +59,6 @@ def _steps(rows: Rows, costs: NDArray[np.float64], errors: NDArray[np.float64]) 
 def head_codes(source: PlanSource) -> tuple[int, ...]:
     """Codebook sizes that a source's head speaks for, its error held against what the recipe's rounding allows."""
     head = source.reference[source.head].float()
-    own = decode(source.export)[source.head].float()
+    own = decode_tensor(source.export, source.head).float()
     allowed = EQUAL_ERROR * float((head.double() - own.double()).square().sum())
     return structural_codes(head.numpy(), allowed)

@@ -25,7 +25,6 @@ from golfbudget.plan.trials import Candidate, Side, Trial, Trials, not_measured
 from golfbudget.progress import Progress
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.recipe.decoded import Decoded
-from golfbudget.recipe.state import digest
 from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import Processes
 
@@ -177,7 +176,7 @@ class Workshop:
         return trials
 
     def _losses(self, trials: Sequence[Trial]) -> Iterator[tuple[int, FileLosses]]:
-        own = self.processes if self.prepared.built_in else None
+        own = self.processes if self.prepared.repeatable else None
         files = [Measurable(sha256=trial.sha256, content=trial.content) for trial in trials]
         return file_losses(self.bench, own, files, self.jobs)
 
@@ -201,7 +200,7 @@ def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterato
         bench = Bench(
             source=source, encoders=prepared.encoders, cache=cache, folder=Path(folder), measurer=measurer
         )  # fmt: skip
-        shared = bench if prepared.built_in else replace(bench, measurer=None)
+        shared = bench if prepared.repeatable else replace(bench, measurer=None)
         jobs = _jobs(prepared, candidates)
         with Processes(shared) as processes:
             yardstick = None if measurer is None else yardstick_on(bench, processes, prepared, baseline, jobs)
@@ -216,10 +215,9 @@ def measurer_on(
     evaluator: Evaluator, prepared: Prepared, cache: ResultCache, source: PlanSource, baseline: Baseline
 ) -> Measurer:
     """What runs files on the text of an evaluator, against the baseline."""
-    kept = cache if prepared.built_in else ResultCache(folder=None)
-    text = digest({"windows": evaluator.text.windows})
-    key = f"{text}:{prepared.request.model or ''}:{hashlib.sha256(baseline.data).hexdigest()}"
-    return Measurer(evaluator=evaluator, cache=kept, source=source, baseline=baseline.decoded.state, key=key)
+    kept = cache if prepared.repeatable else ResultCache(folder=None)
+    key = f"{evaluator.key}:{prepared.request.model or ''}:{hashlib.sha256(baseline.data).hexdigest()}"
+    return Measurer(evaluator=evaluator, cache=kept, source=source, baseline=baseline.read, key=key)
 
 
 def yardstick_on(
@@ -235,7 +233,7 @@ def yardstick_on(
         # Divergence is taken of files: losses of the source are not those of another file that equals it.
         Measurable(sha256=None, content=content if content == own_content else f"source {content}"),
     ]
-    own = dict(file_losses(bench, processes if prepared.built_in else None, files, jobs))
+    own = dict(file_losses(bench, processes if prepared.repeatable else None, files, jobs))
     request = prepared.request
     return Yardstick.of(bench.measurer, request.model or "", baseline=own[0], source=own[1], seed=request.seed)
 
@@ -245,7 +243,7 @@ def _jobs(prepared: Prepared, candidates: int) -> int:
     if prepared.request.jobs is not None:
         return prepared.request.jobs
     writes = candidates * sum(tensor.numel() for tensor in prepared.source.reference.values())
-    runs = 0 if prepared.evaluator is None or not prepared.built_in else writes * prepared.evaluator.text.tokens
+    runs = 0 if prepared.evaluator is None or not prepared.repeatable else writes * prepared.evaluator.text.tokens
     return (os.cpu_count() or 1) if writes >= _WORTH_WRITING or runs >= _WORTH_RUNNING else 1
 
 

@@ -22,6 +22,7 @@ from golfbudget.errors import ModelError
 from golfbudget.quality.baseline_model import EMBEDDING, HEAD, LOGIT_CAP, BaselineModel, logits
 from golfbudget.quality.intervals import Interval, ratio_interval
 from golfbudget.quality.text import Text
+from golfbudget.recipe.state import digest
 from golfbudget.schemes.head_states import HeadStates
 from golfbudget.schemes.threads import one_thread
 
@@ -62,6 +63,15 @@ class Evaluator:
         self._kept: _Hidden | None = None
         self._last: _Hidden | None = None
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without hidden states, which another process finds again where it needs them."""
+        return {**self.__dict__, "_kept": None, "_last": None}
+
+    @property
+    def key(self) -> str:
+        """What losses of a state depend on besides the name of its model: the text, here."""
+        return digest({"windows": self.text.windows})
+
     def on(self, text: Text) -> Evaluator:
         """The same model on another text of its vocabulary."""
         return Evaluator(text, self.head)
@@ -77,10 +87,7 @@ class Evaluator:
     def token_losses(self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False) -> Losses:
         """Nats lost on each predicted token, float64 [n, length]; bias and `keep` as for `losses`."""
         with torch.inference_mode(), one_thread():
-            nats: Losses = self._token_nats(state, bias, keep=keep).double().numpy()
-        if not np.isfinite(nats).all():
-            raise ModelError("the model's loss is not finite on the evaluation text")
-        return nats
+            return finite(self._token_nats(state, bias, keep=keep))
 
     def divergences(
         self,
@@ -110,12 +117,17 @@ class Evaluator:
             changed = self.logit_chunks(new, bias=bias, windows=windows)
             pairs = zip(self.logit_chunks(base, keep=True, windows=windows), changed, strict=True)
             for before, after in pairs:
-                # A few tokens at a time: the arithmetic is double, and takes several times the logits' memory.
                 for b, a in zip(before, after, strict=True):
-                    parts = zip(b.split(_TOKENS_COMPARED), a.split(_TOKENS_COMPARED), strict=True)
-                    apart.append(torch.cat([divergence(one, other) for one, other in parts]))
+                    apart.append(window_divergence(b, a))
                     agreed.append(b.argmax(-1) == a.argmax(-1))
         return torch.stack(apart).numpy(), torch.stack(agreed).double().numpy()
+
+    def measured(
+        self, base: Mapping[str, Tensor], new: Mapping[str, Tensor], *, bias: Tensor | None, windows: int
+    ) -> tuple[Losses, Losses, Losses]:
+        """What `token_losses` gives of `new`, and `departures` from `base` in the first windows; `bias` is of `new`."""
+        nats = self.token_losses(new, bias=bias)
+        return nats, *self.departures(base, new, bias=bias, windows=windows)
 
     def logit_chunks(
         self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False, windows: int | None = None
@@ -192,6 +204,14 @@ class Evaluator:
         return ratio_interval(difference, weights, seed=seed).rounded(_DIGITS)
 
 
+def finite(nats: Tensor) -> Losses:
+    """Losses as float64; `ModelError` unless they are finite."""
+    found: Losses = nats.double().numpy()
+    if not np.isfinite(found).all():
+        raise ModelError("the model's loss is not finite on the evaluation text")
+    return found
+
+
 def _nats(hidden: Tensor, head: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:
     """Cross-entropy of each token, float32 [n, length], computed in place.
 
@@ -231,6 +251,12 @@ def divergence(base: Tensor, new: Tensor) -> Tensor:
     terms = torch.where(after == -torch.inf, torch.inf, terms)
     # … but a token that `base` never draws adds nothing, whatever `new` says of it.
     return torch.where(before == -torch.inf, 0.0, terms).sum(-1).clamp_min(0.0)
+
+
+def window_divergence(base: Tensor, new: Tensor) -> Tensor:
+    """`divergence` at each token of a window, [length], a few at a time: its arithmetic is double, and takes memory."""
+    parts = zip(base.split(_TOKENS_COMPARED), new.split(_TOKENS_COMPARED), strict=True)
+    return torch.cat([divergence(one, other) for one, other in parts])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

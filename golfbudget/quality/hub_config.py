@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,6 +58,18 @@ class HubConfig:
         self.auto_map: Mapping[str, object] = {}
         with _quietly():
             self.config = self._of_gguf() if self.gguf else self._of_folder()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """By where it is read from: another process reads it again."""
+        return _read, (self.path, self.trusted)
+
+    @property
+    def key(self) -> str:
+        """What a model's arithmetic depends on besides its tensors: its configuration, and the library's version."""
+        from transformers import __version__
+
+        told = f"{__version__}:{self.config.architectures}:{self.config.to_json_string(use_diff=False)}"
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def _of_folder(self) -> Any:  # noqa: ANN401  (configurations of a library that states no types)
         from transformers import CONFIG_MAPPING, AutoConfig
@@ -192,6 +205,10 @@ class HubConfig:
 
         places = {name: found[name] for name in names if name in found}
         return PlacedNames(places=places, known=frozenset(names), changed=changed)
+
+
+def _read(path: Path, trusted: bool) -> HubConfig:  # noqa: FBT001  (positional: how pickles call)
+    return HubConfig(path, trust_remote_code=trusted)
 
 
 def _line(error: BaseException) -> str:

@@ -5,7 +5,7 @@ Of an encoder-decoder the decoder predicts each window and the encoder reads the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 import torch
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import UsageError
-from golfbudget.quality.evaluate import Evaluator, check_tokens
+from golfbudget.quality.evaluate import Evaluator, Losses, check_tokens, finite, window_divergence
 from golfbudget.quality.hub_model import HubModel, HubState
 from golfbudget.quality.text import Text
+from golfbudget.schemes.threads import one_thread
 
 #: Logits held at once, in numbers: 128 MiB of float32.
 _LOGITS_AT_ONCE = 1 << 25
@@ -34,6 +35,10 @@ class HubEvaluator(Evaluator):
                 f"{model.positions:,} positions; say `window` in the text's metadata, or give text and a tokenizer"
             )
         self.model, self.vocabulary = model, vocabulary
+
+    @property
+    def key(self) -> str:
+        return f"{super().key}:{self.model.config.key}"
 
     def on(self, text: Text) -> HubEvaluator:
         return HubEvaluator(text, self.model, vocabulary=self.vocabulary)
@@ -75,9 +80,29 @@ class HubEvaluator(Evaluator):
             yield from held.whole(ids, before).split(self._at_once)
 
     def _token_nats(self, state: Mapping[str, Tensor], bias: Tensor | None, *, keep: bool) -> Tensor:
-        at, found = 0, list[Tensor]()
-        for scores in self.logit_chunks(state, bias=bias, keep=keep):
+        chunks = self.logit_chunks(state, bias=bias, keep=keep)
+        return torch.cat([nats for _, nats in self._judged(chunks)])
+
+    def measured(
+        self, base: Mapping[str, Tensor], new: Mapping[str, Tensor], *, bias: Tensor | None, windows: int
+    ) -> tuple[Losses, Losses, Losses]:
+        """All from one pass over the new state's logits: products with large vocabularies are what costs."""
+        nats, apart, agreed = list[Tensor](), list[Tensor](), list[Tensor]()
+        with torch.inference_mode(), one_thread():
+            before = (one for part in self.logit_chunks(base, keep=True, windows=windows) for one in part)
+            for scores, lost in self._judged(self.logit_chunks(new, bias=bias)):
+                nats.append(lost)
+                # The new one's windows are counted first: of the old there are only those that are compared.
+                for after, old in zip(scores, before, strict=False):
+                    apart.append(window_divergence(old, after))
+                    agreed.append(old.argmax(-1) == after.argmax(-1))
+            found = finite(torch.cat(nats))
+        return found, torch.stack(apart).numpy(), torch.stack(agreed).double().numpy()
+
+    def _judged(self, chunks: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits of windows in their order, and the nats lost on each token there."""
+        at = 0
+        for scores in chunks:
             targets = self.text.windows[at : at + len(scores), 1:]
-            found.append(F.cross_entropy(scores.transpose(1, 2), targets, reduction="none"))
+            yield scores, F.cross_entropy(scores.transpose(1, 2), targets, reduction="none")
             at += len(scores)
-        return torch.cat(found)

@@ -50,6 +50,10 @@ class HubModel:
         self.split: bool | None = None
         self._filled: HubState | None = None
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """By its configuration: another process builds a skeleton of its own."""
+        return _built, (self.config, self.head, self.own_head)
+
     @property
     def positions(self) -> int | None:
         """The longest window that the architecture takes; None where it says nothing."""
@@ -137,6 +141,10 @@ class HubModel:
             whole, parts = self.run(ids, None), state.logits(self.hidden(ids, None))
             self.split = float((whole - parts).abs().max()) <= _AGREE * max(1.0, float(whole.abs().max()))
         return self.split
+
+
+def _built(config: HubConfig, head: str, own_head: str) -> HubModel:
+    return HubModel(config, head=head, own_head=own_head)
 
 
 class HubState(nn.Module):

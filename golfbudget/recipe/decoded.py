@@ -36,8 +36,20 @@ class Decoded:
         return found
 
 
-def decoded(export: Export, where: str, limit: int = DECODED_LIMIT) -> Decoded:
-    """Everything an export decodes to.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFile:
+    """What stands in a file, and what it decodes to."""
+
+    export: Export
+    decoded: Decoded
+
+    def shared_with(self, export: Export) -> dict[str, Tensor]:
+        """Decoded tensors of this file whose stored parts another export has, too: they are what comes out of both."""
+        return {name: tensor for name, tensor in self.decoded.state.items() if self.export.alike(name, export)}
+
+
+def decoded(export: Export, where: str, limit: int = DECODED_LIMIT, like: ReadFile | None = None) -> Decoded:
+    """Everything an export decodes to; what another file stores in the same way is taken from that.
 
     `CorruptError` when tables do not fit the shape that is said of them, `LimitError` when that shape, which a file can
     put as high as it likes, takes more than `limit` bytes.
@@ -49,7 +61,7 @@ def decoded(export: Export, where: str, limit: int = DECODED_LIMIT) -> Decoded:
             )
     try:
         found = {name: schemes.get(encoded.scheme).bias(encoded) for name, encoded in export.schemes.items()}
-        state = decode(export)
+        state = decode(export, None if like is None else like.shared_with(export))
     except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, UsageError, ValueError) as error:
         if not export.schemes:
             raise
@@ -60,6 +72,12 @@ def decoded(export: Export, where: str, limit: int = DECODED_LIMIT) -> Decoded:
     return Decoded(state=state, biases={name: bias for name, bias in found.items() if bias is not None})
 
 
-def read_back(data: bytes, name: str) -> Decoded:
-    """What a file's bytes decode to, through the reader that inspects foreign files."""
-    return decoded(read_export(open_bytes(data, name=name, priced=False)), name, limit=sys.maxsize)
+def read_file(data: bytes, name: str, like: ReadFile | None = None) -> ReadFile:
+    """A file's bytes through the reader that inspects foreign files; what `like` stores in the same way is shared."""
+    export = read_export(open_bytes(data, name=name, priced=False))
+    return ReadFile(export=export, decoded=decoded(export, name, limit=sys.maxsize, like=like))
+
+
+def read_back(data: bytes, name: str, like: ReadFile | None = None) -> Decoded:
+    """What a file's bytes decode to."""
+    return read_file(data, name, like).decoded

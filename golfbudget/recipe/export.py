@@ -157,6 +157,17 @@ class Export:
         """Every tensor's name once, as the state dict had them, later ones last."""
         return list(dict.fromkeys((*self.order, *self.quantized, *self.passthrough, *self.schemes)))
 
+    def alike(self, name: str, other: Export) -> bool:
+        """Whether a tensor's stored parts are those that another export has under its name."""
+        if name in self.schemes or name in other.schemes:
+            return _same_encodings(self.schemes.get(name), other.schemes.get(name)) and (
+                self.dtypes.get(name) == other.dtypes.get(name)
+            )
+        tensors = all(_same(getattr(self, part).get(name), getattr(other, part).get(name)) for part in _TENSORS)
+        told = all(getattr(self, part).get(name) == getattr(other, part).get(name) for part in _DTYPES)
+        ours, theirs = self.corrections.get(name, {}), other.corrections.get(name, {})
+        return tensors and told and ours.keys() == theirs.keys() and all(_same(ours[key], theirs[key]) for key in ours)
+
     def without(self, name: str) -> Export:
         held = ("quantized", "scales", "dtypes", "passthrough", "kept_dtypes", "schemes", "corrections", "labels")
         left = {part: _drop(getattr(self, part), name) for part in held}
@@ -186,6 +197,25 @@ class Export:
 
     def _streams_without(self, name: str) -> dict[str, bytes]:
         return {key: data for key, data in self.streams.items() if key != name and not key.startswith(f"{name}/")}
+
+
+#: Parts of an export that are tensors by name, and those that are dtypes.
+_TENSORS, _DTYPES = ("quantized", "scales", "passthrough"), ("dtypes", "kept_dtypes")
+
+
+def _same(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one is other or (one.dtype == other.dtype and torch.equal(one, other))
+
+
+def _same_encodings(one: Encoded | None, other: Encoded | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    if (one.scheme, one.shape, len(one.tables)) != (other.scheme, other.shape, len(other.tables)):
+        return False
+    pairs = zip(one.tables, other.tables, strict=True)
+    return all(a.name == b.name and _same(a.tensor, b.tensor) for a, b in pairs)
 
 
 def _drop(values: Mapping[str, T], name: str) -> dict[str, T]:
@@ -285,19 +315,24 @@ def _corrections(
     return corrections
 
 
-def decode(export: Export) -> dict[str, Tensor]:
-    """The state dict that a decoder would load: every tensor in its original dtype."""
-    state: dict[str, Tensor] = {}
-    for name, values in export.quantized.items():
-        matrix = dequantise(values, export.scales[name])
+def decode(export: Export, given: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The state dict that a decoder would load: every tensor in its original dtype; those `given` are taken as such."""
+    names, given = (*export.quantized, *export.passthrough, *export.schemes), given or {}
+    return {name: given[name] if name in given else decode_tensor(export, name) for name in names}
+
+
+def decode_tensor(export: Export, name: str) -> Tensor:
+    """One tensor of that state dict; `KeyError` where there is none of the name."""
+    if name in export.quantized:
+        matrix = dequantise(export.quantized[name], export.scales[name])
         if name in export.corrections:
             matrix = matrix + apply_correction(dict(export.corrections[name]))
-        state[name] = matrix.to(getattr(torch, export.dtypes[name]))
-    for name, tensor in export.passthrough.items():
-        state[name] = tensor.to(getattr(torch, export.kept_dtypes[name])) if name in export.kept_dtypes else tensor
-    for name, encoded in export.schemes.items():
-        state[name] = schemes.get(encoded.scheme).decode(encoded).to(getattr(torch, export.dtypes[name]))
-    return state
+        return matrix.to(getattr(torch, export.dtypes[name]))
+    if name in export.schemes:
+        encoded = export.schemes[name]
+        return schemes.get(encoded.scheme).decode(encoded).to(getattr(torch, export.dtypes[name]))
+    tensor = export.passthrough[name]
+    return tensor.to(getattr(torch, export.kept_dtypes[name])) if name in export.kept_dtypes else tensor
 
 
 def dtype_name(tensor: Tensor) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from golfbudget.artifact import Artifact, Leaf
 from golfbudget.errors import UnsupportedError, UsageError
@@ -89,7 +90,23 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of tensors: names, dtypes, shapes and bytes, in their order."""
     sha256 = hashlib.sha256()
     for name, tensor in tensors.items():
-        flat = tensor.detach().contiguous().flatten()
-        sha256.update(f"{len(name)}:{name}:{tensor.dtype}:{list(tensor.shape)}:".encode())
-        sha256.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+        sha256.update(f"{len(name)}:{name}:".encode() + _own_digest(tensor))
     return sha256.hexdigest()
+
+
+#: Digests of tensors that were asked for before: most of a model's stay as they are from one file to the next.
+_DIGESTS = WeakIdKeyDictionary()
+
+
+def _own_digest(tensor: Tensor) -> bytes:
+    known = _DIGESTS.get(tensor)
+    # A version counts what was written into a tensor in place; those of inference mode have none.
+    version = None if tensor.is_inference() else tensor._version  # noqa: SLF001
+    if known is not None and version is not None and known[0] == version:
+        return bytes(known[1])
+    flat = tensor.detach().contiguous().flatten()
+    sha256 = hashlib.sha256(f"{tensor.dtype}:{list(tensor.shape)}:".encode())
+    if flat.numel():
+        sha256.update(flat.view(torch.uint8).numpy().data)
+    _DIGESTS[tensor] = (version, sha256.digest())
+    return sha256.digest()

@@ -6,7 +6,6 @@ One tree gives a partition for every number of clusters.  Clusters are merged al
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,18 +19,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tree:
-    """`pairs` int64 [rows - 1, 2] names one row of each of the two clusters that a merge joins, the cheapest first.
+    """Merges of so many `rows`: `pairs` int64 [merges, 2] names one row of each of the two clusters that one joins.
 
-    `costs` float64 [rows - 1] is what each merge adds to the weighted squared error.
+    `costs` float64 [merges] is what each merge adds to the weighted squared error.
     """
 
+    rows: int
     pairs: NDArray[np.int64]
     costs: Floats
 
     def cut(self, clusters: int) -> NDArray[np.int64]:
         """The cluster of each row, numbered from zero by first row, where so many are left: int64 [rows]."""
-        above = np.arange(len(self.pairs) + 1)
-        for one, other in self.pairs[: len(above) - clusters]:
+        above = np.arange(self.rows)
+        for one, other in self.pairs[: self.rows - clusters]:
             low, high = sorted((_top(above, one), _top(above, other)))
             above[high] = low
         tops = [_top(above, row) for row in range(len(above))]
@@ -71,9 +71,8 @@ def merge_tree(rows: NDArray[np.floating], weights: Floats | None = None) -> Tre
         else:
             chain.append(nearest)
     order = np.argsort(added, kind="stable")
-    return Tree(
-        pairs=np.asarray(pairs, dtype=np.int64).reshape(-1, 2)[order], costs=np.asarray(added, dtype=np.float64)[order]
-    )
+    every = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
+    return Tree(rows=len(points), pairs=every[order], costs=np.asarray(added, dtype=np.float64)[order])
 
 
 def _pair_costs(points: Floats, mass: Floats) -> Floats:
@@ -104,34 +103,3 @@ def _merge(costs: Floats, mass: Floats, alive: NDArray[np.bool_], gone: int, kep
     costs[gone] = costs[:, gone] = np.inf
     mass[kept] = both
     alive[gone] = False
-
-
-#: Trees of the last matrices, by digest: every size of codebook of one matrix is cut from one tree.
-_LAST: dict[str, Tree] = {}
-_KEPT = 4
-
-
-def tree_of(rows: Floats, weights: Floats | None) -> Tree:
-    """`merge_tree`, taken from before for the same rows and weights."""
-    key = hashlib.sha256(repr(rows.shape).encode() + rows.tobytes() + (b"" if weights is None else weights.tobytes()))
-    name = key.hexdigest()
-    tree = _LAST.pop(name, None)
-    if tree is None:
-        tree = merge_tree(rows, weights)
-    _LAST[name] = tree
-    for old in list(_LAST)[:-_KEPT]:
-        del _LAST[old]
-    return tree
-
-
-def cluster_means(rows: Floats, weights: Floats | None, clusters: int) -> Floats:
-    """Weighted means of so many of Ward's clusters of rows [rows, width], float64 [clusters, width]."""
-    return means(rows, weights, tree_of(rows, weights).cut(clusters))
-
-
-def means(rows: Floats, weights: Floats | None, cluster: NDArray[np.int64]) -> Floats:
-    """The weighted mean of each cluster's rows; every number up to the highest must occur."""
-    mass = np.ones(len(rows)) if weights is None else weights
-    sums = np.zeros((int(cluster.max()) + 1, rows.shape[1]))
-    np.add.at(sums, cluster, rows * mass[:, None])
-    return sums / np.bincount(cluster, weights=mass)[:, None]

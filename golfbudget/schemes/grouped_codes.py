@@ -17,7 +17,7 @@ from torch import Tensor
 from golfbudget.ledger import Account
 from golfbudget.schemes import values
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
-from golfbudget.schemes.vq_logits import assign, fit_centres
+from golfbudget.schemes.vq_logits import fit_centres, nearest
 
 _ROUNDS = 4
 
@@ -142,7 +142,7 @@ class Product(TableScheme):
             codebook[:, group == i] = fit_centres(matrix[:, group == i].contiguous(), codes, context.seed)
         tables = values.matrix_tables("codebook", codebook, *values.widths(self, options), Account.CODEBOOK)
         rounded = values.reread(tables, columns)
-        chosen = [assign(matrix[:, group == i], rounded[:, group == i]) for i in range(groups)]
+        chosen = [nearest(matrix[:, group == i], rounded[:, group == i]) for i in range(groups)]
         return (*tables, values.map_tables("map", torch.stack(chosen), codes))
 
     def _sizes(self, shape: tuple[int, int], options: Options) -> tuple[int, int]:
@@ -178,7 +178,7 @@ class Residual(TableScheme):
         for _ in range(stages):
             book = fit_centres(missed, codes, context.seed)
             rounded = values.reread(values.matrix_tables("codebook", book, *widths), columns)
-            code = assign(missed, rounded)
+            code = nearest(missed, rounded)
             missed = missed - rounded[code]
             books.append(book)
             chosen.append(code)

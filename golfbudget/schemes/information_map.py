@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from golfbudget.schemes.agglomeration import MOST_ROWS, tree_of
+from golfbudget.schemes.clusters import clusters_of
 from golfbudget.schemes.head_states import HeadStates
 
 _TOGETHER, _ALONE = 20, 15
@@ -36,15 +36,16 @@ def information_map(matrix: Tensor, codes: int, states: HeadStates) -> Tensor:
 
 
 def _start(matrix: Tensor, codes: int, states: HeadStates, weight: Tensor) -> Tensor:
-    """Ward's clusters of the rows under the states' covariance; of very many rows, the most likely ones' nearest."""
+    """Ward's clusters of the rows under the states' covariance; of many rows in few codes, the likeliest's nearest."""
     hidden = states.hidden.double()
     centred = hidden - hidden.mean(0)
     values, vectors = torch.linalg.eigh(centred.T @ centred / len(hidden))
     points = matrix.double() @ (vectors * values.clamp_min(0).sqrt())
-    if len(points) > MOST_ROWS:
+    found = clusters_of(points.numpy(), weight.clamp_min(_TINY).numpy(), codes)
+    if found is None:
         centres = points[weight.sort(descending=True, stable=True).indices[:codes]]
         return torch.cat([torch.cdist(part, centres).argmin(1) for part in points.split(1024)])
-    return torch.from_numpy(tree_of(points.numpy(), weight.clamp_min(_TINY).numpy()).cut(codes))
+    return torch.from_numpy(found)
 
 
 def kept(chances: Tensor, codes: Tensor, count: int) -> float:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from golfbudget.ledger import Account
 from golfbudget.schemes import values
-from golfbudget.schemes.agglomeration import means
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.calibration import counts_of, most_frequent, needed_counts, needed_states
+from golfbudget.schemes.clusters import means
 from golfbudget.schemes.factorised import FACTOR_BITS, READ_PRODUCT, factor_bytes, factor_tables, product
 from golfbudget.schemes.fitted_codebook import fit_to_loss
 from golfbudget.schemes.information_map import information_map

@@ -8,8 +8,6 @@ is not trained further.  faiss, on one thread and from a fixed seed, fits the co
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -19,22 +17,27 @@ from torch import Tensor
 
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
-from golfbudget.schemes.agglomeration import MOST_ROWS, cluster_means
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
+from golfbudget.schemes.clusters import clusters_of, means
+from golfbudget.schemes.threads import one_faiss_thread
 from golfbudget.schemes.values import half_table, map_bytes, map_table, read_map, to_half
 
-#: Where one iteration multiplies this many numbers, which takes seconds, iterations are fewer.
+#: Where one iteration multiplies this many numbers, which takes seconds, iterations are fewer …
 _MAX_ITERATIONS, _HUGE, _HUGE_ITERATIONS = 100, 5_000_000_000, 25
-#: Share of the energies involved by which squared distances from a product in double precision are surely not wrong.
+#: … and none multiply more than this many in all: of very many rows Ward's clusters are then taken as they are.
+_MOST_PRODUCTS = 300_000_000_000
+#: Share of the energies involved under which squared distances from a product are never told apart.
 _CLOSE = 1e-9
+#: Distances that are held at a time.
+_AT_ONCE = 1 << 24
 
 
 def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
     """Codebook rows, float32 [at most codes, width]: k-means on one thread, in double precision.
 
     It starts from Ward's clusters, which on trained heads leaves less error than the best of eight random starts at a
-    tenth of the time; where there are too many rows for a tree, from one random start (k-means++).  Rows are weighted
-    by token counts plus one where counts are known: a token never seen must still go somewhere.
+    tenth of the time; where there are too many rows for a whole tree and few codes, from one random start (k-means++).
+    Rows are weighted by token counts plus one where counts are known: a token never seen must still go somewhere.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -47,35 +50,63 @@ def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
             raise UsageError(f"token counts are for {len(context.counts)} tokens, the matrix has {len(points)} rows")
         weights = context.counts.double().numpy() + 1
     codes = min(codes, len(np.unique(matrix.numpy(), axis=0)))
+    clusters = clusters_of(points, weights, codes)
+    started = None if clusters is None else means(points, weights, clusters)
+    iterations = _iterations(points.size * codes)
+    if started is not None and not iterations:
+        return torch.from_numpy(started).float()
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = KMeans(
             n_clusters=codes,
-            init="k-means++" if len(points) > MOST_ROWS else cluster_means(points, weights, codes),
+            init="k-means++" if started is None else started,
             n_init=1,
-            max_iter=_HUGE_ITERATIONS if points.size * codes > _HUGE else _MAX_ITERATIONS,
+            max_iter=max(1, iterations),
             random_state=context.seed,
             algorithm="lloyd",
         ).fit(points, sample_weight=weights)
     return torch.from_numpy(np.asarray(fitted.cluster_centers_)).float()
 
 
+def _iterations(products: int) -> int:
+    """How often rows and codes are fitted to each other where once multiplies so many numbers."""
+    if products <= _HUGE:
+        return _MAX_ITERATIONS
+    return min(_HUGE_ITERATIONS, _MOST_PRODUCTS // products)
+
+
 def nearest(matrix: Tensor, codebook: Tensor) -> Tensor:
     """Index of the codebook row closest to each row, int64 [rows]; ties go to the lower index.
 
     Rows whose nearest is plain by a matrix product, |c|² - 2 x·c, are settled by it, which takes a fraction of the
-    time; where the second comes within `_CLOSE` of the first, differences are squared and summed.
+    time: in single precision, and those in doubt again in double.  Where the second still comes as close to the first
+    as rounding can put it, differences are squared and summed.
     """
-    rows, codes = matrix.double(), codebook.double()
-    if len(codes) == 1:
-        return torch.zeros(len(rows), dtype=torch.int64)
-    energy = codes.square().sum(1)
-    least, indices = torch.addmm(energy, rows, codes.T, alpha=-2).topk(2, dim=1, largest=False)
-    close = least[:, 1] - least[:, 0] <= _CLOSE * (rows.square().sum(1) + energy.max())
-    best = indices[:, 0].clone()
-    if close.any():
-        best[close] = torch.cdist(rows[close], codes, compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
+    best = torch.zeros(len(matrix), dtype=torch.int64)
+    if len(codebook) == 1:
+        return best
+    doubtful = torch.arange(len(matrix))
+    for precision in (torch.float32, torch.float64):
+        best[doubtful], plain = _by_product(matrix[doubtful].to(precision), codebook.to(precision))
+        doubtful = doubtful[~plain]
+    codes = codebook.double()
+    for some in doubtful.split(max(1, _AT_ONCE // len(codes))):
+        apart = torch.cdist(matrix[some].double(), codes, compute_mode="donot_use_mm_for_euclid_dist")
+        best[some] = apart.argmin(1)
     return best
+
+
+def _by_product(rows: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest code of each row by products, int64 [rows], and whether it is so by more than these can be wrong."""
+    energy = codes.square().sum(1)
+    # The sum of so many products is off by its length in units of rounding at most, and both distances may be.
+    close = max(_CLOSE, 4 * rows.shape[1] * torch.finfo(rows.dtype).eps)
+    best, plain = [torch.empty(0, dtype=torch.int64)], [torch.empty(0, dtype=torch.bool)]
+    for some in rows.split(max(1, _AT_ONCE // len(codes))):
+        least, indices = torch.addmm(energy, some, codes.T, alpha=-2).topk(2, dim=1, largest=False)
+        best.append(indices[:, 0])
+        plain.append(least[:, 1] - least[:, 0] > close * (some.square().sum(1) + energy.max()))
+    return torch.cat(best), torch.cat(plain)
 
 
 def to_used(codebook: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,19 +173,6 @@ _ITERATIONS, _LEAST_GAIN = 25, 1e-3
 _FAISS_RESTARTS, _FEW_FAISS_RESTARTS, _MANY_DISTANCES, _MANY_PRODUCTS = 4, 1, 500_000, 200_000_000
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Faiss adds up in the order its threads finish: with one thread, encoding is deterministic."""
-    import faiss
-
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
-
-
 def fit_centres(matrix: Tensor, codes: int, seed: int) -> Tensor:
     """`codes` centres, float32 [codes, columns], of a float32 matrix of at least as many rows.
 
@@ -180,12 +198,6 @@ def fit_centres(matrix: Tensor, codes: int, seed: int) -> Tensor:
         max_points_per_centroid=rows,
         init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
     )
-    with one_thread():
+    with one_faiss_thread():
         clustering.train((matrix / largest).contiguous().numpy())
     return torch.from_numpy(np.asarray(clustering.centroids, dtype=np.float32).reshape(codes, columns)) * largest
-
-
-def assign(matrix: Tensor, codebook: Tensor) -> Tensor:
-    """Index of the nearest codebook row, int64 [rows], a bounded number of distances at a time."""
-    at_once = max(1, (1 << 24) // len(codebook))
-    return torch.cat([nearest(part, codebook) for part in matrix.split(at_once)])
