@@ -104,5 +104,6 @@ class HubEvaluator(Evaluator):
         at = 0
         for scores in chunks:
             targets = self.text.windows[at : at + len(scores), 1:]
-            yield scores, F.cross_entropy(scores.transpose(1, 2), targets, reduction="none")
+            lost = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
+            yield scores, lost.view(targets.shape)
             at += len(scores)
