@@ -15,6 +15,10 @@ from hub_models import MODELS, folder_of, gguf_of
 from golfbudget import schemes
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import UnsupportedError, UsageError
+from golfbudget.estimate.describe import describe, model_toml
+from golfbudget.estimate.measured import draw
+from golfbudget.estimate.settings import make_request
+from golfbudget.formats.ggml_types import WRITTEN
 from golfbudget.plan.files import source_files
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.prepare import prepare
@@ -22,10 +26,9 @@ from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
-from golfbudget.recipe.artifacts import read_export
-from golfbudget.recipe.export import decode
+from golfbudget.recipe.artifacts import artifact_bytes, read_export
+from golfbudget.recipe.export import decode, quantise
 from golfbudget.schemes import Context
-from golfbudget.schemes.ggml import WRITTEN
 
 
 def planned(path: Path, **more: object) -> Plan:
@@ -160,3 +163,25 @@ def test_a_type_that_the_package_cannot_read_is_named(tmp_path: Path) -> None:
     path.write_bytes(data[:at] + (31).to_bytes(4, "little") + data[at + 4 :])
     with pytest.raises(UnsupportedError, match="q4_0_4_4"):
         prepare(PlanRequest(path=path, cap=1))
+
+
+def test_the_config_of_a_gguf_file_gives_its_tensors(tmp_path: Path) -> None:
+    path = gguf_of(tmp_path / "m.gguf", "Q4_1")
+    opened = open_bytes(path.read_bytes(), name="m.gguf")
+    config = tmp_path / "again.toml"
+    config.write_text(model_toml(describe(opened, name="again", tied=True)), encoding="utf-8")
+    request = make_request(config)
+    state = dict(draw(request.model.tensors, 0))
+    # The metadata of the file is its own; its tensors, their types and the blocks of each are what a recipe says.
+    written = open_bytes(artifact_bytes(quantise(state, request.recipe), request.recipe), name="again.gguf")
+    assert {(t.name, t.dtype, t.shape, t.stored_bytes) for t in written.tensors} == {
+        (t.name, t.dtype, t.shape, t.stored_bytes) for t in opened.tensors
+    }
+    own = decode(read_export(opened))["blk.1.ffn_up.weight"]
+    assert float(state["blk.1.ffn_up.weight"].std()) == pytest.approx(float(own.std()), rel=0.05)
+
+
+def test_a_gguf_file_of_types_that_no_recipe_writes_has_no_config(tmp_path: Path) -> None:
+    path = gguf_of(tmp_path / "m.gguf", "MXFP4")
+    with pytest.raises(UnsupportedError, match=r"is of type mxfp4 and shape .*; recipes write matrices of types q8_0"):
+        describe(open_bytes(path.read_bytes(), name="m.gguf"), name="again", tied=True)

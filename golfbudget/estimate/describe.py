@@ -1,8 +1,8 @@
 """The config of an existing artifact: its tensors as a model file with the recipe inside (`inspect --as-config`).
 
-Read from the file: names, shapes, dtypes, layout, codec, filter, the levels in use.  Fitted: each integer rule's clip,
-as the one under which Gaussian rows have the entropy found.  Not in any file: the codec's level; its default is
-written.
+Read from the file: names, shapes, dtypes, layout, codec, filter, the levels in use; the types of a GGUF file's blocks.
+Fitted: each integer rule's clip, as the one under which Gaussian rows have the entropy found.  Not in any file: the
+codec's level; its default is written.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 from golfbudget import codecs
 from golfbudget.artifact import Artifact, Leaf
 from golfbudget.errors import UnsupportedError
-from golfbudget.estimate.observed import Levels, equivalent_clip, levels, moments
+from golfbudget.estimate.observed import Levels, deviation_of_blocks, equivalent_clip, levels, moments
 from golfbudget.formats import StoredTensor
+from golfbudget.formats.ggml_types import WRITTEN
 from golfbudget.roles.packed import find_packed
 
 _SUFFIXES = ((".q", ".scale"), (".gq", ".gs"))
@@ -30,7 +31,7 @@ _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 
 @dataclass(slots=True, kw_only=True)
 class _Tensor:
-    """One tensor of the model: how it is stored, and what its values show."""
+    """One tensor of the model: how it is stored, in `blocks` of a ggml type perhaps, and what its values show."""
 
     name: str
     shape: tuple[int, ...]
@@ -42,6 +43,7 @@ class _Tensor:
     scale_dtype: str = "float16"
     suffixes: tuple[str, str] = _SUFFIXES[0]
     label: object = None
+    blocks: str | None = None
 
     @property
     def family(self) -> str:
@@ -62,7 +64,7 @@ def describe(artifact: Artifact, *, name: str, tied: bool | None) -> dict[str, A
     `UnsupportedError` for an artifact whose tensors are stored in a way that no recipe writes.
     """
     described = _find(artifact)
-    variables, tensors = _specs(described.tensors)
+    variables, tensors = _specs(described.tensors, in_order=described.layout != "gguf")
     return {
         "name": name,
         "summary": f"read from an artifact of {artifact.size} bytes",
@@ -75,6 +77,8 @@ def describe(artifact: Artifact, *, name: str, tied: bool | None) -> dict[str, A
 
 def _find(artifact: Artifact) -> _Described:
     placed = {tensor.name: (leaf, tensor) for leaf, tensor in artifact.placed()}
+    if artifact.format == "gguf" and placed:
+        return _gguf(artifact, placed)
     if not placed or any(tensor.block is not None for _, tensor in placed.values()):
         raise UnsupportedError(f"{artifact.path}: holds no tensors as a recipe stores them ({artifact.format})")
     strings = [key for key, value in artifact.values.items() if isinstance(value, bytes)]
@@ -139,6 +143,27 @@ def _flat(artifact: Artifact, placed: _Placed) -> _Described:
     return described
 
 
+def _gguf(artifact: Artifact, placed: _Placed) -> _Described:
+    """Tensors of a GGUF file; what its key-values say is no part of a recipe."""
+    described = _Described(layout="gguf")
+    for name, place in placed.items():
+        leaf, stored = place
+        if stored.block is None:
+            described.tensors.append(_kept(name, place, None))
+            continue
+        if stored.dtype not in WRITTEN or len(stored.shape) != 2:
+            raise UnsupportedError(
+                f"{artifact.path}: {name!r} is of type {stored.dtype} and shape {list(stored.shape)}; recipes write "
+                f"matrices of types {', '.join(WRITTEN)}: give such a file"
+            )
+        tensor = _Tensor(
+            name=name, shape=stored.shape, dtype="float32", stored_dtype=stored.dtype, blocks=stored.dtype
+        )  # fmt: skip
+        tensor.deviation = _digits(deviation_of_blocks(leaf, stored))
+        described.tensors.append(tensor)
+    return described
+
+
 def _belongs(stored: str, own: _Placed) -> bool:
     """Whether a stored name is a scale or correction of some integers, which may come later in the file."""
     names = {stored.removesuffix(suffix) for suffix in (*(pair[1] for pair in _SUFFIXES), *_CORRECTION)} - {stored}
@@ -175,8 +200,11 @@ def _digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _specs(tensors: list[_Tensor]) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Tensors in order, those of numbered blocks that are alike as one repeated group, whose count is a variable."""
+def _specs(tensors: list[_Tensor], *, in_order: bool) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Tensors in order, those of numbered blocks that are alike as one repeated group, whose count is a variable.
+
+    Without `in_order`, blocks may stand in any: that of a file which no codec packs does not change its size.
+    """
     families: dict[str, list[_Tensor]] = {}
     for tensor in tensors:
         families.setdefault(tensor.family, []).append(tensor)
@@ -184,7 +212,9 @@ def _specs(tensors: list[_Tensor]) -> tuple[dict[str, int], list[dict[str, Any]]
     for family, members in families.items():
         numbered = [family.replace("*", str(i)) for i in range(len(members))]
         alike = len({(member.shape, member.dtype) for member in members}) == 1
-        if family.count("*") == 1 and len(members) > 1 and alike and [m.name for m in members] == numbered:
+        names = [member.name for member in members]
+        counted = names == numbered if in_order else sorted(names) == sorted(numbered)
+        if family.count("*") == 1 and len(members) > 1 and alike and counted:
             groups.setdefault((family.partition("*")[0], len(members)), []).append(members)
     variables: dict[str, int] = {}
     specs: list[dict[str, Any]] = []
@@ -255,6 +285,7 @@ def _rules(described: _Described) -> list[dict[str, Any]]:
     kept = [tensor for tensor in described.tensors if tensor.levels is None and "float" in tensor.stored_dtype]
     mixed = {tensor.family for tensor in integers} & {tensor.family for tensor in kept}
     rules = [_integer(family, members) for family, members in _families(integers, mixed).items()]
+    rules += _blocks(described.tensors)
     dtypes: dict[str, list[_Tensor]] = {}
     for tensor in kept:
         dtypes.setdefault(tensor.stored_dtype, []).append(tensor)
@@ -273,6 +304,21 @@ def _rules(described: _Described) -> list[dict[str, Any]]:
         taken[rule["name"]] = taken.get(rule["name"], 0) + 1
         if taken[rule["name"]] > 1:
             rule["name"] += f"-{taken[rule['name']]}"
+    return rules
+
+
+def _blocks(tensors: Iterable[_Tensor]) -> list[dict[str, Any]]:
+    """One rule for each type of blocks; families that are stored in several types are named tensor by tensor."""
+    tensors = list(tensors)
+    stored: dict[str, set[str | None]] = {}
+    for tensor in tensors:
+        stored.setdefault(tensor.family, set()).add(tensor.blocks)
+    mixed = {family for family, kinds in stored.items() if len(kinds) > 1}
+    rules = []
+    for kind in dict.fromkeys(tensor.blocks for tensor in tensors if tensor.blocks):
+        own = [tensor for tensor in tensors if tensor.blocks == kind]
+        rule = {"name": f"blocks-{kind}".replace("_", "-"), "match": list(_families(own, mixed))}
+        rules.append({**rule, "quantizer": "scheme", "scheme": "ggml", "options": {"type": kind}})
     return rules
 
 

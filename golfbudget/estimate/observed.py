@@ -61,6 +61,17 @@ def moments(leaf: Leaf, tensor: StoredTensor) -> Moments | None:
     return Moments(mean=float(values.mean()), deviation=float(values.std()))
 
 
+def deviation_of_blocks(leaf: Leaf, tensor: StoredTensor) -> float:
+    """Standard deviation of a matrix in blocks of ggml, by the `gguf` package's numbers (`golfbudget[hf]`)."""
+    import gguf
+    import numpy as np
+
+    rows, start = tensor.shape[0], tensor.offset or 0
+    data = np.frombuffer(leaf.data, dtype="u1", count=tensor.stored_bytes, offset=start).reshape(rows, -1)
+    kind = gguf.GGMLQuantizationType[tensor.dtype.upper()]
+    return float(np.asarray(gguf.quants.dequantize(data, kind), dtype="<f4").std()) if data.size else 0.0
+
+
 def _values(leaf: Leaf, tensor: StoredTensor) -> np.ndarray[Any, Any]:
     """Elements in storage order, bfloat16 as float32; types that numpy lacks as no elements at all."""
     import numpy as np

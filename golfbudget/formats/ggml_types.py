@@ -57,5 +57,8 @@ GGML_TYPES: dict[int, GgmlType] = {
     41: GgmlType("q1_0", 128, 18),
 }
 
+#: Types that the `gguf` package quantises to.
+WRITTEN = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "tq2_0", "tq1_0")
+
 #: What a type is called whose number is not known.
 UNKNOWN_TYPE = "ggml_type_"

@@ -13,19 +13,11 @@ import torch
 from torch import Tensor
 
 from golfbudget.errors import UnsupportedError
+from golfbudget.formats.ggml_types import GGML_TYPES, WRITTEN
 from golfbudget.ledger import Account
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register_bound
 
-#: Numbers and bytes of a block, of the types that the package writes.
-WRITTEN = {
-    "q8_0": (32, 34),
-    "q5_1": (32, 24),
-    "q5_0": (32, 22),
-    "q4_1": (32, 20),
-    "q4_0": (32, 18),
-    "tq2_0": (256, 66),
-    "tq1_0": (256, 54),
-}
+_TYPES = {kind.name: kind for kind in GGML_TYPES.values()}
 #: What holds rows that do not divide into blocks: the fallback of the format's own tools.
 _PLAIN = "f16"
 
@@ -67,7 +59,7 @@ class GgmlBlocks(TableScheme):
     layouts = ("gguf",)
     summary = "blocks of 32 or 256 numbers with their own scales, as GGUF files hold them"
     formula = "V·⌈d/32⌉·18 (q4_0), ·20 (q4_1), ·22 (q5_0), ·24 (q5_1), ·34 (q8_0); V·⌈d/256⌉·54 (tq1_0), ·66 (tq2_0)"
-    parameters = (Parameter("type", str, "the type of its blocks", words=tuple(WRITTEN), default="q4_0"),)
+    parameters = (Parameter("type", str, "the type of its blocks", words=WRITTEN, default="q4_0"),)
     needs = ("gguf",)
     tried = ({"type": "q8_0"}, {"type": "q5_1"}, {"type": "q5_0"}, {"type": "q4_1"}, {"type": "q4_0"})
 
@@ -75,7 +67,7 @@ class GgmlBlocks(TableScheme):
         import gguf
 
         columns, kind = matrix.shape[1], str(options["type"])
-        if columns % WRITTEN[kind][0]:
+        if columns % _TYPES[kind].elements:
             halves = matrix.clamp(-65504, 65504).half().contiguous()
             return (table_of(_PLAIN, halves.view(torch.uint8), columns),)
         blocks = gguf.quants.quantize(matrix.contiguous().numpy(), _type(kind))
@@ -88,5 +80,5 @@ class GgmlBlocks(TableScheme):
         return dequantised(table.name, table.tensor)
 
     def table_bytes(self, shape: tuple[int, int], options: Options) -> int:
-        (rows, columns), (numbers, size) = shape, WRITTEN[str(options["type"])]
-        return 2 * rows * columns if columns % numbers else rows * columns // numbers * size
+        (rows, columns), kind = shape, _TYPES[str(options["type"])]
+        return 2 * rows * columns if columns % kind.elements else rows * columns // kind.elements * kind.bytes
