@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test architectures records lint bench clean
+.PHONY: demo test architectures records smollm lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/golfbudget demo --save build/example
@@ -21,6 +21,9 @@ architectures: $(STAMP)
 
 records: $(STAMP)
 	$(BIN)/python -m pytest -m record
+
+smollm: $(STAMP)
+	$(BIN)/python tests/smollm.py
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

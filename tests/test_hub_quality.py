@@ -165,6 +165,33 @@ def test_states_that_take_turns_keep_their_own_weights(tmp_path: Path) -> None:
     assert found.departures(source.reference, other, windows=3)[0] == pytest.approx(apart, abs=1e-5)
 
 
+def test_measured_and_compared_in_one_pass_is_as_in_two(tmp_path: Path) -> None:
+    prepared = opened(folder_of("gpt2", tmp_path / "gpt2"))
+    found, source = evaluator(prepared), prepared.source
+    other = {name: tensor * 1.5 for name, tensor in source.reference.items()}
+    nats, apart, agreed = found.measured(source.reference, other, bias=None, windows=3)
+    assert np.array_equal(nats, found.token_losses(other))
+    expected = found.departures(source.reference, other, windows=3)
+    assert np.array_equal(apart, expected[0])
+    assert np.array_equal(agreed, expected[1])
+
+
+@pytest.mark.slow
+def test_other_processes_measure_the_same_and_keep_it(tmp_path: Path) -> None:
+    folder = folder_of("llama", tmp_path / "llama")
+    one, two = (
+        plan_of(opened(folder, schemes=("factorised",), jobs=jobs, cache=cache))
+        for jobs, cache in ((1, None), (2, tmp_path / "cache"))
+    )
+    assert plan_json(one) == plan_json(two)
+    # Another configuration is another model, whatever the tensors.
+    prepared = opened(folder, schemes=("factorised",))
+    key = evaluator(prepared).key
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 0.1}))
+    assert evaluator(opened(folder)).key != key
+
+
 def test_a_gguf_file_runs_as_the_model_that_it_was_made_of(tmp_path: Path) -> None:
     """Its names, and rows of queries and keys in another order, are those of the folder's tensors."""
     folder = folder_of("llama", tmp_path / "llama")

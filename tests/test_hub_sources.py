@@ -10,9 +10,11 @@ import gguf
 import numpy as np
 import pytest
 import torch
+import zstandard
 from hub_models import MODELS, folder_of, gguf_of
+from safetensors.torch import load_file
 
-from golfbudget import schemes
+from golfbudget import configs, schemes
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import UnsupportedError, UsageError
 from golfbudget.estimate.describe import describe, model_toml
@@ -185,3 +187,21 @@ def test_a_gguf_file_of_types_that_no_recipe_writes_has_no_config(tmp_path: Path
     path = gguf_of(tmp_path / "m.gguf", "MXFP4")
     with pytest.raises(UnsupportedError, match=r"is of type mxfp4 and shape .*; recipes write matrices of types q8_0"):
         describe(open_bytes(path.read_bytes(), name="m.gguf"), name="again", tied=True)
+
+
+@pytest.mark.parametrize("recipe", ["gguf-q4_0", "safetensors-int8"])
+def test_a_codec_lies_on_top_of_what_users_ship(tmp_path: Path, recipe: str) -> None:
+    folder, own = folder_of("llama", tmp_path / "llama"), tmp_path / "own.toml"
+    text = configs.find("recipes", recipe).read_text()
+    own.write_text(text.replace('"none"', '"zstd"').replace("level = 0", "level = 9").partition("\n")[2])
+    plan = planned(folder, recipe=str(own), schemes=("scalar",))
+    data = write_candidate(saved(tmp_path, plan), "trunk-int5")
+    layers = [layer.name for layer in open_bytes(data, name="m").layers]
+    assert layers[0] == "zstd"
+    assert len(write_candidate(saved(tmp_path, plan), "baseline")) == plan.baseline.artifact.size
+    inside, stored = tmp_path / "inside", zstandard.decompress(data)
+    inside.write_bytes(stored)
+    if recipe.startswith("gguf"):
+        assert len(gguf.GGUFReader(inside).tensors) > 0
+    else:
+        assert load_file(inside)
