@@ -20,7 +20,7 @@ from golfbudget.errors import UnsupportedError, UsageError
 from golfbudget.estimate.describe import describe, model_toml
 from golfbudget.estimate.measured import draw
 from golfbudget.estimate.settings import make_request
-from golfbudget.formats.ggml_types import WRITTEN
+from golfbudget.formats.ggml_types import GGML_TYPES, WRITTEN
 from golfbudget.plan.files import source_files
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.prepare import prepare
@@ -141,13 +141,14 @@ def test_blocks_are_the_packages_own(kind: str, columns: int) -> None:
     scheme = schemes.get("ggml")
     encoded = scheme.encode(matrix, {"type": kind}, Context())
     assert encoded.raw_bytes == scheme.raw_bytes((7, columns), {"type": kind})
-    if columns % WRITTEN[kind][0]:
+    known = next(one for one in GGML_TYPES.values() if one.name == kind)
+    if columns % known.elements:
         assert torch.equal(scheme.decode(encoded), matrix.half().float())
         return
     member = gguf.GGMLQuantizationType[kind.upper()]
     expected = gguf.quants.dequantize(gguf.quants.quantize(matrix.numpy(), member), member)
     assert np.array_equal(scheme.decode(encoded).numpy(), expected)
-    assert gguf.GGML_QUANT_SIZES[member] == WRITTEN[kind]
+    assert gguf.GGML_QUANT_SIZES[member] == (known.elements, known.bytes)
 
 
 def test_blocks_are_no_candidates_for_other_files(tmp_path: Path) -> None:

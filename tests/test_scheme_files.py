@@ -20,7 +20,7 @@ from golfbudget.artifact import open_bytes
 from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.ledger import Role
-from golfbudget.plan.building import build, matrix_of, scheme_of
+from golfbudget.plan.building import baseline_file, build, matrix_of, scheme_of
 from golfbudget.plan.candidates import ALL, INPUT_SCHEMES, REPACK, candidates
 from golfbudget.plan.grids import HEAD, TRUNK
 from golfbudget.plan.plan_json import plan_json
@@ -35,7 +35,7 @@ from golfbudget.quality.baseline_model import BaselineModel, Shape
 from golfbudget.quality.evaluate import input_covariances
 from golfbudget.quality.text import load_text
 from golfbudget.recipe.artifacts import read_export
-from golfbudget.recipe.decoded import decoded, read_back
+from golfbudget.recipe.decoded import decoded, read_back, read_file
 from golfbudget.roles import assign, load_roles
 
 VOCABULARY, WIDTH = 96, 32
@@ -148,12 +148,19 @@ def test_what_comes_out_of_the_file_is_what_the_scheme_decodes(planned: Planned,
     source, known = planned.source, planned.prepared.encoders
     trials = [t for t in planned.plan.trials if t.candidate.scheme == scheme]
     assert trials
+    base = read_file(baseline_file(source), "baseline")
     for trial in trials:
         candidate = trial.candidate
         data = build(source, candidate, known).data
         assert len(data) == trial.artifact_bytes
         assert hashlib.sha256(data).hexdigest() == trial.sha256
         back = read_back(data, candidate.name)
+        # With the baseline at hand only what is stored otherwise is decoded, and nothing else comes out.
+        like = read_back(data, candidate.name, base)
+        assert like.tensors().keys() == back.tensors().keys()
+        assert all(torch.equal(tensor, like.tensors()[name]) for name, tensor in back.tensors().items())
+        left = source.reference.keys() - {source.head, *candidate.owners}
+        assert all(like.state[name] is base.decoded.state[name] for name in left)
         for owner in candidate.owners:
             name, options = scheme_of(source, candidate, owner)
             used = schemes.get(name)

@@ -258,6 +258,8 @@ def lost(trial: Trial, loss: LossToBeat | None) -> Trial:
 
 
 ERROR_METRIC = "squared-error-ratio"
+#: Numbers that are taken to double precision at a time.
+_NUMBERS_AT_ONCE = 1 << 20
 
 
 def by_error(
@@ -275,15 +277,15 @@ def by_error(
     ratio: float | None = 0.0
     passes, relative, worst = not biased, 0.0, None
     for owner in candidate.owners:
-        reference = matrix_of(source, owner).double()
-        own = (decoded[owner].double() - reference).square()
-        recipe = (baseline[source.head if owner == source.head_owner else owner].double() - reference).square()
-        error, allowed, energy = float(own.sum()), float(recipe.sum()), float(reference.square().sum())
+        reference = matrix_of(source, owner)
+        recipe = baseline[source.head if owner == source.head_owner else owner]
+        own, energies = _row_errors(decoded[owner], reference), _row_errors(reference)
+        error, allowed, energy = float(own.sum()), float(_row_errors(recipe, reference).sum()), float(energies.sum())
         passes = passes and (error <= EQUAL_ERROR * allowed or error <= NEGLIGIBLE * energy)
         relative = max(relative, error / energy if energy else error)
         if ratio is not None:
             ratio = max(ratio, error / allowed) if allowed else (ratio if error == 0 else None)
-        rows = own.sum(1) / reference.square().sum(1).clamp_min(1e-30)
+        rows = own / energies.clamp_min(1e-30)
         row = int(rows.argmax())
         if worst is None or float(rows[row]) > worst.relative_error:
             worst = WorstRow(owner=owner, row=row, relative_error=float(f"{float(rows[row]):.4g}"))
@@ -297,6 +299,17 @@ def by_error(
         relative_error=float(f"{relative:.6g}"),
         worst_row=worst,
     )
+
+
+def _row_errors(matrix: Tensor, reference: Tensor | None = None) -> Tensor:
+    """Squared error of each row, or its energy without a reference, float64 [rows]; few rows at a time are double."""
+    at_once = max(1, _NUMBERS_AT_ONCE // max(1, matrix.shape[1]))
+    found = [torch.empty(0, dtype=torch.float64)]
+    for start in range(0, len(matrix), at_once):
+        some = matrix[start : start + at_once].double()
+        apart = some if reference is None else some - reference[start : start + at_once].double()
+        found.append(apart.square().sum(1))
+    return torch.cat(found)
 
 
 def output_error(

@@ -31,6 +31,10 @@ BUILTIN = "builtin:"
 MODELS = ("builtin:baseline", example.MODEL)
 
 
+#: Tokens for each row of the vocabulary from which on a text's own counts may be taken for fitting.
+LEAST_COUNTED = 10
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A request with everything that it names opened.
@@ -130,11 +134,12 @@ def encoder_inputs(
     """What schemes may use besides matrices, and the evaluation text.
 
     Token counts are those given, or else of the calibration text, and of the evaluation text where there is none: what
-    is fitted to that does better there than elsewhere, and better than what was trained on another.  `positions` bound
-    the windows that a text is cut into.
+    is fitted to that does better there than elsewhere, and better than what was trained on another.  Those of a text
+    much too short for the vocabulary are not taken: a codebook that is fine where that text has tokens and coarse where
+    it has none makes it likelier than any other text.  `positions` bound the windows that a text is cut into.
     """
     text = None if request.tokens is None else _read_text(request, request.tokens, source.rows, positions)
-    counts = None if text is None else text.counts
+    counts = None if text is None or text.tokens < LEAST_COUNTED * source.rows else text.counts
     if request.counts is not None:
         counts = _read_counts(request.counts, source.rows)
     if request.calibration is None:

@@ -186,7 +186,15 @@ def _floor_note(source: PlanSource) -> str | None:
 
 
 def _counts_note(prepared: Prepared) -> str | None:
-    if prepared.evaluator is None or prepared.encoders.counts is not prepared.evaluator.text.counts:
+    if prepared.evaluator is None:
+        return None
+    if prepared.encoders.counts is None:
+        return (
+            f"the evaluation text has {prepared.evaluator.text.tokens:,} tokens for a vocabulary of "
+            f"{prepared.source.rows:,}, and its counts would say which tokens it has: nothing is fitted to them; "
+            "--counts takes those of a longer text"
+        )
+    if prepared.encoders.counts is not prepared.evaluator.text.counts:
         return None
     return (
         "token counts are those of the evaluation text: what is fitted to them (a bias, tiers, own rows) does a little "

@@ -97,6 +97,9 @@ class HubEvaluator(Evaluator):
                     apart.append(window_divergence(old, after))
                     agreed.append(old.argmax(-1) == after.argmax(-1))
             found = finite(torch.cat(nats))
+        # The next state is read while this one would wait for a use that does not come.
+        self._last = None
+        self.model.let_go()
         return found, torch.stack(apart).numpy(), torch.stack(agreed).double().numpy()
 
     def _judged(self, chunks: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -107,6 +107,10 @@ class HubModel:
             self.output.weight.copy_(state.head)
         self._filled = state
 
+    def let_go(self) -> None:
+        """Hold no state's own tensors any longer."""
+        self._filled = None
+
     def run(self, ids: Tensor, before: Tensor | None) -> Tensor:
         """Logits of token ids [batch, time] under the state that fills it; `before` is what an encoder reads."""
         found: Tensor = self.skeleton(**self._inputs(ids, before)).logits
