@@ -56,8 +56,16 @@ AS_OPAQUE = "--as opaque counts the file as a whole"
 #: Modules of each extra, as they are imported, and what brings them.
 PLAN_MODULES = frozenset({"faiss", "scipy", "sklearn", "threadpoolctl", "torch"})
 HUB_MODULES = frozenset({"compressed_tensors", "gguf", "tokenizers", "transformers"})
+DASK_MODULES = frozenset({"distributed"})
+SLURM_MODULES = frozenset({"submitit"})
 INSTALL = "pip install 'golfbudget[plan]'"
 INSTALL_HUB = "pip install 'golfbudget[hf]'"
+_INSTALLS = {
+    **dict.fromkeys(PLAN_MODULES, INSTALL),
+    **dict.fromkeys(HUB_MODULES, INSTALL_HUB),
+    **dict.fromkeys(DASK_MODULES, "pip install 'golfbudget[dask]'"),
+    **dict.fromkeys(SLURM_MODULES, "pip install 'golfbudget[slurm]'"),
+}
 
 
 @contextmanager
@@ -66,7 +74,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in PLAN_MODULES | HUB_MODULES:
+        install = _INSTALLS.get(error.name or "")
+        if install is None:
             raise
-        install = INSTALL if error.name in PLAN_MODULES else INSTALL_HUB
         raise MissingExtraError(f"this needs {error.name}, which is not installed; type: {install}") from error

@@ -12,6 +12,7 @@ from golfbudget.errors import UsageError
 from golfbudget.rules import DEFAULT, Convention, Rules, load_rules
 from golfbudget.submission import Checked, check_submission
 from golfbudget.submission.batch import UNJUDGED, Judgement, Outcome, Unchecked, check_all, verdict
+from golfbudget.workers import Where, working_on
 
 if TYPE_CHECKING:
     from golfbudget.report.document import Document
@@ -128,14 +129,15 @@ def check(
     no_model: bool = False,
     packed: bool = True,
     jobs: int | None = None,
+    executor: Where = None,
     progress: Watch = False,
 ) -> CheckResult:
     """Count submission folders by every convention, match their claims, and say whether they are under the cap.
 
     Nothing of a submission is executed.  `model`, `code` and `log` name files of one submission where its folder does
     not tell.  Raises a `GolfbudgetError` for a single folder that holds no submission; of several, each such folder is
-    one of `errors`, and `jobs` of them are checked side by side.  `packed=False` is faster: code is packed only where
-    the packed length decides something.
+    one of `errors`, and `jobs` of them are checked side by side, by `executor` as for `plan`.  `packed=False` is
+    faster: code is packed only where the packed length decides something.
     """
     if not submissions:
         raise UsageError("there is nothing to check; give a folder")
@@ -150,6 +152,7 @@ def check(
             no_model=no_model,
             packed=packed,
             jobs=jobs,
+            executor=executor,
             progress=progress,
         )
     loaded, chosen = load_rules(Path(rules)), _convention(convention)
@@ -168,13 +171,14 @@ def check_each(
     no_model: bool = False,
     packed: bool = True,
     jobs: int | None = None,
+    executor: Where = None,
     progress: Watch = False,
 ) -> CheckResult:
     """The same of several folders, or of one that may be none: what cannot be read is one of `errors`."""
     loaded, chosen, roots = load_rules(Path(rules)), _convention(convention), [Path(path) for path in submissions]
-    with watched(progress, "check") as told:
+    with working_on(executor, jobs=jobs) as several, watched(progress, "check") as told:
         outcomes = check_all(
-            roots, loaded, convention=chosen, no_model=no_model, packed=packed, jobs=jobs, progress=told
+            roots, loaded, convention=chosen, no_model=no_model, packed=packed, jobs=several, progress=told
         )
     return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=outcomes, strict=strict)
 

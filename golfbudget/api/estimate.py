@@ -10,11 +10,12 @@ from golfbudget.api.base import Code, Result, Size, StrPath, Watch, cap_size, co
 from golfbudget.errors import UsageError, explained
 from golfbudget.estimate.request import Request
 from golfbudget.estimate.results import Estimate
-from golfbudget.estimate.run import EstimateTerms, Point, measured_estimate, modelled_estimate
+from golfbudget.estimate.run import EstimateTerms, Estimating, Point
 from golfbudget.estimate.run import sweep as sweep_all
 from golfbudget.estimate.settings import Settings, Value, make_request
 from golfbudget.roles import load_roles
 from golfbudget.rules import load_rules
+from golfbudget.workers import LOCAL, Where, working_on
 
 if TYPE_CHECKING:
     from golfbudget.ledger import Ledger
@@ -92,6 +93,7 @@ def estimate(
     cap: Size | None = ...,
     code: Code | None = ...,
     roles: StrPath | None = ...,
+    executor: Where = ...,
     progress: Watch = ...,
 ) -> EstimateResult: ...
 @overload
@@ -107,6 +109,7 @@ def estimate(
     cap: Size | None = ...,
     code: Code | None = ...,
     roles: StrPath | None = ...,
+    executor: Where = ...,
     progress: Watch = ...,
 ) -> SweepResult: ...
 def estimate(
@@ -121,13 +124,15 @@ def estimate(
     cap: Size | None = None,
     code: Code | None = None,
     roles: StrPath | None = None,
+    executor: Where = None,
     progress: Watch = False,
 ) -> EstimateResult | SweepResult:
     """Say what an artifact will weigh before its model is trained; `config` is a model file or a shipped one's name.
 
     `fast` takes the entropy formula alone; without it artifacts of synthetic weights are written, which needs
     `golfbudget[plan]`.  `set` changes variables of the model file and fields of the recipe, `sweep` gives several
-    values to each and makes a `SweepResult`.  Raises a `GolfbudgetError` for what neither file knows.
+    values to each and makes a `SweepResult`, whose combinations `executor` estimates: a spelling of `--executor`, or
+    any `concurrent.futures.Executor`.  Raises a `GolfbudgetError` for what neither file knows.
 
     >>> import golfbudget as gb
     >>> gb.estimate("sp8192", fast=True)
@@ -137,6 +142,8 @@ def estimate(
     """
     if fast and repeat != 1:
         raise UsageError("--fast writes no artifact, so there is no seed to --repeat")
+    if sweep is None and executor not in (None, LOCAL):
+        raise UsageError("--executor hands out the combinations of --sweep, and there is none; leave it out")
     rules = load_rules()
     terms = EstimateTerms(
         cap=cap_size(cap),
@@ -146,12 +153,19 @@ def estimate(
     )
     named = None if recipe is None else str(recipe)
 
+    how = Estimating(terms=terms, fast=fast, seed=seed, repeat=repeat)
+
     def one(request: Request) -> EstimateResult:
-        if fast:
-            return EstimateResult(estimate=modelled_estimate(request, terms), data=None)
-        with explained(), watched(progress, request.model.name) as told:
-            found, data = measured_estimate(request, terms, seed=seed, repeat=repeat, progress=told)
+        with explained(), watched(not fast and progress, request.model.name) as told:
+            found, data = how.estimate(request, told)
         return EstimateResult(estimate=found, data=data)
+
+    def every(requests: Sequence[Request]) -> list[Estimate]:
+        with working_on(executor) as several:
+            if several is None:
+                return [one(request).estimate for request in requests]
+            with explained(), watched(progress, "estimate") as told:
+                return how.side_by_side(requests, several, told)
 
     fixed = dict(set or {})
     if sweep is None:
@@ -159,6 +173,6 @@ def estimate(
     points = sweep_all(
         sweep,
         lambda settings: make_request(str(config), named, {**fixed, **settings}),
-        lambda request: one(request).estimate,
+        every,
     )
     return SweepResult(points=tuple(points))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from golfbudget.api.base import (
 )
 from golfbudget.api.plan import chosen_schemes
 from golfbudget.errors import UsageError, explained
+from golfbudget.workers import Where, working_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +80,7 @@ def fit(
     head: str = "any",
     effort: int = 1,
     jobs: int | None = None,
+    executor: Where = None,
     seed: int = 0,
     roles: StrPath | None = None,
     max_decoded: Size = "1GiB",
@@ -90,7 +92,8 @@ def fit(
 
     With `model` and `tokens` losses are measured, on text that chose nothing; without, squared errors decide and the
     result is modelled.  `head` is any, plain, vq or restructured.  Nothing is written: `Path("model.fit").write_bytes(
-    result.data)` is up to you.  Raises a `GolfbudgetError` for what contradicts itself, cannot be read or cannot fit.
+    result.data)` is up to you.  `executor` is as for `plan`.
+    Raises a `GolfbudgetError` for what contradicts itself, cannot be read or cannot fit.
     """
     with explained():
         from golfbudget.fit import make_fit
@@ -125,5 +128,8 @@ def fit(
             effort=effort,
             head=HeadKind(head),
         )
-        with watched(progress, "fit") as told:
-            return FitResult(fit=make_fit(request, told))
+        with (
+            working_on(executor, jobs=jobs, cache=request.plan.cache) as several,
+            watched(progress, "fit") as told,
+        ):
+            return FitResult(fit=make_fit(replace(request, plan=replace(request.plan, jobs=several)), told))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from golfbudget.api.base import (
     watched,
 )
 from golfbudget.errors import explained
+from golfbudget.workers import Where, working_on
 
 if TYPE_CHECKING:
     from golfbudget.estimate.settings import Settings
@@ -95,6 +96,7 @@ def plan(
     recover: int | None = None,
     no_fits: bool = False,
     jobs: int | None = None,
+    executor: Where = None,
     cache: StrPath | None = None,
     no_cache: bool = False,
     cap: Size | None = None,
@@ -108,7 +110,8 @@ def plan(
 
     `path` is a float checkpoint, an int8 artifact, or a model file or a shipped one's name.  With `model` and `tokens`
     the change in bits per byte is measured, and the best candidates' on the text `fresh`, too; `model` may name a file
-    of yours, which is then run as a program.  Raises a `GolfbudgetError` for what contradicts itself or cannot be read.
+    of yours, which is then run as a program.  `executor` is where candidates are tried: a spelling of `--executor`, or
+    any `concurrent.futures.Executor`.  Raises a `GolfbudgetError` for what contradicts itself or cannot be read.
     """
     with explained():
         from golfbudget.plan import make_plan
@@ -139,8 +142,8 @@ def plan(
             cache=cache_folder(cache, off=no_cache),
             limit=size(max_decoded),
         )
-        with watched(progress, "plan") as told:
-            return PlanResult(plan=make_plan(request, told))
+        with working_on(executor, jobs=jobs, cache=request.cache) as several, watched(progress, "plan") as told:
+            return PlanResult(plan=make_plan(replace(request, jobs=several), told))
 
 
 def chosen_schemes(given: str | Sequence[str] | None) -> tuple[str, ...] | None:

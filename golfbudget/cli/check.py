@@ -43,6 +43,7 @@ def check(
     jobs: Annotated[
         int | None, opt("--jobs -j", "Submissions checked side by side.  [default: by cores]", min=1, max=256)
     ] = None,
+    executor: options.Executor = None,
     list_findings: Annotated[
         bool, opt("--list-findings", "Print all finding codes and exit.", callback=_list_findings, is_eager=True)
     ] = False,
@@ -73,7 +74,7 @@ def check(
     told: dict[str, Any] = {"rules": rules, "convention": convention, "strict": strict, "no_model": no_model}
     # A table of several shows no packed length unless that decides.
     short = len(submissions) > 1 and not details and output_format in (ReportFormat.TABLE, ReportFormat.MARKDOWN)
-    told |= {"jobs": jobs, "progress": not quiet, "packed": not short}
+    told |= {"jobs": jobs, "executor": executor, "progress": not quiet, "packed": not short}
     if output_format is ReportFormat.GITHUB and not any(named.values()):
         found = check_each(submissions, **told)
     else:

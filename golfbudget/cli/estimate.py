@@ -32,6 +32,7 @@ def estimate(
     cap: options.Cap = None,
     code: options.Code = None,
     roles: options.Roles = None,
+    executor: options.Executor = None,
     save: Annotated[Path | None, opt("--save FILE", "Keep the first seed's artifact.")] = None,
     output_format: options.PictureFormat = ReportFormat.TABLE,
     output: options.Output = None,
@@ -75,6 +76,7 @@ def estimate(
         cap=cap,
         code=code,
         roles=roles,
+        executor=executor,
         progress=not quiet,
     )
     if save is not None and isinstance(found, EstimateResult) and found.data is not None:

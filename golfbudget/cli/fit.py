@@ -57,6 +57,7 @@ def fit(
         int, opt("--effort N", "How many times neighbours of the choice are measured and it is corrected.", min=0)
     ] = 1,
     jobs: options.Jobs = None,
+    executor: options.Executor = None,
     seed: options.Seed = 0,
     roles: options.Roles = None,
     max_decoded: options.MaxDecoded = "1GiB",
@@ -95,8 +96,8 @@ def fit(
     found = fitted(
         path, cap=cap, code=code, recipe=recipe, model=model, tokens=tokens, tokenizer=tokenizer,
         trust_remote_code=trust_remote_code, token_limit=token_limit, calibration=calibration, counts=counts,
-        schemes=schemes, head=head, effort=effort, jobs=jobs, seed=seed, roles=roles, max_decoded=max_decoded,
-        cache=cache, no_cache=no_cache, progress=not quiet,
+        schemes=schemes, head=head, effort=effort, jobs=jobs, executor=executor, seed=seed, roles=roles,
+        max_decoded=max_decoded, cache=cache, no_cache=no_cache, progress=not quiet,
     )  # fmt: skip
     if output is not None:
         write(output, found.data)

@@ -96,6 +96,14 @@ Seed = Annotated[int, opt("--seed", "Seed of k-means and of the bootstrap.", min
 Jobs = Annotated[
     int | None, opt("--jobs -j", "Candidates tried side by side.  [default: by cores and work]", min=1, max=256)
 ]
+Executor = Annotated[
+    str | None,
+    opt(
+        "--executor WHERE",
+        "Who does the work: local (processes of this machine), dask:ADDRESS, or slurm, as in "
+        "slurm:partition=NAME,time=MINUTES; see docs/executors.md.  [default: local]",
+    ),
+]
 Cache = Annotated[Path | None, opt("--cache DIR", "Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]")]
 Tokenizer = Annotated[
     Path | None,

@@ -111,6 +111,7 @@ def plan(
         bool, opt("--no-fits", "Fit no files to the same bytes: single candidates decide, in less time.")
     ] = False,
     jobs: options.Jobs = None,
+    executor: options.Executor = None,
     cache: options.Cache = None,
     no_cache: options.NoCache = False,
     cap: options.Cap = None,
@@ -159,7 +160,7 @@ def plan(
         tried = chosen_schemes(schemes)
         runs_model = {
             "--model": model, "--calibration": calibration, "--tokenizer": tokenizer, "--token-limit": token_limit,
-            "--fresh": fresh,
+            "--fresh": fresh, "--executor": executor,
         }  # fmt: skip
         for option, value in runs_model.items():
             if value is not None:
@@ -196,6 +197,7 @@ def plan(
         recover=recover,
         no_fits=no_fits,
         jobs=jobs,
+        executor=executor,
         cache=cache,
         no_cache=no_cache,
         cap=cap,

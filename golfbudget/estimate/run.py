@@ -17,9 +17,10 @@ from golfbudget.estimate.results import Bytes, Estimate, Sample
 from golfbudget.estimate.settings import Value, points
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.progress import Progress
+from golfbudget.progress import Progress, unwatched
 from golfbudget.roles import Roles, assign
 from golfbudget.rules import Budget
+from golfbudget.workers import Processes
 
 if TYPE_CHECKING:
     from golfbudget.estimate.measured import Draw
@@ -138,8 +139,44 @@ class Point:
 def sweep(
     sweeps: Mapping[str, Sequence[Value]],
     request: Callable[[Mapping[str, Value]], Request],
-    estimate: Callable[[Request], Estimate],
+    estimates: Callable[[Sequence[Request]], Sequence[Estimate]],
 ) -> list[Point]:
     """Estimates of every combination, in order; every request is made before anything long begins."""
-    requests = [(settings, request(settings)) for settings in points(sweeps)]
-    return [Point(settings=settings, estimate=estimate(made)) for settings, made in requests]
+    settings = list(points(sweeps))
+    requests = [request(own) for own in settings]
+    return [Point(settings=own, estimate=found) for own, found in zip(settings, estimates(requests), strict=True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimating:
+    """How every combination of a sweep is estimated; `fast` by the formula alone."""
+
+    terms: EstimateTerms
+    fast: bool
+    seed: int
+    repeat: int
+
+    def estimate(self, request: Request, progress: Progress) -> tuple[Estimate, bytes | None]:
+        """The estimate, and the first seed's artifact where one is written."""
+        if self.fast:
+            return modelled_estimate(request, self.terms), None
+        return measured_estimate(request, self.terms, seed=self.seed, repeat=self.repeat, progress=progress)
+
+    def side_by_side(self, requests: Sequence[Request], jobs: int, progress: Progress) -> list[Estimate]:
+        """Estimates of all requests, in order, by an executor's workers."""
+        found: dict[int, Estimate] = {}
+        progress(f"{len(requests)} estimates", len(requests))
+        with Processes(self) as processes:
+            for number, estimate in processes.results(_alone, requests, jobs):
+                found[number] = estimate
+                progress(f"estimate {len(found)}", len(requests))
+        return [found[number] for number in range(len(requests))]
+
+
+def _alone(how: Estimating, request: Request) -> Estimate:
+    if how.fast:
+        return how.estimate(request, unwatched)[0]
+    from golfbudget.schemes.threads import one_thread
+
+    with one_thread():
+        return how.estimate(request, unwatched)[0]

@@ -26,7 +26,7 @@ from golfbudget.progress import Progress
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.recipe.decoded import Decoded
 from golfbudget.schemes.threads import one_thread
-from golfbudget.workers import Processes
+from golfbudget.workers import Processes, shared_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +196,7 @@ def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterato
     measurer = None
     if prepared.evaluator is not None:
         measurer = measurer_on(prepared.evaluator, prepared, cache, source, baseline)
-    with tempfile.TemporaryDirectory(prefix="golfbudget-") as folder:
+    with tempfile.TemporaryDirectory(prefix="golfbudget-", dir=shared_folder(), ignore_cleanup_errors=True) as folder:
         bench = Bench(
             source=source, encoders=prepared.encoders, cache=cache, folder=Path(folder), measurer=measurer
         )  # fmt: skip

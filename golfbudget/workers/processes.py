@@ -1,8 +1,4 @@
-"""Run one function over many tasks side by side, and hand results over as they are done.
-
-Processes for arithmetic: libraries set their numbers of threads for a whole process, so that threads would disturb
-each other's.  Threads for codecs, which release the interpreter lock.
-"""
+"""One function over many tasks in processes: those of this machine, or an executor's where one was chosen."""
 
 from __future__ import annotations
 
@@ -10,10 +6,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
-from golfbudget.errors import GolfbudgetError
+from golfbudget.workers import elsewhere
+from golfbudget.workers.elsewhere import WorkerDiedError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -24,51 +20,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class WorkerDiedError(GolfbudgetError):
-    """A process ended before its task did, for want of memory perhaps."""
-
-
-def in_threads(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
-    """(number of the task, result) of every task, in the order in which they are done.
-
-    What a task raises is raised here.  The threads are daemons: an interrupt ends the program at once, and not when
-    the slowest task is done.
-    """
-    waiting: SimpleQueue[int] = SimpleQueue()
-    done: SimpleQueue[tuple[int, R | None, BaseException | None]] = SimpleQueue()
-    for number in range(len(tasks)):
-        waiting.put(number)
-
-    def work() -> None:
-        while True:
-            try:
-                number = waiting.get_nowait()
-            except Empty:
-                return
-            try:
-                done.put((number, function(tasks[number]), None))
-            except BaseException as error:  # noqa: BLE001  (raised again where the results are handed over)
-                done.put((number, None, error))
-
-    for _ in range(min(jobs, len(tasks))):
-        threading.Thread(target=work, daemon=True).start()
-    for _ in tasks:
-        number, result, raised = done.get()
-        if raised is not None:
-            raise raised
-        yield number, cast("R", result)
-
-
 class Processes(Generic[S]):
     """Processes that have `shared` sent to them once each, for one run of tasks after another.
 
     They are started fresh (spawn) when there is first work for them, ignore the keyboard's interrupt, and end with the
-    `with` block, however that ends.
+    `with` block, however that ends.  Where an executor was chosen its workers are all there are.
     """
 
     def __init__(self, shared: S) -> None:
         self._shared = shared
         self._running: dict[Connection, BaseProcess] = {}
+        #: The file that an executor's workers read it from.
+        self._laid: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -79,12 +42,18 @@ class Processes(Generic[S]):
     def results(self, function: Callable[[S, T], R], tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
         """(number of the task, result) of every task, in the order in which they are done.
 
-        With one job everything runs here, in order.  What a task raises is raised here; `WorkerDiedError` when a
-        process is gone.  A run that is not taken to its end ends the processes: they are at work on it still.
+        With one job everything runs here, in order; with more, an executor knows how many are done at a time.  What a
+        task raises is raised here; `WorkerDiedError` when a process is gone.  A run that is not taken to its end ends
+        the processes: they are at work on it still.
         """
         if jobs <= 1 or len(tasks) <= 1:
             for number, task in enumerate(tasks):
                 yield number, function(self._shared, task)
+            return
+        place = elsewhere.chosen()
+        if place is not None:
+            self._laid = self._laid or elsewhere.lay(place, self._shared)
+            yield from elsewhere.results(place, self._laid, function, tasks)
             return
         self._start(min(jobs, len(tasks)))
         finished = False
