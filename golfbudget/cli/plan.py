@@ -156,12 +156,15 @@ def plan(
         from golfbudget.api.plan import chosen_schemes
         from golfbudget.plan.vocabulary import VocabularyRequest, plan_vocabularies
         from golfbudget.report.vocabulary import document
+        from golfbudget.workers import LOCAL
 
         tried = chosen_schemes(schemes)
         runs_model = {
             "--model": model, "--calibration": calibration, "--tokenizer": tokenizer, "--token-limit": token_limit,
-            "--fresh": fresh, "--executor": executor,
+            "--fresh": fresh,
         }  # fmt: skip
+        if executor not in (None, LOCAL):
+            raise UsageError(f"--executor {executor} does nothing with --vocab, which is done in seconds; leave it out")
         for option, value in runs_model.items():
             if value is not None:
                 raise UsageError(

@@ -4,9 +4,18 @@ Processes for arithmetic: libraries set their numbers of threads for a whole pro
 each other's.  They are this machine's, or whatever an executor (`concurrent.futures`) has.  Threads for codecs.
 """
 
-from golfbudget.workers.elsewhere import WorkerDiedError, shared_folder
+from golfbudget.workers.elsewhere import WorkerDiedError, WorkerDiffersError, shared_folder
 from golfbudget.workers.executors import LOCAL, Where, working_on
 from golfbudget.workers.processes import Processes
 from golfbudget.workers.threads import in_threads
 
-__all__ = ["LOCAL", "Processes", "Where", "WorkerDiedError", "in_threads", "shared_folder", "working_on"]
+__all__ = [
+    "LOCAL",
+    "Processes",
+    "Where",
+    "WorkerDiedError",
+    "WorkerDiffersError",
+    "in_threads",
+    "shared_folder",
+    "working_on",
+]

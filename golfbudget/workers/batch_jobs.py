@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 #: Where jobs run: on slurm, or as processes of this machine, for trying out.
 _CLUSTERS = ("slurm", "local")
+#: Options of submitit's that are no texts or numbers.
+_NO_TEXTS = {"additional_parameters", "setup", "srun_args", "stderr_to_stdout", "teardown", "use_srun"}
 #: submitit's own limit is five minutes of slurm's, and two of local ones.
 _MINUTES, _LOCAL_MINUTES = 60, 7 * 24 * 60
 _POLL_SECONDS, _END_SECONDS = 0.1, 5.0
@@ -40,7 +42,7 @@ def batch_jobs(where: str, options: str, folder: Path) -> BatchJobs:
     cluster = given.pop("cluster", "slurm")
     if cluster not in _CLUSTERS:
         raise UsageError(f"--executor {where[:80]}: cluster {cluster} is none of {', '.join(_CLUSTERS)}")
-    known = sorted({*submitit.SlurmExecutor._valid_parameters()})  # noqa: SLF001  (it has no other list)
+    known = sorted({*submitit.SlurmExecutor._valid_parameters()} - _NO_TEXTS)  # noqa: SLF001  (it has no other list)
     for name in given:
         if name not in known:
             raise UsageError(f"--executor {where[:80]}: no option is called {name}; known: cluster, {', '.join(known)}")

@@ -10,7 +10,7 @@ import json
 import pickle
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -136,16 +136,15 @@ def ask(place: Workplace, seconds: float | None) -> None:
     """`WorkerDiffersError` where a worker cannot give the same results; `TimeoutError` where none answers in time."""
     future = place.submit(lay(place, None), [])
     try:
-        _valid(place, future.result(seconds))
-    except (ImportError, AttributeError) as error:
-        raise _stranger(place, error) from None
+        answers = future.result(seconds)
     except TimeoutError:
         future.cancel()
         raise
-    except GolfbudgetError:
-        raise
-    except Exception as error:  # noqa: BLE001  (whatever an executor raises when it cannot work)
+    except (BrokenExecutor, CancelledError) as error:
         raise _died(place, "a first question", 1, error) from None
+    except Exception as error:  # noqa: BLE001  (what reads a call raises what it likes where golfbudget is not known)
+        raise _stranger(place, error) from None
+    _valid(place, answers)
 
 
 def _valid(place: Workplace, answers: list[Answer]) -> list[Answer]:
@@ -173,19 +172,23 @@ def _opened(parcels: Parcels, answer: Answer) -> Any:  # noqa: ANN401  (whatever
 
 
 def _died(place: Workplace, task: object, times: int, error: BaseException) -> WorkerDiedError:
-    reason = next((line for line in str(error).splitlines() if line.strip()), "")[:300]
+    reason = "called off, as when a scheduler ends" if isinstance(error, CancelledError) else _line(error)
     often = f"{times} times " if times > 1 else ""
     return WorkerDiedError(
-        f"--executor {place.name}: {_named(task)} was lost {often}with its worker ({type(error).__name__}"
-        f"{': ' * bool(reason)}{reason}); what was done is kept: see whether workers have enough memory, and go on"
+        f"--executor {place.name}: {_named(task)} was lost {often}with its worker ({type(error).__name__}: {reason}); "
+        "see whether workers have enough memory"
     )
 
 
 def _stranger(place: Workplace, error: Exception) -> WorkerDiffersError:
     return WorkerDiffersError(
-        f"--executor {place.name}: no golfbudget like this one is installed where tasks are done ({error}); install it "
-        "there, with the same packages"
+        f"--executor {place.name}: no golfbudget like this one is known there ({type(error).__name__}: {_line(error)}) "
+        "; install it, with the same packages, where tasks are done and, with dask, where the scheduler runs"
     )
+
+
+def _line(error: BaseException) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), "no more is known")[:300]
 
 
 def _named(task: object) -> str:
