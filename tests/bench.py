@@ -4,7 +4,8 @@ Start-up of `golfbudget inspect` on a safetensors file is compared with an inter
 rich, both with their byte code kept; the demo beside two busy processes with the demo alone; opening the
 example's artifact with importing numpy; decoding and attributing an artifact of 16 MB, per codec, with one plain
 decode by the codec's own library; and the memory that opening such an artifact takes.  Then `bench_schemes`:
-seconds to encode a head by every scheme, and the search of `repack`.
+seconds to encode a head by every scheme, and the search of `repack`; `bench_submissions`; and `bench_executors`: a
+sweep of 100 estimates by workers of an executor.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import bench_executors
 import bench_schemes
 import bench_submissions
 import brotli
@@ -238,6 +240,7 @@ def main() -> None:
                 measure(case, container, data, cuts, Path(folder))
     bench_schemes.main()
     bench_submissions.main()
+    bench_executors.main()
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ STEPS = {
     "docs/decoder.md": 1,
     "docs/demo.md": 1,
     "docs/estimate.md": 2,
+    "docs/executors.md": 1,
     "docs/inspect.md": 4,
     "docs/plan.md": 2,
     "docs/python.md": 2,

@@ -32,10 +32,10 @@ from golfbudget.errors import MissingExtraError, UsageError
 from golfbudget.fit.bench import bench, menus_of
 from golfbudget.fit.desk import State, diverging
 from golfbudget.fit.request import HeadKind
+from golfbudget.parcels import Parcels
 from golfbudget.plan.prepare import prepare
 from golfbudget.plan.request import PlanRequest
 from golfbudget.workers import Processes, WorkerDiedError, WorkerDiffersError, executors, working_on
-from golfbudget.workers.parcels import Parcels
 
 PACKAGE = Path(gb.__file__).parent
 SWEEP: dict[str, Sequence[int]] = {"layers": [2, 4], "width": [64, 128]}

@@ -37,11 +37,13 @@ def test_the_extra_is_named_as_it_is_declared() -> None:
     assert DISTRIBUTIONS.keys() == errors.PLAN_MODULES
     assert sorted(extra("plan")) == sorted(DISTRIBUTIONS.values())
     assert {name.replace("-", "_") for name in extra("hf")} - errors.HUB_MODULES == {"golfbudget[plan]"}
-    for part in ("", "plan", "hf", "train", "dev"):
+    assert set(extra("dask")) == errors.DASK_MODULES
+    assert set(extra("slurm")) == errors.SLURM_MODULES
+    for part in ("", "plan", "hf", "dask", "slurm", "train", "dev"):
         assert len(extra(part)) == len(set(extra(part)))
     for part in ("train", "hf"):
         assert "golfbudget[plan]" in extra(part)
-    assert "golfbudget[hf]" in extra("dev")
+    assert {"golfbudget[hf]", "golfbudget[dask]", "golfbudget[slurm]"} <= {*extra("dev")}
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from typing import Any, TypeVar, cast
 
 from golfbudget.cache import VARIABLE
 from golfbudget.errors import GolfbudgetError
+from golfbudget.parcels import Parcels
 from golfbudget.workers import environment
-from golfbudget.workers.parcels import Parcels
 from golfbudget.workers.performing import Answer, Outcome, perform
 
 S = TypeVar("S")
@@ -182,8 +182,8 @@ def _died(place: Workplace, task: object, times: int, error: BaseException) -> W
 
 def _stranger(place: Workplace, error: Exception) -> WorkerDiffersError:
     return WorkerDiffersError(
-        f"--executor {place.name}: no golfbudget like this one is known there ({type(error).__name__}: {_line(error)}) "
-        "; install it, with the same packages, where tasks are done and, with dask, where the scheduler runs"
+        f"--executor {place.name}: no golfbudget like this one is known there ({type(error).__name__}: "
+        f"{_line(error)}); install it, with the same packages, where tasks are done and where a scheduler runs"
     )
 
 

@@ -11,13 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from golfbudget.parcels import MissingParcelError, Parcel, Parcels, Storages
 from golfbudget.workers import environment
-from golfbudget.workers.parcels import MissingParcelError, Parcel, Parcels
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Outcome(StrEnum):
@@ -35,7 +31,7 @@ Answer = tuple[str, Parcel]
 #: Shared values that a process holds: a plan has two at a time.
 _MOST_SHARED = 2
 _shared: dict[str, object] = {}
-_recent: dict[tuple[str, int], torch.UntypedStorage] = {}
+_recent: Storages = {}
 #: Folder, number of threads and what is held are the process's.
 _one_at_a_time = threading.Lock()
 

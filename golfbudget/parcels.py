@@ -25,6 +25,8 @@ _LARGE = 1 << 16
 
 #: A value: its bytes, or the name of the file that has them.
 Parcel = bytes | str
+#: Storages by the name of their file; of equal ones that are not one, the first, the second …
+Storages = dict[tuple[str, int], "torch.UntypedStorage"]
 
 
 class MissingParcelError(GolfbudgetError):
@@ -34,9 +36,9 @@ class MissingParcelError(GolfbudgetError):
 class Parcels:
     """Packs and unpacks values; `recent` are the storages of the value unpacked last, which the next may have, too."""
 
-    def __init__(self, folder: Path, recent: dict[tuple[str, int], torch.UntypedStorage] | None = None) -> None:
+    def __init__(self, folder: Path, recent: Storages | None = None) -> None:
         self.folder = folder
-        self.recent = {} if recent is None else recent
+        self.recent: Storages = {} if recent is None else recent
         #: Names by place in memory; the storages are held, so that no other takes their place.
         self._known: dict[tuple[int, int], tuple[str, torch.UntypedStorage]] = {}
 
@@ -55,7 +57,7 @@ class Parcels:
     def unpack(self, parcel: Parcel) -> Any:  # noqa: ANN401  (whatever was packed)
         """The value; only what this package packed is read."""
         data = self._read(parcel) if isinstance(parcel, str) else parcel
-        used: dict[tuple[str, int], torch.UntypedStorage] = {}
+        used: Storages = {}
 
         def load(name: str, occurrence: int) -> torch.UntypedStorage:
             key = name, occurrence

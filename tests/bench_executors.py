@@ -1,0 +1,36 @@
+"""How much sooner workers of an executor, one for each core, are done with a sweep of 100 estimates than one process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+
+import golfbudget as gb
+
+#: Artifacts of a small model, each really written.
+SMALL = {"vocabulary": 256, "width": 128}
+SWEEP: dict[str, Sequence[int]] = {"layers": range(2, 12), "level": range(10)}
+
+
+def seconds(executor: Executor | None) -> float:
+    start = time.perf_counter()
+    gb.estimate("baseline", set=SMALL, sweep=SWEEP, executor=executor)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    workers = os.cpu_count() or 1
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        first = seconds(pool)
+        alone, others = seconds(None), seconds(pool)
+    print(
+        f"sweep of 100 estimates by {workers} workers: {alone / others:.2f} x as fast as by one process "
+        f"({others:.1f} s and {alone:.1f} s); {first:.1f} s where workers start first"
+    )
+
+
+if __name__ == "__main__":
+    main()
