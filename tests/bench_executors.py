@@ -1,4 +1,4 @@
-"""How much sooner workers of an executor, one for each core, are done with a sweep of 100 estimates than one process."""
+"""How much sooner workers of an executor, one for each core, are done with 100 estimates of a sweep than one process."""
 
 from __future__ import annotations
 

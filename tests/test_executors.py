@@ -35,7 +35,7 @@ from golfbudget.fit.request import HeadKind
 from golfbudget.parcels import Parcels
 from golfbudget.plan.prepare import prepare
 from golfbudget.plan.request import PlanRequest
-from golfbudget.workers import Processes, WorkerDiedError, WorkerDiffersError, executors, working_on
+from golfbudget.workers import Processes, WorkerDiedError, WorkerDiffersError, elsewhere, executors, working_on
 
 PACKAGE = Path(gb.__file__).parent
 SWEEP: dict[str, Sequence[int]] = {"layers": [2, 4], "width": [64, 128]}
@@ -267,6 +267,19 @@ def test_a_run_that_is_left_is_called_off(dask: str, tmp_path: Path) -> None:
     begun = len(list(tmp_path.iterdir()))
     time.sleep(0.5)
     assert begun == len(list(tmp_path.iterdir())) < 100
+
+
+def test_jobs_end_with_what_asked_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(PACKAGE.parent), str(Path(__file__).parent))))
+    with working_on("slurm:cluster=local"):
+        place = elsewhere.chosen()
+        assert place is not None
+        place.submit(elsewhere.lay(place, tmp_path), [pickle.dumps((slow, number)) for number in range(1_000)])
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.02)
+    begun = len(list(tmp_path.iterdir()))
+    time.sleep(0.3)
+    assert begun == len(list(tmp_path.iterdir())) < 900
 
 
 def test_what_shares_memory_shares_it_afterwards_and_what_does_not_does_not(tmp_path: Path) -> None:

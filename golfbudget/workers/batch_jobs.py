@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -24,6 +26,8 @@ _NO_TEXTS = {"additional_parameters", "setup", "srun_args", "stderr_to_stdout", 
 #: submitit's own limit is five minutes of slurm's, and two of local ones.
 _MINUTES, _LOCAL_MINUTES = 60, 7 * 24 * 60
 _POLL_SECONDS, _END_SECONDS = 0.1, 5.0
+#: A terminal interrupts local jobs, too, which end in a second, and not at all where they are interrupted twice.
+_GRACE_SECONDS = 2.0
 
 
 def batch_jobs(where: str, options: str, folder: Path) -> BatchJobs:
@@ -56,21 +60,25 @@ def batch_jobs(where: str, options: str, folder: Path) -> BatchJobs:
         auto.update_parameters(name="golfbudget", **values)
     except (NameError, AssertionError, ValueError) as error:
         raise UsageError(f"--executor {where[:80]}: {str(error).splitlines()[0]}") from None
-    return BatchJobs(auto)
+    return BatchJobs(auto, local=cluster == "local")
 
 
 class BatchJobs(Executor):
-    """Jobs that are looked after by a thread as long as there are any; `shutdown` ends those that are left."""
+    """Jobs that are looked after by a thread as long as there are any; `shutdown` ends those that are left.
 
-    def __init__(self, auto: AutoExecutor) -> None:
-        self._auto = auto
+    `local` ones are processes of this machine.
+    """
+
+    def __init__(self, auto: AutoExecutor, *, local: bool) -> None:
+        self._auto, self._local = auto, local
         self._jobs: dict[Future[Any], Job[Any]] = {}
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future = Future[T]()
-        job = self._auto.submit(fn, *args, **kwargs)
+        with _unheard() if self._local else nullcontext():
+            job = self._auto.submit(fn, *args, **kwargs)
         with self._lock:
             self._jobs[future] = job
             if self._watcher is None:
@@ -82,13 +90,14 @@ class BatchJobs(Executor):
         """Leave no job behind: those that are not done are cancelled, and waited for a little."""
         with self._lock:
             left, self._jobs = self._jobs, {}
-        for job in left.values():
-            job.cancel(check=False)
-        for future in left:
+        if self._local:
+            _until_done(left.values(), _GRACE_SECONDS)
+        for future, job in left.items():
             future.cancel()
-        deadline = time.monotonic() + _END_SECONDS
-        while wait and time.monotonic() < deadline and not all(job.done() for job in left.values()):
-            time.sleep(_POLL_SECONDS)
+            if not (self._local and job.done()):
+                job.cancel(check=False)
+        if wait:
+            _until_done(left.values(), _END_SECONDS)
         if wait and self._watcher is not None:
             self._watcher.join(_END_SECONDS)
 
@@ -100,15 +109,34 @@ class BatchJobs(Executor):
                     self._watcher = None
                     return
             for future, job in waiting.items():
-                if future.cancelled():
+                if future.cancelled() and not self._local:
                     job.cancel(check=False)
-                elif job.done():
+                elif job.done() and not future.cancelled():
                     _settle(future, job)
                 else:
                     continue
                 with self._lock:
                     self._jobs.pop(future, None)
             time.sleep(_POLL_SECONDS)
+
+
+def _until_done(jobs: Collection[Job[Any]], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not all(job.done() for job in jobs):
+        time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """What is started here has no error stream: submitit's own process prints a traceback when it is interrupted."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _settle(future: Future[Any], job: Job[Any]) -> None:
