@@ -1,4 +1,5 @@
-"""How much sooner workers of an executor, one for each core, are done with 100 estimates of a sweep than one process."""
+"""How much sooner 100 estimates of a sweep are done by workers of an executor, one for each core, than by one process.
+"""
 
 from __future__ import annotations
 
