@@ -1,5 +1,4 @@
-"""How much sooner 100 estimates of a sweep are done by workers of an executor, one for each core, than by one process.
-"""
+"""How much sooner 100 estimates of a sweep are done by workers of an executor than by one process."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _dask(address: str, folder: Path, jobs: int | None) -> Iterator[Workplace]:
     from distributed.comm.addressing import parse_address, parse_host_port
 
     name = f"{DASK}:{address}"
-    with _quiet("distributed"):
+    with _quiet("distributed", "tornado", "asyncio"):
         try:
             with warnings.catch_warnings():
                 # Of versions that differ; ours are asked for, too.
@@ -134,10 +134,10 @@ def _slurm(where: str, options: str, folder: Path, jobs: int | None) -> Iterator
 
 
 @contextmanager
-def _quiet(logger: str) -> Iterator[None]:
-    """Nothing of a package's own log: what goes wrong is an error here, in one line."""
-    own = [logging.getLogger(name) for name in (logger, *logging.root.manager.loggerDict)
-           if name == logger or name.startswith(f"{logger}.")]  # fmt: skip
+def _quiet(*packages: str) -> Iterator[None]:
+    """Nothing of the packages' own logs: what goes wrong is an error here, in one line."""
+    names = {*packages, *(name for name in logging.root.manager.loggerDict if name.split(".")[0] in packages)}
+    own = [logging.getLogger(name) for name in sorted(names)]
     before = [(one, one.level) for one in own]
     for one in own:
         one.setLevel(logging.CRITICAL + 1)
