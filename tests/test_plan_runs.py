@@ -70,6 +70,49 @@ def test_a_process_that_dies_is_an_error_and_not_a_wait_for_ever() -> None:
         in_processes(square, 0, [1, 99, 2, 3], 2)
 
 
+_AT_WORK = """
+import os, sys, time
+from pathlib import Path
+from golfbudget.workers import Processes
+
+def busy(folder, number):
+    (Path(folder) / f"{os.getpid()}.pid").touch()
+    while True:
+        time.sleep(0.1)
+
+if __name__ == "__main__":
+    with Processes(sys.argv[1]) as processes:
+        list(processes.results(busy, [1, 2], 2))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_no_process_outlives_a_command_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "at_work.py"
+    script.write_text(_AT_WORK)
+    with subprocess.Popen([sys.executable, str(script), str(tmp_path)], start_new_session=True) as command:
+        waited(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+        command.kill()
+    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    waited(lambda: not any(map(at_work, workers)))
+
+
+def at_work(process: int) -> bool:
+    """Whether a process runs: one that has ended may wait to be taken note of."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+
+
+def waited(done: Callable[[], bool]) -> None:
+    """Until that is so, a minute at most."""
+    until = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_a_plan_by_two_processes_is_the_same_to_the_byte(tmp_path: Path) -> None:
     """Schemes that add up in k-means of either library, in singular vectors, and not at all; and every codec."""
     generator = torch.Generator().manual_seed(3)

@@ -70,8 +70,11 @@ def _write(bench: Bench, batch: Sequence[Candidate]) -> list[WrittenFile]:
     encodings: Encodings = {}
     files = []
     for candidate in batch:
-        built = build(bench.source, candidate, bench.encoders, encodings)
-        bench.cache.keep_file(candidate, built)
+        # Work that an executor lost may have kept some of them.
+        built = bench.cache.file(candidate)
+        if built is None:
+            built = build(bench.source, candidate, bench.encoders, encodings)
+            bench.cache.keep_file(candidate, built)
         files.append(_placed(bench, candidate, built))
     return files
 

@@ -15,12 +15,14 @@ _LAST: dict[str, Tree] = {}
 _KEPT = 4
 
 
-def tree_of(rows: Floats, weights: Floats | None) -> Tree:
+def tree_of(rows: NDArray[np.floating], weights: Floats | None) -> Tree:
     """Ward's tree of rows [rows, width] by weights, or its first merges where they are very many.
 
     Taken from before for the same rows and weights.
     """
-    key = hashlib.sha256(repr(rows.shape).encode() + rows.tobytes() + (b"" if weights is None else weights.tobytes()))
+    key = hashlib.sha256(repr(rows.shape).encode())
+    for part in (rows, weights):
+        key.update(b"" if part is None else np.ascontiguousarray(part).data)
     name = key.hexdigest()
     tree = _LAST.pop(name, None)
     if tree is None:
@@ -31,7 +33,7 @@ def tree_of(rows: Floats, weights: Floats | None) -> Tree:
     return tree
 
 
-def clusters_of(rows: Floats, weights: Floats | None, count: int) -> NDArray[np.int64] | None:
+def clusters_of(rows: NDArray[np.floating], weights: Floats | None, count: int) -> NDArray[np.int64] | None:
     """The cluster of each of the rows [rows, width], int64 [rows], where so many are left.
 
     None where the tree has no so few: of very many rows it ends early.
@@ -40,7 +42,7 @@ def clusters_of(rows: Floats, weights: Floats | None, count: int) -> NDArray[np.
     return tree.cut(count) if len(tree.pairs) >= len(rows) - count else None
 
 
-def means(rows: Floats, weights: Floats | None, cluster: NDArray[np.int64]) -> Floats:
+def means(rows: NDArray[np.floating], weights: Floats | None, cluster: NDArray[np.int64]) -> Floats:
     """The weighted mean of each cluster's rows; every number up to the highest must occur."""
     mass = np.ones(len(rows)) if weights is None else weights
     sums = np.zeros((int(cluster.max()) + 1, rows.shape[1]))

@@ -27,9 +27,9 @@ def neighbour_tree(rows: NDArray[np.floating], weights: Floats | None = None) ->
     Costs are what each merge adds to the weighted squared error; unlike those of the whole tree they may fall from one
     to the next.  The merges end where one cluster in `_LEFT` rows is left, or where no two left are neighbours.
     """
-    points = np.ascontiguousarray(rows, dtype=np.float32)
+    points = np.array(rows, dtype=np.float32, order="C")
     forest = _Forest(
-        points=points.copy(),
+        points=points,
         mass=np.ones(len(points)) if weights is None else weights.astype(np.float64),
         near=_graph(points),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
+from golfbudget.schemes.agglomeration import MOST_ROWS
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
 from golfbudget.schemes.clusters import clusters_of, means
 from golfbudget.schemes.threads import one_faiss_thread
@@ -33,7 +35,7 @@ _AT_ONCE = 1 << 24
 
 
 def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
-    """Codebook rows, float32 [at most codes, width]: k-means on one thread, in double precision.
+    """Codebook rows, float32 [at most codes, width]: k-means on one thread, in double precision (single of many rows).
 
     It starts from Ward's clusters, which on trained heads leaves less error than the best of eight random starts at a
     tenth of the time; where there are too many rows for a whole tree and few codes, from one random start (k-means++).
@@ -43,7 +45,7 @@ def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    points = matrix.double().numpy()
+    points: NDArray[Any] = matrix.numpy() if len(matrix) > MOST_ROWS else matrix.double().numpy()
     weights: NDArray[np.float64] | None = None
     if context.counts is not None:
         if len(context.counts) != len(points):
@@ -59,7 +61,7 @@ def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = KMeans(
             n_clusters=codes,
-            init="k-means++" if started is None else started,
+            init="k-means++" if started is None else started.astype(points.dtype),
             n_init=1,
             max_iter=max(1, iterations),
             random_state=context.seed,

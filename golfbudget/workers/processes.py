@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -128,6 +129,7 @@ def _hand_out(
 def _work(connection: Connection, shared: S) -> None:
     """The life of a process: a function and its task in, (whether it succeeded, result or exception) out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
             function, task = connection.recv()
@@ -138,3 +140,13 @@ def _work(connection: Connection, shared: S) -> None:
         except Exception as error:  # noqa: BLE001  (raised again where the results are handed over)
             answer = False, error
         connection.send(answer)
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent is gone: a command that is killed leaves nobody at work on a task of minutes."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
