@@ -361,3 +361,18 @@ def test_a_folder_without_its_configuration_is_run_by_another(tmp_path: Path) ->
     assert np.array_equal(
         evaluator(prepared).losses(prepared.source.reference), evaluator(own).losses(own.source.reference)
     )
+
+
+def test_counts_of_a_text_too_short_for_the_vocabulary_fit_nothing(tmp_path: Path) -> None:
+    """Fitted to its own counts a codebook is fine just where that text has tokens, which no other text rewards."""
+    folder = folder_of("llama", tmp_path / "llama")
+    short, long = (opened(folder, schemes=("vq-logits-bias", "vq-logits"), token_limit=n) for n in (320, None))
+    assert short.encoders.counts is None
+    assert long.encoders.counts is not None
+    plan = plan_of(short)
+    assert any("its counts would say which tokens it has" in note for note in plan.notes)
+    assert not [trial for trial in plan.trials if trial.candidate.scheme == "vq-logits-bias"]
+    at = tmp_path / "plan.json"
+    at.write_text(json.dumps(plan_json(plan)))
+    trial = next(trial for trial in plan.trials if trial.candidate.scheme == "vq-logits")
+    assert len(write_candidate(at, trial.name)) == trial.artifact_bytes

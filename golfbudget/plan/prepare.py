@@ -105,7 +105,7 @@ def prepare(request: PlanRequest) -> Prepared:
         request=request,
         source=source,
         roles=roles,
-        inputs=_recorded(request, source, model_file, files),
+        inputs=_recorded(request, source, model_file, files, encoders),
         encoders=encoders,
         evaluator=evaluator,
         spread=load_rules().seed_spread,
@@ -134,12 +134,14 @@ def encoder_inputs(
     """What schemes may use besides matrices, and the evaluation text.
 
     Token counts are those given, or else of the calibration text, and of the evaluation text where there is none: what
-    is fitted to that does better there than elsewhere, and better than what was trained on another.  Those of a text
-    much too short for the vocabulary are not taken: a codebook that is fine where that text has tokens and coarse where
-    it has none makes it likelier than any other text.  `positions` bound the windows that a text is cut into.
+    is fitted to that does better there than elsewhere, and better than what was trained on another.  Where losses are
+    measured, those of a text much too short for the vocabulary are not taken: a codebook that is fine where that text
+    has tokens and coarse where it has none makes it likelier than any other text.  `positions` bound the windows that
+    a text is cut into.
     """
     text = None if request.tokens is None else _read_text(request, request.tokens, source.rows, positions)
-    counts = None if text is None or text.tokens < LEAST_COUNTED * source.rows else text.counts
+    short = text is not None and request.model is not None and text.tokens < LEAST_COUNTED * source.rows
+    counts = None if text is None or short else text.counts
     if request.counts is not None:
         counts = _read_counts(request.counts, source.rows)
     if request.calibration is None:
@@ -193,7 +195,11 @@ def _read_counts(path: Path, vocabulary: int) -> Tensor:
 
 
 def _recorded(
-    request: PlanRequest, source: PlanSource, model_file: NamedModelFile | None, files: SourceFiles
+    request: PlanRequest,
+    source: PlanSource,
+    model_file: NamedModelFile | None,
+    files: SourceFiles,
+    encoders: EncoderInputs,
 ) -> Inputs:
     """What of a request has to be known to write any of its plan's files again; `files` are the source's."""
     return Inputs(
@@ -203,12 +209,12 @@ def _recorded(
         recipe=source.recipe.name,
         recipe_argument=request.recipe,
         seed=request.seed,
-        counts=_file(request.counts or request.tokens),
+        counts=None if encoders.counts is None else _file(request.counts or request.tokens),
         roles=_file(request.roles),
         calibration=_file(request.calibration),
         tokenizer=_file(request.tokenizer),
         token_limit=request.token_limit,
-        counts_of_tokens=request.counts is None and request.tokens is not None,
+        counts_of_tokens=encoders.counts is not None and request.counts is None and request.tokens is not None,
         model_file=None if model_file is None else model_file.name,
         settings=request.settings,
         preview=source.preview,
