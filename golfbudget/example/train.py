@@ -60,7 +60,7 @@ def read(paths: list[Path]) -> str:
     return "".join(parts)
 
 
-def train_tokenizer(text: str, out: Path) -> None:
+def train_tokenizer(text: str, out: Path, vocabulary: int = SHAPE.vocab) -> None:
     """A SentencePiece BPE model with byte fallback whose pieces are exactly their own bytes."""
     import sentencepiece
 
@@ -69,7 +69,7 @@ def train_tokenizer(text: str, out: Path) -> None:
         sentence_iterator=iter(text.split("\n")),
         model_writer=model,
         model_type="bpe",
-        vocab_size=SHAPE.vocab,
+        vocab_size=vocabulary,
         byte_fallback=True,
         character_coverage=0.9999,
         normalization_rule_name="identity",
@@ -90,8 +90,8 @@ def encode(text: str, tokenizer: Path) -> tuple[Tokens, NDArray[np.uint8]]:
     import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
-    lengths = np.zeros(SHAPE.vocab, dtype=np.uint8)
-    for i in range(SHAPE.vocab):
+    lengths = np.zeros(processor.get_piece_size(), dtype=np.uint8)
+    for i in range(len(lengths)):
         if processor.is_byte(i):
             lengths[i] = 1
         elif not processor.is_control(i) and not processor.is_unknown(i):

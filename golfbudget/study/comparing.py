@@ -1,0 +1,102 @@
+"""Runs held against the dense tied one of their scale and seed, at the same counted bytes; and what that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from golfbudget.example.heads.arms import ARMS, BY_NAME, Arm
+from golfbudget.quality.intervals import Interval
+from golfbudget.study.measuring import LADDERS
+from golfbudget.study.results import RunResult, difference
+
+DENSE, FIRST_SEED = "dense-tied", 1
+SCALES = ("1024", "8192")
+
+
+class ArmSide(StrEnum):
+    """Which question an arm belongs to."""
+
+    DENSE = "dense"
+    VQ = "vq"
+    OTHER = "other"
+
+
+def side_of(arm: Arm) -> ArmSide:
+    """The side of an arm: dense tied alone is the control."""
+    if arm.name == DENSE:
+        return ArmSide.DENSE
+    return ArmSide.VQ if arm.is_vq else ArmSide.OTHER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """A file's loss less that of the dense tied file of the same budget, bits per byte."""
+
+    result: RunResult
+    budget: int
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """All results there are."""
+
+    results: Sequence[RunResult]
+
+    def of(self, scale: str, arm: str, seed: int = FIRST_SEED) -> RunResult | None:
+        return next((r for r in self.results if (r.scale, r.arm, r.seed) == (scale, arm, seed)), None)
+
+    def first_seed(self, scale: str) -> list[RunResult]:
+        """One result an arm, in the arms' order."""
+        return [found for arm in ARMS if (found := self.of(scale, arm.name)) is not None]
+
+    def missing(self, scale: str) -> list[str]:
+        """Arms of a scale without a result."""
+        return [arm.name for arm in ARMS if self.of(scale, arm.name) is None]
+
+    def against_dense(self, result: RunResult, budget: int) -> Against | None:
+        """None where either has no file of that budget."""
+        dense = self.of(result.scale, DENSE, result.seed)
+        base, new = dense and dense.at(budget), result.at(budget)
+        if not base or not new:
+            return None
+        found = difference(base.nats, new.nats, result.block_bytes)
+        return Against(result=result, budget=budget, interval=found)
+
+    def best(self, scale: str, budget: int, side: ArmSide) -> Against | None:
+        """Of the first seed's runs of a side, the one that loses least at a budget."""
+        found = [
+            against
+            for result in self.first_seed(scale)
+            if side_of(BY_NAME[result.arm]) is side and (against := self.against_dense(result, budget)) is not None
+        ]
+        return min(found, key=lambda against: against.interval.delta, default=None)
+
+    def spread(self, scale: str) -> float | None:
+        """The furthest that two seeds' differences from dense tied, or dense tied's own losses, are apart; or None."""
+        apart = [
+            max(values) - min(values)
+            for arm in ARMS
+            for budget in LADDERS[scale]
+            if len(values := list(self._of_seeds(scale, arm.name, budget))) > 1
+        ]
+        return max(apart, default=None)
+
+    def _of_seeds(self, scale: str, arm: str, budget: int) -> Iterator[float]:
+        for result in self.results:
+            if (result.scale, result.arm) == (scale, arm):
+                if arm == DENSE:
+                    if (file := result.at(budget)) is not None:
+                        yield file.bits_per_byte
+                elif (against := self.against_dense(result, budget)) is not None:
+                    yield against.interval.delta
+
+
+def verdict(against: Against, spread: float | None) -> str:
+    """`wins`, `loses`, or `too close to call`: beyond the interval, and beyond what seeds move where that is known."""
+    interval = against.interval
+    if interval.sign == 0 or abs(interval.delta) <= (spread or 0.0):
+        return "too close to call"
+    return "wins" if interval.sign < 0 else "loses"

@@ -1,0 +1,205 @@
+"""The study's tables and its answer as markdown, from results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from golfbudget.example.heads.arms import BY_NAME, SHARED, Arm, Kind, share
+from golfbudget.example.heads.runs import REFERENCE
+from golfbudget.quality.intervals import Interval
+from golfbudget.study.comparing import DENSE, SCALES, Against, ArmSide, Study, verdict
+from golfbudget.study.measuring import LADDERS
+from golfbudget.study.results import RunResult, interval
+
+#: What the shipped example's checkpoint loses, before rounding: golfbudget/example/data/provenance.json.
+_EXAMPLE = 1.1079
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def described(arm: Arm, vocabulary: int, width: int) -> str:
+    """An arm's head in words."""
+    shared, explicit = share(vocabulary, arm.rows), share(vocabulary, arm.explicit)
+    own = "" if arm.input_side == SHARED else ", input table of its own"
+    if arm.kind is Kind.DENSE:
+        narrow = "" if arm.width == (1, 1) else f", width {share(width, arm.width)}"
+        return f"dense, {'tied' if not own else 'untied'}{narrow}"
+    if arm.kind is Kind.LOW_RANK:
+        return f"low-rank, rank {share(width, arm.rank)}{own}"
+    if arm.kind is Kind.PRODUCT:
+        return f"product codes, {arm.groups} of {share(vocabulary, arm.codes)}{own}"
+    if arm.kind is Kind.TWO_LEVEL:
+        return f"two-level, {shared:,} classes{own}"
+    return f"VQ, K = {shared:,}{f' and {explicit:,} explicit rows' if explicit else ''}{own}"
+
+
+def _signed(found: Interval) -> str:
+    return f"{found.delta:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+
+
+def losses(study: Study, scale: str) -> str:
+    """Bits per byte before rounding and at each budget, and the difference from dense tied at the same bytes."""
+    ladder = LADDERS[scale]
+    header = ["head", "before rounding", *(f"{budget:,} bytes" for budget in ladder)]
+    rows = []
+    for result in study.first_seed(scale):
+        before = interval(result.nats, result.block_bytes)
+        cells = [_name(result), f"{before.delta:.4f} [{before.low:.4f}, {before.high:.4f}]"]
+        for budget in ladder:
+            file, against = result.at(budget), study.against_dense(result, budget)
+            if file is None:
+                cells.append("no file so small")
+            elif result.arm == DENSE or against is None:
+                own = interval(file.nats, result.block_bytes)
+                cells.append(f"{own.delta:.4f} [{own.low:.4f}, {own.high:.4f}]")
+            else:
+                cells.append(f"{file.bits_per_byte:.4f}, {_signed(against.interval)}")
+        rows.append(cells)
+    return _table(header, rows)
+
+
+def _name(result: RunResult) -> str:
+    width = int(result.facts["width"])
+    arm = BY_NAME[result.arm]
+    # The full width, of which an arm's may be a share.
+    return described(arm, result.vocabulary, width * arm.width[1] // arm.width[0])
+
+
+def bytes_table(study: Study, scale: str) -> str:
+    """Where the bytes of the files of each budget's middle are."""
+    budget = LADDERS[scale][len(LADDERS[scale]) // 2]
+    header = ["head", "head", "input table", "trunk", "codec and container", "decoder", "counted"]
+    rows = [
+        [
+            _name(result),
+            *(f"{n:,}" for n in (file.head_bytes, file.input_bytes, file.trunk_bytes, file.container_bytes)),
+            f"{file.loader_bytes + file.structure_bytes:,}",
+            f"{file.counted_bytes:,}",
+        ]
+        for result in study.first_seed(scale)
+        if (file := result.at(budget)) is not None
+    ]
+    return f"Files of at most {budget:,} bytes:\n\n{_table(header, rows)}"
+
+
+def ties(study: Study, scale: str) -> str:
+    """What is certain and what is measured of every VQ run's map, in nats a token."""
+    header = ["head", "seed", "floor H(W\\|C)", "I(W;H\\|C)", "more than dense tied", "loss"]
+    rows = []
+    for result in study.results:
+        if result.scale == scale and result.ties is not None:
+            dense = study.of(scale, DENSE, result.seed)
+            more = None if dense is None else result.nats_per_token - dense.nats_per_token
+            information = result.ties.information
+            rows.append(
+                [
+                    _name(result),
+                    str(result.seed),
+                    f"{result.ties.floor:.4f}",
+                    "" if information is None else f"{information:.4f}",
+                    "" if more is None else f"{more:+.4f}",
+                    f"{result.nats_per_token:.4f}",
+                ]
+            )
+    return _table(header, rows)
+
+
+def training(study: Study, scale: str) -> str:
+    """What each run was trained on, and how long it took."""
+    header = ["head", "seed", "parameters", "tokens trained on", "tokens whose code changed", "seconds"]
+    rows = [
+        [
+            _name(result),
+            str(result.seed),
+            f"{result.head_parameters + result.input_parameters + result.trunk_parameters:,}",
+            f"{result.facts['training_tokens']:,}",
+            f"{result.facts['tokens_moved']:,}",
+            f"{float(result.facts['training_seconds']):,.0f}",
+        ]
+        for result in sorted(study.results, key=lambda result: result.seed)
+        if result.scale == scale
+    ]
+    return _table(header, rows)
+
+
+def missing(study: Study) -> str:
+    """What has no result, and why."""
+    lines = []
+    for scale in SCALES:
+        absent = study.missing(scale)
+        if absent:
+            names = ", ".join(f"`{name}`" for name in absent)
+            lines.append(f"- vocabulary {int(scale):,}: {names}. Not trained yet: two cores had no time for them.")
+        if study.spread(scale) is None:
+            lines.append(f"- vocabulary {int(scale):,}: second seeds, so that what seeds move is not known.")
+    if study.of(REFERENCE, DENSE) is None:
+        lines.append(
+            "- the reference run of the shipped example's own shape and budget, an hour of a core "
+            "(`--only reference`): whether this trainer reaches the example's loss is not shown yet."
+        )
+    return "\n".join(lines) if lines else "Nothing: every arm has its result."
+
+
+def reference(study: Study) -> str:
+    """How the trainer compares with the one that made the shipped example."""
+    found = [result for result in study.results if result.scale == REFERENCE]
+    if not found:
+        return "The reference run is not there yet."
+    told = ", ".join(f"{result.bits_per_byte:.4f} (seed {result.seed})" for result in found)
+    return (
+        f"At the shipped example's own shape and budget the dense tied head comes to {told} bits per byte before "
+        f"rounding; the shipped example has {_EXAMPLE:.4f} on the same text."
+    )
+
+
+def answer(study: Study) -> str:
+    """Whether, where and by how much a VQ head wins."""
+    told = [_scale_answer(study, scale) for scale in SCALES]
+    every = [text for text in told if text]
+    return " ".join(every) if every else "No run has a result yet, so nothing is answered."
+
+
+def _scale_answer(study: Study, scale: str) -> str:
+    spread, ladder = study.spread(scale), LADDERS[scale]
+    best = {budget: found for budget in ladder if (found := study.best(scale, budget, ArmSide.VQ)) is not None}
+    if not best:
+        return ""
+    wins = [budget for budget, found in best.items() if verdict(found, spread) == "wins"]
+    loses = [budget for budget, found in best.items() if verdict(found, spread) == "loses"]
+    close = [budget for budget in best if budget not in wins + loses]
+    parts = []
+    if wins:
+        parts.append(f"wins {_at(wins, best)}")
+    if loses:
+        parts.append(f"loses {_at(loses, best)}")
+    if close:
+        parts.append(f"is too close to call {_at(close, best)}")
+    text = (
+        f"At a vocabulary of {int(scale):,} the best trained VQ head, against a dense tied head in a file of the same "
+        f"counted bytes, {', and '.join(parts)}."
+    )
+    return text + _rivals(study, scale, wins)
+
+
+def _at(budgets: Sequence[int], best: dict[int, Against]) -> str:
+    return "; ".join(
+        f"at {budget:,} bytes by {_signed(best[budget].interval)} bits per byte (`{best[budget].result.arm}`)"
+        for budget in budgets
+    )
+
+
+def _rivals(study: Study, scale: str, wins: Sequence[int]) -> str:
+    """Whether another head does better still, where VQ wins."""
+    told = []
+    for budget in wins:
+        other, own = study.best(scale, budget, ArmSide.OTHER), study.best(scale, budget, ArmSide.VQ)
+        if other is not None and own is not None:
+            ahead = other.interval.delta < own.interval.delta
+            told.append(
+                f" At {budget:,} bytes `{other.result.arm}` is at {_signed(other.interval)}, "
+                f"{'better than' if ahead else 'behind'} VQ."
+            )
+    return "".join(told)
