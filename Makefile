@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test architectures records smollm lint bench clean
+.PHONY: demo test architectures records smollm study lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/golfbudget demo --save build/example
@@ -24,6 +24,9 @@ records: $(STAMP)
 
 smollm: $(STAMP)
 	$(BIN)/python tests/smollm.py
+
+study: $(STAMP)
+	$(BIN)/python -m golfbudget.study --out build/study --results docs/studies/results --page docs/studies/trained-heads.md
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

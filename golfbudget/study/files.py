@@ -49,8 +49,8 @@ RECIPE = "int8-zlib-small"
 _LOADER = 1_500
 _LOADER_NAME = "decode.py"
 _ROUNDS = 4
-#: Every second step, from where a weight takes about six bits.
-_FIRST_STEP, _EVERY = 3, 2
+#: Every second step, from where a weight takes about six bits; in a trial few of them.
+_FIRST_STEP, EVERY, FEW = 3, 2, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,7 @@ def fitted_files(
     budgets: Sequence[int],
     *,
     effort: int = 1,
+    every: int = EVERY,
     proved: bool = False,
     progress: Progress = unwatched,
 ) -> Iterator[FittedFile]:
@@ -94,9 +95,11 @@ def fitted_files(
     Every file is read back by this package's reader.  Where it is to be `proved`, the loader that is counted is run on
     it in an interpreter of its own, too, which takes minutes for a large one.
     """
+    if not budgets:
+        return
     prepared = _prepared(arm, shape, state, chooses, reports)
     with bench(prepared, progress, jobs=1) as own:
-        costs = own.costs({owner: _menu(own, owner) for owner in matrices(prepared.source)})
+        costs = own.costs({owner: _menu(own, owner, every) for owner in matrices(prepared.source)})
         for budget in sorted(budgets):
             try:
                 found = _fitted(own, costs, arm, budget, effort)
@@ -136,10 +139,10 @@ def _prepared(arm: Arm, shape: Shape, state: Mapping[str, Tensor], chooses: Text
     )
 
 
-def _menu(own: FittingBench, owner: str) -> tuple[MatrixChoice, ...]:
+def _menu(own: FittingBench, owner: str, every: int) -> tuple[MatrixChoice, ...]:
     fed = owner in own.desk.inputs.covariances
     scheme = "trellis-gptq" if fed else "trellis"
-    return (AS_IS, *KEPT, *(MatrixChoice.of(scheme, {"step": step}) for step in steps()[_FIRST_STEP::_EVERY]))
+    return (AS_IS, *KEPT, *(MatrixChoice.of(scheme, {"step": step}) for step in steps()[_FIRST_STEP::every]))
 
 
 def _fitted(own: FittingBench, costs: MenuCosts, arm: Arm, budget: int, effort: int) -> FittedFile:

@@ -24,7 +24,7 @@ from golfbudget.quality.information import split_information
 from golfbudget.quality.text import Text, predicted_counts
 from golfbudget.schemes.threads import one_thread
 from golfbudget.study.evaluator import StudyEvaluator
-from golfbudget.study.files import FittedFile, fitted_files
+from golfbudget.study.files import EVERY, FEW, FittedFile, fitted_files
 from golfbudget.study.results import SCHEMA, FileResult, RunResult, Ties, bits_per_byte, in_blocks
 
 #: Counted bytes that files of each scale have at most, by the root of two about.
@@ -75,10 +75,18 @@ def measured(out: Path, run: StudyRun, *, effort: int = 1, progress: Progress = 
         files = [
             _file(file, evaluator.losses(file.state), texts.reports)
             for file in fitted_files(
-                run.arm, shape, checkpoint.state, texts.chooses, texts.reports, LADDERS[run.scale], effort=effort,
-                proved=run.smoke, progress=progress,
+                run.arm,
+                shape,
+                checkpoint.state,
+                texts.chooses,
+                texts.reports,
+                LADDERS[run.scale],
+                effort=0 if run.smoke else effort,
+                every=FEW if run.smoke else EVERY,
+                proved=run.smoke,
+                progress=progress,
             )
-        ] if LADDERS[run.scale] else []  # fmt: skip
+        ]
         ties = _ties(out, checkpoint, texts.reports) if run.arm.is_vq else None
     weights = {name: tensor.numel() for name, tensor in checkpoint.state.items() if tensor.is_floating_point()}
     head = sum(count for name, count in weights.items() if name.startswith(HEAD_PREFIX))

@@ -19,7 +19,7 @@ _EXPLICIT = (
     _START
     + _BITS
     + (
-        " c=d['head.codebook'];o=m(d['head.explicit'],R,2)>0;s=o.sum();i=n.empty(R,int)\n"
+        " c=d['head.codebook'];o=m(d['head.explicit'],R,2)>0;s=int(o.sum());i=n.empty(R,int)\n"
         " i[o]=n.arange(s);i[~o]=m(d['head.map'],R-s,len(c)-s)+s;return c[i]\n"
     )
 )

@@ -60,6 +60,10 @@ SMOKE: dict[str, Scale] = {
 }
 
 
+#: Every kind of head, and both input sides.
+_SMOKED = ("dense-tied", "vq-4", "vq-explicit-own", "low-rank", "product", "two-level")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRun:
     """An arm at a vocabulary from a seed; `scale` is a name of `FULL` or `SMOKE`."""
@@ -88,9 +92,9 @@ class Checkpoint:
 
 
 def runs(*, smoke: bool = False) -> list[StudyRun]:
-    """All of the study, what decides most first; the reference, an hour of its own, is asked for by name."""
+    """All of the study, what decides most first; the reference, an hour of its own, last."""
     if smoke:
-        return [StudyRun(scale="512", arm=arm, seed=1, smoke=True) for arm in ARMS]
+        return [StudyRun(scale="512", arm=BY_NAME[arm], seed=1, smoke=True) for arm in _SMOKED]
     first, rest = ARMS[:3], ARMS[3:]
     shared = [arm for arm in rest if arm.input_side == SHARED]
     own = [arm for arm in rest if arm.input_side != SHARED]
@@ -98,18 +102,20 @@ def runs(*, smoke: bool = False) -> list[StudyRun]:
     order += [StudyRun(scale=scale, arm=arm, seed=1) for arm in shared for scale in ("1024", "8192")]
     order += [StudyRun(scale=scale, arm=BY_NAME[arm], seed=2) for scale in ("1024", "8192") for arm in REPEATED]
     order += [StudyRun(scale=scale, arm=arm, seed=1) for arm in own for scale in ("1024", "8192")]
-    return order
+    return [*order, StudyRun(scale=REFERENCE, arm=BY_NAME["dense-tied"], seed=1)]
 
 
 def chosen(only: Sequence[str], seeds: Sequence[int], *, smoke: bool = False) -> list[StudyRun]:
     """The runs of some arms, or all; seeds other than the study's own only where they are asked for."""
-    if REFERENCE in only:
-        return [StudyRun(scale=REFERENCE, arm=BY_NAME["dense-tied"], seed=seed) for seed in seeds or (1,)]
-    found = runs(smoke=smoke)
+    found = [run for run in runs(smoke=smoke) if not only or _asked(run) in only]
     if seeds:
         found = [StudyRun(scale=run.scale, arm=run.arm, seed=seed, smoke=smoke) for seed in seeds for run in found]
-        found = list(dict.fromkeys(found))
-    return [run for run in found if not only or run.arm.name in only]
+    return list(dict.fromkeys(found))
+
+
+def _asked(run: StudyRun) -> str:
+    """The name by which a run is asked for."""
+    return REFERENCE if run.scale == REFERENCE else run.arm.name
 
 
 def checkpoint_path(out: Path, run: StudyRun) -> Path:

@@ -72,7 +72,7 @@ def train_run(
 ) -> Trained:
     """Train an arm; the same on one thread for the same inputs."""
     started = time.monotonic()
-    model = _initial(arm, sizes, text, seed)
+    model = initial(arm, sizes, text.counts, seed)
     optimizers = _optimizers(model)
     base = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
     settles, rounds = round(SETTLES * schedule.steps), round(schedule.rounds * schedule.steps)
@@ -111,8 +111,9 @@ def batches(tokens: Tensor, schedule: TrainingSchedule, seed: int) -> Iterator[T
         yield torch.stack([tokens[s : s + schedule.window + 1] for s in starts.tolist()])
 
 
-def _initial(arm: Arm, sizes: Sizes, text: StudyText, seed: int) -> StudyModel:
-    frequencies = text.counts.double() + 1
+def initial(arm: Arm, sizes: Sizes, counts: Tensor, seed: int) -> StudyModel:
+    """A model before its first step; `counts` [V] of the training text are where biases start."""
+    frequencies = counts.double() + 1
     bias = (frequencies / frequencies.mean()).log().float()
     model = StudyModel(arm, sizes.of(arm), bias)
     # The trunk's numbers are drawn first, so that they do not depend on the head.

@@ -1,0 +1,124 @@
+"""The page about trained heads says what its result files say; and what is proved of a map holds for every run."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from golfbudget.example.heads.arms import ARMS, BY_NAME
+from golfbudget.example.heads.runs import REFERENCE, runs
+from golfbudget.study.comparing import DENSE, SCALES, Study
+from golfbudget.study.figure import digest_of, points
+from golfbudget.study.measuring import LADDERS
+from golfbudget.study.page import rewritten
+from golfbudget.study.results import RunResult, bits_per_byte, load
+from golfbudget.study.tables import answer, missing
+
+FOLDER = Path(__file__).parents[1] / "docs" / "studies"
+PAGE = FOLDER / "trained-heads.md"
+STUDY = Study(results=load(FOLDER / "results"))
+EACH = pytest.mark.parametrize("result", STUDY.results, ids=lambda result: result.name)
+
+
+def test_there_are_results() -> None:
+    assert {"1024-dense-tied-1", "1024-vq-4-1"} <= {result.name for result in STUDY.results}
+
+
+def test_the_page_is_what_its_results_make_of_it() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert rewritten(text, STUDY, str(PAGE)) == text
+    assert len(re.findall(r"<!-- [a-z0-9-]+ -->", text)) == 12 + text.count("<!-- end -->")
+
+
+def test_the_first_paragraph_is_the_answer_and_follows_the_results() -> None:
+    told = answer(STUDY)
+    assert PAGE.read_text(encoding="utf-8").split("<!-- end -->")[0].strip().endswith(told)
+    changed = [
+        result if result.arm == DENSE else _with_losses(result, 0.9) for result in STUDY.results
+    ]  # as if every other head were a tenth better
+    assert "wins" in answer(Study(results=changed))
+    assert answer(Study(results=changed)) != told
+
+
+def _with_losses(result: RunResult, factor: float) -> RunResult:
+    import msgspec
+
+    files = [msgspec.structs.replace(file, nats=[factor * nats for nats in file.nats]) for file in result.files]
+    return msgspec.structs.replace(result, files=files)
+
+
+def test_the_figure_is_of_these_results() -> None:
+    svg = PAGE.with_suffix(".svg").read_text(encoding="utf-8")
+    assert f"points {digest_of(points(STUDY))}" in svg
+    assert svg.startswith("<svg")
+
+
+def test_what_is_missing_is_said_and_nothing_else() -> None:
+    told = missing(STUDY)
+    for scale in SCALES:
+        line = next((line for line in told.splitlines() if f"vocabulary {int(scale):,}: `" in line), "")
+        assert set(re.findall(r"`([a-z0-9-]+)`", line)) == {
+            arm.name for arm in ARMS if f"{scale}-{arm.name}-1" not in {result.name for result in STUDY.results}
+        }
+    assert ("--only reference" in told) == all(result.scale != REFERENCE for result in STUDY.results)
+
+
+@EACH
+def test_a_result_is_of_a_run_of_the_study(result: RunResult) -> None:
+    assert result.scale in LADDERS
+    assert result.arm in BY_NAME
+    known = {run.name: run for run in runs()}
+    if result.name in known:
+        at = known[result.name].at
+        assert result.facts["training_tokens"] == at.schedule.tokens
+        assert result.vocabulary == at.sizes.vocabulary
+    facts = result.facts
+    assert {"text", "licence", "tokenizer_sha256", "training_text_sha256", "held_out_sha256", "torch", "seed"} <= set(
+        facts
+    )
+
+
+@EACH
+def test_a_file_is_within_its_budget_and_its_parts_sum_to_it(result: RunResult) -> None:
+    assert [file.budget for file in result.files] == sorted(
+        set(LADDERS[result.scale]) & {f.budget for f in result.files}
+    )
+    for file in result.files:
+        assert file.counted_bytes <= file.budget
+        assert file.counted_bytes == file.file_bytes + file.loader_bytes + file.structure_bytes
+        own = file.head_bytes + file.input_bytes + file.trunk_bytes + file.container_bytes
+        assert own == file.file_bytes
+        assert min(file.head_bytes, file.trunk_bytes, file.container_bytes) > 0
+        assert (file.structure_bytes > 0) == (result.kind != "dense")
+        assert math.isclose(file.bits_per_byte, bits_per_byte(file.nats, result.block_bytes), abs_tol=1e-6)
+
+
+@EACH
+def test_tie_floors_hold_before_rounding_and_in_every_file(result: RunResult) -> None:
+    if not BY_NAME[result.arm].is_vq:
+        assert result.ties is None
+        return
+    assert result.ties is not None
+    assert result.ties.codes < result.vocabulary
+    assert result.ties.floor > 0
+    for nats in (result.nats, *(file.nats for file in result.files)):
+        assert sum(nats) / result.held_out_tokens >= result.ties.floor
+
+
+@EACH
+def test_runs_that_are_compared_have_one_text_and_one_budget_of_tokens(result: RunResult) -> None:
+    first = STUDY.of(result.scale, DENSE, result.seed)
+    if first is not None:
+        for fact in ("training_text_sha256", "held_out_sha256", "tokenizer_sha256", "training_tokens"):
+            assert result.facts[fact] == first.facts[fact]
+        assert result.block_bytes == first.block_bytes
+
+
+def test_results_are_small() -> None:
+    for path in (FOLDER / "results").glob("*.json"):
+        assert path.stat().st_size < 40_000
+        assert json.loads(path.read_bytes())["schema"].startswith("golfbudget/trained-heads/")
