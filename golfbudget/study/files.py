@@ -26,6 +26,7 @@ from golfbudget.example.heads.arms import Arm
 from golfbudget.example.heads.model import HEAD_PREFIX
 from golfbudget.fit.bench import FittingBench, bench, matrices
 from golfbudget.fit.costs import MenuCosts
+from golfbudget.fit.filling import FULL
 from golfbudget.fit.menu import AS_IS, KEPT, MatrixChoice, steps
 from golfbudget.plan.building import EncoderInputs
 from golfbudget.plan.prepare import BUILTIN, Prepared
@@ -50,7 +51,7 @@ _LOADER = 1_500
 _LOADER_NAME = "decode.py"
 _ROUNDS = 4
 #: Every second step, from where a weight takes about six bits; in a trial few of them.
-_FIRST_STEP, EVERY, FEW = 3, 2, 5
+_FIRST_STEP, EVERY, FEW = 3, 2, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,19 +147,26 @@ def _menu(own: FittingBench, owner: str, every: int) -> tuple[MatrixChoice, ...]
 
 
 def _fitted(own: FittingBench, costs: MenuCosts, arm: Arm, budget: int, effort: int) -> FittedFile:
-    """A file that with all its code is within the budget; `UsageError` where there is none."""
+    """A file that with all its code uses up the budget; `UsageError` where there is none."""
     target = budget - _LOADER
-    found = own.best(costs, target, effort)
+    found, best = own.best(costs, target, effort), None
     for _ in range(_ROUNDS):
         assembled = own.full(found, target)
         loader, code = _code_bytes(assembled.data, arm)
-        over = len(assembled.data) + loader + code - budget
-        if over <= 0:
-            choices = {owner: choice.name for owner, choice in assembled.choices.items()}
-            return _told(own, assembled.data, (loader, code), budget, choices)
-        target -= over + 8
-        found = own.best(found.costs, target, 0)
-    raise UsageError(f"no file with its loader came out within {budget:,} bytes")
+        room = budget - len(assembled.data) - loader - code
+        if room >= 0 and (best is None or len(assembled.data) > len(best[0].data)):
+            best = assembled, (loader, code)
+        if 0 <= room <= (1 - FULL) * budget:
+            break
+        # What the loader takes is known by now; a little too small is taken, too large is not.
+        target += room - (8 if room < 0 else 0)
+        if room < 0:
+            found = own.best(found.costs, target, 0)
+    if best is None:
+        raise UsageError(f"no file with its loader came out within {budget:,} bytes")
+    assembled, used = best
+    choices = {owner: choice.name for owner, choice in assembled.choices.items()}
+    return _told(own, assembled.data, used, budget, choices)
 
 
 @contextmanager
