@@ -30,7 +30,7 @@ def settled(arm: Arm, seed: int = 0) -> StudyModel:
     """A model of random numbers whose codes are chosen."""
     torch.manual_seed(seed)
     model = StudyModel(arm, SIZES.of(arm), torch.randn(96))
-    model.head.settle(torch.arange(96) + 1, seed)
+    model.head.settle(torch.arange(96) + 1, torch.randn(64, SIZES.of(arm).width), seed)
     return model
 
 

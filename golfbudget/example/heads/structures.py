@@ -17,8 +17,10 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 from golfbudget.example.heads.arms import Arm, Kind, share
 from golfbudget.example.heads.loss import shared_rows_loss
 from golfbudget.quality.baseline_model import logits
+from golfbudget.schemes.agglomeration import means
 from golfbudget.schemes.base import Context
 from golfbudget.schemes.grouped_codes import fit_pairs
+from golfbudget.schemes.information_map import alone, together
 from golfbudget.schemes.values import column_groups
 from golfbudget.schemes.vq_logits import fit_centres, fit_codebook, nearest
 
@@ -44,8 +46,8 @@ class Structure(nn.Module):
         """Logits, or log-chances, [..., V]."""
         return logits(hidden, self.rows())
 
-    def settle(self, counts: Tensor, seed: int) -> None:
-        """Make codes of dense rows; `counts` [V] are those of the training text."""
+    def settle(self, counts: Tensor, hidden: Tensor, seed: int) -> None:
+        """Make codes of dense rows; `counts` [V] are those of the training text, `hidden` [n, width] states on it."""
 
     def drift(self) -> None:
         """After a step: draw latent rows towards those in use."""
@@ -104,7 +106,11 @@ def straight_through(latent: Tensor, chosen: Tensor) -> Tensor:
 
 
 class SharedRows(Structure):
-    """K rows, of which the first `explicit` belong to one token each, the most frequent; and a bias for each token."""
+    """K rows, of which the first `explicit` belong to one token each, the most frequent; and a bias for each token.
+
+    Tokens whose rows are near share one at first; then they are moved until the codes keep as much as moves can of what
+    states say of the next token, I(C;H).
+    """
 
     starts_dense = True
 
@@ -139,17 +145,21 @@ class SharedRows(Structure):
         return logits(hidden, self.codebook)[..., self.codes] + self.bias
 
     @torch.no_grad()
-    def settle(self, counts: Tensor, seed: int) -> None:
+    def settle(self, counts: Tensor, hidden: Tensor, seed: int) -> None:
         order = counts.argsort(descending=True, stable=True)
         own, rest = order[: self.explicit], order[self.explicit :]
         rest = rest.sort().values
-        found = fit_codebook(self.latent[rest].contiguous(), self.shared, Context(seed=seed, counts=counts[rest]))
-        book = torch.zeros_like(self.codebook)
-        book[: self.explicit] = self.latent[own]
-        book[self.explicit : self.explicit + len(found)] = found
-        self.codebook.copy_(book)
+        rows = self.latent[rest].contiguous()
+        found = fit_codebook(rows, self.shared, Context(seed=seed, counts=counts[rest]))
+        chances = (logits(hidden, self.latent) + self.bias).softmax(-1)[:, rest].T.contiguous()
+        codes = together(chances, nearest(rows, found), self.shared)
+        codes = alone(chances, codes, self.shared)
+        used = codes.unique(return_inverse=True)[1]
+        found = torch.from_numpy(means(rows.double().numpy(), counts[rest].numpy() + 1.0, used.numpy())).float()
+        self.codebook[: self.explicit] = self.latent[own]
+        self.codebook[self.explicit : self.explicit + len(found)] = found
         self.codes[own] = torch.arange(self.explicit)
-        self.codes[rest] = nearest(self.latent[rest], found) + self.explicit
+        self.codes[rest] = used + self.explicit
         self._fill()
 
     @torch.no_grad()
@@ -205,7 +215,7 @@ class ProductCodes(Structure):
         return straight_through(self.latent, self.chosen())
 
     @torch.no_grad()
-    def settle(self, counts: Tensor, seed: int) -> None:
+    def settle(self, counts: Tensor, hidden: Tensor, seed: int) -> None:
         for group in range(len(self.codes)):
             columns = self.group == group
             self.codebook[:, columns] = fit_centres(self.latent[:, columns].contiguous(), len(self.codebook), seed)
@@ -285,7 +295,7 @@ class TwoLevel(Structure):
         return found
 
     @torch.no_grad()
-    def settle(self, counts: Tensor, seed: int) -> None:
+    def settle(self, counts: Tensor, hidden: Tensor, seed: int) -> None:
         heads, rows, group, member = fit_pairs(self.latent.detach(), len(self.classes), len(self.members), seed)
         self.classes.copy_(heads)
         self.members.copy_(rows)

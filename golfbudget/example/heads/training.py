@@ -32,6 +32,8 @@ REASSIGNED_EVERY = 25
 #: The step of rounding, over a row's deviation; matrices with fewer rows or columns are kept as they are, as in files.
 ROUNDED_AT, LEAST_SIDE = 0.5, 32
 _LEVELS = 127
+#: Chances of tokens after states that are looked at when codes are chosen, and states at least.
+_MOST_CHANCES, _FEWEST_STATES = 1 << 22, 1024
 _WARMUP, _DECAYS = 20, 0.6
 _MUON_RATE, _ADAM_RATE = 0.02, 6e-3
 
@@ -79,7 +81,7 @@ def train_run(
     moved, recent = 0, list[float]()
     for step, windows in enumerate(batches(text.tokens, schedule, seed)):
         if step == settles and model.head.starts_dense:
-            model.head.settle(text.counts, seed)
+            model.head.settle(text.counts, states_of(model, text.tokens, schedule), seed)
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         for group, rate in zip(groups, base, strict=True):
             group["lr"] = rate * schedule.rate(step)
@@ -101,6 +103,17 @@ def train_run(
             progress(f"{arm.name} seed {seed}: step {step}, {sum(recent) / len(recent):.4f} nats", schedule.steps)
     seconds = time.monotonic() - started
     return Trained(state=model.stored(), seconds=seconds, moved=moved, last_loss=sum(recent) / len(recent))
+
+
+@torch.no_grad()
+def states_of(model: StudyModel, tokens: Tensor, schedule: TrainingSchedule) -> Tensor:
+    """States on windows all over the training text, [n, width]: fewer of a larger vocabulary."""
+    wanted = max(_FEWEST_STATES, _MOST_CHANCES // model.shape.vocab)
+    starts = torch.linspace(0, len(tokens) - schedule.window - 1, -(-4 * wanted // schedule.window)).long()
+    windows = torch.stack([tokens[start : start + schedule.window] for start in starts.tolist()])
+    states = torch.cat([model.hidden_states(part).flatten(0, 1) for part in windows.split(schedule.batch)])
+    # Neighbours are alike: every fourth.
+    return states[::4][:wanted].contiguous()
 
 
 def batches(tokens: Tensor, schedule: TrainingSchedule, seed: int) -> Iterator[Tensor]:
