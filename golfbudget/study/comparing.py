@@ -94,9 +94,13 @@ class Study:
                     yield against.interval.delta
 
 
+CLOSE = "too close to call"
+VERDICTS = ("wins", CLOSE, "loses")
+
+
 def verdict(against: Against, spread: float | None) -> str:
-    """`wins`, `loses`, or `too close to call`: beyond the interval, and beyond what seeds move where that is known."""
+    """One of `VERDICTS`: beyond the interval, and beyond what seeds move where that is known."""
     interval = against.interval
     if interval.sign == 0 or abs(interval.delta) <= (spread or 0.0):
-        return "too close to call"
+        return CLOSE
     return "wins" if interval.sign < 0 else "loses"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from golfbudget.example.heads.arms import BY_NAME, SHARED, Arm, Kind, share
 from golfbudget.example.heads.runs import REFERENCE
 from golfbudget.quality.intervals import Interval
-from golfbudget.study.comparing import DENSE, SCALES, Against, ArmSide, Study, verdict
+from golfbudget.study.comparing import CLOSE, DENSE, SCALES, VERDICTS, Against, ArmSide, Study, verdict
 from golfbudget.study.measuring import LADDERS
 from golfbudget.study.results import RunResult, interval
 
@@ -33,7 +33,8 @@ def described(arm: Arm, vocabulary: int, width: int) -> str:
         return f"product codes, {arm.groups} of {share(vocabulary, arm.codes)}{own}"
     if arm.kind is Kind.TWO_LEVEL:
         return f"two-level, {shared:,} classes{own}"
-    return f"VQ, K = {shared:,}{f' and {explicit:,} explicit rows' if explicit else ''}{own}"
+    rows = f" and {explicit:,} explicit rows" if explicit else ""
+    return f"VQ, K = {shared:,}{rows}{own}{'' if arm.informed else ', codes by nearness'}"
 
 
 def _signed(found: Interval) -> str:
@@ -157,35 +158,40 @@ def reference(study: Study) -> str:
 
 def answer(study: Study) -> str:
     """Whether, where and by how much a VQ head wins."""
-    told = [_scale_answer(study, scale) for scale in SCALES]
-    every = [text for text in told if text]
-    return " ".join(every) if every else "No run has a result yet, so nothing is answered."
+    found = {scale: _best(study, scale) for scale in SCALES}
+    held = [
+        (scale, budget, verdict(best, study.spread(scale))) for scale in SCALES for budget, best in found[scale].items()
+    ]
+    if not held:
+        return "No VQ head has been held against a dense one yet, so nothing is answered."
+    wins = [f"{budget:,} bytes at a vocabulary of {int(scale):,}" for scale, budget, told in held if told == "wins"]
+    lead = (
+        f"A trained VQ head beats the dense tied head of the same counted bytes at {', '.join(wins)}"
+        if wins
+        else "A trained VQ head beats the dense tied head of the same counted bytes nowhere"
+    )
+    lead += f", of the {len(held)} budgets that have been run so far." if any(map(study.missing, SCALES)) else "."
+    return " ".join([lead, *(text for scale in SCALES if (text := _scale_answer(study, scale, found[scale])))])
 
 
-def _scale_answer(study: Study, scale: str) -> str:
-    spread, ladder = study.spread(scale), LADDERS[scale]
-    best = {budget: found for budget in ladder if (found := study.best(scale, budget, ArmSide.VQ)) is not None}
+def _best(study: Study, scale: str) -> dict[int, Against]:
+    """The best VQ head at each budget."""
+    each = {budget: study.best(scale, budget, ArmSide.VQ) for budget in LADDERS[scale]}
+    return {budget: best for budget, best in each.items() if best is not None}
+
+
+def _scale_answer(study: Study, scale: str, best: dict[int, Against]) -> str:
     if not best:
         return ""
-    wins = [budget for budget, found in best.items() if verdict(found, spread) == "wins"]
-    loses = [budget for budget, found in best.items() if verdict(found, spread) == "loses"]
-    close = [budget for budget in best if budget not in wins + loses]
-    parts = []
-    if wins:
-        parts.append(f"wins {_at(wins, best)}")
-    if loses:
-        parts.append(f"loses {_at(loses, best)}")
-    if close:
-        parts.append(f"is too close to call {_at(close, best)}")
-    text = (
-        f"At a vocabulary of {int(scale):,} the best trained VQ head, against a dense tied head in a file of the same "
-        f"counted bytes, {', and '.join(parts)}."
-    )
-    return text + _rivals(study, scale, wins)
+    spread = study.spread(scale)
+    budgets = {told: [b for b, found in best.items() if verdict(found, spread) == told] for told in VERDICTS}
+    parts = [f"{'is ' * (told == CLOSE)}{told} {_at(own, best)}" for told, own in budgets.items() if own]
+    text = f"At a vocabulary of {int(scale):,} the best of them {'; it '.join(parts)}."
+    return text + _rivals(study, scale, budgets["wins"])
 
 
 def _at(budgets: Sequence[int], best: dict[int, Against]) -> str:
-    return "; ".join(
+    return ", ".join(
         f"at {budget:,} bytes by {_signed(best[budget].interval)} bits per byte (`{best[budget].result.arm}`)"
         for budget in budgets
     )

@@ -35,6 +35,8 @@ class Arm:
     rank: tuple[int, int] = (1, 1)
     groups: int = 8
     codes: tuple[int, int] = (1, 16)
+    #: Whether codes of a VQ head are chosen by what states say, or left as k-means of rows has them.
+    informed: bool = True
     #: The trunk's width over the others'.
     width: tuple[int, int] = (1, 1)
 
@@ -79,5 +81,8 @@ ARMS: tuple[Arm, ...] = (
     Arm(name="two-level-own", kind=Kind.TWO_LEVEL, rows=(1, 16), input_side=OWN),
     _vq("vq-8-own", 1, 8, OWN),
     _vq("vq-34-own", 3, 4, OWN),
+    # What the choice of codes is worth.
+    Arm(name="vq-2-nearest", kind=Kind.VQ, rows=(1, 2), informed=False),
+    Arm(name="vq-4-nearest", kind=Kind.VQ, rows=(1, 4), informed=False),
 )
 BY_NAME = {arm.name: arm for arm in ARMS}

@@ -108,15 +108,17 @@ def straight_through(latent: Tensor, chosen: Tensor) -> Tensor:
 class SharedRows(Structure):
     """K rows, of which the first `explicit` belong to one token each, the most frequent; and a bias for each token.
 
-    Tokens whose rows are near share one at first; then they are moved until the codes keep as much as moves can of what
-    states say of the next token, I(C;H).
+    Tokens whose rows are near share one at first; `informed`, they are then moved until the codes keep as much as moves
+    can of what states say of the next token, I(C;H).
     """
 
     starts_dense = True
 
-    def __init__(self, vocabulary: int, width: int, shared: int, explicit: int, bias: Tensor) -> None:
+    def __init__(
+        self, vocabulary: int, width: int, shared: int, explicit: int, bias: Tensor, *, informed: bool = True
+    ) -> None:
         super().__init__()
-        self.shared, self.explicit = shared, explicit
+        self.shared, self.explicit, self.informed = shared, explicit, informed
         self.latent = _normal(vocabulary, width)
         self.bias = nn.Parameter(bias.clone())
         self.codebook = nn.Parameter(torch.zeros(shared + explicit, width))
@@ -151,11 +153,12 @@ class SharedRows(Structure):
         rest = rest.sort().values
         rows = self.latent[rest].contiguous()
         found = fit_codebook(rows, self.shared, Context(seed=seed, counts=counts[rest]))
-        chances = (logits(hidden, self.latent) + self.bias).softmax(-1)[:, rest].T.contiguous()
-        codes = together(chances, nearest(rows, found), self.shared)
-        codes = alone(chances, codes, self.shared)
-        used = codes.unique(return_inverse=True)[1]
-        found = torch.from_numpy(means(rows.double().numpy(), counts[rest].numpy() + 1.0, used.numpy())).float()
+        used = nearest(rows, found)
+        if self.informed:
+            chances = (logits(hidden, self.latent) + self.bias).softmax(-1)[:, rest].T.contiguous()
+            codes = alone(chances, together(chances, used, self.shared), self.shared)
+            used = codes.unique(return_inverse=True)[1]
+            found = torch.from_numpy(means(rows.double().numpy(), counts[rest].numpy() + 1.0, used.numpy())).float()
         self.codebook[: self.explicit] = self.latent[own]
         self.codebook[self.explicit : self.explicit + len(found)] = found
         self.codes[own] = torch.arange(self.explicit)
@@ -321,4 +324,5 @@ def make(arm: Arm, vocabulary: int, width: int, bias: Tensor) -> Structure:
         return ProductCodes(vocabulary, width, arm.groups, share(vocabulary, arm.codes))
     if arm.kind is Kind.TWO_LEVEL:
         return TwoLevel(vocabulary, width, share(vocabulary, arm.rows))
-    return SharedRows(vocabulary, width, share(vocabulary, arm.rows), share(vocabulary, arm.explicit), bias)
+    shared, explicit = share(vocabulary, arm.rows), share(vocabulary, arm.explicit)
+    return SharedRows(vocabulary, width, shared, explicit, bias, informed=arm.informed)
