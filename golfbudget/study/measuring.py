@@ -75,7 +75,7 @@ def measured(out: Path, run: StudyRun, *, effort: int = 1, progress: Progress = 
     with one_thread():
         before = evaluator.losses(checkpoint.state)
         files = [
-            _file(file, evaluator.losses(file.state), texts.reports)
+            _file(_written(out, run, file), evaluator.losses(file.state), texts.reports)
             for file in fitted_files(
                 run.arm,
                 shape,
@@ -116,6 +116,14 @@ def measured(out: Path, run: StudyRun, *, effort: int = 1, progress: Progress = 
     )
 
 
+def _written(out: Path, run: StudyRun, file: FittedFile) -> FittedFile:
+    """The file, kept beside the checkpoints too."""
+    path = out / "files" / f"{run.name}-{file.budget}.fit"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(file.data)
+    return file
+
+
 def _file(file: FittedFile, losses: Losses, text: Text) -> FileResult:
     nats = _kept(losses)
     return FileResult(
@@ -135,7 +143,7 @@ def _file(file: FittedFile, losses: Losses, text: Text) -> FileResult:
 
 
 def _kept(losses: Losses) -> list[float]:
-    return [round(float(value), 3) for value in in_blocks(losses)]
+    return [round(float(value), 2) for value in in_blocks(losses)]
 
 
 def _block_bytes(text: Text) -> list[int]:
