@@ -202,7 +202,9 @@ def _rivals(study: Study, scale: str, wins: Sequence[int]) -> str:
     told = []
     for budget in wins:
         other, own = study.best(scale, budget, ArmSide.OTHER), study.best(scale, budget, ArmSide.VQ)
-        if other is not None and own is not None:
+        if other is None:
+            told.append(f" What other heads do at {budget:,} bytes, a narrower dense one first, is not run yet.")
+        elif own is not None:
             ahead = other.interval.delta < own.interval.delta
             told.append(
                 f" At {budget:,} bytes `{other.result.arm}` is at {_signed(other.interval)}, "
