@@ -14,7 +14,7 @@ from golfbudget.example.heads.runs import REFERENCE, runs
 from golfbudget.study.comparing import DENSE, SCALES, Study
 from golfbudget.study.figure import digest_of, points
 from golfbudget.study.measuring import LADDERS
-from golfbudget.study.page import rewritten
+from golfbudget.study.page import parts, rewritten
 from golfbudget.study.results import RunResult, bits_per_byte, load
 from golfbudget.study.tables import answer, missing
 
@@ -25,13 +25,15 @@ EACH = pytest.mark.parametrize("result", STUDY.results, ids=lambda result: resul
 
 
 def test_there_are_results() -> None:
-    assert {"1024-dense-tied-1", "1024-vq-4-1"} <= {result.name for result in STUDY.results}
+    assert {"1024-dense-tied-1", "1024-vq-2-nearest-1"} <= {result.name for result in STUDY.results}
 
 
 def test_the_page_is_what_its_results_make_of_it() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert rewritten(text, STUDY, str(PAGE)) == text
-    assert len(re.findall(r"<!-- [a-z0-9-]+ -->", text)) == 12 + text.count("<!-- end -->")
+    marks = re.findall(r"^<!-- ([a-z0-9-]+) -->$", text, re.MULTILINE)
+    assert sorted(marks[::2]) == sorted(parts(STUDY))
+    assert set(marks[1::2]) == {"end"}
 
 
 def test_the_first_paragraph_is_the_answer_and_follows_the_results() -> None:

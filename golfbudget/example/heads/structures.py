@@ -17,8 +17,8 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 from golfbudget.example.heads.arms import Arm, Kind, share
 from golfbudget.example.heads.loss import shared_rows_loss
 from golfbudget.quality.baseline_model import logits
-from golfbudget.schemes.agglomeration import means
 from golfbudget.schemes.base import Context
+from golfbudget.schemes.clusters import means
 from golfbudget.schemes.grouped_codes import fit_pairs
 from golfbudget.schemes.information_map import alone, together
 from golfbudget.schemes.values import column_groups
