@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from golfbudget.example.heads.arms import ARMS, BY_NAME
@@ -39,17 +40,24 @@ def test_the_page_is_what_its_results_make_of_it() -> None:
 def test_the_first_paragraph_is_the_answer_and_follows_the_results() -> None:
     told = answer(STUDY)
     assert PAGE.read_text(encoding="utf-8").split("<!-- end -->")[0].strip().endswith(told)
-    changed = [
-        result if result.arm == DENSE else _with_losses(result, 0.9) for result in STUDY.results
-    ]  # as if every other head were a tenth better
-    assert "wins" in answer(Study(results=changed))
-    assert answer(Study(results=changed)) != told
+    # As if every VQ head lost so much less than the dense one in every block, and other heads as much.
+    better = [_beside_dense(result, -0.1 if result.kind == "vq" else 0.0) for result in STUDY.results]
+    assert "best head of its counted bytes at 60,000 bytes" in answer(Study(results=better))
+    alone = [result for result in better if result.arm == DENSE or result.kind == "vq"]
+    assert "no other head has been run yet" in answer(Study(results=alone))
+    worse = [_beside_dense(result, 0.1 if result.kind == "vq" else 0.0) for result in STUDY.results]
+    assert "best head of its counted bytes nowhere" in answer(Study(results=worse))
+    assert len({told, answer(Study(results=better)), answer(Study(results=worse))}) == 3
 
 
-def _with_losses(result: RunResult, factor: float) -> RunResult:
-    import msgspec
-
-    files = [msgspec.structs.replace(file, nats=[factor * nats for nats in file.nats]) for file in result.files]
+def _beside_dense(result: RunResult, more: float) -> RunResult:
+    """The result with the dense tied run's losses, and nats a byte more."""
+    dense = STUDY.of(result.scale, DENSE, result.seed)
+    files = []
+    for file in result.files:
+        base = dense and dense.at(file.budget)
+        nats = [own + more * size for own, size in zip((base or file).nats, result.block_bytes, strict=True)]
+        files.append(msgspec.structs.replace(file, nats=nats))
     return msgspec.structs.replace(result, files=files)
 
 

@@ -9,7 +9,7 @@ from golfbudget.example.heads.runs import REFERENCE
 from golfbudget.quality.intervals import Interval
 from golfbudget.study.comparing import CLOSE, DENSE, SCALES, VERDICTS, Against, ArmSide, Study, verdict
 from golfbudget.study.measuring import LADDERS
-from golfbudget.study.results import RunResult, interval
+from golfbudget.study.results import RunResult, difference, interval
 
 #: What the shipped example's checkpoint loses, before rounding: golfbudget/example/data/provenance.json.
 _EXAMPLE = 1.1079
@@ -133,7 +133,9 @@ def missing(study: Study) -> str:
         absent = study.missing(scale)
         if absent:
             names = ", ".join(f"`{name}`" for name in absent)
-            lines.append(f"- vocabulary {int(scale):,}: {names}. Not trained yet: two cores had no time for them.")
+            lines.append(
+                f"- vocabulary {int(scale):,}: {names}. Not run yet: two cores with other work had no time for them."
+            )
         if study.spread(scale) is None:
             lines.append(f"- vocabulary {int(scale):,}: second seeds, so that what seeds move is not known.")
     if study.of(REFERENCE, DENSE) is None:
@@ -159,19 +161,41 @@ def reference(study: Study) -> str:
 def answer(study: Study) -> str:
     """Whether, where and by how much a VQ head wins."""
     found = {scale: _best(study, scale) for scale in SCALES}
-    held = [
-        (scale, budget, verdict(best, study.spread(scale))) for scale in SCALES for budget, best in found[scale].items()
-    ]
-    if not held:
+    if not any(found.values()):
         return "No VQ head has been held against a dense one yet, so nothing is answered."
-    wins = [f"{budget:,} bytes at a vocabulary of {int(scale):,}" for scale, budget, told in held if told == "wins"]
-    lead = (
-        f"A trained VQ head beats the dense tied head of the same counted bytes at {', '.join(wins)}"
-        if wins
-        else "A trained VQ head beats the dense tied head of the same counted bytes nowhere"
-    )
-    lead += f", of the {len(held)} budgets that have been run so far." if any(map(study.missing, SCALES)) else "."
-    return " ".join([lead, *(text for scale in SCALES if (text := _scale_answer(study, scale, found[scale])))])
+    told: dict[str, list[str]] = {}
+    for scale in SCALES:
+        for budget, best in found[scale].items():
+            place = f"at {budget:,} bytes with a vocabulary of {int(scale):,}"
+            told.setdefault(_standing(study, scale, budget, best), []).append(place)
+    part = ", of what has been run so far" if any(map(study.missing, SCALES)) else ""
+    lead = [f"A trained VQ head is the best head of its counted bytes {_list(told.get(_BEST, []))}{part}."]
+    if _ALONE in told:
+        lead.append(f"It beats the dense tied head {_list(told[_ALONE])}, where no other head has been run yet.")
+    if _BEHIND in told:
+        lead.append(f"It beats the dense tied head {_list(told[_BEHIND])}, and a head that is no VQ does better there.")
+    return " ".join([*lead, *(text for scale in SCALES if (text := _scale_answer(study, scale, found[scale])))])
+
+
+#: How the best VQ head of a budget stands.
+_BEST, _ALONE, _BEHIND, _NO_WIN = "best", "alone", "behind", "no win"
+
+
+def _standing(study: Study, scale: str, budget: int, best: Against) -> str:
+    if verdict(best, study.spread(scale)) != "wins":
+        return _NO_WIN
+    other = study.best(scale, budget, ArmSide.OTHER)
+    if other is None:
+        return _ALONE
+    own, rival = best.result.at(budget), other.result.at(budget)
+    if own is None or rival is None:
+        return _ALONE
+    ahead = difference(rival.nats, own.nats, best.result.block_bytes)
+    return _BEST if verdict(Against(result=best.result, budget=budget, interval=ahead), None) == "wins" else _BEHIND
+
+
+def _list(places: Sequence[str]) -> str:
+    return ", ".join(places) if places else "nowhere"
 
 
 def _best(study: Study, scale: str) -> dict[int, Against]:
