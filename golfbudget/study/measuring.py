@@ -31,7 +31,7 @@ from golfbudget.study.results import SCHEMA, FileResult, RunResult, Ties, bits_p
 LADDERS: Mapping[str, tuple[int, ...]] = {
     "1024": (60_000, 85_000, 120_000, 170_000),
     "8192": (120_000, 170_000, 240_000, 340_000),
-    "512": (32_000,),
+    "512": (48_000,),
     REFERENCE: (),
 }
 #: Windows of the training text on which costs are measured, and of the held-out text on which information is.
