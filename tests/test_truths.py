@@ -8,6 +8,7 @@ import math
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command_line import Run
@@ -89,16 +90,19 @@ def test_where_ties_hurt_a_bias_repairs_them(tied: Plan) -> None:
 
 
 def test_two_tokens_give_no_answer(tmp_path: Path) -> None:
-    """On them a head of random rows wins or loses by chance; the same file on more text shows that it was chance."""
+    """On them a head that is fitted to their own counts wins; and those of no text so short are taken by themselves."""
     named = files(tmp_path, tied=False)
     tensors = load_file(named["tokens"])
     short = {**tensors, "tokens": tensors["tokens"][:3].clone()}
     save_file(short, tmp_path / "two.safetensors", metadata={"window": "1"})
+    counts = np.bincount(short["tokens"].numpy().astype(np.int64), minlength=len(tensors["token_bytes"]))
+    np.save(tmp_path / "counts.npy", counts)
     plan = planned(
         named["path"],
         recipe=str(named["recipe"]),
         model="builtin:baseline",
         tokens=tmp_path / "two.safetensors",
+        counts=tmp_path / "counts.npy",
         schemes=("vq-logits", "ternary-packed"),
     )
     assert any(t.saved_bytes > 0 and t.quality.high is not None and t.quality.high < 0 for t in plan.trials.vq)
