@@ -12,6 +12,7 @@ import pytest
 
 from golfbudget.example.heads.arms import ARMS, BY_NAME
 from golfbudget.example.heads.runs import REFERENCE, runs
+from golfbudget.study.__main__ import main
 from golfbudget.study.comparing import DENSE, SCALES, Study
 from golfbudget.study.figure import digest_of, points
 from golfbudget.study.measuring import LADDERS
@@ -42,11 +43,12 @@ def test_the_first_paragraph_is_the_answer_and_follows_the_results() -> None:
     assert PAGE.read_text(encoding="utf-8").split("<!-- end -->")[0].strip().endswith(told)
     # As if every VQ head lost so much less than the dense one in every block, and other heads as much.
     better = [_beside_dense(result, -0.1 if result.kind == "vq" else 0.0) for result in STUDY.results]
-    assert "best head of its counted bytes at 60,000 bytes" in answer(Study(results=better))
+    assert "is the best head of its counted bytes at 60,000, 85,000, 120,000 and" in answer(Study(results=better))
     alone = [result for result in better if result.arm == DENSE or result.kind == "vq"]
-    assert "no other head has been run yet" in answer(Study(results=alone))
+    assert "are not run yet" in answer(Study(results=alone))
     worse = [_beside_dense(result, 0.1 if result.kind == "vq" else 0.0) for result in STUDY.results]
-    assert "best head of its counted bytes nowhere" in answer(Study(results=worse))
+    assert answer(Study(results=worse)).startswith("Nowhere yet is a trained VQ head shown to be the best")
+    assert "does not beat the dense tied head anywhere" in answer(Study(results=worse))
     assert len({told, answer(Study(results=better)), answer(Study(results=worse))}) == 3
 
 
@@ -132,3 +134,18 @@ def test_results_are_small() -> None:
     for path in (FOLDER / "results").glob("*.json"):
         assert path.stat().st_size < 40_000
         assert json.loads(path.read_bytes())["schema"].startswith("golfbudget/trained-heads/")
+
+
+def test_the_programs_of_the_study_refuse_what_they_cannot_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "1024-vq-4-1.json").write_text("{}")
+    options = ["--out", str(tmp_path / "out"), "--trained", "--minutes", "0"]
+    with pytest.raises(SystemExit) as ended:
+        main([*options, "--results", str(tmp_path), "--page", str(PAGE)])
+    assert ended.value.code == 2
+    assert "1024-vq-4-1.json: no result of the study" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main([*options, "--seeds", "1,x"])
+    assert ended.value.code == 2
+    assert "--seeds: expected whole numbers with commas between, as 1,2; found '1,x'" in capsys.readouterr().err

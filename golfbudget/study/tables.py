@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from golfbudget.example.heads.arms import BY_NAME, SHARED, Arm, Kind, share
 from golfbudget.example.heads.runs import REFERENCE
@@ -163,18 +163,30 @@ def answer(study: Study) -> str:
     found = {scale: _best(study, scale) for scale in SCALES}
     if not any(found.values()):
         return "No VQ head has been held against a dense one yet, so nothing is answered."
-    told: dict[str, list[str]] = {}
+    told: dict[str, dict[str, list[int]]] = {}
     for scale in SCALES:
         for budget, best in found[scale].items():
-            place = f"at {budget:,} bytes with a vocabulary of {int(scale):,}"
-            told.setdefault(_standing(study, scale, budget, best), []).append(place)
-    part = ", of what has been run so far" if any(map(study.missing, SCALES)) else ""
-    lead = [f"A trained VQ head is the best head of its counted bytes {_list(told.get(_BEST, []))}{part}."]
+            told.setdefault(_standing(study, scale, budget, best), {}).setdefault(scale, []).append(budget)
+    lead = ["Nowhere yet is a trained VQ head shown to be the best of its counted bytes."]
+    if _BEST in told:
+        lead = [f"A trained VQ head is the best head of its counted bytes {_places(told[_BEST])}."]
     if _ALONE in told:
-        lead.append(f"It beats the dense tied head {_list(told[_ALONE])}, where no other head has been run yet.")
+        lead.append(
+            f"It beats the dense tied head {_places(told[_ALONE])}, where its other rivals, a narrower dense one "
+            "first, are not run yet."
+        )
     if _BEHIND in told:
-        lead.append(f"It beats the dense tied head {_list(told[_BEHIND])}, and a head that is no VQ does better there.")
-    return " ".join([*lead, *(text for scale in SCALES if (text := _scale_answer(study, scale, found[scale])))])
+        lead.append(
+            f"It beats the dense tied head {_places(told[_BEHIND])}, and a head that is no VQ does better there."
+        )
+    if not told.keys() - {_NO_WIN}:
+        lead.append("It does not beat the dense tied head anywhere.")
+    if any(map(study.missing, SCALES)):
+        once = not any(study.spread(scale) is not None for scale in SCALES)
+        lead.append(f"Not all heads have been run{', and none with a second seed' if once else ''}.")
+    return "\n\n".join(
+        [" ".join(lead), *(text for scale in SCALES if (text := _scale_answer(study, scale, found[scale])))]
+    )
 
 
 #: How the best VQ head of a budget stands.
@@ -194,8 +206,16 @@ def _standing(study: Study, scale: str, budget: int, best: Against) -> str:
     return _BEST if verdict(Against(result=best.result, budget=budget, interval=ahead), None) == "wins" else _BEHIND
 
 
-def _list(places: Sequence[str]) -> str:
-    return ", ".join(places) if places else "nowhere"
+def _places(told: Mapping[str, Sequence[int]]) -> str:
+    """Budgets by vocabulary, in words."""
+    return "; ".join(
+        f"at {_joined([f'{budget:,}' for budget in budgets])} bytes with a vocabulary of {int(scale):,}"
+        for scale, budgets in told.items()
+    )
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _best(study: Study, scale: str) -> dict[int, Against]:
@@ -226,9 +246,7 @@ def _rivals(study: Study, scale: str, wins: Sequence[int]) -> str:
     told = []
     for budget in wins:
         other, own = study.best(scale, budget, ArmSide.OTHER), study.best(scale, budget, ArmSide.VQ)
-        if other is None:
-            told.append(f" What other heads do at {budget:,} bytes, a narrower dense one first, is not run yet.")
-        elif own is not None:
+        if other is not None and own is not None:
             ahead = other.interval.delta < own.interval.delta
             told.append(
                 f" At {budget:,} bytes `{other.result.arm}` is at {_signed(other.interval)}, "

@@ -9,6 +9,7 @@ steps each token takes the code next to it.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -29,14 +30,14 @@ DRAWN = 0.02
 _DEVIATION = 0.02
 
 
-class Structure(nn.Module):
+class Structure(nn.Module, ABC):
     """A head in training; `starts_dense` says that `settle` makes it of dense rows after a while."""
 
     starts_dense = False
 
+    @abstractmethod
     def rows(self) -> Tensor:
         """The vocabulary's rows, [V, width], as an input table reads them."""
-        raise NotImplementedError
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Mean nats of targets [positions] after hidden [positions, width]."""
