@@ -54,11 +54,19 @@ def read(folder: Path, name: str) -> tuple[dict[str, object], bytes] | None:
 
 
 def write(folder: Path, name: str, facts: Mapping[str, object], data: bytes) -> bool:
-    """Keep an entry; whether that was possible.  Other entries stay."""
+    """Keep an entry in a folder that is made if need be; whether that was possible.  Other entries stay."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return write_into(folder, name, facts, data)
+
+
+def write_into(folder: Path, name: str, facts: Mapping[str, object], data: bytes) -> bool:
+    """Keep an entry in a folder that is there; whether that was possible."""
     text = json.dumps(facts).encode()
     body = len(text).to_bytes(4, "little") + text + data
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:16]}-")
         try:
             with os.fdopen(handle, "wb") as file:

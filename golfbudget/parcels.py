@@ -80,7 +80,8 @@ class Parcels:
 
     def _lay(self, data: bytes) -> str:
         name = hashlib.sha256(data).hexdigest()[:40]
-        if not (self.folder / name).exists() and not cache.write(self.folder, name, {}, data):
+        # Never made again: whoever asked may have ended, and have taken the folder away.
+        if not (self.folder / name).exists() and not cache.write_into(self.folder, name, {}, data):
             raise GolfbudgetError(
                 f"{self.folder}: {len(data):,} bytes that workers need cannot be written there; make room, or name "
                 f"another folder by --cache or ${cache.VARIABLE}"

@@ -28,7 +28,7 @@ from test_scheme_files import files
 
 import golfbudget as gb
 from golfbudget import cache
-from golfbudget.errors import MissingExtraError, UsageError
+from golfbudget.errors import GolfbudgetError, MissingExtraError, UsageError
 from golfbudget.fit.bench import bench, menus_of
 from golfbudget.fit.desk import State, diverging
 from golfbudget.fit.request import HeadKind
@@ -283,6 +283,31 @@ def test_jobs_end_with_what_asked_for_them(tmp_path: Path, monkeypatch: pytest.M
     begun = len(list(tmp_path.iterdir()))
     time.sleep(0.3)
     assert begun == len(list(tmp_path.iterdir())) < 900
+
+
+def test_what_a_worker_writes_after_the_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    """It is in the middle of its task when the command ends, and writes until that is refused."""
+    cache_folder, refused = tmp_path / "cache", list[str]()
+
+    def write_on(folder: Path) -> None:
+        parcels = Parcels(folder)
+        try:
+            for number in range(100_000):
+                parcels.lay(f"answer {number}")
+        except GolfbudgetError as error:
+            refused.append(str(error))
+
+    with ThreadPoolExecutor(1) as others:
+        with ThreadPoolExecutor(1) as pool, working_on(pool, cache=cache_folder):
+            place = elsewhere.chosen()
+            assert place is not None
+            writing = others.submit(write_on, place.folder)
+            while len(list(place.folder.iterdir())) < 5:
+                time.sleep(0.01)
+        writing.result()
+    assert len(refused) == 1
+    assert str(place.folder) in refused[0]
+    assert not list(cache_folder.iterdir())
 
 
 def test_what_shares_memory_shares_it_afterwards_and_what_does_not_does_not(tmp_path: Path) -> None:

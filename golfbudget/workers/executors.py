@@ -79,14 +79,23 @@ def _work_folder(cache: Path) -> Iterator[Path]:
             f"folder by --cache or ${VARIABLE}"
         ) from None
     try:
-        for left in cache.glob(f"{_PREFIX}*"):
+        for left in [*cache.glob(f"{_PREFIX}*"), *cache.glob(f".{_PREFIX}*")]:
             if time.time() - left.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
         yield folder
     finally:
         forget()
-        # A worker may write there still.
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """By another name first: a worker may write there still, and what appears in the meantime would stay."""
+    going = folder.with_name(f".{folder.name}")
+    try:
+        folder.rename(going)
+    except OSError:
+        going = folder
+    shutil.rmtree(going, ignore_errors=True)
 
 
 @contextmanager
