@@ -78,6 +78,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     ties: Ties | None = None
 
     @property
+    def parameters(self) -> int:
+        """Weights of the whole model, each once."""
+        return self.head_parameters + self.input_parameters + self.trunk_parameters
+
+    @property
     def name(self) -> str:
         return f"{self.scale}-{self.arm}-{self.seed}"
 

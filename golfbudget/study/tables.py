@@ -42,9 +42,12 @@ def _signed(found: Interval) -> str:
 
 
 def losses(study: Study, scale: str) -> str:
-    """Bits per byte before rounding and at each budget, and the difference from dense tied at the same bytes."""
+    """Bits per byte before rounding and at each budget, and the difference from dense tied at the same bytes.
+
+    Beside a budget, what it is for each weight of the dense tied model, in bits.
+    """
     ladder = LADDERS[scale]
-    header = ["head", "before rounding", *(f"{budget:,} bytes" for budget in ladder)]
+    header = ["head", "before rounding", *(f"{budget:,} bytes{_each(study, scale, budget)}" for budget in ladder)]
     rows = []
     for result in study.first_seed(scale):
         before = interval(result.nats, result.block_bytes)
@@ -60,6 +63,17 @@ def losses(study: Study, scale: str) -> str:
                 cells.append(f"{file.bits_per_byte:.4f}, {_signed(against.interval)}")
         rows.append(cells)
     return _table(header, rows)
+
+
+def _bits(study: Study, scale: str, budget: int) -> float | None:
+    """Bits that a budget has for each weight of the dense tied model."""
+    dense = study.of(scale, DENSE)
+    return None if dense is None else 8 * budget / dense.parameters
+
+
+def _each(study: Study, scale: str, budget: int) -> str:
+    bits = _bits(study, scale, budget)
+    return "" if bits is None else f" ({bits:.1f} bits a weight)"
 
 
 def _name(result: RunResult) -> str:
@@ -115,7 +129,7 @@ def training(study: Study, scale: str) -> str:
         [
             _name(result),
             str(result.seed),
-            f"{result.head_parameters + result.input_parameters + result.trunk_parameters:,}",
+            f"{result.parameters:,}",
             f"{result.facts['training_tokens']:,}",
             f"{result.facts['tokens_moved']:,}",
             f"{float(result.facts['training_seconds']):,.0f}",
@@ -169,7 +183,9 @@ def answer(study: Study) -> str:
             told.setdefault(_standing(study, scale, budget, best), {}).setdefault(scale, []).append(budget)
     lead = ["Nowhere yet is a trained VQ head shown to be the best of its counted bytes."]
     if _BEST in told:
-        lead = [f"A trained VQ head is the best head of its counted bytes {_places(told[_BEST])}."]
+        run = ", of those run," if any(study.missing(scale) for scale in told[_BEST]) else ""
+        lead = [f"A trained VQ head is the best head of its counted bytes{run} {_places(told[_BEST])}."]
+        lead += _squeezed(study, told[_BEST])
     if _ALONE in told:
         lead.append(
             f"It beats the dense tied head {_places(told[_ALONE])}, where its other rivals, a narrower dense one "
@@ -204,6 +220,15 @@ def _standing(study: Study, scale: str, budget: int, best: Against) -> str:
         return _ALONE
     ahead = difference(rival.nats, own.nats, best.result.block_bytes)
     return _BEST if verdict(Against(result=best.result, budget=budget, interval=ahead), None) == "wins" else _BEHIND
+
+
+def _squeezed(study: Study, told: Mapping[str, Sequence[int]]) -> list[str]:
+    """How far rounding has to go where VQ wins, in words."""
+    bits = [found for scale in told for budget in told[scale] if (found := _bits(study, scale, budget)) is not None]
+    if not bits:
+        return []
+    each = f"{min(bits):.1f}" if min(bits) == max(bits) else f"{min(bits):.1f} to {max(bits):.1f}"
+    return [f"There the dense tied model has {each} bits for each of its weights."]
 
 
 def _places(told: Mapping[str, Sequence[int]]) -> str:
