@@ -13,7 +13,7 @@ import pytest
 from golfbudget.example.heads.arms import ARMS, BY_NAME
 from golfbudget.example.heads.runs import REFERENCE, runs
 from golfbudget.study.__main__ import main
-from golfbudget.study.comparing import DENSE, SCALES, Study
+from golfbudget.study.comparing import DENSE, SCALES, ArmSide, Study, verdict
 from golfbudget.study.figure import digest_of, points
 from golfbudget.study.measuring import LADDERS
 from golfbudget.study.page import parts, rewritten
@@ -60,6 +60,20 @@ def test_the_first_paragraph_is_the_answer_and_follows_the_results() -> None:
     assert answer(Study(results=worse)).startswith("Nowhere yet is a trained VQ head shown to be the best")
     assert "does not beat the dense tied head anywhere" in answer(Study(results=worse))
     assert len({told, answer(Study(results=better)), answer(Study(results=worse))}) == 3
+
+
+def test_the_page_on_plans_says_of_training_what_was_found() -> None:
+    page = (PAGE.parent.parent / "plan.md").read_text(encoding="utf-8")
+    assert "where the dense tied model would have two bits a weight or fewer, and loses to it above" in page
+    dense = STUDY.of("8192", DENSE)
+    assert dense is not None
+    for budget in LADDERS["8192"]:
+        found, other = (STUDY.best("8192", budget, side) for side in (ArmSide.VQ, ArmSide.OTHER))
+        assert found is not None
+        assert other is not None
+        few = round(8 * budget / dense.parameters, 1) <= 2.0
+        assert verdict(found, STUDY.spread("8192")) == ("wins" if few else "loses")
+        assert not few or found.interval.delta < other.interval.delta
 
 
 def _least_bits(scale: str) -> float:
