@@ -185,7 +185,7 @@ def answer(study: Study) -> str:
     if _BEST in told:
         run = ", of those run," if any(study.missing(scale) for scale in told[_BEST]) else ""
         lead = [f"A trained VQ head is the best head of its counted bytes{run} {_places(told[_BEST])}."]
-        lead += _squeezed(study, told[_BEST])
+        lead.append(_squeezed(study, told[_BEST]))
     if _ALONE in told:
         lead.append(
             f"It beats the dense tied head {_places(told[_ALONE])}, where its other rivals, a narrower dense one "
@@ -212,23 +212,37 @@ _BEST, _ALONE, _BEHIND, _NO_WIN = "best", "alone", "behind", "no win"
 def _standing(study: Study, scale: str, budget: int, best: Against) -> str:
     if verdict(best, study.spread(scale)) != "wins":
         return _NO_WIN
+    ahead = _ahead(study, scale, budget, best)
+    if ahead is None:
+        return _ALONE
+    return _BEST if verdict(ahead, None) == "wins" else _BEHIND
+
+
+def _ahead(study: Study, scale: str, budget: int, best: Against) -> Against | None:
+    """The VQ head's loss less that of the best head that is neither VQ nor dense tied; None without one."""
     other = study.best(scale, budget, ArmSide.OTHER)
-    if other is None:
-        return _ALONE
-    own, rival = best.result.at(budget), other.result.at(budget)
+    own, rival = best.result.at(budget), None if other is None else other.result.at(budget)
     if own is None or rival is None:
-        return _ALONE
-    ahead = difference(rival.nats, own.nats, best.result.block_bytes)
-    return _BEST if verdict(Against(result=best.result, budget=budget, interval=ahead), None) == "wins" else _BEHIND
+        return None
+    found = difference(rival.nats, own.nats, best.result.block_bytes)
+    return Against(result=best.result, budget=budget, interval=found)
 
 
-def _squeezed(study: Study, told: Mapping[str, Sequence[int]]) -> list[str]:
-    """How far rounding has to go where VQ wins, in words."""
-    bits = [found for scale in told for budget in told[scale] if (found := _bits(study, scale, budget)) is not None]
-    if not bits:
-        return []
-    each = f"{min(bits):.1f}" if min(bits) == max(bits) else f"{min(bits):.1f} to {max(bits):.1f}"
-    return [f"There the dense tied model has {each} bits for each of its weights."]
+def _squeezed(study: Study, told: Mapping[str, Sequence[int]]) -> str:
+    """By how much VQ wins, and how far rounding has to go where it does, in words."""
+    places = [(scale, budget) for scale, budgets in told.items() for budget in budgets]
+    heads = [(best, place) for place in places if (best := study.best(*place, ArmSide.VQ)) is not None]
+    ahead = [-found.interval.delta for best, place in heads if (found := _ahead(study, *place, best)) is not None]
+    bits = [each for place in places if (each := _bits(study, *place)) is not None]
+    return (
+        f"There it loses {_range(ahead, 3)} bits per byte less than the best that is neither VQ nor dense tied, and "
+        f"the dense tied model has {_range(bits, 1)} bits for each of its weights."
+    )
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    least, most = (f"{value:.{digits}f}" for value in (min(values), max(values)))
+    return least if least == most else f"{least} to {most}"
 
 
 def _places(told: Mapping[str, Sequence[int]]) -> str:
