@@ -143,7 +143,7 @@ def _side(report: InspectReport, *, saved: str | None = None) -> ComparedSide:
     side = ComparedSide(
         path=report.source.path,
         bytes=report.source.bytes,
-        sha256=report.source.sha256,
+        sha256=report.source.sha256 or "",
         rows=rows,
         codecs=tuple(dict.fromkeys(layer.name for layer in report.layers if layer.kind == "codec")),
         report=saved,

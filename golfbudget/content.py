@@ -20,13 +20,14 @@ def contents(artifact: Artifact, ledger: Ledger) -> dict[tuple[str, Role], str |
     """A hash per owner and role: of its tensors (dtype, shape, bytes), or of all its decoded bytes where it has none.
 
     Names, headers and padding of a tensor are left out, and the order in which its parts are stored.  None where
-    nothing is decoded, as for codec framing.
+    nothing is decoded, as for codec framing, and where values were not downloaded.
     """
     tensors = {tensor.name: tensor for tensor in artifact.tensors}
+    at_hand = all(leaf.at_hand for leaf in artifact.leaves)
     rows: dict[tuple[str, Role], list[Entry]] = {}
     for entry in ledger.entries:
         rows.setdefault((entry.owner, entry.role), []).append(entry)
-    return {key: _row(artifact, tensors, entries) for key, entries in rows.items()}
+    return {key: _row(artifact, tensors, entries) if at_hand else None for key, entries in rows.items()}
 
 
 def _row(artifact: Artifact, tensors: Mapping[str, StoredTensor], entries: list[Entry]) -> str | None:

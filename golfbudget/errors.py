@@ -41,6 +41,14 @@ class UsageError(GolfbudgetError):
     """The command cannot do what was asked with what it was given."""
 
 
+class NotAtHandError(GolfbudgetError):
+    """Bytes are asked for that were never fetched; `needed` is how long the file's beginning would have to be."""
+
+    def __init__(self, message: str, *, needed: int) -> None:
+        super().__init__(message)
+        self.needed = needed
+
+
 class ModelError(GolfbudgetError):
     """A model cannot be built from, or run on, the tensors at hand."""
 
@@ -55,7 +63,7 @@ AS_OPAQUE = "--as opaque counts the file as a whole"
 
 #: Modules of each extra, as they are imported, and what brings them.
 PLAN_MODULES = frozenset({"faiss", "scipy", "sklearn", "threadpoolctl", "torch"})
-HUB_MODULES = frozenset({"compressed_tensors", "gguf", "tokenizers", "transformers"})
+HUB_MODULES = frozenset({"compressed_tensors", "gguf", "huggingface_hub", "tokenizers", "transformers"})
 DASK_MODULES = frozenset({"distributed"})
 SLURM_MODULES = frozenset({"submitit"})
 INSTALL = "pip install 'golfbudget[plan]'"

@@ -16,6 +16,11 @@ def file_hash(path: Path) -> str:
     return file_hashes([path])[0]
 
 
+def bytes_hash(data: bytes) -> str:
+    """SHA-256 of bytes at hand, hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def file_hashes(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
     """SHA-256 of the files' bytes one after another, and of each file, hex; every file is read once."""
     together, each = hashlib.sha256(), []

@@ -101,7 +101,7 @@ def test_a_folder_is_opened_in_the_order_of_the_libraries(tmp_path: Path, first:
     assert set(names_of(artifact)) == ORDER[first][1]
     assert artifact.part_of is None
     assert sum(part.stored_bits for part in artifact.parts) == 8 * artifact.size
-    assert artifact.size == sum(file.path.stat().st_size for file in artifact.files)
+    assert artifact.size == sum(file.path.stat().st_size for file in artifact.local_files)
 
 
 STATE = [

@@ -110,6 +110,20 @@ def path_or_none(path: StrPath | None) -> Path | None:
     return None if path is None else Path(path)
 
 
+def here(path: StrPath, progress: Watch) -> Path:
+    """A path of this machine: what an hf:// path names is downloaded first, once, into the cache of `huggingface_hub`.
+
+    Raises a `GolfbudgetError` in one line for what cannot be had.
+    """
+    from golfbudget.hub import is_hub_path, parse_address
+
+    if not is_hub_path(path):
+        return Path(path)
+    from golfbudget.artifact.repositories import fetch
+
+    return fetch(parse_address(path), shown=progress is True and sys.stderr.isatty())
+
+
 def paths(given: Paths) -> list[Path]:
     """One path or several, as a list."""
     return [Path(given)] if isinstance(given, str | os.PathLike) else [Path(one) for one in given]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.base import Code, Result, Size, StrPath, code_bytes, own_format, path_or_none, size
+from golfbudget.api.base import Code, Result, Size, StrPath, code_bytes, here, own_format, path_or_none, size
 from golfbudget.artifact.locating import locate_all
 from golfbudget.baseline import Reading, load_side, side_of_totals
 from golfbudget.compare import Change, ComparedSide, Comparison, Delta
@@ -99,9 +99,10 @@ def compare(
         layout=own_format(layout, as_format, "files"),
         limit=size(max_decoded),
     )
-    given = ((Path(base), base_code, "--base-code"), (Path(new), new_code, "--new-code"))
+    places = (here(base, progress=True), here(new, progress=True))
+    given = ((places[0], base_code, "--base-code"), (places[1], new_code, "--new-code"))
     sides = [_with_code(_side(path, reading), code, option) for path, code, option in given]
-    comparison = compare_sides(*_with_code_beside(sides, (Path(base), Path(new))))
+    comparison = compare_sides(*_with_code_beside(sides, places))
     return CompareResult(comparison=comparison, gates=tuple(judge(gate, comparison) for gate in gates))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golfbudget.api.base import (
@@ -15,6 +14,7 @@ from golfbudget.api.base import (
     cache_folder,
     cap_size,
     code_bytes,
+    here,
     path_or_none,
     size,
     watched,
@@ -107,7 +107,7 @@ def fit(
             raise UsageError(f"--effort {effort}: expected how many times neighbours are measured, 0 or more")
         request = FitRequest(
             plan=PlanRequest(
-                path=Path(path),
+                path=here(path, progress),
                 cap=cap_size(cap),
                 code_bytes=code_bytes(code),
                 recipe=None if recipe is None else str(recipe),

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.base import Code, Result, Size, StrPath, cap_size, code_bytes, own_format, path_or_none, size
+from golfbudget.api.base import Code, Result, Size, StrPath, cap_size, code_bytes, here, own_format, path_or_none, size
 from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.errors import UsageError
+from golfbudget.hub import is_hub_path, parse_address
 from golfbudget.inspection import Inspection, inspect_file
 from golfbudget.ledger import Ledger
 from golfbudget.roles import Roles, assign, load_roles
@@ -137,12 +138,14 @@ def inspect(
     max_decoded: Size = "1GiB",
     entropy: bool = False,
     original: StrPath | None = None,
+    download: bool = False,
     progress: Watch = False,
 ) -> InspectResult:
     """Show where every byte of a file is: output head against trunk, and what is left under the cap.
 
     Sizes are bytes or texts such as `16MB`; `code` is a file too.  Pickles are read as data and never executed.
     `original` is the checkpoint that the artifact was made from: with it `entropy` says what its quantiser leaves.
+    Of an hf:// path headers alone are read, and what depends on values is not known; `download` fetches its files.
     Raises a `GolfbudgetError` for what cannot be read.
 
     >>> import golfbudget as gb
@@ -154,8 +157,13 @@ def inspect(
     144178
     """
     rules = load_roles(path_or_none(roles))
+    place = here(path, progress) if download else Path(path)
+    if entropy and is_hub_path(place):
+        address = parse_address(place)
+        way = f"type: {address.download_command}, and inspect DIR"
+        raise UsageError(f"{address}: --entropy takes values, which are not downloaded; {way}")
     found = inspect_file(
-        Path(path),
+        place,
         cap=cap_size(cap),
         code=code_bytes(code),
         roles=rules,
@@ -164,7 +172,7 @@ def inspect(
         limit=size(max_decoded),
     )
     if entropy:
-        compared = None if original is None else open_artifact(Path(original), limit=size(max_decoded))
+        compared = None if original is None else open_artifact(here(original, progress), limit=size(max_decoded))
         found = _measured(found, compared, rules, progress)
     elif original is not None:
         raise UsageError("--original is what --entropy takes errors against; give --entropy, too")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golfbudget.api.base import (
@@ -16,6 +15,7 @@ from golfbudget.api.base import (
     cache_folder,
     cap_size,
     code_bytes,
+    here,
     path_or_none,
     size,
     watched,
@@ -108,17 +108,18 @@ def plan(
 ) -> PlanResult:
     """Encode head and trunk candidates for real, count each whole file, and say who wins; needs `golfbudget[plan]`.
 
-    `path` is a float checkpoint, an int8 artifact, or a model file or a shipped one's name.  With `model` and `tokens`
-    the change in bits per byte is measured, and the best candidates' on the text `fresh`, too; `model` may name a file
-    of yours, which is then run as a program.  `executor` is where candidates are tried: a spelling of `--executor`, or
-    any `concurrent.futures.Executor`.  Raises a `GolfbudgetError` for what contradicts itself or cannot be read.
+    `path` is a float checkpoint, an int8 artifact, an hf:// path (downloaded first), or a model file or a shipped one's
+    name.  With `model` and `tokens` the change in bits per byte is measured, and the best candidates' on the text
+    `fresh`, too; `model` may name a file of yours, which is then run as a program.  `executor` is where candidates are
+    tried: a spelling of `--executor`, or any `concurrent.futures.Executor`.  Raises a `GolfbudgetError` for what
+    contradicts itself or cannot be read.
     """
     with explained():
         from golfbudget.plan import make_plan
         from golfbudget.plan.request import PlanRequest
 
         request = PlanRequest(
-            path=Path(path),
+            path=here(path, progress),
             settings=dict(set or {}),
             preview=preview,
             recipe=None if recipe is None else str(recipe),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.base import Result, StrPath, Watch, cache_folder, watched
+from golfbudget.api.base import Result, StrPath, Watch, cache_folder, here, watched
 from golfbudget.errors import UsageError
 from golfbudget.repacking import Lever, Repacked
 from golfbudget.repacking import repack as search
@@ -70,8 +69,9 @@ def repack(
     """
     chosen = chosen_levers(levers, same_container=same_container)
     kept = cache_folder(cache, off=no_cache)
+    place = here(path, progress)
     with watched(progress, "repack") as told:
-        return RepackResult(repacked=search(Path(path), levers=chosen, jobs=jobs, cached=kept, progress=told))
+        return RepackResult(repacked=search(place, levers=chosen, jobs=jobs, cached=kept, progress=told))
 
 
 def chosen_levers(given: str | Sequence[str] | None, *, same_container: bool) -> list[Lever]:

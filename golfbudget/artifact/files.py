@@ -11,7 +11,7 @@ from golfbudget.codecs import Buffer
 from golfbudget.errors import CorruptError, UnsupportedError, UsageError
 
 #: An index of a hundred thousand tensors takes 10 MB.
-_JSON_LIMIT = 1 << 27
+JSON_LIMIT = 1 << 27
 #: What git checks out where the LFS extension is not installed: https://github.com/git-lfs/git-lfs, docs/spec.md.
 _POINTER = b"version https://git-lfs.github.com/spec/v1"
 #: The specification's limit; pointers have about 130 bytes.
@@ -32,20 +32,25 @@ def read_file(path: Path) -> Buffer:
 def read_json(path: Path) -> object:
     """The value of a JSON file; `CorruptError` when it is none, `UnsupportedError` for a Git LFS pointer."""
     try:
-        if path.stat().st_size > _JSON_LIMIT:
-            raise CorruptError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_JSON_LIMIT}")
+        if path.stat().st_size > JSON_LIMIT:
+            raise CorruptError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {JSON_LIMIT}")
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    refuse_pointer(data, path)
+    return parsed_json(data, str(path))
+
+
+def parsed_json(data: bytes, where: str) -> object:
+    """The value of a JSON text that messages call `where`; errors as of `read_json`."""
+    refuse_pointer(data, where)
     try:
         value: object = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{path}: not valid JSON: {error}") from None
+        raise CorruptError(f"{where}: not valid JSON: {error}") from None
     return value
 
 
-def refuse_pointer(data: Buffer, path: Path) -> None:
+def refuse_pointer(data: Buffer, path: Path | str) -> None:
     """`UnsupportedError` where the bytes are a Git LFS pointer: the text that stands in for a file not fetched."""
     if bytes(data[: len(_POINTER)]) != _POINTER:
         return

@@ -7,11 +7,12 @@ adapter where there is nothing else; Meta's and Mistral's own names come after t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct, structs
 
-from golfbudget.artifact.indexes import INDEX_SUFFIX, complete, few, listed_files, numbered, pieces
+from golfbudget.artifact.indexes import INDEX_SUFFIX, complete, few, listed_files, numbered, pieces, weight_map
 from golfbudget.artifact.telling import artifacts_among, compressed
 from golfbudget.errors import UsageError
 from golfbudget.formats import unread_as
@@ -54,8 +55,30 @@ def choose(folder: Path) -> FolderChoice:
     """A folder's checkpoint.  `UsageError` when there is none or several, `CorruptError` when a file is missing."""
     here, revision = _snapshot(folder)
     files = sorted(path for path in here.iterdir() if path.is_file())
-    choice = _first(here, files) or _several(here, files) or _alone(here, files)
-    told = [revision] if revision else []
+    choice = _first(here, files, weight_map) or _several(here, files) or _alone(here, files)
+    return _told(choice, files, [revision] if revision else [])
+
+
+def choose_listed(
+    folder: str, files: Sequence[Path], read: Callable[[Path], Mapping[str, str]], folders: Sequence[str] = ()
+) -> FolderChoice:
+    """The same of a folder of which only the names are known, its own `files` and its `folders`; `read` reads an index.
+
+    Where names leave several, none is chosen: what is inside does not tell.
+    """
+    files = sorted(files)
+    choice = _first(folder, files, read) or _several(folder, files)
+    if choice is None:
+        models = _models(files)
+        if len(models) != 1:
+            inside = [f"{name}/" for name in folders]
+            raise _none_alone(folder, models, "name the file itself" if models else _beside(files, inside, inside))
+        choice = FolderChoice(files=(models[0],))
+    return _told(choice, files, [])
+
+
+def _told(choice: FolderChoice, files: Sequence[Path], told: list[str]) -> FolderChoice:
+    """The choice with a line on what else there was."""
     if choice.joined:
         told.append(f"{len(choice.files)} files joined, {choice.joined}")
     chosen = {choice.index, *choice.files}
@@ -83,7 +106,7 @@ def _snapshot(folder: Path) -> tuple[Path, str]:
     raise UsageError(f"{folder}: refs/main names none of its snapshots ({held}); name one: {snapshots}/…")
 
 
-def _first(folder: Path, files: list[Path]) -> FolderChoice | None:
+def _first(folder: Path | str, files: Sequence[Path], read: Callable[[Path], Mapping[str, str]]) -> FolderChoice | None:
     """What the libraries would load by its name."""
     by_name = {path.name: path for path in files}
     found = next((by_name[name] for name in _FIRST if name in by_name), None)
@@ -97,11 +120,11 @@ def _first(folder: Path, files: list[Path]) -> FolderChoice | None:
     if found is None:
         return None
     if found.name.endswith(INDEX_SUFFIX):
-        return FolderChoice(files=listed_files(found), index=found)
+        return FolderChoice(files=listed_files(found, read=read, there=set(files).__contains__), index=found)
     return FolderChoice(files=(found,))
 
 
-def _several(folder: Path, files: list[Path]) -> FolderChoice | None:
+def _several(folder: Path | str, files: Sequence[Path]) -> FolderChoice | None:
     """Files that belong together by their names alone."""
     plain = next((path for path in files if path.name == "consolidated.safetensors"), None)
     if plain is not None:
@@ -112,7 +135,7 @@ def _several(folder: Path, files: list[Path]) -> FolderChoice | None:
         families = {consolidated[0]: families[consolidated[0]]}
     elif not consolidated:
         for suffix in (".safetensors", ".pth", ".pt"):
-            found = pieces(files, suffix)
+            found = pieces(folder, files, suffix)
             if found:
                 many = len(found) > 1
                 return FolderChoice(
@@ -124,35 +147,51 @@ def _several(folder: Path, files: list[Path]) -> FolderChoice | None:
             "one file, which is then counted alone, or put each in a folder of its own"
         )
     for family, members in families.items():
-        own = complete(family, members)
+        own = complete(folder, family, members)
         return FolderChoice(files=own, joined=f"{family}, which no index lists" if len(own) > 1 else "")
     return None
 
 
-def _alone(folder: Path, files: list[Path]) -> FolderChoice:
+def _models(files: Sequence[Path]) -> list[Path]:
+    """The files that are called as models are."""
+    return [path for path in files if path.suffix in MODEL_SUFFIXES and not _NEVER.match(path.name)]
+
+
+def _alone(folder: Path, files: Sequence[Path]) -> FolderChoice:
     """The only model file."""
-    models = [path for path in files if path.suffix in MODEL_SUFFIXES and not _NEVER.match(path.name)]
+    models = _models(files)
     if len(models) != 1:
         # A raw checkpoint beside its export, copies, or an export under a name of its own: content tells.
         told = artifacts_among([path for path in files if not _NEVER.match(path.name) and path.suffix != ".py"])
         models = told if len(told) == 1 and (models or compressed(told[0])) else models
     if len(models) == 1:
         return FolderChoice(files=(models[0],))
+    raise _none_alone(folder, models, _hint(folder, files, models))
+
+
+def _none_alone(folder: Path | str, models: Sequence[Path], hint: str) -> UsageError:
+    """The refusal of a folder whose names leave none or several."""
     suffixes = ", *".join(MODEL_SUFFIXES)
     if models:
         what = f"{len(models)} model files ({few([path.name for path in models])}), expected one"
     else:
         what = "no model file, expected one"
-    raise UsageError(
-        f"{folder}: the folder holds {what} named *{suffixes}, or shards with an index (*{INDEX_SUFFIX}); "
-        f"{_hint(folder, files, models)}"
+    return UsageError(
+        f"{folder}: the folder holds {what} named *{suffixes}, or shards with an index (*{INDEX_SUFFIX}); {hint}"
     )
 
 
-def _hint(folder: Path, files: list[Path], models: list[Path]) -> str:
+def _hint(folder: Path, files: Sequence[Path], models: Sequence[Path]) -> str:
     """What is there instead, and what to do about it."""
     if models:
         return "name the file itself"
+    folders = sorted(path for path in folder.iterdir() if path.is_dir())[:_MOST_FOLDERS]
+    inside = [f"{path.name}/" for path in folders if _holds_weights(path)]
+    return _beside(files, inside, [f"{path.name}/" for path in folders])
+
+
+def _beside(files: Sequence[Path], inside: list[str], folders: list[str]) -> str:
+    """The same by names: `inside` are those of the folders that hold weights."""
     for path in files:
         unread = unread_as(path.suffix)
         if unread is not None:
@@ -160,11 +199,9 @@ def _hint(folder: Path, files: list[Path], models: list[Path]) -> str:
     state = [path.name for path in files if path.suffix in _NEVER_SUFFIXES]
     if state:
         return f"{few(state)} {'is' if len(state) == 1 else 'are'} no weights; name the file itself to count it"
-    folders = sorted(path for path in folder.iterdir() if path.is_dir())[:_MOST_FOLDERS]
-    inside = [f"{path.name}/" for path in folders if _holds_weights(path)]
     if inside:
         return f"there are such files in {few(inside)}: name one of these folders"
-    held = [*(f"{path.name}/" for path in folders), *(path.name for path in files)]
+    held = [*folders, *(path.name for path in files)]
     return f"it holds {few(held)}; name the file itself" if held else "it is empty"
 
 

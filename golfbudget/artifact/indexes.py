@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from golfbudget.artifact.files import read_json
@@ -19,7 +19,11 @@ _NAMED = 4
 
 def weight_map(index: Path) -> dict[str, str]:
     """Tensor name to file name, as an index says; `CorruptError` when it is none."""
-    listing = read_json(index)
+    return weight_map_of(read_json(index), str(index))
+
+
+def weight_map_of(listing: object, index: str) -> dict[str, str]:
+    """The same of an index that was read, which messages call `index`."""
     entries = listing.get("weight_map") if isinstance(listing, dict) else None
     if not isinstance(entries, dict) or not entries or not all(isinstance(v, str) for v in entries.values()):
         raise CorruptError(f'{index}: expected an object with a "weight_map" from tensor names to file names')
@@ -36,10 +40,18 @@ def _outside(file: str) -> bool:
     return not file or file in (".", "..") or PurePosixPath(file).name != file or "\\" in file or "\0" in file
 
 
-def listed_files(index: Path) -> tuple[Path, ...]:
-    """The files that an index lists, in order of their names; `CorruptError` names those that are not there."""
-    files = tuple(index.parent / name for name in dict.fromkeys(weight_map(index).values()))
-    missing = [file.name for file in files if not file.is_file()]
+def listed_files(
+    index: Path,
+    *,
+    read: Callable[[Path], Mapping[str, str]] = weight_map,
+    there: Callable[[Path], bool] = Path.is_file,
+) -> tuple[Path, ...]:
+    """The files that an index lists, in order of their names; `CorruptError` names those that are not there.
+
+    `read` and `there` are for an index that lies elsewhere than on a disk.
+    """
+    files = tuple(index.parent / name for name in dict.fromkeys(read(index).values()))
+    missing = [file.name for file in files if not there(file)]
     if missing:
         raise CorruptError(
             f"{index}: it lists {len(files)} files, {len(missing)} of them are not there ({few(missing)}); "
@@ -58,22 +70,22 @@ def numbered(files: Iterable[Path]) -> dict[str, list[Path]]:
     return families
 
 
-def complete(family: str, files: list[Path]) -> tuple[Path, ...]:
-    """The same files where none is missing; `CorruptError` names those that are."""
+def complete(folder: Path | str, family: str, files: list[Path]) -> tuple[Path, ...]:
+    """The same files of a folder where none is missing; `CorruptError` names those that are."""
     found = [match for match in (_NUMBERED.match(file.name) for file in files) if match is not None]
     have, count, width = {int(match["number"]) for match in found}, int(found[0]["count"]), len(found[0]["number"])
     missing = [number for number in range(1, min(count, len(have) + _NAMED + 1) + 1) if number not in have]
     if count > len(have) or missing:
         names = [family.replace("*", f"{number:0{width}}", 1) for number in missing]
         raise CorruptError(
-            f"{files[0].parent}: the files {family} are {len(have)} of {count} ({few(names, count - len(have))} not "
+            f"{folder}: the files {family} are {len(have)} of {count} ({few(names, count - len(have))} not "
             "there); fetch the whole checkpoint, or name one file"
         )
     return tuple(files)
 
 
-def pieces(files: Iterable[Path], suffix: str) -> tuple[Path, ...]:
-    """The `consolidated.NN` files of a suffix, counted from zero; `CorruptError` where one between them is missing."""
+def pieces(folder: Path | str, files: Iterable[Path], suffix: str) -> tuple[Path, ...]:
+    """The `consolidated.NN` files of a suffix in a folder, counted from zero; `CorruptError` where one is missing."""
     found = {
         int(match["number"]): file
         for file in sorted(files)
@@ -82,25 +94,31 @@ def pieces(files: Iterable[Path], suffix: str) -> tuple[Path, ...]:
     missing = [f"consolidated.{number:02}{suffix}" for number in range(max(found, default=0)) if number not in found]
     if missing:
         raise CorruptError(
-            f"{found[max(found)].parent}: of the files consolidated.NN{suffix}, {few(missing)} not there; "
+            f"{folder}: of the files consolidated.NN{suffix}, {few(missing)} not there; "
             "fetch the whole checkpoint, or name one file"
         )
     return tuple(found[number] for number in sorted(found))
 
 
-def part_of(file: Path) -> str | None:
-    """Of what larger checkpoint a file says by its name or its neighbours that it is only a part; None for none."""
+def part_of(
+    file: Path, beside: Iterable[Path] | None = None, *, read: Callable[[Path], Mapping[str, str]] = weight_map
+) -> str | None:
+    """Of what larger checkpoint a file says by its name or its neighbours that it is only a part; None for none.
+
+    `beside` are the files of its folder, where that lies elsewhere than on a disk, and `read` reads an index there.
+    """
     found = _NUMBERED.match(file.name)
     if found is not None and int(found["count"]) > 1:
         return f"file {int(found['number'])} of {int(found['count'])} of a checkpoint in shards"
-    piece = _PIECE.match(file.name)
+    piece, neighbours = _PIECE.match(file.name), list(file.parent.glob("*") if beside is None else beside)
     if piece is not None:
-        others = [other for other in file.parent.glob(f"consolidated.*{piece['suffix']}") if _PIECE.match(other.name)]
+        named = (_PIECE.match(other.name) for other in neighbours)
+        others = [found for found in named if found is not None and found["suffix"] == piece["suffix"]]
         if len(others) > 1:
             return f"file {int(piece['number']) + 1} of {len(others)} of a checkpoint in model-parallel pieces"
-    for index in sorted(file.parent.glob(f"*{INDEX_SUFFIX}")):
+    for index in sorted(path for path in neighbours if path.name.endswith(INDEX_SUFFIX)):
         try:
-            names = set(weight_map(index).values())
+            names = set(read(index).values())
         except GolfbudgetError:
             continue  # It is not what was asked for.
         if file.name in names and len(names) > 1:

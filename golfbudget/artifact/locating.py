@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -11,8 +11,9 @@ from golfbudget.artifact.files import read_json
 from golfbudget.artifact.folders import choose
 from golfbudget.artifact.indexes import INDEX_SUFFIX, listed_files, part_of
 from golfbudget.errors import GolfbudgetError, UsageError
+from golfbudget.hub import is_hub_path, parse_address
 
-_CONFIG = "config.json"
+CONFIG = "config.json"
 
 
 class Location(Struct, frozen=True, kw_only=True):
@@ -41,6 +42,9 @@ def locate(path: Path) -> Path:
 
 def locate_all(path: Path) -> Location:
     """The files behind a path; `UsageError` when it means none or several, `CorruptError` for a bad index."""
+    if is_hub_path(path):
+        address = parse_address(path)
+        raise UsageError(f"{address}: this takes files that are here; type: {address.download_command}, and name DIR")
     try:
         return _located(path)
     except OSError as error:
@@ -75,13 +79,16 @@ def _config(folder: Path) -> tuple[Mapping[str, object] | None, tuple[str, ...]]
 
     A file is not refused for what stands beside it.
     """
-    config = folder / _CONFIG
-    if not config.is_file():
-        return None, ()
+    config = folder / CONFIG
+    return settings(str(config), lambda: read_json(config)) if config.is_file() else (None, ())
+
+
+def settings(where: str, read: Callable[[], object]) -> tuple[Mapping[str, object] | None, tuple[str, ...]]:
+    """The same of a `config.json` that is there, which messages call `where` and `read` gives the value of."""
     try:
-        settings = read_json(config)
+        value = read()
     except GolfbudgetError as error:
-        return None, (f"{_CONFIG} was not used: {str(error).removeprefix(f'{config}: ')}",)
-    if not isinstance(settings, dict):
-        return None, (f"{_CONFIG} was not used: it holds no JSON object",)
-    return settings, ()
+        return None, (f"{CONFIG} was not used: {str(error).removeprefix(f'{where}: ')}",)
+    if not isinstance(value, dict):
+        return None, (f"{CONFIG} was not used: it holds no JSON object",)
+    return value, ()

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from golfbudget.codecs import Buffer, Method, Stream
-from golfbudget.formats import Contents, StoredTensor
+from golfbudget.formats import Beginning, Contents, StoredTensor
 from golfbudget.ledger import Account, Span
 
 
@@ -31,13 +31,31 @@ class Layer(Struct, frozen=True, kw_only=True):
 class Leaf(Struct, frozen=True, kw_only=True):
     """A stream at the end of the layer tree, decoded, and what a reader made of it; `streams` are the codecs around it.
 
-    `name` is the member it was found in, "" for the file itself.
+    `name` is the member it was found in, "" for the file itself.  `held` may be a file's beginning alone: what wants
+    values asks whether they are `at_hand`, or gets an error from `data`.
     """
 
     name: str
-    data: Buffer
+    held: Buffer | Beginning
     contents: Contents
     streams: tuple[Stream, ...] = ()
+
+    @property
+    def data(self) -> Buffer:
+        """All its bytes; `NotAtHandError` where they were not fetched."""
+        if isinstance(self.held, Beginning):
+            raise self.held.unread(self.held.size)
+        return self.held
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the values of its tensors can be read."""
+        return not isinstance(self.held, Beginning)
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has, at hand or not."""
+        return len(self.held)
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -64,13 +82,31 @@ class OpenedFile(Struct, frozen=True, kw_only=True):
     size: int
 
 
+class RemoteFile(Struct, frozen=True, kw_only=True):
+    """One file of a repository of which only what was needed was read, its length as the server states it.
+
+    `sha256` is what the server states, or what the bytes have where all were read; None where neither is known.
+    """
+
+    address: str
+    size: int
+    sha256: str | None = None
+
+
+class Remote(Struct, frozen=True, kw_only=True):
+    """How much of an artifact was downloaded, in bytes, and a line on what is not known for that."""
+
+    downloaded: int
+    missing: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
     """An opened artifact: the stored bits of its parts sum to its size.
 
     `format` is the outermost container's.  `config` is the configuration beside the weights (`config.json`), None
     where there is none.  `part_of` says of what larger checkpoint this is known to be only a part, None where it is
-    whole for all that is known.
+    whole for all that is known.  `remote` is there where values were left on a server.
     """
 
     path: str
@@ -79,16 +115,22 @@ class Artifact:
     layers: tuple[Layer, ...]
     leaves: tuple[Leaf, ...]
     parts: tuple[Part, ...]
-    files: tuple[OpenedFile, ...] = ()
+    files: tuple[OpenedFile | RemoteFile, ...] = ()
     config: Mapping[str, object] | None = None
     part_of: str | None = None
     notes: tuple[str, ...] = ()
     bundle: tuple[Contents, ...] = ()
+    remote: Remote | None = None
 
     @property
     def contents(self) -> Contents:
         """What the reader of the outermost container found; of the first file where there are several."""
         return self.bundle[0] if self.bundle else self.leaves[0].contents
+
+    @property
+    def local_files(self) -> tuple[OpenedFile, ...]:
+        """The files that lie here, whole."""
+        return tuple(file for file in self.files if isinstance(file, OpenedFile))
 
     @cached_property
     def tensors(self) -> tuple[StoredTensor, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +15,10 @@ from golfbudget.artifact.files import read_file, refuse_pointer
 from golfbudget.artifact.indexes import weight_map
 from golfbudget.artifact.joining import Mark, repeated, told_apart, unfinished
 from golfbudget.artifact.locating import Location, locate_all
-from golfbudget.artifact.model import Artifact, Layer, Leaf, OpenedFile, Part
+from golfbudget.artifact.model import Artifact, Layer, Leaf, OpenedFile, Part, Remote, RemoteFile
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
 from golfbudget.errors import AS_OPAQUE, CorruptError, LimitError, UnsupportedError
-from golfbudget.formats import Contents, Format, Inner, Region, Unread
+from golfbudget.formats import Beginning, Contents, Format, Inner, Region, Unread
 from golfbudget.ledger import Account, apportion
 
 OPAQUE = "opaque"
@@ -42,13 +42,53 @@ def open_artifact(
     `UsageError` for a bad path.
     """
     place = locate_all(path)
-    opening = _Opening(peeling.Allowance(limit))
     forced = layout if as_format is None else formats.get(as_format)
     held = [_checked(file, forced) for file in place.files]
+    index = None
+    if place.index is not None:
+        listed = {} if forced is not None and forced.name == OPAQUE else weight_map(place.index)
+        opened = OpenedFile(path=place.index, size=place.index.stat().st_size)
+        index = HeldIndex(name=place.index.name, opened=opened, listed=listed)
+    return open_held(place, str(place.path), held, index=index, forced=forced, limit=limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldFile:
+    """One file to open: `where` messages say it lies, its name, its bytes or their beginning, and what was opened."""
+
+    where: str
+    name: str
+    data: Buffer | Beginning
+    opened: OpenedFile | RemoteFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldIndex:
+    """The index of the files: its name, what was opened, and the file of each tensor as it lists them."""
+
+    name: str
+    opened: OpenedFile | RemoteFile
+    listed: Mapping[str, str]
+
+
+def open_held(
+    place: Location,
+    path: str,
+    held: Sequence[HeldFile],
+    *,
+    index: HeldIndex | None,
+    forced: Format | None,
+    limit: int = DECODED_LIMIT,
+    remote: Remote | None = None,
+) -> Artifact:
+    """Open the files of a place, which messages call `path`, in order; errors are those of `open_artifact`."""
+    opening = _Opening(peeling.Allowance(limit))
     with _way_out(forced):
-        if place.index is not None or len(held) > 1:
-            return opening.files(place, held, forced)
-        return opening.artifact(held[0], name=str(place.files[0]), forced=forced, place=place)
+        if index is not None or len(held) > 1:
+            made = opening.files(place, path, held, index, forced)
+        else:
+            made = opening.artifact(held[0].data, name=held[0].where, forced=forced, place=place, file=held[0].opened)
+    return made if remote is None else replace(made, remote=remote, notes=(*made.notes, remote.missing))
 
 
 def open_bytes(
@@ -63,12 +103,12 @@ def open_bytes(
         return _Opening(peeling.Allowance(limit), priced=priced).artifact(data, name=name, forced=forced)
 
 
-def _checked(file: Path, forced: Format | None) -> Buffer:
+def _checked(file: Path, forced: Format | None) -> HeldFile:
     """A file's bytes; a Git LFS pointer is refused, unless it is to be counted as it is."""
     data = read_file(file)
     if forced is None or forced.name != OPAQUE:
         refuse_pointer(data, file)
-    return data
+    return HeldFile(where=str(file), name=file.name, data=data, opened=OpenedFile(path=file, size=len(data)))
 
 
 @contextmanager
@@ -105,41 +145,49 @@ class _Opening:
     bundles: list[Contents] = field(default_factory=list)
     streams: int = 0
 
-    def artifact(self, data: Buffer, *, name: str, forced: Format | None, place: Location | None = None) -> Artifact:
+    def artifact(
+        self,
+        data: Buffer | Beginning,
+        *,
+        name: str,
+        forced: Format | None,
+        place: Location | None = None,
+        file: OpenedFile | RemoteFile | None = None,
+    ) -> Artifact:
         """Open one file."""
         contents = self._open(data, 8 * len(data), _Place(name), forced, claim=name)
-        files = () if place is None else (OpenedFile(path=place.files[0], size=len(data)),)
-        return self._made(name, len(data), contents.format, files, place)
+        return self._made(name, len(data), contents.format, () if file is None else (file,), place)
 
-    def files(self, place: Location, data: Sequence[Buffer], forced: Format | None) -> Artifact:
+    def files(
+        self, place: Location, path: str, held: Sequence[HeldFile], index: HeldIndex | None, forced: Format | None
+    ) -> Artifact:
         """Open a checkpoint in several files as one artifact, the index that lists them included."""
-        files: list[OpenedFile] = []
+        files: list[OpenedFile | RemoteFile] = []
         expected: dict[str, list[str]] = {}
-        if place.index is not None:
-            files.append(self._index(place.index))
-            listed = {} if forced is not None and forced.name == OPAQUE else weight_map(place.index)
-            for name, holder in listed.items():
+        if index is not None:
+            files.append(index.opened)
+            self._index(index)
+            for name, holder in index.listed.items():
                 expected.setdefault(holder, []).append(name)
         outermost, marks = OPAQUE, [self._mark()]
-        for file, own in zip(place.files, data, strict=True):
-            at = _Place(str(file), member=file.name)
-            outermost = self._open(own, 8 * len(own), at, forced, claim=file.name).format
-            held = {tensor.name for leaf in self.leaves[marks[-1].leaves :] for tensor in leaf.contents.tensors}
-            missing = [tensor for tensor in expected.get(file.name, ()) if tensor not in held]
-            if missing and place.index is not None:
+        for file in held:
+            at = _Place(file.where, member=file.name)
+            outermost = self._open(file.data, 8 * len(file.data), at, forced, claim=file.name).format
+            found = {tensor.name for leaf in self.leaves[marks[-1].leaves :] for tensor in leaf.contents.tensors}
+            missing = [tensor for tensor in expected.get(file.name, ()) if tensor not in found]
+            if missing and index is not None:
                 shown = f"{missing[0][:80]!r} there ({len(missing)} such)"
-                raise CorruptError(f"{file}: {place.index.name} lists {shown}, and it is not")
-            files.append(OpenedFile(path=file, size=len(own)))
+                raise CorruptError(f"{file.where}: {index.name} lists {shown}, and it is not")
+            files.append(file.opened)
             marks.append(self._mark())
         if place.pieces and repeated(self.leaves, marks):
             place = self._told_apart(place, marks)
-        return self._made(str(place.path), sum(file.size for file in files), outermost, tuple(files), place)
+        return self._made(path, sum(file.size for file in files), outermost, tuple(files), place)
 
-    def _index(self, index: Path) -> OpenedFile:
-        size = index.stat().st_size
+    def _index(self, index: HeldIndex) -> None:
+        size = index.opened.size
         self.layers.append(Layer(kind="container", name="index", decoded_bytes=size, member=index.name))
         self.parts.append(Part(account=Account.CONTAINER, label=f"[{index.name}]", stored_bits=8 * size))
-        return OpenedFile(path=index, size=size)
 
     def _mark(self) -> Mark:
         return Mark(leaves=len(self.leaves), parts=len(self.parts), bundles=len(self.bundles))
@@ -152,7 +200,12 @@ class _Opening:
         return structs.replace(place, notes=(*place.notes, note))
 
     def _made(
-        self, path: str, size: int, outermost: str, files: tuple[OpenedFile, ...], place: Location | None
+        self,
+        path: str,
+        size: int,
+        outermost: str,
+        files: tuple[OpenedFile | RemoteFile, ...],
+        place: Location | None,
     ) -> Artifact:
         seen: set[str] = set()
         for name in (tensor.name for leaf in self.leaves for tensor in leaf.contents.tensors):
@@ -177,16 +230,23 @@ class _Opening:
             bundle=tuple(self.bundles),
         )
 
-    def _open(self, data: Buffer, bits: int, at: _Place, forced: Format | None = None, claim: str = "") -> Contents:
+    def _open(
+        self, data: Buffer | Beginning, bits: int, at: _Place, forced: Format | None = None, claim: str = ""
+    ) -> Contents:
         """Open one stream that costs `bits` on disk: a file (with the name that may claim a format) or an inner one."""
         self.streams += 1
         if at.depth > _DEEPEST or self.streams > _MOST_STREAMS:
             raise LimitError(
                 f"{at.where}: more than {_MOST_STREAMS} streams, or containers nested more than {_DEEPEST} deep"
             )
-        steps, what = self._steps(data, at, forced)
-        rest = peeling.innermost(data, steps)
-        contents = _read(rest, what, forced=forced, claim="" if steps else claim, inner=at.inner)
+        rest: Buffer | Beginning
+        if isinstance(data, Beginning):
+            steps, what, rest = list[peeling.PeeledStep](), at.where, data
+            contents = formats.read_beginning(data, where=what, name=claim, forced=forced)
+        else:
+            steps, what = self._steps(data, at, forced)
+            rest = peeling.innermost(data, steps)
+            contents = _read(rest, what, forced=forced, claim="" if steps else claim, inner=at.inner)
         self.allowance.spend(contents.unpacked, at.where)
         self._add_layers(steps, contents, len(rest), at.member)
         regions = sorted(contents.regions, key=lambda region: region.span)
@@ -247,18 +307,20 @@ class _Opening:
             self.layers.append(layer)
         self.layers.append(Layer(kind="container", name=contents.format, decoded_bytes=length, member=member))
 
-    def _add_regions(self, contents: Contents, data: Buffer, priced: Iterable[tuple[Region, int]], at: _Place) -> None:
-        """Post the regions of a leaf, or go into the streams of a bundle."""
+    def _add_regions(
+        self, contents: Contents, data: Buffer | Beginning, priced: Iterable[tuple[Region, int]], at: _Place
+    ) -> None:
+        """Post the regions of a leaf, or go into the streams of a bundle, which takes the whole file."""
         bundled = any(region.inner is not None for region in contents.regions)
         number = None if bundled else len(self.leaves)
         if bundled:
             self.bundles.append(contents)
         else:
-            self.leaves.append(Leaf(name=at.member or "", data=data, contents=contents, streams=at.around))
+            self.leaves.append(Leaf(name=at.member or "", held=data, contents=contents, streams=at.around))
         if len(self.parts) + len(contents.regions) > _MOST_PARTS:
             raise LimitError(f"{at.where}: more than {_MOST_PARTS} parts in all streams together")
         for region, cost in priced:
-            if region.inner is None:
+            if region.inner is None or isinstance(data, Beginning):
                 part = Part(
                     account=region.account,
                     stored_bits=cost,

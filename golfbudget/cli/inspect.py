@@ -10,11 +10,18 @@ import typer
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
 from golfbudget.errors import UsageError
+from golfbudget.hub import is_hub_path, parse_address
 from golfbudget.report import ReportFormat
 
 
 def inspect(
-    path: Annotated[Path, arg("PATH", "A checkpoint or artifact, or a folder that holds one.")],
+    path: Annotated[
+        Path,
+        arg(
+            "PATH",
+            "A checkpoint or artifact, a folder that holds one, or hf://org/name[@revision] and perhaps a file in it.",
+        ),
+    ],
     by: Annotated[
         options.By, opt("--by", "Rows: what bytes are for, what they are, whose, in which block, of which type.")
     ] = options.By.ROLE,
@@ -47,6 +54,8 @@ def inspect(
 ) -> None:
     """Show where every byte of a file is: output head against trunk, and what is left under the cap.
 
+    Of an hf:// path headers alone are read; what depends on values is then not known, and said to be.
+
     Codecs are recognised by content.  Pickles are read as data and never executed.  Exit code 1 when the file
     is over a --cap that was given, 2 when it cannot be read.
 
@@ -62,6 +71,7 @@ def inspect(
       golfbudget inspect final_model.int8.ptz --format speedscope -o ledger.speedscope.json
       golfbudget inspect final_model.int8.ptz --explain tok_emb.weight
       golfbudget inspect model.bin --layout layout.toml
+      golfbudget inspect hf://org/name@main
       golfbudget inspect final_model.int8.ptz --as-config -o model.toml
     """
     from golfbudget.api.inspect import inspect as inspect_file
@@ -88,10 +98,12 @@ def inspect(
         max_decoded=max_decoded,
         entropy=entropy,
         original=original,
+        download=as_config,
         progress=not quiet,
     )
     if as_config:
-        emit_text(found.as_config(path.name.partition(".")[0] or None), output)
+        name = parse_address(path).name if is_hub_path(path) else path.name
+        emit_text(found.as_config(name.partition(".")[0] or None), output)
     elif explain:
         emit(found.explain(*explain).document(), output_format, output)
     else:

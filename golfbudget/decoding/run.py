@@ -97,9 +97,9 @@ def decoder(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Pro
 def compose(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Composed:
     """A file's source, of the pieces that it uses."""
     artifact = open_artifact(path, limit=limit)
-    if len(artifact.files) != 1:
-        raise UsageError(f"{path}: {len(artifact.files)} files; a decoder reads one")
-    file = artifact.files[0].path
+    if len(artifact.local_files) != 1:
+        raise UsageError(f"{path}: {len(artifact.local_files)} files; a decoder reads one")
+    file = artifact.local_files[0].path
     raw = file.read_bytes()
     steps, _ = peel(raw, where=str(path), allowance=Allowance(limit))
     held = _held(artifact, raw, steps, framework)

@@ -15,7 +15,10 @@ from golfbudget.formats.base import (
     others,
     registered,
 )
+from golfbudget.formats.beginnings import Beginning
+from golfbudget.formats.partial import read_beginning
 from golfbudget.formats.unread import Unread, unread, unread_as
 
-__all__ = ["BYTE_ORDER", "Contents", "Format", "Inner", "Region", "StoredTensor", "Unread"]
-__all__ += ["begins", "candidates", "claimed_by", "get", "others", "registered", "unread", "unread_as"]
+__all__ = ["BYTE_ORDER", "Beginning", "Contents", "Format", "Inner", "Region", "StoredTensor", "Unread"]
+__all__ += ["begins", "candidates", "claimed_by", "get", "others", "read_beginning", "registered"]
+__all__ += ["unread", "unread_as"]

@@ -2,7 +2,7 @@
 
 Specification: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.  Versions 2 and 3, little-endian, are read.
 Reading touches the header and the padding only; nothing is dequantised.  Every count is held against the bytes that are
-left before anything is done with it.
+left before anything is done with it.  Of a file whose beginning alone is at hand the header must be whole.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from msgspec import structs
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError
 from golfbudget.formats.base import GGUF, Contents, Region, StoredTensor, unmapped
+from golfbudget.formats.beginnings import Beginning, at_hand
 from golfbudget.formats.ggml_types import GGML_TYPES, UNKNOWN_TYPE, GgmlType
 from golfbudget.ledger import Account, Role, Span
 
@@ -41,9 +42,13 @@ _LONGEST_NAME = (1 << 16) - 1
 
 @dataclass(slots=True)
 class Cursor:
-    """A place in the file, moving forward; every refusal names the byte."""
+    """A place in the file, moving forward; every refusal names the byte.
 
-    data: Buffer
+    `held` is what is at hand of the file's bytes: all of `data`, or the beginning of it.
+    """
+
+    data: Buffer | Beginning
+    held: Buffer
     where: str
     at: int = 0
     steps: int = 0
@@ -58,13 +63,19 @@ class Cursor:
         if count > left:
             raise self.corrupt(self.at, f"{what} takes {count} bytes, but only {left} are left in the file")
         self.at += count
+        self.must_hold(self.at)
         return self.at - count
 
+    def must_hold(self, stop: int) -> None:
+        """`NotAtHandError` where the file's bytes up to `stop` are there and not at hand."""
+        if stop > len(self.held) and isinstance(self.data, Beginning):
+            raise self.data.unread(stop)
+
     def u32(self, what: str) -> int:
-        return int(_U32.unpack_from(self.data, self.take(4, what))[0])
+        return int(_U32.unpack_from(self.held, self.take(4, what))[0])
 
     def u64(self, what: str) -> int:
-        return int(_U64.unpack_from(self.data, self.take(8, what))[0])
+        return int(_U64.unpack_from(self.held, self.take(8, what))[0])
 
     def name(self, what: str) -> str:
         """A string that must be text: a key, or a tensor's name."""
@@ -74,7 +85,7 @@ class Cursor:
             raise self.corrupt(start, f"{what} has {length} bytes, expected at most {_LONGEST_NAME}")
         begin = self.take(length, what)
         try:
-            return bytes(self.data[begin : self.at]).decode("utf-8")
+            return bytes(self.held[begin : self.at]).decode("utf-8")
         except UnicodeDecodeError as error:
             raise self.corrupt(start, f"{what} is not UTF-8: {error.reason}") from None
 
@@ -83,9 +94,9 @@ class Cursor:
         start = self.at
         if kind in _SCALARS:
             scalar = _SCALARS[kind]
-            return scalar.unpack_from(self.data, self.take(scalar.size, what))[0]
+            return scalar.unpack_from(self.held, self.take(scalar.size, what))[0]
         if kind == BOOL:
-            flag = self.data[self.take(1, what)]
+            flag = self.held[self.take(1, what)]
             if flag > 1:
                 raise self.corrupt(start, f"{what} is a bool of value {flag}, expected 0 or 1")
             return bool(flag)
@@ -102,7 +113,7 @@ class Cursor:
             return length
         self.text += length
         # Text that is not UTF-8 is legal in practice: the pieces of byte-level tokenizers are stored so.
-        return bytes(self.data[begin : self.at]).decode("utf-8", "backslashreplace")
+        return bytes(self.held[begin : self.at]).decode("utf-8", "backslashreplace")
 
     def _array(self, what: str, depth: int) -> object:
         start = self.at
@@ -139,11 +150,15 @@ class Cursor:
 
     def _skip_strings(self, count: int, what: str) -> None:
         """Move over that many strings; apart from `_string` because vocabularies make this loop long."""
-        data, at, stop, read = self.data, self.at, len(self.data), _U64.unpack_from
+        data, at, stop, read = self.held, self.at, len(self.held), _U64.unpack_from
         for number in range(count):
-            if at + 8 > stop or at + 8 + read(data, at)[0] > stop:
-                raise self.corrupt(at, f"string {number} of {what} runs past the end of the file at byte {stop}")
-            at += 8 + read(data, at)[0]
+            after = at + 8 if at + 8 > stop else at + 8 + read(data, at)[0]
+            if after > stop:
+                end = len(self.data)
+                if after <= end:
+                    self.must_hold(after)
+                raise self.corrupt(at, f"string {number} of {what} runs past the end of the file at byte {end}")
+            at = after
         self.at = at
 
 
@@ -158,6 +173,7 @@ _MOST_RECORDS = 100_000
 _LEAST_KEY_VALUE = 13
 _LEAST_RECORD = 24
 _PIECE = 1 << 20
+_PADDING = "[padding]"
 
 
 #: Key-values of these names are the tokenizer's, which serves no tensor: one stored name for all of them.
@@ -168,9 +184,13 @@ _DENSEST = 64
 _TensorRecord = tuple[StoredTensor, Span]
 
 
-def read_gguf(data: Buffer, *, where: str) -> Contents:
-    """Explain a GGUF file.  Raises `CorruptError`, `UnsupportedError` or `LimitError`."""
-    cursor = Cursor(data, where)
+def read_gguf(data: Buffer | Beginning, *, where: str) -> Contents:
+    """Explain a GGUF file.  Raises `CorruptError`, `UnsupportedError` or `LimitError`.
+
+    Of a file whose beginning is at hand alone, padding between tensors is known by its place; a note says how much.
+    `NotAtHandError` where the header is not whole.
+    """
+    cursor = Cursor(data, at_hand(data), where)
     if bytes(data[:4]) != GGUF:
         raise cursor.corrupt(0, f"expected a GGUF file, which starts with {GGUF!r}, found {bytes(data[:4])!r}")
     tensors, pairs = _fixed_part(cursor)
@@ -201,7 +221,7 @@ def read_gguf(data: Buffer, *, where: str) -> Contents:
         tensors=placed,
         values=values,
         roles={_TOKENIZER: Role.TOKENIZER},
-        notes=_note(unknown),
+        notes=(*_note(unknown), *_unseen(cursor, regions)),
     )
 
 
@@ -237,6 +257,15 @@ def _note(unknown: dict[str, str]) -> tuple[str, ...]:
     return (
         f"ggml type {kinds} is not known: {first[:80]}{others} may be shorter than the bytes up to the next tensor",
     )
+
+
+def _unseen(cursor: Cursor, regions: list[Region]) -> tuple[str, ...]:
+    """A line on padding whose bytes are not at hand, so that nobody knows whether they are zeros."""
+    unseen = sum(
+        len(region.span) for region in regions if region.label == _PADDING and region.span.stop > len(cursor.held)
+    )
+    told = f"{unseen:,} bytes between tensors are padding by their place; whether they are zeros was not read"
+    return (told,) if unseen else ()
 
 
 def _align(at: int, alignment: int) -> int:
@@ -340,15 +369,15 @@ def _data_regions(
     return regions + _gap(cursor.data, Span(at, stop), alignment, None)
 
 
-def _gap(data: Buffer, gap: Span, alignment: int, owner: str | None) -> list[Region]:
+def _gap(data: Buffer | Beginning, gap: Span, alignment: int, owner: str | None) -> list[Region]:
     """Bytes that no tensor claims: zeros up to the next aligned byte are padding, the rest is nobody's."""
     edge = min(_align(gap.start, alignment), gap.stop)
-    if not _zeros(data, gap.start, edge):
+    if edge <= len(at_hand(data)) and not _zeros(at_hand(data), gap.start, edge):
         edge = gap.start
     padding, rest = Span(gap.start, edge), unmapped(edge, gap.stop, "[gguf gap]")
     if not len(padding):
         return rest
-    return [Region(span=padding, account=Account.CONTAINER, name=owner, label="[padding]"), *rest]
+    return [Region(span=padding, account=Account.CONTAINER, name=owner, label=_PADDING), *rest]
 
 
 def _zeros(data: Buffer, start: int, stop: int) -> bool:

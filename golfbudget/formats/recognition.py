@@ -302,5 +302,9 @@ class Opaque:
         return False
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
-        region = Region(span=Span(0, len(data)), account=Account.UNMAPPED, label="[opaque]")
+        return self.whole(len(data))
+
+    def whole(self, size: int) -> Contents:
+        """A file of so many bytes, none of them read."""
+        region = Region(span=Span(0, size), account=Account.UNMAPPED, label="[opaque]")
         return Contents(format=self.name, regions=(region,))

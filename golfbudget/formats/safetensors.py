@@ -26,6 +26,7 @@ from golfbudget.formats.base import (
     spelled,
     unmapped,
 )
+from golfbudget.formats.beginnings import Beginning
 from golfbudget.ledger import Account, Span
 
 #: More than any tensor library allows; keeps a hostile shape from costing time.
@@ -53,8 +54,8 @@ class _HeaderRecord:
     span: Span
 
 
-def read_safetensors(data: Buffer, *, where: str) -> Contents:
-    """Explain a safetensors file by its header.  Raises `CorruptError` or `LimitError`."""
+def read_safetensors(data: Buffer | Beginning, *, where: str) -> Contents:
+    """Explain a safetensors file by its header, which must be at hand.  Raises `CorruptError` or `LimitError`."""
     if len(data) < SAFETENSORS_LENGTH:
         raise CorruptError(
             f"{where}: {len(data)} bytes are too few for a safetensors file, which starts with an 8-byte length"

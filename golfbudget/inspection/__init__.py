@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.codecs import DECODED_LIMIT
+from golfbudget.errors import UsageError
 from golfbudget.formats import Format
+from golfbudget.hub import is_hub_path, parse_address
 from golfbudget.roles import Assignment, Roles, assign, load_roles
 from golfbudget.rules import Budget
 
@@ -50,9 +52,14 @@ def inspect_file(
 ) -> Inspection:
     """Open a file and account for all of it; `cap`, `code` and `limit` are in bytes, `layout` is the user's own format.
 
-    Raises the errors of `artifact.open_artifact`.
+    Of an hf:// path headers alone are read, and what depends on values is not known.  Raises the errors of
+    `artifact.open_artifact` and of `hub`.
     """
-    artifact = open_artifact(path, as_format=as_format, layout=layout, limit=limit)
+    artifact = (
+        _on_the_hub(path, as_format, layout, limit)
+        if is_hub_path(path)
+        else open_artifact(path, as_format=as_format, layout=layout, limit=limit)
+    )
     rules = roles or load_roles()
     return Inspection(
         artifact=artifact,
@@ -60,3 +67,13 @@ def inspect_file(
         budget=Budget(cap=cap, stored=artifact.size, code=code),
         roles=rules,
     )
+
+
+def _on_the_hub(path: Path, as_format: str | None, layout: Format | None, limit: int) -> Artifact:
+    from golfbudget.artifact.beginnings import open_beginnings
+
+    address = parse_address(path)
+    if layout is not None:
+        way = f"type: {address.download_command}, and inspect that"
+        raise UsageError(f"{address}: --layout describes a file that is read whole; {way}")
+    return open_beginnings(address, as_format=as_format, limit=limit)

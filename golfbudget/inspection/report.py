@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from golfbudget.artifact import Artifact
+from golfbudget.artifact import Artifact, Remote, RemoteFile
 from golfbudget.content import DIGITS, contents
 from golfbudget.efficiency.results import CoderSlack, Left, TensorEfficiency
 from golfbudget.entropy import Coder, Entropy, Measure, ZstdBlock
@@ -40,31 +40,56 @@ _Measured = int | None | UnsetType
 
 
 class SourceFileReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of several."""
+    """One file of several; the hash is null where its server states none."""
 
     path: str
     bytes: _Amount
-    sha256: _Sha256
+    sha256: _Sha256 | None
 
 
 class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Path, stored length and hash; of several files also each one's, the hash being that of all in this order."""
+    """Path, stored length and hash; of several files also each one's, the hash being that of all in this order.
+
+    Where values were left on a server, `downloaded_bytes` were read, and `missing` says what is not known for that.
+    Hashes are then those that the server states, and null for several files together.
+    """
 
     path: str
     bytes: _Amount
-    sha256: _Sha256
+    sha256: _Sha256 | None
     files: tuple[SourceFileReport, ...] | UnsetType = UNSET
+    downloaded_bytes: _Amount | UnsetType = UNSET
+    missing: str | UnsetType = UNSET
 
     @classmethod
     def of(cls, artifact: Artifact) -> SourceReport:
-        """Of an artifact, whose files are read for it."""
-        together, each = file_hashes([file.path for file in artifact.files] or [Path(artifact.path)])
+        """Of an artifact, whose files are read for it where they are at hand."""
+        if artifact.remote is not None:
+            return cls._of_remote(artifact, artifact.remote)
+        together, each = file_hashes([file.path for file in artifact.local_files] or [Path(artifact.path)])
         files = tuple(
             SourceFileReport(path=str(file.path), bytes=file.size, sha256=sha256)
-            for file, sha256 in zip(artifact.files, each, strict=False)
+            for file, sha256 in zip(artifact.local_files, each, strict=False)
         )
         listed = files if len(files) > 1 else UNSET
         return cls(path=artifact.path, bytes=artifact.size, sha256=together, files=listed)
+
+    @classmethod
+    def _of_remote(cls, artifact: Artifact, remote: Remote) -> SourceReport:
+        files = tuple(
+            SourceFileReport(path=file.address, bytes=file.size, sha256=file.sha256)
+            for file in artifact.files
+            if isinstance(file, RemoteFile)
+        )
+        several = len(files) > 1
+        return cls(
+            path=artifact.path,
+            bytes=artifact.size,
+            sha256=None if several else files[0].sha256,
+            files=files if several else UNSET,
+            downloaded_bytes=remote.downloaded,
+            missing=remote.missing,
+        )
 
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

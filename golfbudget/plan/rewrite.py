@@ -60,7 +60,7 @@ def _request(
     inputs, model_file = plan.inputs, None
     roles = opened(inputs.roles)
     if inputs.model_file is None:
-        path = _unchanged(RecordedFile(path=plan.source.path, sha256=plan.source.sha256), where)
+        path = _unchanged(RecordedFile(path=plan.source.path, sha256=plan.source.sha256 or ""), where)
     else:
         path = Path(inputs.model_file.path)
         name = str(_unchanged(inputs.model_file, where)) if path.suffix == ".toml" else inputs.model_file.path

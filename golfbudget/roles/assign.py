@@ -57,7 +57,7 @@ def assign(artifact: Artifact, roles: Roles) -> Assignment:
     maker = _Assigner(artifact=artifact, resolution=resolution, detected=detected, head=head)
     ledger = Ledger(
         size=artifact.size,
-        leaves=tuple(len(leaf.data) for leaf in artifact.leaves),
+        leaves=tuple(leaf.size for leaf in artifact.leaves),
         entries=tuple(maker.entry(part) for part in artifact.parts),
     )
     models = dict(resolution.models)

@@ -95,17 +95,28 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
         for matrix in named
         if matrix not in outputs
     }
-    copies = [] if table is None else list(_same(table, matrices, inputs))
+    alike = [] if table is None else list(_alike(table, matrices, inputs))
     if settings.tied is False:
         # Two matrices by the model's own word, whatever they hold today.
-        copies = [other for other in copies if other in inputs]
-    shared = table is not None and ("output" in table.kinds or any(other not in inputs for other in copies))
-    own = [matrix for matrix in outputs if matrix not in copies]
-    loose = [m for m in matrices if not m.claimed and m is not table and m not in copies and _fits(m, tokens, width)]
-    if table is None and not tokens:
-        loose = [matrix for matrix in matrices if not matrix.claimed]
+        alike = [other for other in alike if other in inputs]
+    unread = [other for other in alike if table is not None and not (table.leaf.at_hand and other.leaf.at_hand)]
+    copies = [other for other in alike if table is not None and other not in unread and _equal(table, other)]
     pieces = [matrix for matrix in named if matrix not in outputs and _is_part(matrix, width, tokens)]
-    tied, reason = _judged(table, inputs, own, pieces, loose, settings, artifact, shared=shared, copies=copies)
+
+    def judged(copies: Sequence[_Matrix]) -> tuple[bool | None, str]:
+        shared = table is not None and ("output" in table.kinds or any(other not in inputs for other in copies))
+        own = [one for one in outputs if one not in copies]
+        free = [one for one in matrices if not one.claimed and one is not table and one not in copies]
+        loose = [one for one in free if _fits(one, tokens, width)]
+        if table is None and not tokens:
+            loose = [one for one in matrices if not one.claimed]
+        return _judged(table, inputs, own, pieces, loose, settings, artifact, shared=shared, copies=copies)
+
+    tied, reason = judged(copies)
+    if unread and table is not None and judged([*copies, *unread])[0] is not tied:
+        # The answer hangs on values: with equal ones it would be another.
+        said = "" if settings.tied is None else f"config.json says {settings.tied_at}: {str(settings.tied).lower()}; "
+        tied, reason = None, f"{said}{_unread([one for one in unread if one not in inputs] or unread, table)}"
     return Head(
         tied=tied,
         reason=reason,
@@ -257,15 +268,24 @@ def _sizes(tokens: set[int]) -> str:
     return " or ".join(str(size) for size in sorted(tokens))
 
 
-def _same(table: _Matrix, matrices: Iterable[_Matrix], inputs: Sequence[_Matrix]) -> Iterable[_Matrix]:
-    """Other matrices that repeat the table's bytes: those named as tables, and those that no rule claims."""
+def _unread(alike: Sequence[_Matrix], table: _Matrix) -> str:
+    """What cannot be said of matrices of the table's form whose values, or the table's, are not at hand."""
+    return f"whether {alike[0].owner} repeats the bytes of {table.owner} is not known: values were not downloaded"
+
+
+def _alike(table: _Matrix, matrices: Iterable[_Matrix], inputs: Sequence[_Matrix]) -> Iterable[_Matrix]:
+    """Other matrices that may repeat the table's bytes: those named as tables, and those that no rule claims."""
     for other in matrices:
         if other is table or (other.claimed and "output" not in other.kinds and other not in inputs):
             continue
-        if (other.tensor.dtype, other.tensor.shape) == (table.tensor.dtype, table.tensor.shape) and _equal(
-            table, other
-        ):
+        form = (other.tensor.dtype, other.tensor.shape)
+        if form == (table.tensor.dtype, table.tensor.shape) and _plain(table) and _plain(other):
             yield other
+
+
+def _plain(one: _Matrix) -> bool:
+    """Whether a matrix's values stand one after another, as they are."""
+    return one.plain and one.tensor.offset is not None and one.tensor.contiguous and bool(one.tensor.stored_bytes)
 
 
 def _equal(one: _Matrix, other: _Matrix) -> bool:
@@ -273,11 +293,7 @@ def _equal(one: _Matrix, other: _Matrix) -> bool:
 
     One number over and over tells nothing: matrices that were never trained are equal too.
     """
-    a, b, length = one.tensor.offset, other.tensor.offset, one.tensor.stored_bytes
-    if a is None or b is None or not (one.tensor.contiguous and other.tensor.contiguous) or not length:
-        return False
-    if not (one.plain and other.plain):
-        return False
+    a, b, length = one.tensor.offset or 0, other.tensor.offset or 0, one.tensor.stored_bytes
     first, second = memoryview(one.leaf.data), memoryview(other.leaf.data)
     width, told = max(1, length // max(1, one.tensor.elements)), False
     for at in range(0, length, _PIECE):

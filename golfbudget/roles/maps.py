@@ -40,7 +40,7 @@ def find_maps(artifact: Artifact, names: Mapping[str, ResolvedName]) -> dict[str
     left = _MOST_VALUES if named or exact else 0
     maps: dict[str, tuple[Account, str]] = {}
     for leaf, tensor in artifact.placed():
-        if not _could_be_map(tensor, names[tensor.name], tokens) or tensor.elements > left:
+        if not _could_be_map(tensor, names[tensor.name], tokens) or tensor.elements > left or not leaf.at_hand:
             continue
         left -= tensor.elements
         low, high, distinct = _extent(leaf, tensor)

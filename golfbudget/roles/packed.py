@@ -47,6 +47,9 @@ class PackedPart(Struct, frozen=True, kw_only=True):
     data: bool = False
 
 
+_UNREAD = (
+    "shapes that stand in tensors beside packed ones were not downloaded; config.json and the packed shapes stand in"
+)
 #: The bias of a quantised module of torch.ao stands in a tuple behind its weight.
 _AO_BIAS = "._packed_params._packed_params/1"
 
@@ -57,7 +60,11 @@ def find_packed(artifact: Artifact) -> dict[str, PackedPart]:
     tensors = {name: tensor for name, (_, tensor) in stored.items()}
     settings = Settings.of(artifact.config)
 
+    unread: set[str] = set()
+
     def numbers(name: str) -> tuple[int, ...] | None:
+        if name in stored and not stored[name][0].at_hand:
+            unread.add(name)
         return whole_numbers(*stored[name]) if name in stored else None
 
     found: dict[str, PackedPart] = {}
@@ -75,6 +82,7 @@ def find_packed(artifact: Artifact) -> dict[str, PackedPart]:
             values=artifact.values,
             plain=tensors,
         )
+        unread.clear()
         unpacked = family.unpack(pack)
         if unpacked is None:
             continue
@@ -84,7 +92,7 @@ def find_packed(artifact: Artifact) -> dict[str, PackedPart]:
             owner=stem + family.owner,
             shape=unpacked.shape,
             bits=unpacked.bits,
-            notes=unpacked.notes,
+            notes=(*unpacked.notes, _UNREAD) if unread else unpacked.notes,
         )
         found[data.name] = PackedPart(matrix=matrix, account=Account.WEIGHTS, data=True)
         for ending, tensor in parts.items():

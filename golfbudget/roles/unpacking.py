@@ -71,8 +71,8 @@ class Pack(Struct, frozen=True, kw_only=True):
 
 
 def whole_numbers(leaf: Leaf, tensor: StoredTensor) -> tuple[int, ...] | None:
-    """The values of a small tensor of whole numbers; None for another."""
-    code = _WHOLE.get(tensor.dtype)
+    """The values of a small tensor of whole numbers; None for another, and for values that are not at hand."""
+    code = _WHOLE.get(tensor.dtype) if leaf.at_hand else None
     if code is None or tensor.offset is None or not tensor.contiguous or tensor.elements > _MOST_NUMBERS:
         return None
     return tuple(array(code, bytes(leaf.data[tensor.offset : tensor.offset + tensor.stored_bytes])))

@@ -155,9 +155,10 @@ def _nesting(found: InspectReport) -> Markup:
     reason = found.tied_reason if isinstance(found.tied_reason, str) else None
     rows: list[tuple[str, Child]] = [
         ("file", found.source.path),
-        ("SHA-256", el("code", found.source.sha256)),
+        ("SHA-256", "not known" if found.source.sha256 is None else el("code", found.source.sha256)),
         ("head", tied if reason is None else f"{tied}: {reason}"),
         ("parameters", count(found.parameters)),
+        *([] if found.source.missing is UNSET else [("not known", str(found.source.missing))]),
     ]
     layers = bullets(_layer(layer) for layer in found.layers[:_MOST_LAYERS])
     rest = len(found.layers) - _MOST_LAYERS
