@@ -22,8 +22,9 @@ _LFS = 10_000
 class Hub:
     """Repositories by name, what is wrong with the server, and what it was asked for and sent.
 
-    `behaviour` is one of: "" (as the Hub), `ignores-range`, `lies` (another length than listed), `short` (ends early),
-    `shifted` (another range than asked for), `compressed`, `no-hub` (a page for every address).
+    `behaviour` is one of: "" (as the Hub), `redirects` (to another host, for files in LFS), `ignores-range`, `lies`
+    (another length than listed), `short` (ends early), `shifted` (another range than asked for), `compressed`, `no-hub`
+    (a page for every address).
     """
 
     folders: dict[str, Path] = field(default_factory=dict)
@@ -33,13 +34,15 @@ class Hub:
     address: str = ""
     asked: list[str] = field(default_factory=list)
     sent: int = 0
+    #: Whether the other host was told the token.
+    leaked: bool = False
 
     @property
     def environ(self) -> dict[str, str]:
         """What makes the library ask this server, and nothing of the user's own."""
         return {
             "HF_ENDPOINT": self.address, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1",
-            "HF_TOKEN": "", "NO_PROXY": "127.0.0.1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "",
+            "HF_TOKEN": "", "NO_PROXY": "127.0.0.1,localhost", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "",
         }  # fmt: skip
 
     def files(self, name: str) -> list[Path]:
@@ -94,6 +97,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.hub.behaviour == "no-hub":
             self._send(200, b"<html>Sign in</html>", {"Content-Type": "text/html"}, body=body)
             return
+        if path.startswith("/elsewhere/"):
+            self.hub.leaked |= "Authorization" in self.headers
+            self._file(Path(path.removeprefix("/elsewhere")), body=body)
+            return
         if self.hub.token is not None and self.headers.get("Authorization") != f"Bearer {self.hub.token}":
             self._fail(401, "GatedRepo" if self.hub.gated else "RepoNotFound")
             return
@@ -129,6 +136,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(404, "EntryNotFound")
             return
         data = path.read_bytes()
+        if self.hub.behaviour == "redirects" and len(data) > _LFS and not self.path.startswith("/elsewhere"):
+            elsewhere = self.hub.address.replace("127.0.0.1", "localhost")
+            self._send(302, b"", {"Location": f"{elsewhere}/elsewhere{path}"}, body=body)
+            return
         more = {"ETag": f'"{_digest(data)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         asked = self.headers.get("Range", "")
         if not asked or self.hub.behaviour == "ignores-range":

@@ -127,8 +127,8 @@ def test_every_name_of_it_is_there_and_no_other() -> None:
         _ = gb.inspekt  # type: ignore[attr-defined]
 
 
-#: What a command knows by itself: who watches, and which figures its format shows.
-KNOWN_TO_COMMANDS = {"progress", "packed"}
+#: What a command knows by itself: who watches, which figures its format shows, and whether what it writes takes values.
+KNOWN_TO_COMMANDS = {"progress", "packed", "download"}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -116,4 +116,8 @@ def fetch(address: HubAddress, *, shown: bool) -> Path:
     about = [path for path in beside if path.name in _BESIDE or path.suffix == ".py"]
     index = () if place.index is None else (place.index,)
     names = [path.as_posix() for path in dict.fromkeys((*index, *place.files, *about))]
-    return download(files.repository.address, names, shown=shown) / address.path
+    # By the revision as it was given: the cache then knows which commit that is, should there be no network later.
+    folder = download(address, names, shown=shown)
+    if folder.name != files.repository.address.revision:
+        raise UsageError(f"{address}: the revision moved to {folder.name[:80]} while it was read; try again")
+    return folder / address.path

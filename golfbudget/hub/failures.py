@@ -41,7 +41,8 @@ def told_in_a_line(address: HubAddress) -> Iterator[None]:
     except RevisionNotFoundError:
         raise UsageError(f"{address}: the repository has no revision {address.revision or 'main'!r}") from None
     except OfflineModeIsEnabled:
-        raise UsageError(f"{address}: HF_HUB_OFFLINE is set, so that no server is asked; unset it") from None
+        way = f"unset it, or name a folder of {constants.HF_HUB_CACHE}"
+        raise UsageError(f"{address}: HF_HUB_OFFLINE is set, so that no server is asked; {way}") from None
     except EntryNotFoundError as error:
         raise UsageError(f"{address}: {one_line(error)}") from None
     except HfHubHTTPError as error:
