@@ -74,7 +74,7 @@ def _missing(files: RepositoryFiles) -> str:
     """What is not known for want of values, and what tells."""
     return (
         f"values were not downloaded ({files.reader.received:,} bytes were: headers and what stands beside them): "
-        f"entropy, hashes and repeated matrices are not known; {_way(files.repository.address)}"
+        f"entropy, hashes, repeated matrices and maps of tokens are not known; {_way(files.repository.address)}"
     )
 
 
