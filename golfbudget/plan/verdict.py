@@ -14,7 +14,10 @@ from golfbudget.plan.results import Answer, Verdict, VqAnswer, Winner
 from golfbudget.plan.trials import Side, Trial, Trials
 from golfbudget.quality.intervals import Interval
 
-UNTRAINED = "as untrained: its codebook is fitted by k-means to the finished matrix, not trained with the model"
+UNTRAINED = (
+    "as untrained: its codebook is fitted by k-means to the finished matrix, not trained with the model, which can "
+    "change the answer: docs/studies/trained-heads.md"
+)
 
 
 def decide(trials: Trials, *, must_save: int, untried: Sequence[str] = (), spread: int = 0) -> tuple[Verdict, VqAnswer]:
