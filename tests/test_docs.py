@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-from command_line import Run
+from command_line import Run, environment
 from installed import Demo
 from transcripts import (
     PAGES,
@@ -36,7 +39,7 @@ from transcripts import (
     words,
 )
 
-from golfbudget import configs
+from golfbudget import configs, example
 
 TEXTS = {name(page): page.read_text(encoding="utf-8") for page in PAGES}
 #: How many commands and pieces of Python each page runs, so that none gets lost.
@@ -55,6 +58,13 @@ STEPS = {
     "docs/repack.md": 1,
     "docs/schemes.md": 2,
     "docs/vocabulary.md": 1,
+    "docs/ways/checks-in-ci.md": 4,
+    "docs/ways/fifty-folders.md": 4,
+    "docs/ways/large-model.md": 3,
+    "docs/ways/notebook.md": 3,
+    "docs/ways/over-the-cap.md": 8,
+    "docs/ways/review.md": 4,
+    "docs/ways/under-the-cap.md": 4,
 }
 PROGRAM = Path("golfbudget", "example", "train.py")
 
@@ -63,19 +73,52 @@ PROGRAM = Path("golfbudget", "example", "train.py")
 def folder(demo: Demo, tmp_path: Path) -> Path:
     """Where a page's commands run: what the demo left, and the example's program; each page starts anew."""
     shutil.copytree(demo.files, tmp_path / "build" / "example")
-    (tmp_path / PROGRAM).parent.mkdir(parents=True)
-    shutil.copyfile(ROOT / PROGRAM, tmp_path / PROGRAM)
-    return tmp_path
+    return with_program(tmp_path)
 
 
-def printed(step: Step, folder: Path, namespace: dict[str, object], golfbudget: Run, demo: Demo) -> str:
+@pytest.fixture
+def example_folder(tmp_path: Path) -> Path:
+    """The same for a page that needs no plan: the example's files as they are shipped, and its program."""
+    (tmp_path / "build" / "example").mkdir(parents=True)
+    for file in example.FILES:
+        shutil.copy(file, tmp_path / "build" / "example")
+    return with_program(tmp_path)
+
+
+def with_program(folder: Path) -> Path:
+    """The folder, in which the example's program and the scripts that pages run are where a checkout has them."""
+    (folder / PROGRAM).parent.mkdir(parents=True)
+    shutil.copyfile(ROOT / PROGRAM, folder / PROGRAM)
+    (folder / "tests").symlink_to(ROOT / "tests")
+    return folder
+
+
+def in_a_shell(command: str, folder: Path) -> str:
+    """What a line prints that is more than one command of ours: with pipes, exit codes or tools of the system."""
+    programs = folder / "programs"
+    programs.mkdir(exist_ok=True)
+    for name, run in (("python", ""), ("golfbudget", " -m golfbudget")):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{run} "$@"\n', encoding="utf-8")
+        (programs / name).chmod(0o755)
+    environ = environment({"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"})
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def printed(
+    step: Step, folder: Path, namespace: dict[str, object], golfbudget: Run, demo: Demo | None
+) -> str:
     """What a step prints; the Python of a page goes on where its last piece ended."""
     if step.python:
         with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as out:
             exec(compile(step.source, "<page>", "exec"), namespace)  # noqa: S102  (our own pages)
         return out.getvalue()
     if step.source == "make demo":
+        assert demo is not None
         return demo.stdout
+    if not step.source.startswith("golfbudget ") or re.search(r"[|>&;*]", re.sub(r"'[^']*'", "", step.source)):
+        return in_a_shell(step.source, folder)
     program, *arguments = shlex.split(step.source)
     assert program == "golfbudget", step.source
     done = golfbudget(*arguments, cwd=folder)
@@ -83,9 +126,26 @@ def printed(step: Step, folder: Path, namespace: dict[str, object], golfbudget: 
     return done.stdout + done.stderr
 
 
+def needs_the_demo(page: str) -> bool:
+    """Whether a page's commands run the demo, or read the plan that it leaves."""
+    return any("plan.json" in step.source or " demo" in step.source for step in steps(TEXTS[page]))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [name(page) for page in PAGES if name(page) in STEPS])
+@pytest.mark.parametrize("page", [page for page in STEPS if needs_the_demo(page)])
 def test_a_page_shows_what_its_commands_print(page: str, folder: Path, golfbudget: Run, demo: Demo) -> None:
+    compare(page, folder, golfbudget, demo)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in STEPS if not needs_the_demo(page)])
+def test_a_page_without_a_plan_shows_what_its_commands_print(
+    page: str, example_folder: Path, golfbudget: Run
+) -> None:
+    compare(page, example_folder, golfbudget, None)
+
+
+def compare(page: str, folder: Path, golfbudget: Run, demo: Demo | None) -> None:
     namespace: dict[str, object] = {"__name__": "page"}
     text, written, end = TEXTS[page], "", 0
     for step in steps(text):
@@ -143,6 +203,11 @@ def test_masking_hides_figures_and_nothing_else() -> None:
 
 def test_a_newcomers_page_stays_short() -> None:
     assert len(TEXTS["README.md"].splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if page.startswith("docs/ways/")])
+def test_a_way_is_one_screen(page: str) -> None:
+    assert len(TEXTS[page].splitlines()) <= 40
 
 
 @pytest.mark.parametrize("page", TEXTS)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "ways").glob("*.md"))]
 REWRITE = bool(os.environ.get("GOLFBUDGET_REWRITE"))
 
 _BLOCK = re.compile(
@@ -117,7 +117,8 @@ def command_lines(text: str) -> Iterator[str]:
         for line in body.replace("\\\n", " ").splitlines():
             found = re.match(r"(?:\$ )?\s*(golfbudget .*)", line)
             if found:
-                yield found[1]
+                # What it prints may go to another program, or its exit code be looked at.
+                yield re.split(r" (?:\|\|?|&&|>) ", found[1])[0]
 
 
 def tidy(text: str) -> str:

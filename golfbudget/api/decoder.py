@@ -36,10 +36,10 @@ class DecoderResult(Result):
         """Tensors that come out of it."""
         return self.decoder.tensors
 
-    def document(self) -> Document:
+    def document(self, *, written: Path | None = None) -> Document:
         from golfbudget.report.decoder import document
 
-        return document(self.decoder)
+        return document(self.decoder, written=written)
 
     def summary(self) -> str:
         from golfbudget.report.decoder import answer

@@ -52,10 +52,12 @@ class FitResult(Result):
         """Every byte of the file, owned once."""
         return self.fit.inspection.assignment.ledger
 
-    def document(self, *, details: bool = False) -> Document:
+    def document(
+        self, *, details: bool = False, written: Path | None = None, loader: Path | None = None
+    ) -> Document:
         from golfbudget.report.fit import document
 
-        return document(self.fit, details=details)
+        return document(self.fit, details=details, written=written, loader=loader)
 
     def summary(self) -> str:
         from golfbudget.report.fit import answer

@@ -85,7 +85,7 @@ class InspectResult(Result):
     def document(self, by: str = "role") -> Document:
         from golfbudget.report.inspect import document
 
-        return document(self.inspection, by)
+        return document(self.inspection, by, advise=self.cap_given)
 
     def explain(self, *owners: str) -> ExplainResult:
         """Why these owners have their roles and accounts; `UsageError` names near ones for one that owns nothing."""

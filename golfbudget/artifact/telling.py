@@ -16,6 +16,7 @@ from golfbudget.artifact.files import read_file
 from golfbudget.artifact.peel import known
 from golfbudget.codecs import Buffer, Sniff
 from golfbudget.errors import GolfbudgetError
+from golfbudget.formats.base import PACK
 
 #: Smaller files are placeholders.
 _SMALLEST = 1024
@@ -61,6 +62,8 @@ def compressed(path: Path) -> bool:
 
 def _compressed(data: Buffer, name: str) -> bool:
     head = bytes(data[:_HEAD])
+    if head.startswith(PACK):  # Its streams are compressed inside.
+        return True
     for codec in codecs.registered().values():
         sniff = codec.sniff(head)
         if sniff is Sniff.NO:

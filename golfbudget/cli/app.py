@@ -43,6 +43,19 @@ def _typer(**options: Any) -> typer.Typer:  # noqa: ANN401  (typer's own options
         **options,
     )
 
+_HELP = """The byte accountant for language models under a size cap.
+
+It says where the bytes of a model file are, what is left under the cap, and how to store the model in fewer.
+
+\b
+Examples:
+  golfbudget inspect model.safetensors --cap 16MB
+  golfbudget demo --save example
+  golfbudget COMMAND --help
+
+Exit codes: 0 done, 1 a gate failed, 2 trouble.
+"""
+
 
 class Commands(TyperGroup):
     """The commands by name, each built when it is asked for: building them all takes as long as reading a file."""
@@ -63,7 +76,7 @@ class Commands(TyperGroup):
 app = _typer(
     name="golfbudget",
     cls=Commands,
-    help="The byte accountant for language models under a size cap.\n\nExit codes: 0 done, 1 a gate failed, 2 trouble.",
+    help=_HELP,
     no_args_is_help=True,
     suggest_commands=False,  # click does so already.
 )
@@ -97,7 +110,7 @@ def run(arguments: list[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         with explained():
-            code = app(args=arguments, standalone_mode=False)
+            code = app(args=arguments, prog_name="golfbudget", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:  # Typer returns it where click raises.
             raise KeyboardInterrupt

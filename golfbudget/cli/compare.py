@@ -46,9 +46,9 @@ def compare(
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Show what changed from BASE to NEW, by role and by owner, and fail on growth.
+    """Show what changed from BASE to NEW, and fail on growth.
 
-    Owners that were renamed are known by shape and content.  A submission without a model file is compared by its
+    Changes are shown by role (what bytes are for) and by owner (the tensor that they belong to).  Owners that were renamed are known by shape and content.  A submission without a model file is compared by its
     totals, as logged or claimed.  Exit code 1 when a --fail-on is true, 2 when a side
     cannot be read.
 
@@ -57,7 +57,8 @@ def compare(
       golfbudget compare old.int8.ptz new.int8.ptz
       golfbudget compare records/mine records/better
       golfbudget compare base.json final_model.int8.ptz --fail-on 'total>+0'
-      golfbudget compare base.json new.ptz --fail-on 'head>+10kB' --fail-on 'trunk>+1%' --fail-on 'total>16MB'
+      golfbudget compare base.json new.ptz --fail-on 'head>+10kB' \\
+          --fail-on 'trunk>+1%' --fail-on 'total>16MB'
       golfbudget compare base.json new.ptz --format markdown -o comment.md
     """
     from golfbudget.api.compare import compare as compare_files

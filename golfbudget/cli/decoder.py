@@ -21,7 +21,7 @@ def decoder(
     output_format: options.PageFormat = ReportFormat.TABLE,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the smallest Python that reads an artifact back into its state dict, and say how many bytes it adds.
+    """Write the smallest Python that reads an artifact back.
 
     The program has a function `load` from the file's bytes to tensors by name: codec, filter, container, layout and
     schemes of this file, and nothing else.  It is run on the file in an interpreter of its own, without golfbudget,
@@ -44,4 +44,4 @@ def decoder(
             raise UsageError(f"{output}: is the artifact itself, which its decoder would replace")
         write(output, found.source.encode())
         note(f"wrote {output}: {len(found.source.encode()):,} bytes", quiet=quiet)
-    emit(found.document(), output_format, None)
+    emit(found.document(written=output), output_format, None)

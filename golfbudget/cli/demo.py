@@ -23,10 +23,10 @@ def demo(
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Inspect and plan the embedded example, a small language model, and print the verdict.
+    """Inspect and plan the embedded example, a small trained model.
 
-    It takes about a minute on two cores, and a few seconds when its results are kept from before.  With --save the
-    files stay for trying other commands on.
+    The first time takes minutes, four to six on two slow cores; results are kept, so that the next takes seconds.  With
+    --save the files stay for trying other commands on.
 
     \b
     Examples:

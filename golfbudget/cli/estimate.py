@@ -52,8 +52,9 @@ def estimate(
     Examples:
       golfbudget estimate baseline
       golfbudget estimate sp8192 --code 30kB --repeat 3
-      golfbudget estimate sp8192 --fast --sweep vocabulary=4096,8192,16384 --sweep embedding.bits=8,7
-      golfbudget estimate my-model.toml --recipe int8-zlib --set layers=10 --format json
+      golfbudget estimate sp8192 --fast --sweep vocabulary=4096,8192,16384 \\
+          --sweep embedding.bits=8,7
+      golfbudget estimate my-model.toml --recipe int8-zlib --set layers=10
       golfbudget estimate baseline --save synthetic.ptz
     """
     from golfbudget.api.estimate import EstimateResult

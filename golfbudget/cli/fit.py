@@ -68,9 +68,9 @@ def fit(
     report: Annotated[Path | None, opt("--report FILE", "Write the report to FILE instead of stdout.")] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the artifact of least loss whose file, with the program that reads it, is within the cap.
+    """Write the artifact of least loss that fits under the cap.
 
-    Every matrix is encoded in many ways (integers along a trellis, rounded, of few levels; for the head VQ-Logits and
+    Counted are the file, the program that reads it, and --code.  Every matrix is encoded in many ways (integers along a trellis, rounded, of few levels; for the head VQ-Logits and
     other structures, too), its loss is taken from its error and from one measured perturbation, and the best choice
     within the cap is found exactly, written, measured again around that choice, and scaled until the cap is used up.
     What chooses never reports: losses are of other text.
@@ -78,9 +78,11 @@ def fit(
     \b
     Examples:
       golfbudget fit model.safetensors --cap 16MB --code train_gpt.py -o model.fit
-      golfbudget fit model.safetensors --recipe int8-zlib-small --model builtin:baseline \\
-          --tokens text.safetensors --cap 600kB -o model.fit --decoder decode.py
-      golfbudget fit model.safetensors --cap 16MB -o model.fit --format html --report fit.html
+      golfbudget fit model.safetensors --recipe int8-zlib-small --cap 600kB \\
+          --model builtin:baseline --tokens text.safetensors \\
+          -o model.fit --decoder decode.py
+      golfbudget fit model.safetensors --cap 16MB -o model.fit \\
+          --format html --report fit.html
       golfbudget fit sp8192 --cap 16MB --code 48kB
     """
     from golfbudget.api.fit import fit as fitted
@@ -105,4 +107,4 @@ def fit(
     if decoder is not None:
         write(decoder, found.loader.encode())
         note(f"wrote {decoder}: {len(found.loader.encode()):,} bytes", quiet=quiet)
-    emit(found.document(details=details), output_format, report)
+    emit(found.document(details=details, written=output, loader=decoder), output_format, report)

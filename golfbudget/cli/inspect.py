@@ -52,9 +52,10 @@ def inspect(
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Show where every byte of a file is: output head against trunk, and what is left under the cap.
+    """Show where every byte of a file is, and what the cap leaves.
 
-    Of an hf:// path headers alone are read; what depends on values is then not known, and said to be.
+    Rows are roles: output head against trunk, and the rest.  Of an hf:// path headers alone are read; what depends on
+    values is then not known, and said to be.
 
     Codecs are recognised by content.  Pickles are read as data and never executed.  Exit code 1 when the file
     is over a --cap that was given, 2 when it cannot be read.
@@ -64,11 +65,13 @@ def inspect(
       golfbudget inspect model.safetensors
       golfbudget inspect final_model.int8.ptz --code train_gpt.py --by owner
       golfbudget inspect final_model.int8.ptz --by block --entropy
-      golfbudget inspect final_model.int8.ptz --entropy --original final_model.pt
-      golfbudget inspect final_model.int8.ptz --cap 16MB --format json -o base.json
+      golfbudget inspect final_model.int8.ptz --entropy --original final.pt
+      golfbudget inspect final_model.int8.ptz --cap 16MB --format json \\
+          -o base.json
       golfbudget inspect final_model.int8.ptz --by dtype --format markdown
       golfbudget inspect final_model.int8.ptz --format html -o report.html
-      golfbudget inspect final_model.int8.ptz --format speedscope -o ledger.speedscope.json
+      golfbudget inspect final_model.int8.ptz --format speedscope \\
+          -o ledger.speedscope.json
       golfbudget inspect final_model.int8.ptz --explain tok_emb.weight
       golfbudget inspect model.bin --layout layout.toml
       golfbudget inspect hf://org/name@main

@@ -27,9 +27,10 @@ def pack(
     """Write the artifact that a plan counted, byte for byte.
 
     \b
-    Example:
+    Examples:
       golfbudget pack plan.json --candidate head-int6 -o final_model.ptz
-      mkdir smaller && golfbudget pack plan.json --candidate trunk-packed-int-b4-g32 -o smaller
+      mkdir folder
+      golfbudget pack plan.json --candidate trunk-packed-int-b4-g32 -o folder
     """
     from golfbudget.cli.output import note, write
     from golfbudget.plan.rewrite import write_candidate
@@ -58,9 +59,9 @@ def unpack(
     output: _Output,
     quiet: options.Quiet = False,
 ) -> None:
-    """Decode an artifact to the float tensors that a model would load, as safetensors.
+    """Decode an artifact to the float tensors that a model loads.
 
-    Matrices encoded by any scheme are decoded; a bias that a head adds to its logits stands beside its matrix, under
+    They are written as safetensors.  Matrices encoded by any scheme are decoded; a bias that a head adds to its logits stands beside its matrix, under
     the matrix's name with `bias` in place of `weight`.
 
     \b

@@ -41,16 +41,16 @@ def pack_code(
     output_format: options.Format = ReportFormat.TABLE,
     quiet: options.Quiet = False,
 ) -> None:
-    """Minify, compress and wrap a program, and say how many bytes of code that is.
+    """Pack a program into the fewest bytes that still run.
 
-    The program is never run here.  What unpacks it needs Python 3.10 or later and the standard library alone,
+    It is minified, compressed and wrapped so that it unpacks itself.  The program is never run here.  What unpacks it needs Python 3.10 or later and the standard library alone,
     unless --allow says otherwise.  It is unpacked again and must hold the syntax tree that was packed.
 
     \b
     Examples:
       golfbudget pack-code train_gpt.py
       golfbudget pack-code train_gpt.py -o packed/train_gpt.py
-      golfbudget pack-code train_gpt.py --allow brotli --allow unannotated --format json
+      golfbudget pack-code train_gpt.py --allow brotli --allow unannotated
     """
     from golfbudget.cli.output import emit, note, same_file, write
     from golfbudget.code_packing import FORMS, OPTIONAL, load

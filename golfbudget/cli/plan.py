@@ -124,11 +124,11 @@ def plan(
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Encode head and trunk candidates for real, count each whole file, and say who wins.
+    """Say whether to restructure the head or to squeeze the trunk.
 
     The answer comes first: verdict, VQ answer, what to type next, and the candidates that matter; --details prints all.
 
-    Every candidate is written through the recipe's own container and codec.  With --model and --tokens the
+    A candidate is a way to store the head or the trunk in fewer bytes.  Each is written through the recipe's own container and codec.  With --model and --tokens the
     change in bits per byte is measured; without, a candidate counts as free only under the equal-error rule.
     Files and measurements are kept by content, so that a second plan is fast.
 
@@ -139,15 +139,19 @@ def plan(
     Examples:
       golfbudget plan model.safetensors
       golfbudget plan final_model.int8.ptz --cap 16MB --code train_gpt.py
-      golfbudget plan model.safetensors --schemes all --counts counts.safetensors --jobs 4
+      golfbudget plan model.safetensors --schemes all --counts counts.npy --jobs 4
       golfbudget plan model.safetensors --schemes default,lqer,product,low-rank
       golfbudget plan model.safetensors --recipe int8-zlib-small \\
-          --model builtin:baseline --tokens text.safetensors --format json -o plan.json
+          --model builtin:baseline --tokens text.safetensors \\
+          --format json -o plan.json
       golfbudget plan sp8192 --vocab 1024:2.44 --vocab 8192:3.72
-      golfbudget plan sp8192 --vocab sp1024.model --vocab sp8192.model --tokens text.txt
+      golfbudget plan sp8192 --vocab sp1024.model --vocab sp8192.model \\
+          --tokens text.txt
       golfbudget plan sp8192 --set vocabulary=16384 --preview zstd-3
-      golfbudget plan model.safetensors --model model.py:Model --tokens val.bin --tokenizer sp.model
-      golfbudget plan SmolLM2-135M --recipe gguf-q8_0 --model hf --tokens text.txt --token-limit 8192
+      golfbudget plan model.safetensors --model model.py:Model \\
+          --tokens val.bin --tokenizer sp.model
+      golfbudget plan SmolLM2-135M --recipe gguf-q8_0 --model hf \\
+          --tokens text.txt --token-limit 8192
     """
     from golfbudget.cli.output import emit
 

@@ -36,9 +36,9 @@ def repack(
     output_format: options.Format = ReportFormat.TABLE,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find the smallest file that holds the same tensors and values, and say how much each lever gave.
+    """Find the smallest file of the same tensors and values.
 
-    Two kinds of levers: codec and filter keep the container, so that any loader of it works after another call of
+    It says how much each lever gave.  Two kinds of levers: codec and filter keep the container, so that any loader of it works after another call of
     decompress; the others rebuild it as a golfbudget-pack, which inspect reads and whose decoder is counted.  The
     result is opened again and compared in full before it is written, and is never larger than the input.
 
@@ -47,7 +47,7 @@ def repack(
       golfbudget repack final_model.int8.ptz
       golfbudget repack final_model.int8.ptz -o smaller.gbpk --decoder read_it.py
       golfbudget repack final_model.int8.ptz --same-container -o smaller.ptz
-      golfbudget repack final_model.int8.ptz --levers codec,container,streams --format json
+      golfbudget repack final_model.int8.ptz --levers codec,container,streams
     """
     from golfbudget.api.repack import chosen_levers
     from golfbudget.api.repack import repack as repack_file

@@ -15,9 +15,9 @@ def report(
     output: Annotated[Path, opt("--output -o FILE", "The page to write.")],
     quiet: options.Quiet = False,
 ) -> None:
-    """Show a saved report as one HTML file, which asks for nothing and reads from disk.
+    """Show a saved report as one HTML file.
 
-    The page is the one that the command itself writes with --format html.
+    It asks for nothing from a network.  The page is the one that the command itself writes with --format html.
 
     \b
     Examples:

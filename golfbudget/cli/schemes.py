@@ -23,9 +23,10 @@ def schemes(
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """List the schemes: what each stores, its options, and its raw bytes by formula or for a shape.
+    """List the ways to store a matrix, and what each takes.
 
-    Raw bytes are those of the tables, before any codec: only a written artifact says what a scheme takes in the end.
+    A scheme represents a head or a trunk matrix, as it is or with some loss.  Its options and its raw bytes are listed,
+    by formula or for a shape.  Raw bytes are those of the tables, before any codec: only a written artifact says what a scheme takes in the end.
     Schemes of other packages (entry point group golfbudget.schemes) are listed too.
 
     \b

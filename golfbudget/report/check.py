@@ -11,6 +11,7 @@ from golfbudget.report import ReportFormat
 from golfbudget.report import document as doc
 from golfbudget.report.check_table import table
 from golfbudget.report.github import LONGEST
+from golfbudget.report.next_steps import over_as_counted
 from golfbudget.report.numbers import count, human
 from golfbudget.report.render import rendered
 from golfbudget.rules import Convention, Rules
@@ -38,7 +39,7 @@ def document(
     reports = (
         (_submission(checked, strict=strict, titled=several) for checked in checks) if details or not several else ()
     )
-    head = table(outcomes, rules, convention, strict=strict) if several else ()
+    head = table(outcomes, rules, convention, strict=strict, every=details) if several else ()
     return doc.Document(
         parts=(*head, *reports),
         data=lambda: _data(outcomes, rules, convention, strict=strict),
@@ -80,6 +81,8 @@ def _submission(checked: Checked, *, strict: bool, titled: bool) -> doc.Section:
         parts.append(files)
     parts += _findings(checked)
     parts.append(doc.prose(doc.bold(_result(checked, strict=strict)), order=-1))
+    if not titled:
+        parts += over_as_counted(checked)
     return doc.Section(title=checked.folder.root.resolve().name, parts=tuple(parts), titled=titled)
 
 
@@ -100,7 +103,8 @@ def _heading(checked: Checked) -> tuple[tuple[str, str], ...]:
         rows.append(("tokenizer", f"{names}: {count(size)} bytes, {counted}"))
     if checked.every_run:
         logs = len({source for run in checked.runs for source in run.sources})
-        rows.append(("logs", f"{len(checked.runs)} different finished runs in {logs} {'log' if logs == 1 else 'logs'}"))
+        runs = f"{len(checked.runs)} different finished runs" if len(checked.runs) != 1 else "1 finished run"
+        rows.append(("logs", f"{runs} in {logs} {'log' if logs == 1 else 'logs'}"))
     if checked.packed is not None and checked.packed.tools:
         tools = ", ".join(f"{name} {version}" for name, version in checked.packed.tools)
         rows += [("packed by", tools), ("", "the packed length depends on these and their versions")]

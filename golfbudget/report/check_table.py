@@ -20,6 +20,8 @@ _NAME = 24
 _REASON = 20
 #: Characters of a reason; the rest is in the report of that folder.
 _LONGEST_REASON = 90
+#: Submissions of which each has its row on a screen.
+_MOST_ROWS = 30
 _TITLE = "golfbudget check"
 #: Findings that the verdict says already.
 _SAID = ("GB101", "GB104")
@@ -29,8 +31,13 @@ _TOTALS = ("GB102", "GB103")
 _SHOWN = (Convention.LOGGED, Convention.SHIPPED)
 
 
-def table(outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, strict: bool) -> tuple[doc.Part, ...]:
-    """What they are judged by, a row of each, and how many there are of each verdict."""
+def table(
+    outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, strict: bool, every: bool = True
+) -> tuple[doc.Part, ...]:
+    """What they are judged by, a row of each, and how many there are of each verdict.
+
+    Without `every` those of many that pass and warn of nothing are one row, so that a screen holds what is to be done.
+    """
     shown = [*_SHOWN, *(() if convention in _SHOWN else (convention,))]
     rule = f"{rules.name}: at most {count(rules.cap)} bytes ({human(rules.cap)}) as {convention}"
     # A narrow screen leaves out a column, but for the chosen one; that one, too, where it would show nothing.
@@ -43,7 +50,9 @@ def table(outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, 
         doc.name("known"),
         doc.name("reason", least=_REASON),
     )
-    rows = (_row(outcome, shown, strict=strict) for outcome in outcomes)
+    quiet = [one for one in outcomes if _quiet(one, strict=strict)] if not every and len(outcomes) > _MOST_ROWS else []
+    rows = [_row(outcome, shown, strict=strict) for outcome in outcomes if outcome not in quiet]
+    rows += [_together(quiet, shown)] if quiet else []
     grid = doc.grid(columns, rows, name_width=_NAME)
     return (
         doc.Facts(rows=(("rules", rule),), order=1),
@@ -59,6 +68,22 @@ def _row(outcome: Outcome, shown: Sequence[Convention], *, strict: bool) -> doc.
         return doc.line(outcome.path.name or str(outcome.path), *(doc.amount(None) for _ in shown), *words)
     name = outcome.folder.root.name or outcome.folder.root.resolve().name
     return doc.line(name, *(_total(outcome, one) for one in shown), *words)
+
+
+def _quiet(outcome: Outcome, *, strict: bool) -> bool:
+    """Whether nothing is to be said of it but that it passes."""
+    return verdict(outcome, strict=strict) is Judgement.PASSED and not reason(outcome, strict=strict)
+
+
+def _together(passed: Sequence[Outcome], shown: Sequence[Convention]) -> doc.GridRow:
+    """Submissions that pass, in a row: the largest total of each convention."""
+    cells = []
+    for one in shown:
+        tallies = (outcome.tallies[one].largest for outcome in passed if isinstance(outcome, Checked))
+        cells.append(doc.amount(max((row.total for row in tallies if row is not None), default=None)))
+    how = " or ".join(sorted({str(known(outcome)) for outcome in passed}))
+    name = f"[{len(passed)} others, largest]"
+    return doc.line(name, *cells, _word(Judgement.PASSED), how, "rows: --format csv")
 
 
 def _total(checked: Checked, convention: Convention) -> doc.Cell:

@@ -21,7 +21,7 @@ from golfbudget.version import __version__
 SCHEMA = "golfbudget/compare/1"
 MARK = "golfbudget compare"
 #: Owners that are shown where not all are asked for.
-_MOST_OWNERS = 20
+_MOST_OWNERS = 10
 #: Columns that a narrow screen keeps for names and words.
 _NAME_WIDTH = 32
 _SHOWN = (Status.CHANGED, Status.ADDED, Status.REMOVED, Status.RENAMED, Status.SAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golfbudget.report import document as doc
@@ -15,32 +16,36 @@ if TYPE_CHECKING:
 SCHEMA = "golfbudget/decoder/1"
 
 
-def answer(made: ProvedDecoder) -> str:
-    """What it reads, and the bytes that it adds."""
+def answer(made: ProvedDecoder, *, name: str | None = None) -> str:
+    """What it reads, and the bytes that it adds; `name` is the file that it was written to."""
     how = ", ".join(reversed(made.composed.chain))
     layout = (
         f"layout {made.composed.held.layout}" if made.composed.held.layout else "no known layout: tensors as stored"
     )
     return (
-        f"{made.packed.name} reads {printable(made.composed.held.artifact.path)} ({layout}; {how}) back into "
+        f"{printable(name or made.packed.name)} reads {printable(made.composed.held.artifact.path)} ({layout}; {how}) back into "
         f"{count(made.tensors)} tensors; it adds {count(made.packed.length)} bytes packed"
     )
 
 
-def document(made: ProvedDecoder) -> doc.Document:
-    """The answer, then how it is known, what it takes and what it does otherwise than the file's own loader."""
+def document(made: ProvedDecoder, *, written: Path | None = None) -> doc.Document:
+    """The answer, then how it is known, what it takes and what it does otherwise than the file's own loader.
+
+    `written` is the file that it was written to.
+    """
     composed, packed = made.composed, made.packed
+    name = packed.name if written is None else written.name
     rows = [
         ("proof", "run on the file without golfbudget: every tensor is the reader's to the last bit"),
         ("source", f"{bytes_text(packed.original_bytes)} as written, counted whole, its lines for a shell included"),
-        ("packed", f"{bytes_text(packed.length)}, measured: golfbudget pack-code {packed.name} makes the same"),
+        ("packed", f"{bytes_text(packed.length)}, measured: golfbudget pack-code {name} makes the same"),
         ("needs", f"{', '.join(composed.packages)} and the standard library"),
     ]
     if composed.held.export is not None and composed.held.export.schemes:
         rows.append(("schemes", ", ".join(_schemes(made))))
     rows += [("note", note) for note in _notes(made)]
     rows.append(("tools", ", ".join(f"{name} {version}" for name, version in packed.tools)))
-    parts = (doc.prose(doc.bold(answer(made))), doc.Facts(rows=tuple(rows)))
+    parts = (doc.prose(doc.bold(answer(made, name=name))), doc.Facts(rows=tuple(rows)))
     return doc.Document(parts=parts, data=lambda: _data(made))
 
 

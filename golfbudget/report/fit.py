@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from golfbudget.fit.fit_json import fit_json
 from golfbudget.fit.results import Fit, FitChoice
@@ -15,14 +17,20 @@ from golfbudget.report.views import grid as ledger_grid
 _MOST = 12
 
 
-def document(fit: Fit, *, details: bool = False) -> doc.Document:
-    """The answer and, with `details`, every matrix, the ledger and the loader."""
+def document(
+    fit: Fit, *, details: bool = False, written: Path | None = None, loader: Path | None = None
+) -> doc.Document:
+    """The answer and, with `details`, every matrix, the ledger and the loader.
+
+    `written` and `loader` are where the artifact and its loader were written, None where they were not.
+    """
     choices = fit.choices if details else _largest(fit)
     parts: list[doc.Part] = [
         doc.prose(doc.bold(answer(fit)), *map(doc.bullet, _reasons(fit))),
         doc.Facts(rows=tuple(_facts(fit)), order=-1),
         _grid(choices),
     ]
+    parts.append(doc.prose(*_next(fit, written, loader)))
     if details:
         parts.append(ledger_grid(fit.inspection, "role", last="file"))
         parts.append(doc.Section(title="the loader to paste", parts=(doc.prose(*fit.loader.rstrip("\n").split("\n")),)))
@@ -57,8 +65,39 @@ def _reasons(fit: Fit) -> Iterator[str]:
         blocks = "" if quality.blocks is None else f", {quality.blocks} independent blocks"
         amount = f"{count(quality.tokens or 0)} tokens{blocks}"
         yield f"chosen on {quality.chosen_on}; measured on {quality.reported_on} ({amount})"
+    left = _still_lost(fit)
+    if left is not None:
+        yield f"all rounding in it still costs {left:+.4f} bits per byte of the source's own (measured)"
     if not fit.binding:
         yield "the cap does not bind: no choice that was tried has a lower loss in more bytes"
+
+
+def _still_lost(fit: Fit) -> float | None:
+    """What the file loses against the unrounded source, bits per byte; None where no model was run."""
+    own, delta = fit.baseline, fit.quality.delta
+    if own.bits_per_byte is None or own.source_bits_per_byte is None or delta is None:
+        return None
+    return own.bits_per_byte + delta - own.source_bits_per_byte
+
+
+def _next(fit: Fit, written: Path | None, loader: Path | None) -> Iterator[doc.Line]:
+    """Which files ship and how to see them counted; and, where the cap does not bind, what its bytes would buy."""
+    if fit.inputs.model_file is not None:
+        yield doc.Line(text="next: train the model, then fit its checkpoint; these weights are synthetic")
+    elif written is None:
+        yield doc.Line(text="next: the same command with -o FILE --decoder FILE.py writes the artifact and its loader")
+    elif loader is None:
+        own = shlex.quote(str(written))
+        yield doc.Line(text=("next: ", doc.code(f"golfbudget decoder {own} -o decode.py"), " writes the loader"))
+    else:
+        names = f"{printable(str(written))}, and {printable(str(loader))} imported by your program"
+        yield doc.Line(text=("ship: ", names, "; ", doc.code("golfbudget check FOLDER"), " counts them"))
+    if not fit.binding and fit.inputs.model_file is None:
+        source = shlex.quote(fit.inputs.source_path)
+        yield doc.Line(text=f"the {count(fit.headroom)} bytes left buy parameters, not finer rounding:")
+        yield doc.Line(text=("  ", doc.code(f"golfbudget inspect {source} --as-config -o model.toml")))
+        sweep = f"golfbudget estimate model.toml --fast --cap {fit.cap} --sweep"
+        yield doc.Line(text=("  ", doc.code(sweep), " NAME=A,B,C"))
 
 
 def _facts(fit: Fit) -> Iterator[tuple[str, str]]:

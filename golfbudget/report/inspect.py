@@ -29,8 +29,8 @@ EXPLAIN_SCHEMA = "golfbudget/explain/1"
 _MOST_GROUPS = 3
 
 
-def document(inspection: Inspection, by: str = "role") -> Document:
-    """The whole report; `by` is the view that all formats but JSON show."""
+def document(inspection: Inspection, by: str = "role", *, advise: bool = False) -> Document:
+    """The whole report; `by` is the view that all formats but JSON show, `advise` adds what to do where it is over."""
     rows = grid(inspection, by, last="file")
     parts: list[Part] = [Facts(rows=_heading(inspection), order=-1), rows, cap_facts(inspection, order=-1)]
     if inspection.entropy is not None:
@@ -42,6 +42,10 @@ def document(inspection: Inspection, by: str = "role") -> Document:
             parts.append(left_grid(found, whole=by == "owner"))
             facts += tuple(left_facts(found))
         parts.append(Facts(rows=facts))
+    if advise and not inspection.budget.fits:
+        from golfbudget.report.next_steps import over_the_cap
+
+        parts += over_the_cap(inspection)
     return Document(parts=tuple(parts), data=lambda: _data(inspection), csv=lambda: rows)
 
 

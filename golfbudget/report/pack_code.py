@@ -10,10 +10,12 @@ from golfbudget.report.numbers import bytes_text, count, percent
 from golfbudget.version import __version__
 
 SCHEMA = "golfbudget/pack-code/1"
+#: Programs that are shown: with them an answer fits on a screen of 40 lines.
+_MOST = 12
 
 
 def document(packed: PackedProgram) -> doc.Document:
-    """Facts, and every program tried."""
+    """Facts, and the smallest programs tried; csv and JSON have all."""
     rows = [("source", f"{packed.name}  {bytes_text(packed.original_bytes)}")]
     if packed.minified_bytes is not None:
         rows.append(("minified", bytes_text(packed.minified_bytes)))
@@ -29,8 +31,16 @@ def document(packed: PackedProgram) -> doc.Document:
         *(("note", note) for note in packed.notes),
     ]
     names = (doc.name("program (* smallest)", "program"), doc.name("settings", "settings"))
-    steps = doc.grid((*names, doc.number("bytes", "bytes")), (_row(packed, step) for step in packed.steps))
-    return doc.Document(parts=(doc.Facts(rows=tuple(rows)), steps), data=lambda: _data(packed), csv=lambda: steps)
+    columns = (*names, doc.number("bytes", "bytes"))
+    # The source as it is stays, for what packing is held against.
+    small = {id(step) for step in sorted(packed.steps, key=lambda step: step.length)[:_MOST]}
+    shown = [step for step in packed.steps if id(step) in small or step.codec == "none"]
+    parts: list[doc.Part] = [doc.Facts(rows=tuple(rows)), doc.grid(columns, (_row(packed, step) for step in shown))]
+    if len(shown) < len(packed.steps):
+        more = f"more: {len(packed.steps) - len(shown)} larger programs (--format csv)"
+        parts.append(doc.prose(more, tight=True))
+    every = (_row(packed, step) for step in packed.steps)
+    return doc.Document(parts=tuple(parts), data=lambda: _data(packed), csv=lambda: doc.grid(columns, every))
 
 
 def _row(packed: PackedProgram, step: PackingStep) -> doc.GridRow:

@@ -200,11 +200,13 @@ def _over(tally: Tally, *, chosen: bool) -> Iterator[Finding]:
     if tally.fits is not False or tally.largest is None:
         return
     over, row = tally.largest.total - tally.cap, tally.largest
+    # A run without a label of its own is called by its file, which need not be said twice.
+    where = "" if row.label == str(row.place) else f"; {row.place}"
     message = (
         f"over the cap of {tally.cap:,} bytes by {over:,} as {tally.convention}: {row.total:,} bytes ({row.label}"
         + (f"; code {row.code:,}, model {row.model:,}" if row.code is not None and row.model is not None else "")
         + (f", other files {row.other:,}" if row.other else "")
-        + f"; {row.place})"
+        + f"{where})"
     )
     if chosen:
         yield Finding(code="GB101", message=message, place=row.place)
