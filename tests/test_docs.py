@@ -59,12 +59,12 @@ STEPS = {
     "docs/schemes.md": 2,
     "docs/vocabulary.md": 1,
     "docs/ways/checks-in-ci.md": 4,
-    "docs/ways/fifty-folders.md": 4,
-    "docs/ways/large-model.md": 3,
+    "docs/ways/fifty-folders.md": 3,
+    "docs/ways/large-model.md": 1,
     "docs/ways/notebook.md": 3,
-    "docs/ways/over-the-cap.md": 8,
+    "docs/ways/over-the-cap.md": 7,
     "docs/ways/review.md": 4,
-    "docs/ways/under-the-cap.md": 4,
+    "docs/ways/under-the-cap.md": 3,
 }
 PROGRAM = Path("golfbudget", "example", "train.py")
 
@@ -97,18 +97,16 @@ def in_a_shell(command: str, folder: Path) -> str:
     """What a line prints that is more than one command of ours: with pipes, exit codes or tools of the system."""
     programs = folder / "programs"
     programs.mkdir(exist_ok=True)
-    for name, run in (("python", ""), ("golfbudget", " -m golfbudget")):
-        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{run} "$@"\n', encoding="utf-8")
-        (programs / name).chmod(0o755)
+    for program, run in (("python", ""), ("golfbudget", " -m golfbudget")):
+        (programs / program).write_text(f'#!/bin/sh\nexec "{sys.executable}"{run} "$@"\n', encoding="utf-8")
+        (programs / program).chmod(0o755)
     environ = environment({"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"})
     done = subprocess.run(["bash", "-c", command], cwd=folder, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-def printed(
-    step: Step, folder: Path, namespace: dict[str, object], golfbudget: Run, demo: Demo | None
-) -> str:
+def printed(step: Step, folder: Path, namespace: dict[str, object], golfbudget: Run, demo: Demo | None) -> str:
     """What a step prints; the Python of a page goes on where its last piece ended."""
     if step.python:
         with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as out:
@@ -139,9 +137,7 @@ def test_a_page_shows_what_its_commands_print(page: str, folder: Path, golfbudge
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in STEPS if not needs_the_demo(page)])
-def test_a_page_without_a_plan_shows_what_its_commands_print(
-    page: str, example_folder: Path, golfbudget: Run
-) -> None:
+def test_a_page_without_a_plan_shows_what_its_commands_print(page: str, example_folder: Path, golfbudget: Run) -> None:
     compare(page, example_folder, golfbudget, None)
 
 

@@ -52,9 +52,7 @@ class FitResult(Result):
         """Every byte of the file, owned once."""
         return self.fit.inspection.assignment.ledger
 
-    def document(
-        self, *, details: bool = False, written: Path | None = None, loader: Path | None = None
-    ) -> Document:
+    def document(self, *, details: bool = False, written: Path | None = None, loader: Path | None = None) -> Document:
         from golfbudget.report.fit import document
 
         return document(self.fit, details=details, written=written, loader=loader)

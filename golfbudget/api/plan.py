@@ -26,6 +26,7 @@ from golfbudget.workers import Where, working_on
 if TYPE_CHECKING:
     from golfbudget.estimate.settings import Settings
     from golfbudget.ledger import Ledger
+    from golfbudget.plan.request import PlanRequest
     from golfbudget.plan.results import Plan, Verdict, VqAnswer
     from golfbudget.plan.trials import Trials
     from golfbudget.report.document import Document
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlanResult(Result):
-    """A finished plan: every candidate's counted file, and who wins."""
+    """A finished plan: every candidate's counted file, and who wins; `asked` are the options that it was made with."""
 
     plan: Plan
+    asked: PlanRequest | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -66,7 +68,7 @@ class PlanResult(Result):
     def document(self, *, details: bool = False) -> Document:
         from golfbudget.report.plan import document
 
-        return document(self.plan, details=details)
+        return document(self.plan, details=details, asked=self.asked)
 
     def summary(self) -> str:
         from golfbudget.report.numbers import printable
@@ -144,7 +146,7 @@ def plan(
             limit=size(max_decoded),
         )
         with working_on(executor, jobs=jobs, cache=request.cache) as several, watched(progress, "plan") as told:
-            return PlanResult(plan=make_plan(replace(request, jobs=several), told))
+            return PlanResult(plan=make_plan(replace(request, jobs=several), told), asked=request)
 
 
 def chosen_schemes(given: str | Sequence[str] | None) -> tuple[str, ...] | None:

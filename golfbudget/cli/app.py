@@ -43,6 +43,7 @@ def _typer(**options: Any) -> typer.Typer:  # noqa: ANN401  (typer's own options
         **options,
     )
 
+
 _HELP = """The byte accountant for language models under a size cap.
 
 It says where the bytes of a model file are, what is left under the cap, and how to store the model in fewer.

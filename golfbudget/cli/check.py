@@ -54,9 +54,10 @@ def check(
     """Count submissions, match claims, and hold them to the cap.
 
     A submission is a folder with an artifact, its code, logs and claims.  It is counted by four conventions: as logged,
-    as shipped, with its code packed, and the whole folder; one of them decides.  Nothing of the submission is executed.  Without a model file its bytes come from the logs and are `claimed`.
-    Several are a table, a row each; one that cannot be read is a row, too.  Exit code 2 when one cannot be decided,
-    else 1 when one is over the cap under the chosen convention, or has an error.
+    as shipped, with its code packed, and the whole folder; one of them decides.  Nothing of the submission is executed.
+    Without a model file its bytes come from the logs and are `claimed`. Several are a table, a row each; one that
+    cannot be read is a row, too.  Exit code 2 when one cannot be decided, else 1 when one is over the cap under the
+    chosen convention, or has an error.
 
     \b
     Examples:

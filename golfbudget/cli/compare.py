@@ -48,9 +48,9 @@ def compare(
 ) -> None:
     """Show what changed from BASE to NEW, and fail on growth.
 
-    Changes are shown by role (what bytes are for) and by owner (the tensor that they belong to).  Owners that were renamed are known by shape and content.  A submission without a model file is compared by its
-    totals, as logged or claimed.  Exit code 1 when a --fail-on is true, 2 when a side
-    cannot be read.
+    Changes are shown by role (what bytes are for) and by owner (the tensor that they belong to).  Owners that were
+    renamed are known by shape and content.  A submission without a model file is compared by its totals, as logged or
+    claimed.  Exit code 1 when a --fail-on is true, 2 when a side cannot be read.
 
     \b
     Examples:

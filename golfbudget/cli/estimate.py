@@ -44,7 +44,6 @@ def estimate(
     recipe's own quantisers, filter and codec, and checked against an entropy formula.  Where size depends on training
     (scales from a quantile, a maximum or a floor) there is a range instead of a number.
 
-    \b
     NAME in --set and --sweep is a variable of the model file (vocabulary, width, layers …), codec or level, or
     RULE.FIELD of the recipe (embedding.bits, *.clip_deviations …).
 

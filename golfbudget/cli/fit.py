@@ -70,10 +70,10 @@ def fit(
 ) -> None:
     """Write the artifact of least loss that fits under the cap.
 
-    Counted are the file, the program that reads it, and --code.  Every matrix is encoded in many ways (integers along a trellis, rounded, of few levels; for the head VQ-Logits and
-    other structures, too), its loss is taken from its error and from one measured perturbation, and the best choice
-    within the cap is found exactly, written, measured again around that choice, and scaled until the cap is used up.
-    What chooses never reports: losses are of other text.
+    Counted are the file, the program that reads it, and --code.  Every matrix is encoded in many ways (integers along a
+    trellis, rounded, of few levels; for the head VQ-Logits and other structures, too), its loss is taken from its error
+    and from one measured perturbation, and the best choice within the cap is found exactly, written, measured again
+    around that choice, and scaled until the cap is used up. What chooses never reports: losses are of other text.
 
     \b
     Examples:

@@ -61,8 +61,8 @@ def unpack(
 ) -> None:
     """Decode an artifact to the float tensors that a model loads.
 
-    They are written as safetensors.  Matrices encoded by any scheme are decoded; a bias that a head adds to its logits stands beside its matrix, under
-    the matrix's name with `bias` in place of `weight`.
+    They are written as safetensors.  Matrices encoded by any scheme are decoded; a bias that a head adds to its logits
+    stands beside its matrix, under the matrix's name with `bias` in place of `weight`.
 
     \b
     Example:

@@ -43,8 +43,9 @@ def pack_code(
 ) -> None:
     """Pack a program into the fewest bytes that still run.
 
-    It is minified, compressed and wrapped so that it unpacks itself.  The program is never run here.  What unpacks it needs Python 3.10 or later and the standard library alone,
-    unless --allow says otherwise.  It is unpacked again and must hold the syntax tree that was packed.
+    It is minified, compressed and wrapped so that it unpacks itself.  The program is never run here.  What unpacks it
+    needs Python 3.10 or later and the standard library alone, unless --allow says otherwise.  It is unpacked again and
+    must hold the syntax tree that was packed.
 
     \b
     Examples:

@@ -38,9 +38,10 @@ def repack(
 ) -> None:
     """Find the smallest file of the same tensors and values.
 
-    It says how much each lever gave.  Two kinds of levers: codec and filter keep the container, so that any loader of it works after another call of
-    decompress; the others rebuild it as a golfbudget-pack, which inspect reads and whose decoder is counted.  The
-    result is opened again and compared in full before it is written, and is never larger than the input.
+    It says how much each lever gave.  Two kinds of levers: codec and filter keep the container, so that any loader of
+    it works after another call of decompress; the others rebuild it as a golfbudget-pack, which inspect reads and whose
+    decoder is counted.  The result is opened again and compared in full before it is written, and is never larger than
+    the input.
 
     \b
     Examples:

@@ -26,8 +26,8 @@ def schemes(
     """List the ways to store a matrix, and what each takes.
 
     A scheme represents a head or a trunk matrix, as it is or with some loss.  Its options and its raw bytes are listed,
-    by formula or for a shape.  Raw bytes are those of the tables, before any codec: only a written artifact says what a scheme takes in the end.
-    Schemes of other packages (entry point group golfbudget.schemes) are listed too.
+    by formula or for a shape.  Raw bytes are those of the tables, before any codec: only a written artifact says what a
+    scheme takes in the end. Schemes of other packages (entry point group golfbudget.schemes) are listed too.
 
     \b
     Examples:

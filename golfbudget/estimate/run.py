@@ -135,6 +135,13 @@ class Point:
     settings: Mapping[str, Value]
     estimate: Estimate
 
+    def __repr__(self) -> str:
+        """In a line: a cell or a shell shows a list of them."""
+        chosen = ", ".join(f"{name}={value}" for name, value in self.settings.items())
+        low, high = self.estimate.artifact.low, self.estimate.artifact.high
+        told = f"{low:,} bytes" if low == high else f"{low:,} to {high:,} bytes"
+        return f"<Point {chosen}: {told}, {self.estimate.headroom:+,} under the cap>"
+
 
 def sweep(
     sweeps: Mapping[str, Sequence[Value]],

@@ -36,7 +36,7 @@ def table(
 ) -> tuple[doc.Part, ...]:
     """What they are judged by, a row of each, and how many there are of each verdict.
 
-    Without `every` those of many that pass and warn of nothing are one row, so that a screen holds what is to be done.
+    Without `every` a screen shows those of many that pass and warn of nothing as one row: it holds what is to be done.
     """
     shown = [*_SHOWN, *(() if convention in _SHOWN else (convention,))]
     rule = f"{rules.name}: at most {count(rules.cap)} bytes ({human(rules.cap)}) as {convention}"
@@ -50,13 +50,17 @@ def table(
         doc.name("known"),
         doc.name("reason", least=_REASON),
     )
-    quiet = [one for one in outcomes if _quiet(one, strict=strict)] if not every and len(outcomes) > _MOST_ROWS else []
-    rows = [_row(outcome, shown, strict=strict) for outcome in outcomes if outcome not in quiet]
-    rows += [_together(quiet, shown)] if quiet else []
-    grid = doc.grid(columns, rows, name_width=_NAME)
+    rows = [_row(outcome, shown, strict=strict) for outcome in outcomes]
+    quiet = [_quiet(one, strict=strict) for one in outcomes]
+    short = not every and len(outcomes) > _MOST_ROWS and any(quiet)
+    grids = [doc.grid(columns, rows, only=doc.Medium.PAGE if short else None, name_width=_NAME)]
+    if short:
+        told = [row for row, passes in zip(rows, quiet, strict=True) if not passes]
+        others = _together([one for one, passes in zip(outcomes, quiet, strict=True) if passes], shown)
+        grids.append(doc.grid(columns, [*told, others], only=doc.Medium.SCREEN, name_width=_NAME))
     return (
         doc.Facts(rows=(("rules", rule),), order=1),
-        grid,
+        *grids,
         doc.prose(doc.bold(_result(outcomes, strict=strict)), order=-1),
     )
 
@@ -83,7 +87,7 @@ def _together(passed: Sequence[Outcome], shown: Sequence[Convention]) -> doc.Gri
         cells.append(doc.amount(max((row.total for row in tallies if row is not None), default=None)))
     how = " or ".join(sorted({str(known(outcome)) for outcome in passed}))
     name = f"[{len(passed)} others, largest]"
-    return doc.line(name, *cells, _word(Judgement.PASSED), how, "rows: --format csv")
+    return doc.line(name, *cells, _word(Judgement.PASSED), how, "rows: --format markdown")
 
 
 def _total(checked: Checked, convention: Convention) -> doc.Cell:

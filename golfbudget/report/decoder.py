@@ -22,8 +22,9 @@ def answer(made: ProvedDecoder, *, name: str | None = None) -> str:
     layout = (
         f"layout {made.composed.held.layout}" if made.composed.held.layout else "no known layout: tensors as stored"
     )
+    reader = printable(name or made.packed.name)
     return (
-        f"{printable(name or made.packed.name)} reads {printable(made.composed.held.artifact.path)} ({layout}; {how}) back into "
+        f"{reader} reads {printable(made.composed.held.artifact.path)} ({layout}; {how}) back into "
         f"{count(made.tensors)} tensors; it adds {count(made.packed.length)} bytes packed"
     )
 

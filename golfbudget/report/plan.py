@@ -11,6 +11,7 @@ from golfbudget.inspection import Inspection
 from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
 from golfbudget.plan.plan_json import plan_json
+from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, Winner
 from golfbudget.plan.trials import Side, Trial
 from golfbudget.report import document as doc
@@ -32,13 +33,18 @@ from golfbudget.rollup import roll_up
 _MOST = 11
 
 
-def document(plan: Plan, *, details: bool = False, saved: str | None = None) -> doc.Document:
-    """The answer or, with `details`, all there is to say; `saved` is the file that the plan was saved in."""
-    parts = detailed(plan) if details else answer(plan, saved=saved)
+def document(
+    plan: Plan, *, details: bool = False, saved: str | None = None, asked: PlanRequest | None = None
+) -> doc.Document:
+    """The answer or, with `details`, all there is to say.
+
+    `saved` is the file that the plan was saved in; of `asked` the next command has its options.
+    """
+    parts = detailed(plan) if details else answer(plan, saved=saved, asked=asked)
     return doc.Document(parts=parts, data=lambda: plan_json(plan), csv=lambda: candidates(plan, plan.trials))
 
 
-def answer(plan: Plan, *, saved: str | None = None) -> tuple[doc.Part, ...]:
+def answer(plan: Plan, *, saved: str | None = None, asked: PlanRequest | None = None) -> tuple[doc.Part, ...]:
     """Baseline, candidates that matter, verdict, VQ answer and the next step."""
     shown = shortlist(plan, _MOST)
     return (
@@ -46,7 +52,7 @@ def answer(plan: Plan, *, saved: str | None = None) -> tuple[doc.Part, ...]:
         brief_candidates(plan, shown),
         doc.prose(verdict_line(plan), *map(doc.bullet, (*situation(plan), *plan.verdict.reasons))),
         doc.prose(vq_line(plan), *map(doc.bullet, _vq(plan)), tight=True),
-        doc.prose(*_next(plan, saved), f"more: {_left_out(plan, shown)} (--details)", tight=True),
+        doc.prose(*_next(plan, saved, asked), f"more: {_left_out(plan, shown)} (--details)", tight=True),
     )
 
 
@@ -116,7 +122,7 @@ def _vq(plan: Plan) -> Iterator[str]:
         yield f"at {even.price:.1f} µbpb per kB {name} would win {under}"
 
 
-def _next(plan: Plan, saved: str | None) -> Iterator[doc.Line]:
+def _next(plan: Plan, saved: str | None, asked: PlanRequest | None) -> Iterator[doc.Line]:
     verdict = plan.verdict
     if verdict.settle is not None:
         yield doc.Line(text=f"what would settle it: {verdict.settle}")
@@ -134,7 +140,11 @@ def _next(plan: Plan, saved: str | None) -> Iterator[doc.Line]:
         yield doc.Line(text="next: train the model, then plan its checkpoint; these weights are synthetic")
         return
     if plan.budgets:
-        yield doc.Line(text=("next: ", doc.code(_fit(plan))))
+        over = plan.baseline.budget.headroom < 0
+        own = _cap(plan) if over else f" --cap {plan.budgets[0].bytes}"
+        yield doc.Line(text=("next: ", doc.code(f"{_fit(plan, asked)}{own} -o FILE")))
+        if _spendable(plan):
+            yield doc.Line(text=("or spend what is left: ", doc.code(f"{_fit(plan, asked)}{_cap(plan)} -o FILE")))
     if chosen is not None:
         command = f"golfbudget pack {saved or 'plan.json'} --candidate {chosen} -o FILE"
         yield doc.Line(text=("or one candidate: " if plan.budgets else "next: ", doc.code(command)))
@@ -142,15 +152,42 @@ def _next(plan: Plan, saved: str | None) -> Iterator[doc.Line]:
             yield doc.Line(text="plan.json is this plan: the same command with --format json -o plan.json")
 
 
-def _fit(plan: Plan) -> str:
-    """The command for the best file at the bytes that were compared; a plan does not know where its text lies."""
+def _cap(plan: Plan) -> str:
+    """The cap that was asked for, and the code that counts."""
+    code = "" if plan.code_bytes is None else f" --code {plan.code_bytes}"
+    return f" --cap {plan.cap}{code}"
+
+
+def _spendable(plan: Plan) -> bool:
+    """Whether the source's numbers, stored more finely than the baseline does, could fill what is left of the cap."""
+    return 0 < plan.baseline.budget.headroom < plan.inputs.source_bytes - plan.baseline.artifact.size
+
+
+def _fit(plan: Plan, asked: PlanRequest | None) -> str:
+    """The command for the best file, but for its cap; without what was asked, TEXT stands for the text."""
     inputs, run = plan.inputs, plan.evaluation
     words = ["golfbudget fit", shlex.quote(inputs.source_path)]
     if inputs.recipe_argument is not None:
         words += ["--recipe", shlex.quote(inputs.recipe_argument)]
     if run is not None:
-        words += ["--model", shlex.quote(run.model), *([] if run.model == example.MODEL else ["--tokens", "TEXT"])]
-    return " ".join([*words, "--cap", str(plan.budgets[0].bytes), "-o", "FILE"])
+        words += ["--model", shlex.quote(run.model)]
+        if asked is not None:
+            words += _texts(asked)
+        elif run.model != example.MODEL:
+            words += ["--tokens", "TEXT"]
+    return " ".join(words)
+
+
+def _texts(asked: PlanRequest) -> Iterator[str]:
+    """Options that say what a model is run on, as they were given."""
+    files = {"tokens": asked.tokens, "tokenizer": asked.tokenizer, "calibration": asked.calibration}
+    for option, path in files.items():
+        if path is not None:
+            yield f"--{option} {shlex.quote(str(path))}"
+    if asked.token_limit is not None:
+        yield f"--token-limit {asked.token_limit}"
+    if asked.trust_remote_code:
+        yield "--trust-remote-code"
 
 
 def _left_out(plan: Plan, shown: tuple[Trial, ...]) -> str:

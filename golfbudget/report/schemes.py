@@ -20,6 +20,8 @@ _LETTERS = (
     "V rows, d columns, b or c bits a value, idx(n) = ⌈log2 n⌉ bits, amounts in bytes before any codec. "
     "An option reads: name range = default."
 )
+#: Schemes that are shown with all their options; of more each has a line.
+_MOST_BLOCKS = 6
 _NEEDS = {"counts": "token counts", "moment": "the second moment of the inputs, from calibration text"}
 
 
@@ -101,7 +103,7 @@ def _range(parameter: Parameter) -> str:
 
 
 def document(sizes: Sequence[SchemeSize], shape: tuple[int, int] | None) -> doc.Document:
-    """One line per scheme for a shape; without one, a block per scheme on a screen and a table on a page."""
+    """One line per scheme for a shape; without one, a block per scheme (of many a line), and a table on a page."""
 
     def data() -> object:
         return {
@@ -115,8 +117,19 @@ def document(sizes: Sequence[SchemeSize], shape: tuple[int, int] | None) -> doc.
         rows = _of_shape(sizes, shape)
         return doc.Document(parts=(rows,), data=data, csv=lambda: rows)
     listed = _listed(sizes)
+    if len(sizes) > _MOST_BLOCKS:
+        parts = (*_overview(sizes), listed, doc.prose(_LETTERS, only=doc.Medium.PAGE))
+        return doc.Document(parts=parts, data=data, csv=lambda: listed)
     blocks = (_block(size.scheme) for size in sizes)
     return doc.Document(parts=(*blocks, listed, doc.prose(_LETTERS)), data=data, csv=lambda: listed)
+
+
+def _overview(sizes: Sequence[SchemeSize]) -> tuple[doc.Part, ...]:
+    """A line for each scheme, where blocks would be screens of them."""
+    rows = (doc.line(size.scheme.name, size.scheme.summary) for size in sizes)
+    grid = doc.grid((doc.name("scheme"), doc.name("what it stores", least=58)), rows, only=doc.Medium.SCREEN)
+    more = "more: golfbudget schemes NAME has the options, needs and raw bytes of one"
+    return grid, doc.prose(more, only=doc.Medium.SCREEN)
 
 
 def _of_shape(sizes: Sequence[SchemeSize], shape: tuple[int, int]) -> doc.Grid:
