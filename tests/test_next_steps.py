@@ -62,9 +62,15 @@ def test_a_file_over_the_cap_says_what_to_type_and_that_runs(golfbudget: Run, ch
     done = golfbudget(*fit, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "FILE").stat().st_size < size
-    # What least loss says to do next runs, too, and its file fits.
+    # What least loss says to do next runs, too, and its file fits with the loader as it is counted.
     (loader,) = commands(done.stdout.replace(" writes the loader", ""))
     assert golfbudget(*loader, cwd=tmp_path).returncode == 0
+    both = golfbudget(*fit, "--decoder", "decode.py", cwd=tmp_path).stdout
+    (pack,) = re.findall(r"^next: golfbudget (pack-code decode.py -o PACKED.py) makes", both, re.MULTILINE)
+    assert golfbudget(*pack.split(), cwd=tmp_path).returncode == 0
+    (used,) = re.findall(r"fitted: ([\d,]+) of 8,000 bytes", both)
+    ships = sum((tmp_path / name).stat().st_size for name in ("FILE", "PACKED.py"))
+    assert ships + 500 == int(used.replace(",", ""))
     assert golfbudget("inspect", "FILE", "--cap", "8kB", cwd=tmp_path).returncode == 0
 
 

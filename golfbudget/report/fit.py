@@ -90,7 +90,10 @@ def _next(fit: Fit, written: Path | None, loader: Path | None) -> Iterator[doc.L
         own = shlex.quote(str(written))
         yield doc.Line(text=("next: ", doc.code(f"golfbudget decoder {own} -o decode.py"), " writes the loader"))
     else:
-        names = f"{printable(str(written))}, and {printable(str(loader))} imported by your program"
+        packed = f" makes the {count(fit.decoder_bytes)} bytes that are counted"
+        command = f"golfbudget pack-code {shlex.quote(str(loader))} -o PACKED.py"
+        yield doc.Line(text=("next: ", doc.code(command), packed))
+        names = f"{printable(str(written))}, and PACKED.py imported by your program"
         yield doc.Line(text=("ship: ", names, "; ", doc.code("golfbudget check FOLDER"), " counts them"))
     if not fit.binding and fit.inputs.model_file is None:
         source = shlex.quote(fit.inputs.source_path)
