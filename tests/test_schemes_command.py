@@ -86,9 +86,20 @@ def test_table_and_markdown_hold_every_scheme_in_a_line_that_cannot_break() -> N
             assert row.scheme.name in text
             assert f"| {row.scheme.name} |" in markdown
             assert (
-                row.scheme.formula if not shape else row.reason if row.raw_bytes is None else f"{row.raw_bytes:,}"
+                row.scheme.summary if not shape else row.reason if row.raw_bytes is None else f"{row.raw_bytes:,}"
             ) in text
     assert "at most 640" in text
+
+
+def test_a_list_of_many_is_a_line_each_and_a_few_have_all_their_options() -> None:
+    every = scheme_sizes(schemes.registered(), None, {})
+    few = every[:2]
+    text, blocks = (rendered(document(rows, None), ReportFormat.TABLE) for rows in (every, few))
+    assert len(text.splitlines()) < len(every) + 8
+    assert "more: golfbudget schemes NAME" in text
+    for row in few:
+        assert row.scheme.formula in blocks
+        assert all(f"option     {parameter.name}" in blocks for parameter in row.scheme.parameters)
 
 
 def test_the_command_prints_and_writes(golfbudget: Run, tmp_path: Path) -> None:

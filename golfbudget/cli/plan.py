@@ -126,11 +126,13 @@ def plan(
 ) -> None:
     """Say whether to restructure the head or to squeeze the trunk.
 
-    The answer comes first: verdict, VQ answer, what to type next, and the candidates that matter; --details prints all.
+    The answer comes first: the verdict, whether VQ-Logits wins (a head whose tokens share rows), what to type next, and
+    the candidates that matter; --details prints all.
 
     A candidate is a way to store the head or the trunk in fewer bytes.  Each is written through the recipe's own
     container and codec.  With --model and --tokens the change in bits per byte is measured; without, a candidate counts
-    as free only under the equal-error rule. Files and measurements are kept by content, so that a second plan is fast.
+    as free only where its squared error is at most 1.05 times the recipe's own (equal error).  Files and measurements
+    are kept by content, so that a second plan is fast.
 
     A model file (sp8192, or FILE.toml) is planned before it is trained, on weights drawn from the distributions that it
     states: what is free by the equal-error rule, and what structure there is, is then that of independent Gaussians.
