@@ -81,7 +81,7 @@ def test_an_artifact_over_the_cap_is_packed_better_first(golfbudget: Run, tmp_pa
     over = golfbudget("inspect", artifact, "--cap", "2kB", cwd=tmp_path)
     repack, fit = commands(over.stdout)
     assert repack == ["repack", artifact, "-o", "FILE"]
-    assert fit == ["fit", artifact, "--cap", "2000", "-o", "FILE"]
+    assert fit == ["fit", "CHECKPOINT", "--cap", "2000", "-o", "FILE"]
     assert golfbudget(*repack, cwd=tmp_path).returncode == 0
     assert (tmp_path / "FILE").stat().st_size < (tmp_path / artifact).stat().st_size
 

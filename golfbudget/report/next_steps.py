@@ -28,13 +28,13 @@ def over_the_cap(inspection: Inspection) -> tuple[doc.Part, ...]:
     if budget.fits or not any(entry.parameters for entry in entries):
         return ()
     code = "" if budget.code is None else f" --code {budget.code}"
-    command, gain = _fit(path, budget.cap, code)
     largest = max(entries, key=lambda entry: entry.parameters)
     if "float" in (largest.dtype or ""):
         # Weights before export: how they are stored is still open, and no packing of floats comes near.
         plan = f"golfbudget plan {_quoted(path)} --cap {budget.cap}{code}"
-        return (_listed([(command, gain), (plan, "whether the head or the trunk gives the bytes")]),)
-    return (_listed([_repack(path), (command, f"{gain}; best of the float checkpoint")]),)
+        fit = _fit(path, budget.cap, code)
+        return (_listed([fit, (plan, "whether the head or the trunk gives the bytes")]),)
+    return (_listed([_repack(path), _fit_again(budget.cap, code)]),)
 
 
 def over_as_counted(checked: Checked) -> tuple[doc.Part, ...]:
@@ -53,8 +53,7 @@ def over_as_counted(checked: Checked) -> tuple[doc.Part, ...]:
     if len(models) == 1:
         steps.append(_repack(str(root / models[0])))
         code = "" if row.code is None else f" --code {row.code}"
-        command, gain = _fit("CHECKPOINT", checked.chosen.cap, code)
-        steps.append((command, f"{gain}; CHECKPOINT: the float weights"))
+        steps.append(_fit_again(checked.chosen.cap, code))
     return (_listed(steps),) if steps else ()
 
 
@@ -64,6 +63,12 @@ def _repack(path: str) -> tuple[str, str]:
 
 def _fit(path: str, cap: int, code: str) -> tuple[str, str]:
     return f"golfbudget fit {_quoted(path)} --cap {cap}{code} -o FILE", _LEAST
+
+
+def _fit_again(cap: int, code: str) -> tuple[str, str]:
+    """What is quantised already is better fitted from what it was made of, of which nothing is known here."""
+    command, gain = _fit("CHECKPOINT", cap, code)
+    return command, f"{gain}; CHECKPOINT: the float weights"
 
 
 def _quoted(path: str | Path) -> str:
