@@ -218,7 +218,7 @@ def test_a_memo_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_answers_first_and_writes_the_program(golfbudget: Run, tmp_path: Path) -> None:
-    out = tmp_path / "decode.py"
+    out = tmp_path / "read_it.py"
     done = golfbudget("decoder", example.ARTIFACT, "-o", out)
     assert done.returncode == 0, done.stderr
     source = out.read_text(encoding="utf-8")
@@ -226,9 +226,10 @@ def test_the_command_answers_first_and_writes_the_program(golfbudget: Run, tmp_p
     report = json.loads(golfbudget("decoder", example.ARTIFACT, "--format", "json").stdout)
     size = report["decoder"]["packed_bytes"]
     assert done.stdout.splitlines()[0] == (
-        f"decode.py reads {example.ARTIFACT} (layout int8_clean_per_row_v1; torch-zip, zlib) back into 52 tensors; it "
+        f"read_it.py reads {example.ARTIFACT} (layout int8_clean_per_row_v1; torch-zip, zlib) back into 52 tensors; it "
         f"adds {size} bytes packed"
     )
+    assert "golfbudget pack-code read_it.py makes the same" in done.stdout
     assert report["schema"] == "golfbudget/decoder/1"
     assert report["decoder"]["source"] == source
     packed = json.loads(golfbudget("pack-code", out, "--format", "json").stdout)

@@ -105,7 +105,14 @@ def test_a_submission_over_the_cap_says_what_to_type(golfbudget: Run, tmp_path: 
     assert pack_code == ["pack-code", "run/train_gpt.py", "-o", "FILE"]
     assert repack == ["repack", "run/final_model.ptz", "-o", "FILE"]
     assert fit == ["fit", "CHECKPOINT", "--cap", "10000", "--code", str(len(PROGRAM)), "-o", "FILE"]
-    assert golfbudget(*pack_code, cwd=tmp_path).returncode == 0
+    packed = golfbudget(*pack_code, cwd=tmp_path)
+    assert packed.returncode == 0
+    # The smallest programs are shown, all are in the csv.
+    assert len(packed.stdout.splitlines()) < 30
+    (others,) = re.findall(r"more: (\d+) larger programs", packed.stdout)
+    every = golfbudget("pack-code", "run/train_gpt.py", "--format", "csv", cwd=tmp_path).stdout
+    shown = packed.stdout.partition("────\n")[2].partition("more: ")[0].splitlines()
+    assert len(every.splitlines()) - 1 == len(shown) + int(others)
     (less,) = re.findall(r"the same program, ([\d,]+) bytes smaller at least", done.stdout)
     assert len(PROGRAM) - (tmp_path / "FILE").stat().st_size >= int(less.replace(",", ""))
     # The file is named once.

@@ -34,7 +34,8 @@ def over_the_cap(inspection: Inspection) -> tuple[doc.Part, ...]:
         plan = f"golfbudget plan {_quoted(path)} --cap {budget.cap}{code}"
         fit = _fit(path, budget.cap, code)
         return (_listed([fit, (plan, "whether the head or the trunk gives the bytes")]),)
-    return (_listed([_repack(path), _fit_again(budget.cap, code)]),)
+    whole = len(inspection.artifact.files) <= 1  # Of several files `repack` takes none.
+    return (_listed([*([_repack(path)] if whole else []), _fit_again(budget.cap, code)]),)
 
 
 def over_as_counted(checked: Checked) -> tuple[doc.Part, ...]:
