@@ -25,6 +25,7 @@ from golfbudget.workers import Where, working_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from golfbudget.fit.results import Fit
     from golfbudget.ledger import Ledger

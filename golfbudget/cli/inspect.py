@@ -58,6 +58,7 @@ def inspect(
     values is then not known, and said to be.
 
     Codecs are recognised by content.  Pickles are read as data and never executed.  Exit code 1 when the file
+    is over a --cap that was given, 2 when it cannot be read.
 
     \b
     Examples:
