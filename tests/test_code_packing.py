@@ -763,8 +763,8 @@ def test_the_command_refuses_what_cannot_be_right(golfbudget: Run, tmp_path: Pat
     for arguments, message in (
         ((tmp_path / "none.py",), "none.py: no such file"),
         ((tmp_path,), ": not a file"),
-        ((source, "-o", source), "is the source itself"),
-        ((source, "-o", tmp_path / "link.py"), "is the source itself"),
+        ((source, "-o", source), "is read here, and the result would replace it"),
+        ((source, "-o", tmp_path / "link.py"), "is read here"),
         ((source, "-o", tmp_path / "none" / "y.py"), "cannot be written"),
         ((source, "-o", tmp_path / ("y" * 300)), "cannot be written"),
         ((source, "--allow", "zopfli"), "'zopfli'"),

@@ -18,12 +18,14 @@ import torch
 from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from golfbudget.artifact import open_artifact
 from golfbudget.errors import ConfigError, UsageError
 from golfbudget.estimate.bins import Family, entropy, float_bits, level_bits, prefix_length, typical_maximum
-from golfbudget.estimate.describe import describe, model_toml
+from golfbudget.estimate.describe import describe
 from golfbudget.estimate.measured import draw
+from golfbudget.estimate.model_text import model_toml
 from golfbudget.estimate.observed import equivalent_clip
 from golfbudget.estimate.request import Request, payload_bytes
 from golfbudget.estimate.results import Estimate, chance_to_fit
@@ -415,6 +417,17 @@ def test_an_artifact_that_no_recipe_writes_has_no_config(corpus: Path, golfbudge
     result = golfbudget("inspect", corpus / "ternary_xz/model.ternary.ptz", "--as-config")
     assert result.returncode == 2
     assert "no config is written for bytes packed in" in result.stderr
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_weights_that_no_mean_and_deviation_describe_have_no_config(
+    tmp_path: Path, golfbudget: Run, value: float
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"w": torch.tensor([[1.0, value], [-value, 2.0]], dtype=torch.float64)}, path)
+    result = golfbudget("inspect", path, "--as-config")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "'w' holds NaN, infinite or overflowing values" in result.stderr
 
 
 def test_reports_say_how_each_figure_is_known(small: Path, golfbudget: Run) -> None:

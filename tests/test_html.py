@@ -238,7 +238,13 @@ def test_what_is_no_report_is_said(report: object, error: type[Exception], messa
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "no JSON"), ('{"schema": NaN}', "NaN is no number"), ("[" * 100_000, "no JSON"), ("{}", "without a schema")],
+    [
+        ("{", "no JSON"),
+        ('{"schema": NaN}', "NaN is no number"),
+        ('{"schema": 1e400}', "1e400 is beyond all numbers"),
+        ("[" * 100_000, "no JSON"),
+        ("{}", "without a schema"),
+    ],
 )
 def test_a_file_that_is_no_report_is_an_error_of_one_line(
     content: str, message: str, golfbudget: Run, tmp_path: Path
@@ -251,6 +257,11 @@ def test_a_file_that_is_no_report_is_an_error_of_one_line(
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "page.html").exists()
+
+
+def test_a_check_of_no_submission_has_a_page() -> None:
+    made = {"schema": "golfbudget/check/1", "rules": "x", "cap": 5, "convention": "shipped", "passed": True}
+    assert "Every submission" in html_page({**made, "submissions": []}, "x.json")
 
 
 def test_the_page_does_not_replace_the_report(golfbudget: Run, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from golfbudget import configs, schemes
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import UnsupportedError, UsageError
-from golfbudget.estimate.describe import describe, model_toml
+from golfbudget.estimate.describe import describe
 from golfbudget.estimate.measured import draw
+from golfbudget.estimate.model_text import model_toml
 from golfbudget.estimate.settings import make_request
 from golfbudget.formats.ggml_types import GGML_TYPES, WRITTEN
 from golfbudget.plan.files import source_files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -212,6 +213,28 @@ def test_a_plan_whose_source_changed_packs_nothing(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UsageError, match="is not there"):
         write_candidate(saved, "baseline")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"codec": "brotli"}, {"codec": "zip", "level": 1}, {"codec": "zlib", "level": 10**12},
+                {"codec": "zlib", "level": "9"}, {"codec": 5, "level": 5}],
+)  # fmt: skip
+def test_a_saved_repacking_that_no_codec_does_is_refused(
+    tmp_path: Path, repeated: Plan, options: dict[str, object]
+) -> None:
+    made: Any = plan_json(repeated)
+    (trial,) = (one for one in made["candidates"] if one["name"] == "lossless-brotli-11")
+    trial["options"] = options
+    saved = tmp_path / "plan.json"
+    saved.write_text(json.dumps(made), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"candidate lossless-brotli-11: codec .* is none that is known here"):
+        write_candidate(saved, "lossless-brotli-11")
+
+
+def test_bytes_that_are_no_text_are_no_saved_plan(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_bytes(b'{"schema": "\xff"}')
+    with pytest.raises(UsageError, match=r"plan\.json: not a plan saved by"):
+        load_plan(tmp_path / "plan.json")
 
 
 def test_a_saved_plan_reads_as_what_was_written(tmp_path: Path, repeated: Plan) -> None:

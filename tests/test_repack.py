@@ -575,8 +575,8 @@ def test_the_table_shows_every_lever_and_the_decoder_on_a_line_of_its_own(tmp_pa
         (["--levers", "order"], "need container"),
         (["--same-container", "--levers", "codec,container"], "give one of them"),
         (["--cache", "x", "--no-cache"], "exclude each other"),
-        (["-o", "{path}"], "is the artifact itself"),
-        (["-o", "x", "--decoder", "x"], "give two files"),
+        (["-o", "{path}"], "is read here, and the result would replace it"),
+        (["-o", "x", "--decoder", "x"], "name two files"),
     ],
 )
 def test_bad_options_are_refused(arguments: list[str], message: str, tmp_path: Path, golfbudget: Run) -> None:

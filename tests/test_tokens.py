@@ -174,6 +174,10 @@ def test_arrays_that_are_no_tokens_are_refused(tmp_path: Path) -> None:
     for cut in (7, 60, len(whole) - 4):
         with pytest.raises(UsageError, match="cannot be read"):
             read_tokens(written(tmp_path, whole[:cut], "cut.npy"))
+    for header in ("{" * 9, "({", "{'descr': '<i8', 'fortran_order': False, 'shape': (1" + "0" * 30 + ",)}"):
+        data = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+        with pytest.raises(UsageError, match="cannot be read"):
+            read_tokens(written(tmp_path, data, "header.npy"))
     np.save(tmp_path / "objects.npy", np.array([{}, None], dtype=object), allow_pickle=True)
     with pytest.raises(UsageError, match="cannot be read"):
         read_tokens(tmp_path / "objects.npy")
@@ -181,6 +185,14 @@ def test_arrays_that_are_no_tokens_are_refused(tmp_path: Path) -> None:
         read_tokens(written(tmp_path, b"some text", "text.npy"))
     with pytest.raises(UsageError, match="No such file"):
         read_tokens(tmp_path / "absent.npy")
+
+
+def test_a_tokenizer_whose_pieces_are_no_text_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    whole = TOKENIZER.read_bytes()
+    piece = whole.index("\u2581the".encode())
+    with pytest.raises(UsageError, match=r"expected a SentencePiece \.model, which this file is not"):
+        open_tokenizer(written(tmp_path, whole[:piece] + b"\xff" + whole[piece + 1 :], "broken.model"))
 
 
 def test_text_is_cut_by_its_tokenizer(tmp_path: Path) -> None:

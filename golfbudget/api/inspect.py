@@ -93,7 +93,8 @@ class InspectResult(Result):
 
     def as_config(self, name: str | None = None) -> str:
         """A model file (TOML) for `estimate`; the model is called as the file is, unless `name` says otherwise."""
-        from golfbudget.estimate.describe import describe, model_toml
+        from golfbudget.estimate.describe import describe
+        from golfbudget.estimate.model_text import model_toml
 
         called = name or Path(self.path).name.partition(".")[0] or "model"
         return model_toml(describe(self.inspection.artifact, name=called, tied=self.tied))

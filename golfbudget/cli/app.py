@@ -6,6 +6,7 @@ named, and imports what it needs when it runs, so that `inspect` starts fast.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -16,11 +17,14 @@ import click
 import typer
 from typer.core import TyperGroup
 
+from golfbudget.cli.careful import CarefulCommand
 from golfbudget.errors import GolfbudgetError, explained
 from golfbudget.version import __version__
 
 INTERRUPTED = 130
 TROUBLE = 2
+#: What writing to stdout ends with where no more can be written; such errors name no file.
+_UNWRITTEN = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 #: Commands in the order of the help, and the modules under `golfbudget.cli` that hold their functions.
 COMMANDS = {
@@ -70,7 +74,7 @@ class Commands(TyperGroup):
             return None
         module = import_module(f"golfbudget.cli.{COMMANDS[cmd_name]}")
         alone = _typer()
-        alone.command(cmd_name)(getattr(module, cmd_name.replace("-", "_")))
+        alone.command(cmd_name, cls=CarefulCommand)(getattr(module, cmd_name.replace("-", "_")))
         return typer.main.get_command(alone)
 
 
@@ -125,11 +129,21 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("golfbudget: interrupted\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe went away; keep the interpreter from complaining when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return TROUBLE
+    except OSError as error:
+        return _system_trouble(error)
     return code if isinstance(code, int) else 0
+
+
+def _system_trouble(error: OSError) -> int:
+    """Names that no file can have, folders that may not be read, a full disk: what names a file is no bug."""
+    if error.filename is not None:
+        return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}")
+    if error.errno not in _UNWRITTEN:
+        raise error
+    # What could not be written would be tried again at exit, and complained about there.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # The reader of a pipe that went away wants to know nothing.
+    return TROUBLE if error.errno == errno.EPIPE else _fail(f"the output cannot be written: {error.strerror}")
 
 
 def _fail(message: str) -> int:

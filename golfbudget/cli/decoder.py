@@ -8,7 +8,6 @@ from typing import Annotated
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
 from golfbudget.decoding.framework import Framework
-from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
 
 
@@ -34,14 +33,12 @@ def decoder(
       golfbudget decoder final_model.ptz --with torch -o decode.py --format json
     """
     from golfbudget.api.decoder import decoder as made_for
-    from golfbudget.cli.output import emit, note, same_file, write
+    from golfbudget.cli.careful import check_outputs
+    from golfbudget.cli.output import emit, note, write
 
-    if output is not None and same_file(output, path):
-        raise UsageError(f"{output}: is the artifact itself, which its decoder would replace; write to another file")
     found = made_for(path, framework=framework)
     if output is not None:
-        if same_file(output, found.decoder.composed.file):  # The path may have been the folder that holds it.
-            raise UsageError(f"{output}: is the artifact itself, which its decoder would replace")
+        check_outputs(found.decoder.composed.file, output)  # The path may have been the folder that holds it.
         write(output, found.source.encode())
         note(f"wrote {output}: {len(found.source.encode()):,} bytes", quiet=quiet)
     emit(found.document(written=output), output_format, None)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated
 
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
-from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
 
 
@@ -86,15 +84,8 @@ def fit(
       golfbudget fit sp8192 --cap 16MB --code 48kB
     """
     from golfbudget.api.fit import fit as fitted
-    from golfbudget.cli.output import emit, note, same_file, write
+    from golfbudget.cli.output import emit, note, write
 
-    for written in (output, decoder, report):
-        if written is not None and same_file(written, path):
-            raise UsageError(f"{written}: is the source itself, which the result would replace; write to another file")
-    named = {"--output": output, "--decoder": decoder, "--report": report}
-    for (first, one), (second, other) in combinations(named.items(), 2):
-        if one is not None and one == other:
-            raise UsageError(f"{one}: is asked for twice, as {first} and as {second}; name two files")
     found = fitted(
         path, cap=cap, code=code, recipe=recipe, model=model, tokens=tokens, tokenizer=tokenizer,
         trust_remote_code=trust_remote_code, token_limit=token_limit, calibration=calibration, counts=counts,

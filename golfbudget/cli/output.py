@@ -11,6 +11,9 @@ from golfbudget.report import ReportFormat
 from golfbudget.report.document import Document
 from golfbudget.report.render import rendered
 
+#: Letters of a file's name in that of its temporary neighbour, whose name has letters of its own.
+_PREFIX = 100
+
 
 def emit(document: Document, output_format: ReportFormat, output: Path | None) -> None:
     """Print a report, or write it to a file.  Only a terminal has a width and colours."""
@@ -47,31 +50,30 @@ def emit_github(commands: str, page: Document, output: Path | None) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: through a temporary neighbour, then a rename."""
+    """Write a file whole or not at all: through a temporary neighbour, then a rename.
+
+    What a link leads to is written, and the link stays; a pipe or device takes the bytes, and stays what it is.
+    """
     import tempfile
 
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
+        target = path.resolve()
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:_PREFIX]}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
             mask = os.umask(0)
             os.umask(mask)
             Path(temporary).chmod(0o666 & ~mask)
-            Path(temporary).replace(path)
+            Path(temporary).replace(target)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def same_file(output: Path, path: Path) -> bool:
-    """Whether writing one would replace the other."""
-    try:
-        return output.samefile(path)
-    except OSError:
-        return False  # There is no such file yet, or writing it will say what is wrong.
 
 
 def note(text: str, *, quiet: bool = False) -> None:

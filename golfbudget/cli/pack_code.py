@@ -53,14 +53,12 @@ def pack_code(
       golfbudget pack-code train_gpt.py -o packed/train_gpt.py
       golfbudget pack-code train_gpt.py --allow brotli --allow unannotated
     """
-    from golfbudget.cli.output import emit, note, same_file, write
+    from golfbudget.cli.output import emit, note, write
     from golfbudget.code_packing import FORMS, OPTIONAL, load
     from golfbudget.code_packing import pack_code as pack_bytes
     from golfbudget.report.pack_code import document
 
     data = load(path)
-    if output is not None and same_file(output, path):
-        raise UsageError(f"{output}: is the source itself, which packing would replace; write to another file")
     allowed = set(allow or ())
     if Allow.UNANNOTATED in allowed and not minify:
         raise UsageError("--allow unannotated is about minifying, which --no-minify forbids; give one of them")

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
-from golfbudget.errors import UsageError
 from golfbudget.report import ReportFormat
 
 
@@ -52,15 +51,13 @@ def repack(
     """
     from golfbudget.api.repack import chosen_levers
     from golfbudget.api.repack import repack as repack_file
+    from golfbudget.cli.careful import check_outputs
     from golfbudget.cli.output import emit, note, write
 
     chosen = chosen_levers(levers, same_container=same_container)
-    if output is not None and decoder is not None and output.absolute() == decoder.absolute():
-        raise UsageError(f"{output}: named as the artifact and as its decoder; give two files")
-    _refuse_input(path, output, decoder)
     found = repack_file(path, levers=chosen, jobs=jobs, cache=cache, no_cache=no_cache, progress=not quiet)
     packed = found.repacked
-    _refuse_input(Path(packed.path), output, decoder)  # The path may have been the folder that holds it.
+    check_outputs(Path(packed.path), output, decoder)  # The path may have been the folder that holds it.
     if packed.data is None and (output is not None or decoder is not None):
         note(f"{path}: nothing to gain, nothing is written", quiet=quiet)
     elif packed.data is not None:
@@ -69,11 +66,3 @@ def repack(
                 write(file, data)
                 note(f"wrote {file}: {len(data):,} bytes", quiet=quiet)
     emit(found.document(), output_format, None)
-
-
-def _refuse_input(path: Path, *files: Path | None) -> None:
-    from golfbudget.cli.output import same_file
-
-    for file in files:
-        if file is not None and same_file(file, path):
-            raise UsageError(f"{file}: is the artifact itself, which repacking would replace; write to another file")

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from golfbudget.cli import options
 from golfbudget.cli.options import arg, opt
-from golfbudget.errors import UsageError
 
 
 def report(
@@ -24,12 +23,10 @@ def report(
       golfbudget report base.json -o base.html
       golfbudget report plan.json -o plan.html
     """
-    from golfbudget.cli.output import note, same_file, write
+    from golfbudget.cli.output import note, write
     from golfbudget.report.html import html_page
     from golfbudget.report.saved import read_saved
 
-    if same_file(output, saved):
-        raise UsageError(f"{output}: is the saved report itself, which the page would replace; write to another file")
     page = html_page(read_saved(saved), str(saved)).encode(errors="backslashreplace")
     write(output, page)
     note(f"wrote {output}: {len(page):,} bytes", quiet=quiet)

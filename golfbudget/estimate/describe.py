@@ -8,10 +8,9 @@ codec's level; its default is written.
 from __future__ import annotations
 
 import glob
-import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,9 +60,16 @@ class _Described:
 def describe(artifact: Artifact, *, name: str, tied: bool | None) -> dict[str, Any]:
     """A model file as plain values, in the order in which people read one.
 
-    `UnsupportedError` for an artifact whose tensors are stored in a way that no recipe writes.
+    `UnsupportedError` for an artifact whose tensors are stored in a way that no recipe writes, and for values that no
+    mean and deviation describe.
     """
     described = _find(artifact)
+    for tensor in described.tensors:
+        if not (math.isfinite(tensor.mean) and math.isfinite(tensor.deviation)):
+            raise UnsupportedError(
+                f"{artifact.path}: {tensor.name!r} holds NaN, infinite or overflowing values, and a model file says "
+                "weights by mean and deviation; give an artifact of finite weights"
+            )
     variables, tensors = _specs(described.tensors, in_order=described.layout != "gguf")
     return {
         "name": name,
@@ -359,38 +365,3 @@ def _correction(name: str, parts: dict[str, StoredTensor]) -> dict[str, Any]:
     rank, columns = parts[".lqB_a"].shape
     groups = parts[".lqBs_a"].elements // rank
     return {"match": [glob.escape(name)], "rank": rank, "group": -(-columns // groups)}
-
-
-def model_toml(values: Mapping[str, Any]) -> str:
-    """What `describe` gives as a file: plain keys, variables, tensors line by line, then the recipe."""
-    lines = [
-        "# Read from an artifact: names, shapes, dtypes, layout, codec and the levels in use.",
-        "# Fitted: deviations, and each clip_deviations, under which Gaussian rows have the entropy found.",
-        "# No file says the codec's level: it is the default.",
-        "",
-    ]
-    lines += [f"{key} = {_value(value)}" for key, value in values.items() if not isinstance(value, dict | list)]
-    lines += ["tensors = [", *(f"  {line}" for entry in values["tensors"] for line in _tensor(entry)), "]"]
-    if values["variables"]:
-        lines += ["", "[variables]", *(f"{key} = {_value(value)}" for key, value in values["variables"].items())]
-    recipe = values["recipe"]
-    tables = {key: value for key, value in recipe.items() if key in ("tensors", "corrections")}
-    lines += ["", "[recipe]", *(f"{key} = {_value(value)}" for key, value in recipe.items() if key not in tables)]
-    for key, entries in tables.items():
-        for entry in entries:
-            lines += ["", f"[[recipe.{key}]]", *(f"{name} = {_value(value)}" for name, value in entry.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _tensor(entry: Mapping[str, Any]) -> list[str]:
-    if "tensors" not in entry:
-        return [f"{_value(entry)},"]
-    first = f"{{ repeat = {_value(entry['repeat'])}, tensors = ["
-    return [first, *(f"  {_value(member)}," for member in entry["tensors"]), "] },"]
-
-
-def _value(value: object) -> str:
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {_value(inner)}' for key, inner in value.items())} }}"
-    # JSON leaves the one control character alone that TOML does not.
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")

@@ -53,23 +53,29 @@ def levels(leaf: Leaf, tensor: StoredTensor) -> Levels:
 
 
 def moments(leaf: Leaf, tensor: StoredTensor) -> Moments | None:
-    """Mean and deviation of a float tensor's elements; None for types that are not read here."""
+    """Mean and deviation of a float tensor's elements, which need not be finite; None for types not read here."""
+    import numpy as np
+
     values = _values(leaf, tensor)
     if not values.size:
         return None
-    values = values.astype("<f8")
-    return Moments(mean=float(values.mean()), deviation=float(values.std()))
+    with np.errstate(invalid="ignore", over="ignore"):
+        values = values.astype("<f8")
+        return Moments(mean=float(values.mean()), deviation=float(values.std()))
 
 
 def deviation_of_blocks(leaf: Leaf, tensor: StoredTensor) -> float:
-    """Standard deviation of a matrix in blocks of ggml, by the `gguf` package's numbers (`golfbudget[hf]`)."""
+    """Standard deviation of a matrix in blocks of ggml, by the `gguf` package (extra `hf`); it need not be finite."""
     import gguf
     import numpy as np
 
     rows, start = tensor.shape[0], tensor.offset or 0
     data = np.frombuffer(leaf.data, dtype="u1", count=tensor.stored_bytes, offset=start).reshape(rows, -1)
     kind = gguf.GGMLQuantizationType[tensor.dtype.upper()]
-    return float(np.asarray(gguf.quants.dequantize(data, kind), dtype="<f4").std()) if data.size else 0.0
+    if not data.size:
+        return 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.asarray(gguf.quants.dequantize(data, kind), dtype="<f4").std())
 
 
 def _values(leaf: Leaf, tensor: StoredTensor) -> np.ndarray[Any, Any]:

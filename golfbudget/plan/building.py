@@ -103,9 +103,18 @@ def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encod
                 export = shared(export, part.owners)
         recipe = source.recipe
         if candidate.scheme == REPACK:
-            recipe = replace_codec(recipe, str(candidate.options["codec"]), int(candidate.options["level"]))
+            recipe = replace_codec(recipe, *_codec_of(candidate))
         data = artifact_bytes(export, recipe)
         return Built(data=data, tables=_table_sizes(encoded))
+
+
+def _codec_of(candidate: Candidate) -> tuple[str, int]:
+    """What a repacking writes through; a saved plan may hold anything."""
+    name, level = candidate.options.get("codec"), candidate.options.get("level")
+    found = codecs.registered().get(name) if isinstance(name, str) else None
+    if found is None or not isinstance(level, int) or level not in found.levels:
+        raise UsageError(f"candidate {candidate.name}: codec {name!r} at level {level!r} is none that is known here")
+    return found.name, level
 
 
 def _for_training(candidate: Candidate, inputs: EncoderInputs, rows: int) -> EncoderInputs:

@@ -176,7 +176,7 @@ def load_plan(path: Path) -> SavedPlan:
         return msgspec.json.decode(path.read_bytes(), type=SavedPlan)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not a plan saved by `golfbudget plan --format json`: {error}") from None
 
 

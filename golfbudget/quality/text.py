@@ -179,7 +179,7 @@ def read_tokens(path: Path, *, tokenizer: Path | None = None, limit: int | None 
 def _read_npy(path: Path) -> Ids:
     try:
         found = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:  # The library parses headers as Python, and passes on whatever that raises.
         raise UsageError(f"{path}: the .npy array cannot be read: {error}") from error
     if found.ndim != 1 or found.dtype.kind not in "iu":
         raise UsageError(f"{path}: expected integer token ids [n], found {found.dtype} {list(found.shape)}")

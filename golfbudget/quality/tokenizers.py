@@ -104,10 +104,13 @@ def open_tokenizer(path: Path) -> Processor:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     try:
         processor: Processor = SentencePieceProcessor(model_proto=data)
-    except (RuntimeError, OSError) as error:
+        pieces = processor.vocab_size() if data else 0
+        for token in range(pieces):  # A piece that is no UTF-8 shows only when it is asked for.
+            processor.id_to_piece(token)
+    except (RuntimeError, OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{path}: expected a SentencePiece .model, which this file is not ({len(data):,} bytes)"
-        ) from (error)
-    if not data or processor.vocab_size() < 1:
+        ) from error
+    if not pieces:
         raise UsageError(f"{path}: expected a SentencePiece .model, found one without pieces")
     return processor

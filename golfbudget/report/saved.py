@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from golfbudget.errors import CorruptError, LimitError, UsageError
@@ -25,10 +26,17 @@ def read_saved(path: Path) -> object:
     if len(data) > _LARGEST:
         raise LimitError(f"{path}: {_WANTED}, found more than {_LARGEST:,} bytes")
     try:
-        value: object = json.loads(data.removeprefix(b"\xef\xbb\xbf"), parse_constant=_refused)
+        value: object = json.loads(data.removeprefix(b"\xef\xbb\xbf"), parse_constant=_refused, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"{path}: {_WANTED}, found what is no JSON: {error}") from None
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is beyond all numbers that JSON readers hold")
+    return number
 
 
 def _refused(name: str) -> object:

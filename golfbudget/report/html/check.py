@@ -112,7 +112,7 @@ def _short(paths: list[str]) -> dict[str, str]:
     """Paths without the folder that all of them are in; one alone by its own name."""
     parents = [PurePath(path).parent.parts for path in paths]
     shared = 0
-    while all(len(parts) > shared and parts[shared] == parents[0][shared] for parts in parents):
+    while parents and all(len(parts) > shared and parts[shared] == parents[0][shared] for parts in parents):
         shared += 1
     return {path: str(PurePath(*PurePath(path).parts[shared:])) for path in paths}
 
