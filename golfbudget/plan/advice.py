@@ -128,7 +128,7 @@ def _break_even(vq: VqAnswer, trials: Trials, trunk: Frontier, terms: PlanTerms)
         candidate=best.name,
         loss=round(loss, _DIGITS),
         price=round(price_of(loss, best.saved_bytes) or 0.0, 3),
-        source=f"measured: the trunk at those bytes, between {names}",
+        source=f"the trunk at those bytes, between {names}, both measured",
         vocabulary=_vocabulary(best, trunk, terms.rows),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 
 from golfbudget.evidence import Evidence
 from golfbudget.plan.results import Answer, Verdict, VqAnswer, Winner
@@ -27,7 +28,7 @@ def experiment(
         return _left_out(trials)
     most = (side.largest_saving() for side in (possible.unknown.head, possible.unknown.trunk))
     names = " and ".join(trial.name for trial in most if trial is not None)
-    return f"measure {names} on text: golfbudget plan {path} --model … --tokens …"
+    return f"measure {names} on text: golfbudget plan {shlex.quote(path)} --model … --tokens …"
 
 
 def _left_out(trials: Trials) -> str | None:

@@ -146,7 +146,7 @@ def _next(plan: Plan, saved: str | None, asked: PlanRequest | None) -> Iterator[
         if _spendable(plan):
             yield doc.Line(text=("or spend what is left: ", doc.code(f"{_fit(plan, asked)}{_cap(plan)} -o FILE")))
     if chosen is not None:
-        command = f"golfbudget pack {saved or 'plan.json'} --candidate {chosen} -o FILE"
+        command = f"golfbudget pack {shlex.quote(saved or 'plan.json')} --candidate {shlex.quote(chosen)} -o FILE"
         yield doc.Line(text=("or one candidate: " if plan.budgets else "next: ", doc.code(command)))
         if saved is None:
             yield doc.Line(text="plan.json is this plan: the same command with --format json -o plan.json")
@@ -175,6 +175,8 @@ def _fit(plan: Plan, asked: PlanRequest | None) -> str:
             words += _texts(asked)
         elif run.model != example.MODEL:
             words += ["--tokens", "TEXT"]
+    if inputs.roles is not None:
+        words += ["--roles", shlex.quote(inputs.roles.path)]
     return " ".join(words)
 
 

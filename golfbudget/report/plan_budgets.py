@@ -45,7 +45,7 @@ def _line(budget: BudgetPoint, file: BudgetFile | None, difference: Difference |
         doc.amount(budget.bytes),
         file.candidate or file.head,
         doc.amount(file.counted_bytes),
-        doc.Cell(text=f"{quality.delta or 0.0:+.4f}", value=quality.delta),
+        doc.DASH if quality.delta is None else doc.Cell(text=f"{quality.delta:+.4f}", value=quality.delta),
         doc.DASH if quality.low is None or quality.high is None else f"[{quality.low:+.4f}, {quality.high:+.4f}]",
         doc.DASH if difference is None else doc.Cell(text=f"{difference.delta:+.4f}", value=difference.delta),
         doc.DASH if difference is None else f"[{difference.low:+.4f}, {difference.high:+.4f}]",

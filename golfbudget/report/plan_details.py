@@ -208,16 +208,17 @@ def _joint(plan: Plan) -> Iterator[doc.Part]:
     if joint is None or trial is None:
         return
     rows = []
-    for group, chosen in joint.chosen.items():
-        taken = plan.trial(chosen)
+    every = {group: plan.trial(chosen) for group, chosen in joint.chosen.items()}
+    for group, taken in every.items():
         if taken is None:
             rows.append(doc.line(group, "as it is", "0", "0"))
         else:
-            rows.append(doc.line(group, taken.candidate.name, doc.change(taken.saved_bytes), f"{taken.loss:+.4f}"))
+            rows.append(doc.line(group, taken.candidate.name, doc.change(taken.saved_bytes), _known_loss(taken)))
     saved = plan.baseline.artifact.size - joint.expected_bytes
-    rows.append(doc.sum_line("sum", "", doc.change(saved), f"{joint.expected_loss:+.4f}", bold=False))
-    loss = f"{trial.loss:+.4f}" if trial.known else "not known"
-    rows.append(doc.line("one file", "", doc.change(trial.saved_bytes), loss))
+    measured = all(taken is None or taken.quality.evidence is Evidence.MEASURED for taken in every.values())
+    expected = f"{joint.expected_loss:+.4f}" if measured else doc.DASH
+    rows.append(doc.sum_line("sum", "", doc.change(saved), expected, bold=False))
+    rows.append(doc.line("one file", "", doc.change(trial.saved_bytes), _known_loss(trial)))
     first = doc.name(f"least loss within\n{count(joint.target)} bytes")
     yield doc.grid((first, *map(doc.number, ("takes", "saved\nbytes", "bits/byte"))), rows)
     yield doc.prose(
@@ -225,6 +226,14 @@ def _joint(plan: Plan) -> Iterator[doc.Part]:
         f"(compressed bytes do not add up); {describe(trial)}",
         tight=True,
     )
+
+
+def _known_loss(trial: Trial) -> str:
+    """The loss where it was measured; else the word for how it is known, or supposed, to be none."""
+    evidence = trial.quality.evidence
+    if not trial.known:
+        return "not known"
+    return f"{trial.loss:+.4f}" if evidence is Evidence.MEASURED else str(evidence)
 
 
 def _quality(plan: Plan) -> Iterator[doc.Part]:
@@ -341,7 +350,7 @@ def _follows(plan: Plan) -> Iterator[str]:
         margin = verdict.margin
         yield (
             f"at the bytes of {margin.candidate} the other side loses {margin.delta:+.4f} bits per byte more "
-            f"[{margin.low:+.4f}, {margin.high:+.4f}] (measured, {_between(margin.below, margin.rival)})"
+            f"[{margin.low:+.4f}, {margin.high:+.4f}] ({_between(margin.below, margin.rival)}, both measured)"
         )
     if verdict.prices:
         prices = (

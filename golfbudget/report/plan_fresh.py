@@ -19,7 +19,7 @@ def fresh(plan: Plan) -> Iterator[doc.Part]:
     for again in plan.fresh:
         trial = plan.trial(again.candidate)
         chosen = doc.DASH if trial is None else _change(trial.quality)
-        rows.append(doc.line(again.candidate, chosen, _change(again.quality), count(again.quality.blocks or 0)))
+        rows.append(doc.line(again.candidate, chosen, _change(again.quality), doc.amount(again.quality.blocks)))
     columns = map(
         doc.number, ("bits/byte where\nit was chosen", "bits/byte\non fresh text", "text's worth\nin windows")
     )

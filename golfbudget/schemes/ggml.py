@@ -34,7 +34,8 @@ def dequantised(kind: str, blocks: Tensor) -> Tensor:
     import gguf
 
     try:
-        found = gguf.quants.dequantize(blocks.numpy(), _type(kind))
+        with np.errstate(invalid="ignore", over="ignore"):  # Scales that are no numbers show in what comes out.
+            found = gguf.quants.dequantize(blocks.numpy(), _type(kind))
     except NotImplementedError:
         raise UnsupportedError(
             f"tensors of ggml type {kind} are read by no dequantiser of the gguf package; give a file of other types"

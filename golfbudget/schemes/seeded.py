@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
 from golfbudget.schemes import values
 from golfbudget.schemes.base import Context, Encoded, Options, Parameter, Table, TableScheme, register
@@ -71,6 +72,8 @@ class Hashed(TableScheme):
     def decode(self, encoded: Encoded) -> Tensor:
         rows, columns = encoded.shape
         seed, pieces = (int(number) for number in encoded.tensor("seed"))
+        if not 1 <= pieces <= columns:
+            raise UsageError(f"a row of {columns} columns is said to be in {pieces} pieces")
         table = values.read_matrix(encoded, "table", -(-columns // pieces))
         where = hashed_entries(rows * pieces, seed, values.row_count(encoded, "table"))
         return table[where].view(rows, -1)[:, :columns].contiguous()
