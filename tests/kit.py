@@ -19,7 +19,7 @@ from golfbudget.codecs import Codec, Method, attribute, decode
 from golfbudget.codecs.base import Exact
 from golfbudget.formats import Format
 from golfbudget.ledger import check_tiling
-from golfbudget.schemes import Context, Encoded, Options, Scheme, collisions
+from golfbudget.schemes import Context, Encoded, Options, Scheme
 
 #: For each codec of method `exact`, what stored bytes and boundaries must give, by a decoder of the tests' own.
 ORACLES: dict[str, Callable[[bytes, Sequence[int]], list[int]]] = {
@@ -77,6 +77,14 @@ def check_format(found: Format, data: bytes) -> None:
     assert {region.name for region in contents.regions if region.tensor} <= named
     for tensor in contents.tensors:
         assert tensor.offset is None or 0 <= tensor.offset <= len(data)
+
+
+def collisions(scheme: Scheme, encoded: Encoded) -> int:
+    """Rows that come out equal, bias included, to an earlier row: tokens whose logits can never differ."""
+    decoded, bias = scheme.decode(encoded), scheme.bias(encoded)
+    if bias is not None:
+        decoded = torch.cat((decoded, bias[:, None]), dim=1)
+    return decoded.shape[0] - int(torch.unique(decoded, dim=0).shape[0])
 
 
 def check_scheme(scheme: Scheme, matrix: Tensor, options: Options, context: Context) -> Encoded:

@@ -126,7 +126,7 @@ def test_break_even_is_what_the_trunk_loses_at_the_same_bytes() -> None:
     assert even.candidate == "head-vq"
     assert even.loss == pytest.approx(0.0004 + 0.0116 / 3, abs=1e-6)
     assert even.price == pytest.approx(even.loss * 1e6 / 100, abs=0.01)
-    assert even.source.endswith("between trunk-int7 and trunk-int5")
+    assert even.source.endswith("between trunk-int7 and trunk-int5, both measured")
     # The trunk was never measured at 0.2 bits per byte, so no vocabulary is named.
     assert even.vocabulary is None
 

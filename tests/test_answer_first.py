@@ -12,7 +12,7 @@ from test_golden import inspection, plan, trial
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 from golfbudget.plan.difference import by_difference
-from golfbudget.plan.results import BreakEven, Evaluation, Plan, Situation, Winner
+from golfbudget.plan.results import BreakEven, Evaluation, Plan, RecordedFile, Situation, Winner
 from golfbudget.plan.trials import Quality, Side, Trial, Trials
 from golfbudget.report import ReportFormat
 from golfbudget.report.document import Document
@@ -135,6 +135,11 @@ def test_the_verdict_of_fitted_files_takes_twelve_lines(
     assert text.startswith("verdict: trunk (measured): keep the head whole, compress numbers")
     assert "at 962,340 bytes restructuring costs 0.0090 bits/byte (0.0060 to 0.0120)" in text
     assert "golfbudget fit hand.safetensors --model builtin:example --cap 962340 -o FILE" in text
+    # Names and files with spaces run as they are printed.
+    own = replace(fitted.inputs, source_path="my model.pt", roles=RecordedFile(path="my roles.toml", sha256=""))
+    odd = rendered(document(replace(fitted, inputs=own), saved="my plan.json"), ReportFormat.MARKDOWN)
+    assert "golfbudget fit 'my model.pt' --model builtin:example --roles 'my roles.toml' --cap 962340 -o FILE" in odd
+    assert "golfbudget pack 'my plan.json' --candidate attention-int6 -o FILE" in odd
     # All the figures are in the details.
     every = "\n".join(shown(document(fitted, details=True), monkeypatch, capsys))
     assert re.search(r"481,170 +head-vq64-shared +\+0\.0340 +\+0\.0340", every)

@@ -13,6 +13,7 @@ import pytest
 from blobs import opened
 from command_line import Run
 from gguf import GGMLQuantizationType as Type
+from seeds import gguf as empty_gguf
 from test_gguf import F32, I8, SAMPLE, file, read, record, written
 
 from golfbudget.artifact import open_artifact
@@ -104,6 +105,14 @@ def test_an_unknown_type_does_not_excuse_a_lie(name: str) -> None:
     else:
         with pytest.raises(CorruptError, match=message):
             read(data)
+
+
+def test_a_file_without_tensors_is_no_plan(golfbudget: Run, tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(empty_gguf())
+    assert golfbudget("inspect", tmp_path / "m.gguf").returncode == 0
+    done = golfbudget("plan", tmp_path / "m.gguf")
+    assert done.returncode == 2
+    assert "m.gguf: the GGUF file holds no tensors, so there is nothing to plan" in done.stderr
 
 
 def test_any_type_number_gives_a_ledger_or_an_error() -> None:

@@ -13,14 +13,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit import collisions
 
 from golfbudget import schemes
 from golfbudget.artifact import open_artifact
 from golfbudget.errors import UsageError
+from golfbudget.ledger import Account
 from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes, read_export
 from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.export import decode, quantise
-from golfbudget.schemes import Context, Encoded, Options, collisions
+from golfbudget.schemes import Context, Encoded, Options, Table
 from golfbudget.schemes.calibration import divide, most_frequent, parts_of, read_parts
 from golfbudget.schemes.grouped_codes import balanced
 from golfbudget.schemes.packing import bits_for
@@ -383,6 +385,14 @@ def test_a_matrix_made_of_groups_and_members_is_found() -> None:
     heads, members = 20 * matrix(6, 8, seed=1), matrix(10, 8, seed=2)
     of = (heads[:, None] + members).view(60, 8)[torch.randperm(60, generator=torch.Generator().manual_seed(0))]
     assert error("grouped", {"groups": 6}, of) < 1e-6
+
+
+@pytest.mark.parametrize("pieces", [0, -1, 25, 2**31 - 1])
+def test_a_hashed_table_of_impossible_pieces_is_refused(pieces: int) -> None:
+    encoded = encode("hashed", {"entries": 50, "pieces": 6}, matrix(), Context(seed=7))
+    lying = Table(name="seed", account=Account.MAPPING, tensor=torch.tensor([7, pieces]), bits=32, shape=(2,))
+    with pytest.raises(UsageError, match=f"a row of 24 columns is said to be in {pieces} pieces"):
+        schemes.get("hashed").decode(encoded.with_tables(lying))
 
 
 def test_hashed_entries_are_the_means_of_the_pieces_that_use_them() -> None:

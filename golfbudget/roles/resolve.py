@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -277,11 +277,6 @@ def _nominal(owner: str, values: Mapping[str, object]) -> float | None:
                 if re.search(word, stated):
                     return bits
     return None
-
-
-def packed_families(names: Iterable[ResolvedName]) -> Collection[str]:
-    """The layouts of packed weights that an artifact uses."""
-    return {one.packed.matrix.family for one in names if one.packed is not None}
 
 
 def matrix_shape(one: ResolvedName, tensor: StoredTensor) -> tuple[int, ...]:

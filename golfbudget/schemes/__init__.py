@@ -22,11 +22,10 @@ from golfbudget.schemes.base import (
     Scheme,
     Table,
     bound,
-    collisions,
     get,
     load_others,
     registered,
 )
 
 __all__ = ["Context", "Encoded", "Options", "Parameter", "Scheme", "Table"]
-__all__ += ["bound", "collisions", "get", "load_others", "registered"]
+__all__ += ["bound", "get", "load_others", "registered"]

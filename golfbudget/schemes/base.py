@@ -210,14 +210,6 @@ class TableScheme(Scheme):
         """What `raw_bytes` gives."""
 
 
-def collisions(scheme: Scheme, encoded: Encoded) -> int:
-    """Rows that come out equal, bias included, to an earlier row: tokens whose logits can never differ."""
-    decoded, bias = scheme.decode(encoded), scheme.bias(encoded)
-    if bias is not None:
-        decoded = torch.cat((decoded, bias[:, None]), dim=1)
-    return decoded.shape[0] - int(torch.unique(decoded, dim=0).shape[0])
-
-
 def _scheme(announced: object) -> Scheme | None:
     """The scheme that another package's object is, or the subclass makes; None when it is something else."""
     if isinstance(announced, type) and issubclass(announced, Scheme) and not isabstract(announced):

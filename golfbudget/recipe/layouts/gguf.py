@@ -19,7 +19,7 @@ from torch import Tensor
 
 from golfbudget.artifact import Artifact
 from golfbudget.codecs import Buffer
-from golfbudget.errors import CorruptError, UnsupportedError
+from golfbudget.errors import CorruptError, UnsupportedError, UsageError
 from golfbudget.formats import StoredTensor
 from golfbudget.formats.ggml_types import GGML_TYPES
 from golfbudget.recipe.export import Export
@@ -205,9 +205,12 @@ def _preamble(data: bytes, values: Mapping[str, object]) -> bytes:
 
 
 def _records_at(artifact: Artifact) -> int:
-    """Where the first tensor record begins: the end of the key-values."""
+    """Where the first tensor record begins: the end of the key-values.  `UsageError` for a file without tensors."""
     regions = artifact.leaves[0].contents.regions
-    return min(region.span.start for region in regions if region.label == "[tensor record]")
+    starts = [region.span.start for region in regions if region.label == "[tensor record]"]
+    if not starts:
+        raise UsageError(f"{artifact.path}: the GGUF file holds no tensors, so there is nothing to plan or decode")
+    return min(starts)
 
 
 def _alignment(preamble: bytes) -> int:
