@@ -296,6 +296,11 @@ def test_what_cannot_be_run_is_refused_in_one_line(tmp_path: Path) -> None:
     rewritten(folder, num_hidden_layers=2, intermediate_size=48)
     assert "[64, 32], expected [48, 32]" in refused(*arguments)
 
+    for wrong in ({"num_attention_heads": 0}, {"hidden_size": 33}, {"num_key_value_heads": "2"}):
+        (folder / "config.json").write_text(original)
+        rewritten(folder, **wrong)
+        assert "config.json: transformers does not take it: " in refused(*arguments)
+
     (folder / "config.json").unlink()
     assert "config.json: there is no such file" in refused(*arguments)
 

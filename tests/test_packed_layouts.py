@@ -49,3 +49,13 @@ def test_a_packed_matrix_is_charged_with_its_scales(packed: tuple[Checkpoint, In
     stored = sum(s.tensor.nbytes for s in checkpoint.stored.values() if s.owner == checkpoint.head)
     charged = sum(e.decoded_bytes for e in found.ledger.entries if e.owner == checkpoint.head and e.tensor is not None)
     assert charged == stored
+
+
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name.startswith("ct-")])
+def test_packed_weights_of_an_unknown_type_are_counted(name: str, tmp_path: Path) -> None:
+    file = LAYOUTS[name].build().write(tmp_path / "model") / "model.safetensors"
+    data = file.read_bytes()
+    header = int.from_bytes(data[:8], "little")
+    changed = data[: 8 + header].replace(b'"dtype":"U8"', b'"dtype":"U9"').replace(b'"dtype":"I32"', b'"dtype":"I39"')
+    file.write_bytes(changed + data[8 + header :])
+    assert sum(entry.stored_bits for entry in gb.inspect(file.parent).ledger.entries) == 8 * len(data)

@@ -184,7 +184,8 @@ def _compressed(pack: Pack) -> Unpacked | None:
 
 def _fitting_bits(columns: int, word: int, inputs: int) -> int | None:
     """The bits at which so many words hold so many values; the last word of a row may be partly empty."""
-    fitting = [b for b in range(1, _MOST_BITS + 1) if columns in (-(-inputs // (word // b)), -(-inputs * b // word))]
+    widths = range(1, min(_MOST_BITS, word) + 1)
+    fitting = [b for b in widths if columns in (-(-inputs // (word // b)), -(-inputs * b // word))]
     exact = [bits for bits in fitting if inputs * bits == columns * word]
     return next(iter(exact or fitting), None)
 
