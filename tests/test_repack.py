@@ -609,7 +609,8 @@ def test_an_interrupt_ends_at_once_and_leaves_no_file(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         start = time.monotonic()
         _, errors = process.communicate(timeout=30)
-    assert time.monotonic() - start < 3
+    # It takes a second, more where the machine is busy; a search that was not interrupted ends with 0.
+    assert time.monotonic() - start < 20
     assert process.returncode == 130, errors
     assert list(tmp_path.iterdir()) == [path]
 
