@@ -72,7 +72,8 @@ def test_the_page_on_plans_says_of_training_what_was_found() -> None:
         assert found is not None
         assert other is not None
         few = round(8 * budget / dense.parameters, 1) <= 2.0
-        assert (verdict(found, STUDY.spread("8192")) == "wins") == few
+        moved = STUDY.spread("8192", budget, found.result.arm, DENSE)
+        assert (verdict(found, moved) == "wins") == few
         assert not few or found.interval.delta < other.interval.delta
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from golfbudget.example.heads.arms import ARMS, BY_NAME, Arm
 from golfbudget.quality.intervals import Interval
-from golfbudget.study.measuring import LADDERS
 from golfbudget.study.results import RunResult, difference
 
 DENSE, FIRST_SEED = "dense-tied", 1
@@ -74,24 +73,23 @@ class Study:
         ]
         return min(found, key=lambda against: against.interval.delta, default=None)
 
-    def spread(self, scale: str) -> float | None:
-        """The furthest that two seeds' differences from dense tied, or dense tied's own losses, are apart; or None."""
-        apart = [
-            max(values) - min(values)
-            for arm in ARMS
-            for budget in LADDERS[scale]
-            if len(values := list(self._of_seeds(scale, arm.name, budget))) > 1
-        ]
-        return max(apart, default=None)
+    def spread(self, scale: str, budget: int, *arms: str) -> float | None:
+        """How far apart two seeds of one of these arms are at a budget, bits per byte; None where none has two.
 
-    def _of_seeds(self, scale: str, arm: str, budget: int) -> Iterator[float]:
-        for result in self.results:
-            if (result.scale, result.arm) == (scale, arm):
-                if arm == DENSE:
-                    if (file := result.at(budget)) is not None:
-                        yield file.bits_per_byte
-                elif (against := self.against_dense(result, budget)) is not None:
-                    yield against.interval.delta
+        At each budget for itself: a model whose weights are squeezed to a bit or two moves far more.
+        """
+        found = [self._losses(scale, arm, budget) for arm in arms]
+        return max((max(own) - min(own) for own in found if len(own) > 1), default=None)
+
+    def _losses(self, scale: str, arm: str, budget: int) -> list[float]:
+        """Of all seeds."""
+        own = (result.at(budget) for result in self.results if (result.scale, result.arm) == (scale, arm))
+        return [file.bits_per_byte for file in own if file is not None]
+
+    def repeated(self, scale: str) -> list[str]:
+        """Arms with more than one seed."""
+        arms = [result.arm for result in self.results if result.scale == scale]
+        return [arm.name for arm in ARMS if arms.count(arm.name) > 1]
 
 
 CLOSE = "too close to call"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from golfbudget.example.heads.arms import BY_NAME, SHARED, Arm, Kind, share
 from golfbudget.example.heads.runs import REFERENCE
 from golfbudget.quality.intervals import Interval
-from golfbudget.study.comparing import CLOSE, DENSE, SCALES, VERDICTS, Against, ArmSide, Study, verdict
+from golfbudget.study.comparing import CLOSE, DENSE, FIRST_SEED, SCALES, VERDICTS, Against, ArmSide, Study, verdict
 from golfbudget.study.measuring import LADDERS
 from golfbudget.study.results import RunResult, difference, interval
 
@@ -62,7 +62,18 @@ def losses(study: Study, scale: str) -> str:
             else:
                 cells.append(f"{file.bits_per_byte:.4f}, {_signed(against.interval)}")
         rows.append(cells)
-    return _table(header, rows)
+    return "\n\n".join([_table(header, rows), *_other_seeds(study, scale)])
+
+
+def _other_seeds(study: Study, scale: str) -> list[str]:
+    """What the same heads come to from other seeds, a line each."""
+    return [
+        f"Seed {result.seed} of `{result.arm}`: {result.bits_per_byte:.4f} before rounding, "
+        + ", ".join(f"{file.bits_per_byte:.4f} at {file.budget:,} bytes" for file in result.files)
+        + "."
+        for result in study.results
+        if result.scale == scale and result.seed != FIRST_SEED
+    ]
 
 
 def _bits(study: Study, scale: str, budget: int) -> float | None:
@@ -150,8 +161,12 @@ def missing(study: Study) -> str:
             lines.append(
                 f"- vocabulary {int(scale):,}: {names}. Not run yet: two cores with other work had no time for them."
             )
-        if study.spread(scale) is None:
+        twice = study.repeated(scale)
+        if not twice:
             lines.append(f"- vocabulary {int(scale):,}: second seeds, so that what seeds move is not known.")
+        elif len(twice) < len(study.first_seed(scale)):
+            names = ", ".join(f"`{name}`" for name in twice)
+            lines.append(f"- vocabulary {int(scale):,}: second seeds of all heads but {names}.")
     if study.of(REFERENCE, DENSE) is None:
         lines.append(
             "- the reference run of the shipped example's own shape and budget, an hour of a core "
@@ -191,6 +206,11 @@ def answer(study: Study) -> str:
             f"It beats the dense tied head {_places(told[_ALONE])}, where its other rivals, a narrower dense one "
             "first, are not run yet."
         )
+    if _EVEN in told:
+        lead.append(
+            f"It beats the dense tied head {_places(told[_EVEN])}, and is no further from the best other head there "
+            "than intervals or seeds move."
+        )
     if _BEHIND in told:
         lead.append(
             f"It beats the dense tied head {_places(told[_BEHIND])}, and a head that is no VQ does better there."
@@ -198,24 +218,31 @@ def answer(study: Study) -> str:
     if not told.keys() - {_NO_WIN}:
         lead.append("It does not beat the dense tied head anywhere.")
     if any(map(study.missing, SCALES)):
-        once = not any(study.spread(scale) is not None for scale in SCALES)
-        lead.append(f"Not all heads have been run{', and none with a second seed' if once else ''}.")
+        twice = dict.fromkeys(arm for scale in SCALES for arm in study.repeated(scale))
+        seeds = f"only {_joined([f'`{arm}`' for arm in twice])}" if twice else "none"
+        lead.append(f"Not all heads have been run, and {seeds} with a second seed.")
     return "\n\n".join(
         [" ".join(lead), *(text for scale in SCALES if (text := _scale_answer(study, scale, found[scale])))]
     )
 
 
 #: How the best VQ head of a budget stands.
-_BEST, _ALONE, _BEHIND, _NO_WIN = "best", "alone", "behind", "no win"
+_BEST, _EVEN, _ALONE, _BEHIND, _NO_WIN = "best", "even", "alone", "behind", "no win"
 
 
 def _standing(study: Study, scale: str, budget: int, best: Against) -> str:
-    if verdict(best, study.spread(scale)) != "wins":
+    if verdict(best, _moved(study, scale, budget, best)) != "wins":
         return _NO_WIN
     ahead = _ahead(study, scale, budget, best)
     if ahead is None:
         return _ALONE
-    return _BEST if verdict(ahead, None) == "wins" else _BEHIND
+    own = study.spread(scale, budget, best.result.arm)
+    return {"wins": _BEST, CLOSE: _EVEN}.get(verdict(ahead, own), _BEHIND)
+
+
+def _moved(study: Study, scale: str, budget: int, best: Against) -> float | None:
+    """What seeds move of the two that are held against each other."""
+    return study.spread(scale, budget, best.result.arm, DENSE)
 
 
 def _ahead(study: Study, scale: str, budget: int, best: Against) -> Against | None:
@@ -266,8 +293,8 @@ def _best(study: Study, scale: str) -> dict[int, Against]:
 def _scale_answer(study: Study, scale: str, best: dict[int, Against]) -> str:
     if not best:
         return ""
-    spread = study.spread(scale)
-    budgets = {told: [b for b, found in best.items() if verdict(found, spread) == told] for told in VERDICTS}
+    of = {budget: verdict(found, _moved(study, scale, budget, found)) for budget, found in best.items()}
+    budgets = {told: [budget for budget, own in of.items() if own == told] for told in VERDICTS}
     parts = [f"{'is ' * (told == CLOSE)}{told} {_at(own, best)}" for told, own in budgets.items() if own]
     text = f"At a vocabulary of {int(scale):,} the best of them {'; it '.join(parts)}."
     return text + _rivals(study, scale, budgets["wins"])
