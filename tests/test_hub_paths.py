@@ -302,6 +302,21 @@ def test_what_takes_the_whole_file_is_refused_or_counted_as_it_is(hub: Hub) -> N
     assert hub.sent < 10_000
 
 
+@pytest.mark.parametrize(
+    ("arguments", "way"),
+    [
+        (["estimate"], "golfbudget inspect hf://org/llama --as-config -o FILE"),
+        (["pack", "--candidate", "head-int6", "-o", "x"], "golfbudget plan hf://org/llama --format json -o FILE"),
+    ],
+)
+def test_commands_of_other_files_say_how_to_have_one(golfbudget: Run, arguments: list[str], way: str) -> None:
+    done = golfbudget(arguments[0], "hf://org/llama", *arguments[1:])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("golfbudget: error: hf://org/llama: this takes a ")
+    assert way in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 TROUBLE = {
     "hf://org": "expected hf://org/name",
     "hf://": "expected hf://org/name",

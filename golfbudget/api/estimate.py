@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
-from golfbudget.api.base import Code, Result, Size, StrPath, Watch, cap_size, code_bytes, path_or_none, watched
+from golfbudget.api.base import (
+    Code,
+    Result,
+    Size,
+    StrPath,
+    Watch,
+    cap_size,
+    code_bytes,
+    path_or_none,
+    refuse_hub_path,
+    watched,
+)
 from golfbudget.errors import UsageError, explained
 from golfbudget.estimate.request import Request
 from golfbudget.estimate.results import Estimate
@@ -140,6 +151,7 @@ def estimate(
     >>> [point.estimate.expected for point in gb.estimate("sp8192", fast=True, sweep={"layers": [10, 11]}).points]
     [14749770, 15974207]
     """
+    refuse_hub_path(config, "this takes a model file; type: golfbudget inspect {} --as-config -o FILE, and name FILE")
     if fast and repeat != 1:
         raise UsageError("--fast writes no artifact, so there is no seed to --repeat")
     if sweep is None and executor not in (None, LOCAL):
