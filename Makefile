@@ -7,13 +7,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test architectures records smollm study lint bench clean
+#: Tests of what the plain install does, which take seconds: they run under the newest Python at hand, too.
+QUICK := ledger logs program submission findings weights_in_code check compare_totals configs unpickle inspect custom_layout
+
+.PHONY: demo test newest architectures records smollm study lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/golfbudget demo --save build/example
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --durations 25
+
+newest: $(STAMP)
+	@newest="$$(.ci/newest $(BIN)/python)"; \
+	if [ -z "$$newest" ]; then echo "no Python newer than that of $(VENV) is at hand"; exit; fi; \
+	"$$newest" --version && "$$newest" -m venv --clear build/newest && \
+	build/newest/bin/python -m pip install --quiet --constraint constraints.txt \
+		--editable . filelock hypothesis pytest && \
+	PATH="$$PWD/build/newest/bin:$$PATH" build/newest/bin/python -m pytest --quiet $(QUICK:%=tests/test_%.py)
 
 architectures: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[architectures]'
