@@ -137,12 +137,33 @@ def test_a_gguf_file_is_told_by_its_beginning(hub: Hub, path: str) -> None:
     known_alike(there, here)
 
 
-def test_a_gguf_file_with_an_output_may_be_tied_for_all_that_headers_tell(hub: Hub) -> None:
+def test_a_few_values_tell_an_output_matrix_of_a_gguf_file_from_the_table(hub: Hub) -> None:
     there, here = gb.inspect("hf://org/two/a.gguf"), gb.inspect(hub.folders["org/two"] / "a.gguf")
-    assert (there.tied, here.tied) == (None, False)
-    assert "whether output.weight repeats the bytes of token_embd.weight is not known" in there.tied_reason
+    assert there.tied is here.tied is False
+    assert there.tied_reason == here.tied_reason
+    ranges = [line for line in hub.asked if "a.gguf" in line]
+    assert len(ranges) == 3
+    source = there.to_dict()["source"]
+    assert source["downloaded_bytes"] < source["bytes"]
     sums = [{role: totals.stored_bytes for role, totals in found.by().items()} for found in (there, here)]
     assert sums[0] == sums[1]
+    assert f"({source['downloaded_bytes']:,} bytes were" in source["missing"]
+
+
+def test_an_output_matrix_that_repeats_what_was_looked_at_may_be_the_table(hub: Hub, tmp_path: Path) -> None:
+    data = bytearray((hub.folders["org/two"] / "a.gguf").read_bytes())
+    stored = {tensor.name: tensor for tensor in read_gguf(bytes(data), where="m").tensors}
+    table, output = (stored[name] for name in ("token_embd.weight", "output.weight"))
+    assert table.offset is not None
+    assert output.offset is not None
+    repeated = data[table.offset : table.offset + table.stored_bytes]
+    data[output.offset : output.offset + output.stored_bytes] = repeated
+    (tmp_path / "twice").mkdir()
+    (tmp_path / "twice" / "m.gguf").write_bytes(data)
+    hub.folders["org/twice"] = tmp_path / "twice"
+    there, here = gb.inspect("hf://org/twice/m.gguf"), gb.inspect(hub.folders["org/twice"] / "m.gguf")
+    assert (there.tied, here.tied) == (None, True)
+    assert "whether output.weight repeats the bytes of token_embd.weight is not known" in there.tied_reason
 
 
 def header_of(data: bytes) -> int:
@@ -225,22 +246,22 @@ def test_values_are_refused_where_they_are_asked_for(hub: Hub) -> None:
 SHAPE = (96, 8)
 
 
-@pytest.mark.parametrize(("said", "tied"), [(True, None), (None, None), (False, False)])
+@pytest.mark.parametrize(("said", "same"), [(True, None), (None, None), (False, False)])
 def test_a_stored_output_is_tied_or_not_by_what_is_known(
-    hub: Hub, tmp_path: Path, *, said: bool | None, tied: bool | None
+    hub: Hub, tmp_path: Path, *, said: bool | None, same: bool | None
 ) -> None:
-    """Whether it repeats the table's bytes is a matter of values; only a configuration that unties settles it."""
+    """A few values tell two matrices apart; that one repeats the other takes all of them, or a word against it."""
     table, config = drawn(*SHAPE), {"vocab_size": SHAPE[0]} | ({} if said is None else {"tie_word_embeddings": said})
     for name, head in (("same", table), ("other", drawn(*SHAPE, seed=1))):
         tensors = {"model.embed_tokens.weight": table, "lm_head.weight": head, "model.norm.weight": drawn(8)}
         hub.folders[f"org/{name}"] = saved(tmp_path / name, tensors, config)
-        found = gb.inspect(f"hf://org/{name}")
+        found, tied = gb.inspect(f"hf://org/{name}"), same if name == "same" else False
         assert found.tied is tied
+        assert ("not known whether it is tied" in str(found)) == (tied is None)
         assert ("values were not downloaded" in found.tied_reason) == (tied is None)
         assert "lm_head.weight" in found.tied_reason
         assert gb.inspect(tmp_path / name).tied is (name == "same" and said is not False)
     assert found.by("role")["head"].stored_bytes > 4 * SHAPE[0] * SHAPE[1]
-    assert ("not known whether it is tied" in str(found)) == (tied is None)
 
 
 def test_an_output_of_another_form_is_no_copy(hub: Hub, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Lengths are the server's, headers say the rest; what takes values raises `NotAtH
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from golfbudget import formats
@@ -31,7 +32,7 @@ def open_beginnings(address: HubAddress, *, as_format: str | None = None, limit:
     place = locate_in(files)
     forced = None if as_format is None else formats.get(as_format)
     held = [_held(files, path, forced) for path in place.files]
-    remote = Remote(downloaded=files.reader.received, missing=_missing(files))
+    remote = Remote(received=lambda: files.reader.received, way=_way(files.repository.address))
     path = files.repository.place(place.path.as_posix() if place.path.name else "")
     return open_held(place, path, held, index=_index(files, place, forced), forced=forced, limit=limit, remote=remote)
 
@@ -44,7 +45,7 @@ def _held(files: RepositoryFiles, path: Path, forced: Format | None) -> HeldFile
     missing = f"{where}: its values were not downloaded; {_way(files.repository.address)}"
     held = b""
     while True:
-        data = Beginning(held, size=file.size, missing=missing)
+        data = Beginning(held, size=file.size, missing=missing, fetch=partial(files.reader.read, file))
         try:
             formats.read_beginning(data, where=where, name=path.name, forced=forced)
             break
@@ -68,14 +69,6 @@ def _index(files: RepositoryFiles, place: Location, forced: Format | None) -> He
     opened = RemoteFile(address=files.where(place.index), size=len(data), sha256=bytes_hash(data))
     listed = {} if opaque else files.weight_map(place.index)
     return HeldIndex(name=place.index.name, opened=opened, listed=listed)
-
-
-def _missing(files: RepositoryFiles) -> str:
-    """What is not known for want of values, and what tells."""
-    return (
-        f"values were not downloaded ({files.reader.received:,} bytes were: headers and what stands beside them): "
-        f"entropy, hashes, repeated matrices and maps of tokens are not known; {_way(files.repository.address)}"
-    )
 
 
 def _way(address: HubAddress) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,12 @@ class Leaf(Struct, frozen=True, kw_only=True):
         """Whether the values of its tensors can be read."""
         return not isinstance(self.held, Beginning)
 
+    def sample(self, start: int, stop: int) -> bytes:
+        """A few of its bytes, `[start, stop)`, fetched where they are not at hand; errors as of `Beginning.sample`."""
+        if isinstance(self.held, Beginning):
+            return self.held.sample(start, stop)
+        return bytes(memoryview(self.held)[start:stop])
+
     @property
     def size(self) -> int:
         """How many bytes it has, at hand or not."""
@@ -94,10 +100,26 @@ class RemoteFile(Struct, frozen=True, kw_only=True):
 
 
 class Remote(Struct, frozen=True, kw_only=True):
-    """How much of an artifact was downloaded, in bytes, and a line on what is not known for that."""
+    """An artifact whose values were left on a server; `way` is what to do to have them.
 
-    downloaded: int
-    missing: str
+    `received` counts the bytes that came, more of them where a few values were asked for after opening.
+    """
+
+    received: Callable[[], int]
+    way: str
+
+    @property
+    def downloaded(self) -> int:
+        """Bytes that came until now."""
+        return self.received()
+
+    @property
+    def missing(self) -> str:
+        """What is not known for want of values, and what tells."""
+        return (
+            f"values were not downloaded ({self.downloaded:,} bytes were: headers and what stands beside them): "
+            f"entropy, hashes, repeated matrices and maps of tokens are not known; {self.way}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,7 +88,7 @@ def open_held(
             made = opening.files(place, path, held, index, forced)
         else:
             made = opening.artifact(held[0].data, name=held[0].where, forced=forced, place=place, file=held[0].opened)
-    return made if remote is None else replace(made, remote=remote, notes=(*made.notes, remote.missing))
+    return replace(made, remote=remote)
 
 
 def open_bytes(

@@ -5,17 +5,24 @@ Not a buffer, so that nothing can mistake what was never fetched for bytes: ever
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from golfbudget.codecs.base import Buffer
 from golfbudget.errors import NotAtHandError
 
 
 class Beginning:
-    """The first bytes, `held`, of a file of `size` bytes; `missing` says what to do about the others."""
+    """The first bytes, `held`, of a file of `size` bytes; `missing` says what to do about the others.
 
-    __slots__ = ("held", "missing", "size")
+    `fetch` brings the bytes `[start, stop)` for those who ask for a few by `sample`.
+    """
 
-    def __init__(self, held: bytes, *, size: int, missing: str) -> None:
-        self.held, self.size, self.missing = held[:size], size, missing
+    __slots__ = ("fetch", "held", "missing", "size")
+
+    def __init__(
+        self, held: bytes, *, size: int, missing: str, fetch: Callable[[int, int], bytes] | None = None
+    ) -> None:
+        self.held, self.size, self.missing, self.fetch = held[:size], size, missing, fetch
 
     def __len__(self) -> int:
         return self.size
@@ -28,6 +35,17 @@ class Beginning:
         if stop > len(self.held) and stop > start:
             raise self.unread(stop)
         return self.held[start:stop:step]
+
+    def sample(self, start: int, stop: int) -> bytes:
+        """The bytes `[start, stop)`, fetched if need be: few, to tell one thing from another; `NotAtHandError` if none.
+
+        Errors of fetching are those of `hub.ranges`.
+        """
+        if stop <= len(self.held):
+            return self.held[start:stop]
+        if self.fetch is None:
+            raise self.unread(stop)
+        return self.fetch(start, min(stop, self.size))
 
     def unread(self, needed: int) -> NotAtHandError:
         """The error of reading as far as `needed`."""

@@ -130,7 +130,8 @@ def _heading(inspection: Inspection) -> tuple[tuple[str, str], ...]:
     if any(entry.role is Role.UNASSIGNED for entry in inspection.assignment.ledger.entries):
         what = "unassigned bytes are in no known container or match no role rule (--roles FILE, --by owner)"
         rows.append(("note", what))
-    return (*rows, *(("note", note) for note in (*artifact.notes, *inspection.assignment.notes)))
+    remote = () if artifact.remote is None else (artifact.remote.missing,)
+    return (*rows, *(("note", note) for note in (*artifact.notes, *remote, *inspection.assignment.notes)))
 
 
 def _head(head: Head) -> str:

@@ -20,6 +20,8 @@ from golfbudget.roles.resolve import Resolution, ResolvedName, matrix_shape
 from golfbudget.roles.settings import Settings
 
 _PIECE = 1 << 20
+#: Bytes of a matrix that are asked for where it is not at hand.
+_SAMPLE = 1 << 12
 #: How vocabularies are padded: up to a multiple, by a fiftieth at most, or by a few rows where there are many.
 _MULTIPLES, _PADDED_SHARE, _LARGE = (64, 128), 50, 512
 #: Into how many pieces parallel training cuts an output.
@@ -100,7 +102,7 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
         # Two matrices by the model's own word, whatever they hold today.
         alike = [other for other in alike if other in inputs]
     unread = [other for other in alike if table is not None and not (table.leaf.at_hand and other.leaf.at_hand)]
-    copies = [other for other in alike if table is not None and other not in unread and _equal(table, other)]
+    copies = [other for other in alike if other not in unread and table is not None and _equal(table, other)]
     pieces = [matrix for matrix in named if matrix not in outputs and _is_part(matrix, width, tokens)]
 
     def judged(copies: Sequence[_Matrix]) -> tuple[bool | None, str]:
@@ -113,8 +115,10 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
         return _judged(table, inputs, own, pieces, loose, settings, artifact, shared=shared, copies=copies)
 
     tied, reason = judged(copies)
-    if unread and table is not None and judged([*copies, *unread])[0] is not tied:
-        # The answer hangs on values: with equal ones it would be another.
+    if table is not None and unread and judged([*copies, *unread])[0] is not tied:
+        # The answer hangs on values: with equal ones it would be another.  A few tell most matrices apart.
+        unread = [other for other in unread if _alike_so_far(table, other)]
+    if table is not None and unread and judged([*copies, *unread])[0] is not tied:
         said = "" if settings.tied is None else f"config.json says {settings.tied_at}: {str(settings.tied).lower()}; "
         tied, reason = None, f"{said}{_unread([one for one in unread if one not in inputs] or unread, table)}"
     return Head(
@@ -286,6 +290,18 @@ def _alike(table: _Matrix, matrices: Iterable[_Matrix], inputs: Sequence[_Matrix
 def _plain(one: _Matrix) -> bool:
     """Whether a matrix's values stand one after another, as they are."""
     return one.plain and one.tensor.offset is not None and one.tensor.contiguous and bool(one.tensor.stored_bytes)
+
+
+def _alike_so_far(one: _Matrix, other: _Matrix) -> bool:
+    """Whether two tensors of one dtype and shape are not known to differ: they have the same bytes in the middle.
+
+    The first rows are those of special tokens, which may never have been trained.
+    """
+    length = min(_SAMPLE, one.tensor.stored_bytes)
+    skipped = (one.tensor.stored_bytes - length) // 2
+    starts = [(matrix.leaf, (matrix.tensor.offset or 0) + skipped) for matrix in (one, other)]
+    first, second = (leaf.sample(start, start + length) for leaf, start in starts)
+    return first == second
 
 
 def _equal(one: _Matrix, other: _Matrix) -> bool:
