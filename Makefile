@@ -34,6 +34,7 @@ records: $(STAMP)
 	$(BIN)/python -m pytest -m record
 
 smollm: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[smollm]'
 	$(BIN)/python tests/smollm.py
 
 study: $(STAMP)
