@@ -30,6 +30,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["GOLFBUDGET_CACHE"] = tempfile.mkdtemp(prefix="golfbudget-tests-")
     atexit.register(shutil.rmtree, os.environ["GOLFBUDGET_CACHE"], ignore_errors=True)
 
+#: What stands beside the tests has no doctests, and some of it imports whole libraries.
+collect_ignore = [path.name for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")]
 #: These take longest, and one process makes them: it begins with the tests that need them.
 _FIRST = frozenset({"demo", "installation"})
 T = TypeVar("T")

@@ -58,7 +58,11 @@ def sources(at: Path) -> Sources:
         library = transformers.AutoTokenizer.from_pretrained(at, gguf_file=str(made.gguf.resolve()))
         library.backend_tokenizer.save(str(made.tokenizer))
     if not made.folder.exists():
-        model = library_model(made.gguf)
+        read = library_model(made.gguf)
+        # What was read of a GGUF file calls itself quantised and is not saved: the same weights in a model that is not.
+        plain = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
+        model = transformers.AutoModelForCausalLM.from_config(type(read.config).from_dict(plain))
+        model.load_state_dict(read.state_dict())
         model.to(torch.bfloat16).save_pretrained(made.folder)
         (made.folder / "tokenizer.json").write_bytes(made.tokenizer.read_bytes())
     made.text.write_text("".join(page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))))
