@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TypeGuard
 
 import golfbudget
 
@@ -20,7 +19,7 @@ TREES = {
 NODES = [node for tree in TREES.values() for node in ast.walk(tree)]
 CLASSES = {node.name: node for node in NODES if isinstance(node, ast.ClassDef)}
 FUNCTIONS = [node for node in NODES if isinstance(node, ast.FunctionDef)]
-DEFINED = [*FUNCTIONS, *CLASSES.values()]
+DEFINED: list[ast.FunctionDef | ast.ClassDef] = [*FUNCTIONS, *CLASSES.values()]
 
 #: A shape: `[rows, columns]`, `[...]`, or words for it; `[-levels, levels]` is a range.
 SHAPE = re.compile(r"\[(?!-)[^\[\]]*\]|\b(any|same|that|its|own|\w+'s) shape\b|\bscalar\b")
@@ -206,26 +205,29 @@ class Told:
         return [] if UNIT.search(self.text) else found
 
 
-def is_public(node: ast.AST, path: Path) -> TypeGuard[ast.FunctionDef | ast.ClassDef]:
+def with_owners(tree: ast.Module) -> Iterator[tuple[str | None, ast.FunctionDef]]:
+    """Functions of a file, and methods with the name of their public class."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from ((node.name, found) for found in node.body if isinstance(found, ast.FunctionDef))
+        elif isinstance(node, ast.FunctionDef):
+            yield None, node
+
+
+def is_public(node: ast.FunctionDef, path: Path) -> bool:
     """Commands are left out, whose docstrings are their help, and what only types are for."""
-    if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
-        return False
     is_command = path.parts[0] == "cli" and path.stem == node.name
-    return not is_command and "overload" not in {last(decorator) for decorator in node.decorator_list}
+    only_typed = "overload" in {last(decorator) for decorator in node.decorator_list}
+    return not (node.name.startswith("_") or is_command or only_typed)
 
 
-def public_functions() -> Iterator[Told]:
-    for path, tree in TREES.items():
-        aliases = known_aliases(tree)
-        for node in tree.body:
-            if is_public(node, path):
-                owner = node.name if isinstance(node, ast.ClassDef) else None
-                for function in node.body if isinstance(node, ast.ClassDef) else [node]:
-                    if isinstance(function, ast.FunctionDef) and is_public(function, path):
-                        yield Told(path=path, node=function, owner=owner, aliases=aliases)
-
-
-PUBLIC = list(public_functions())
+PUBLIC = [
+    Told(path=path, node=node, owner=owner, aliases=aliases)
+    for path, tree in TREES.items()
+    for aliases in [known_aliases(tree)]
+    for owner, node in with_owners(tree)
+    if is_public(node, path)
+]
 
 
 def untold(question: Callable[[Told], object]) -> dict[str, object]:

@@ -204,7 +204,7 @@ class Evaluator:
         return run.states[: len(wanted)]
 
     def bits_per_byte(self, losses: Losses) -> float:
-        """Of `losses` in nats, of any shape, that are those of the whole text."""
+        """Bits per byte of the whole text's losses in nats, of any shape."""
         return float(losses.sum()) / math.log(2) / self.text.bytes
 
     def compare(self, base: Losses, new: Losses, seed: int) -> Interval:
