@@ -93,7 +93,7 @@ class Desk:
         return torch.linspace(0, rows - 1, some).round().long()
 
     def decoded(self, owner: str, choice: MatrixChoice, encoded: Encoded | None) -> Tensor:
-        """What a loader makes of it, [rows, columns] in the tensor's own dtype."""
+        """What a loader makes of it, [rows, columns] of the rows encoded, in the tensor's own dtype."""
         dtype = getattr(torch, self.source.dtype(owner))
         if encoded is not None:
             return schemes.get(encoded.scheme).decode(encoded).to(dtype)

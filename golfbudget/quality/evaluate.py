@@ -130,7 +130,7 @@ class Evaluator:
     ) -> tuple[Losses, Losses, Losses]:
         """What `token_losses` gives of `new`, and `departures` from `base` in the first windows; `bias` is of `new`.
 
-        All three are float64 [n, length]; `bias` is [vocabulary].
+        Float64 [n, length], and twice [windows, length]; `bias` is [vocabulary].
         """
         nats = self.token_losses(new, bias=bias)
         return nats, *self.departures(base, new, bias=bias, windows=windows)

@@ -226,8 +226,8 @@ def _drop(values: Mapping[str, T], name: str) -> dict[str, T]:
 def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0, jobs: int = 1) -> Export:
     """Apply a recipe to a state dict; `ConfigError` for rules that fit no tensor and tensors that fit no rule.
 
-    `UsageError` for rules of schemes that cannot be: of no matrix, or in another layout.  `seed` is for schemes that
-    draw anything; `jobs` processes encode matrices by schemes, where there is work for them.
+    `UsageError` for a rule by scheme where the tensor is no matrix, or the layout is not the scheme's.  `seed` is for
+    schemes that draw anything; `jobs` processes encode matrices by schemes, where there is work for them.
     """
     check_patterns(recipe, state, f"recipe {recipe.name}")
     quantized, scales, passthrough = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()

@@ -54,7 +54,7 @@ class Layout(ABC):
     def read(self, artifact: Artifact) -> Export:
         """The parts of an artifact of this layout; `CorruptError` when they do not fit together.
 
-        `UnsupportedError` for parts that are known and not read.
+        `UnsupportedError` for what has no place in it.
         """
 
 
