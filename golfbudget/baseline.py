@@ -60,7 +60,10 @@ def side_of_artifact(path: Path, reading: Reading) -> ComparedSide:
 
 
 def side_of_report(value: object, *, where: str) -> ComparedSide:
-    """A side from a report's plain values; `where` names it in messages."""
+    """A side from a report's plain values; `where` names it in messages.
+
+    Raises `CorruptError` for what is no sound report, `UnsupportedError` for another version's.
+    """
     schema = value.get("schema") if isinstance(value, dict) else None
     if isinstance(value, dict) and isinstance(schema, str) and schema.startswith(_CHECK):
         if schema != _CHECK_SCHEMA:

@@ -142,7 +142,7 @@ class Change:
 
     @property
     def row(self) -> Owned:
-        """The side that names it: the new one, the base where it was removed."""
+        """The side that names it: the new one, the base where it was removed; `LedgerError` where neither is there."""
         found = self.base if self.new is None else self.new
         if found is None:
             raise LedgerError("a change must have a side")

@@ -22,7 +22,10 @@ def bytes_hash(data: bytes) -> str:
 
 
 def file_hashes(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
-    """SHA-256 of the files' bytes one after another, and of each file, hex; every file is read once."""
+    """SHA-256 of the files' bytes one after another, and of each file, hex; every file is read once.
+
+    `UsageError` for a file that cannot be read.
+    """
     together, each = hashlib.sha256(), []
     for path in paths:
         own = hashlib.sha256()

@@ -130,7 +130,8 @@ def check_tiling(length: int, spans: Iterable[Span], where: str) -> None:
 def apportion(total: int, weights: Sequence[int]) -> tuple[int, ...]:
     """Split `total` into whole parts proportional to `weights`, by largest remainder; ties go to the first.
 
-    The parts always sum to `total`.  With no positive weight the whole total goes to the first part.
+    The parts always sum to `total`.  With no positive weight the whole total goes to the first part.  `LedgerError` for
+    amounts below zero, and for a total without weights.
 
     >>> apportion(10, [1, 1, 1])
     (4, 3, 3)

@@ -45,6 +45,7 @@ class Registry(Generic[T]):
         self._others: tuple[T, ...] | None = None
 
     def register(self, member_class: Callable[[], T]) -> Callable[[], T]:
+        """Decorate a class to have its instance registered; `UsageError` for a name that is taken."""
         member = member_class()
         if member.name in self._members:
             raise UsageError(f"{self._noun} {member.name!r} is registered twice")

@@ -60,7 +60,10 @@ def parse_size(text: str) -> int:
 
 
 def code_size(text: str, *, option: str = "--code") -> int:
-    """Bytes of code from a file that exists, or from a size; `option` is what a message names."""
+    """Bytes of code from a file that exists, or from a size; `option` is what a message names.
+
+    `UsageError` where the text is neither.
+    """
     try:
         path = Path(text)
         if path.is_file():

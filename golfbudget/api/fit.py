@@ -91,10 +91,10 @@ def fit(
 ) -> FitResult:
     """Fit a checkpoint's artifact to a cap, loader included; needs `golfbudget[plan]`.
 
-    With `model` and `tokens` losses are measured, on text that chose nothing; without, squared errors decide and the
-    result is modelled.  `head` is any, plain, vq or restructured.  Nothing is written: `Path("model.fit").write_bytes(
-    result.data)` is up to you.  `executor` is as for `plan`.
-    Raises a `GolfbudgetError` for what contradicts itself, cannot be read or cannot fit.
+    `cap` is bytes or a text such as `16MB`.  With `model` and `tokens` losses are measured, on text that chose nothing;
+    without, squared errors decide and the result is modelled.  `head` is any, plain, vq or restructured.  Nothing is
+    written: `Path("model.fit").write_bytes(result.data)` is up to you.  `executor` is as for `plan`.  Raises a
+    `GolfbudgetError` for what contradicts itself, cannot be read or cannot fit.
     """
     with explained():
         from golfbudget.fit import make_fit

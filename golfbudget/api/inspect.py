@@ -69,7 +69,10 @@ class InspectResult(Result):
         return self.inspection.budget.fits or not self.cap_given
 
     def by(self, key: str = "role") -> dict[str, Totals]:
-        """Totals by `role`, `account`, `owner`, `block` or `dtype`, as `--by` groups them; they sum to the file."""
+        """Totals by `role`, `account`, `owner`, `block` or `dtype`, as `--by` groups them; they sum to the file.
+
+        `UsageError` for another key.
+        """
         from golfbudget.report.views import VIEWS, view
         from golfbudget.rollup import Totals
 

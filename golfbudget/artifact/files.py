@@ -19,7 +19,7 @@ _LONGEST_POINTER = 1024
 
 
 def read_file(path: Path) -> Buffer:
-    """A file's bytes, mapped."""
+    """A file's bytes, mapped; `CorruptError` where it is empty, `UsageError` where it cannot be read."""
     try:
         with path.open("rb") as file:
             if path.stat().st_size == 0:
@@ -30,7 +30,10 @@ def read_file(path: Path) -> Buffer:
 
 
 def read_json(path: Path) -> object:
-    """The value of a JSON file; `CorruptError` when it is none, `UnsupportedError` for a Git LFS pointer."""
+    """The value of a JSON file; `CorruptError` when it is none, `UnsupportedError` for a Git LFS pointer.
+
+    `UsageError` where it cannot be read.  More than `JSON_LIMIT` bytes are a `CorruptError`, too.
+    """
     try:
         if path.stat().st_size > JSON_LIMIT:
             raise CorruptError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {JSON_LIMIT}")

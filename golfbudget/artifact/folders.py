@@ -64,7 +64,8 @@ def choose_listed(
 ) -> FolderChoice:
     """The same of a folder of which only the names are known, its own `files` and its `folders`; `read` reads an index.
 
-    Where names leave several, none is chosen: what is inside does not tell.
+    Where names leave several, none is chosen, and that is a `UsageError`: what is inside does not tell.  Other errors
+    as of `choose`.
     """
     files = sorted(files)
     choice = _first(folder, files, read) or _several(folder, files)

@@ -23,7 +23,7 @@ def weight_map(index: Path) -> dict[str, str]:
 
 
 def weight_map_of(listing: object, index: str) -> dict[str, str]:
-    """The same of an index that was read, which messages call `index`."""
+    """The same of an index that was read, which messages call `index`; errors as of `weight_map`."""
     entries = listing.get("weight_map") if isinstance(listing, dict) else None
     if not isinstance(entries, dict) or not entries or not all(isinstance(v, str) for v in entries.values()):
         raise CorruptError(f'{index}: expected an object with a "weight_map" from tensor names to file names')

@@ -81,7 +81,7 @@ def open_held(
     limit: int = DECODED_LIMIT,
     remote: Remote | None = None,
 ) -> Artifact:
-    """Open the files of a place, which messages call `path`, in order; errors are those of `open_artifact`."""
+    """Open the files of a place, which messages call `path`, in order; errors as of `open_artifact`."""
     opening = _Opening(peeling.Allowance(limit))
     with _way_out(forced):
         if index is not None or len(held) > 1:

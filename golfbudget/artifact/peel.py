@@ -47,6 +47,7 @@ class Allowance:
     made: int = 0
 
     def spend(self, count: int, where: str) -> None:
+        """Take `count` decoded bytes; `LimitError` where fewer are left."""
         self.made += count
         if self.made > self.limit:
             raise LimitError(

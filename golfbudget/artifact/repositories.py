@@ -58,7 +58,7 @@ class RepositoryFiles:
 
 
 def locate_in(files: RepositoryFiles) -> Location:
-    """The checkpoint that the address names, its paths relative to the repository; errors are those of `locate_all`."""
+    """The checkpoint that the address names, its paths relative to the repository; errors as of `locate_all`."""
     path = Path(files.repository.address.path)
     if path.as_posix() in files.repository.files:
         return _one(files, path)

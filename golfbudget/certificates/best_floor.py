@@ -150,7 +150,7 @@ def best_partition(counts: ArrayLike, codes: int) -> BestPartition:
 
 
 def entropy(weights: Counts) -> float:
-    """Entropy in nats of what is proportional to non-negative weights."""
+    """Entropy in nats of what is proportional to non-negative weights [n]."""
     total = float(weights.sum())
     some = weights[weights > 0]
     return float(-(some / total) @ np.log(some / total))
@@ -161,7 +161,8 @@ def biased_bound(counts: ArrayLike, codes: int) -> float:
 
     H(W|C) = H(W) - H(C), so H(C) is to be bounded from above.  In any partition the j largest tokens lie in at most
     j codes, so the code masses majorise the masses that put the largest tokens alone and spread the rest evenly over
-    the other codes; entropy falls under majorisation (Marshall and Olkin).  No partition need attain it.
+    the other codes; entropy falls under majorisation (Marshall and Olkin).  No partition need attain it.  `UsageError`
+    for fewer codes than one, and for counts that `token_counts` refuses.
     """
     numbers = token_counts(counts)
     if codes < 1:

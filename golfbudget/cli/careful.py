@@ -20,6 +20,7 @@ class CarefulCommand(TyperCommand):
     """A command whose files to write are none of its files to read."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  (click's own)
+        """Run the command; `UsageError` where a file would be written over one that is read, or two into one."""
         named = [(name, Path(value)) for name, value in ctx.params.items() if name in WRITTEN and value is not None]
         for read in _read(ctx):
             check_outputs(read, *(path for _, path in named))

@@ -16,7 +16,10 @@ _PREFIX = 100
 
 
 def emit(document: Document, output_format: ReportFormat, output: Path | None) -> None:
-    """Print a report, or write it to a file.  Only a terminal has a width and colours."""
+    """Print a report, or write it to a file.  Only a terminal has a width and colours.
+
+    `UsageError` for an html page on a terminal, and as `write` raises it.
+    """
     if output is None and output_format is ReportFormat.TABLE:
         from golfbudget.report.render.terminal import show
 
@@ -36,7 +39,10 @@ def emit_text(text: str, output: Path | None) -> None:
 
 
 def emit_github(commands: str, page: Document, output: Path | None) -> None:
-    """Annotate a run on GitHub, and add the page to its step summary, and to a file where one is named."""
+    """Annotate a run on GitHub, and add the page to its step summary, and to a file where one is named.
+
+    `UsageError` where a file cannot be written.
+    """
     emit_text(commands, None)
     if output is not None:
         emit(page, ReportFormat.MARKDOWN, output)
@@ -53,6 +59,7 @@ def write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: through a temporary neighbour, then a rename.
 
     What a link leads to is written, and the link stays; a pipe or device takes the bytes, and stays what it is.
+    `UsageError` where it cannot be written.
     """
     import tempfile
 

@@ -202,10 +202,10 @@ def beginning(codec: Codec, data: Buffer, count: int) -> bytes:
 def attribute(stream: Stream, boundaries: Sequence[int]) -> Costs:
     """What each range between consecutive boundaries costs, in stored bits.
 
-    `boundaries` are decoded offsets that never fall, from 0 to the decoded length.  Codecs of method `exact` read
-    their own codes; for those of method `byte-exact` what `decode` saw is used where it saw enough, and the rest is
-    decoded again; for `estimate` codecs bits between two observed outputs are split linearly.  The parts always sum
-    to the stored bytes.
+    `boundaries` are decoded offsets that never fall, from 0 to the decoded length.  Codecs of method `exact` read their
+    own codes; for those of method `byte-exact` what `decode` saw is used where it saw enough, and the rest is decoded
+    again; for `estimate` codecs bits between two observed outputs are split linearly.  The parts always sum to the
+    stored bytes.  Raises `LedgerError` for boundaries that fall or do not span the decoded bytes.
     """
     length = len(stream.decoded)
     cuts = list(boundaries)

@@ -20,7 +20,10 @@ _EXACT = {"int8", "uint8", "int16", "float16"}
 
 
 def lay_out(loader: Loader, held: Held) -> None:
-    """Add what makes `s` of `o`; the object itself where the layout is none that is known."""
+    """Add what makes `s` of `o`; the object itself where the layout is none that is known.
+
+    `UnsupportedError` for a layout that is known and of which no decoder is written.
+    """
     if held.export is None or held.layout is None:
         loader.result = "o"
     elif held.layout not in _LAYOUTS:

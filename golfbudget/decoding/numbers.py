@@ -52,7 +52,10 @@ def reading(loader: Loader, held: Held) -> str:
 
 
 def cast(loader: Loader, held: Held, wanted: set[str], value: str, name: str) -> str:
-    """`value`, a float32 array, in the dtype that the expression `name` gives, which is one of those wanted."""
+    """`value`, a float32 array, in the dtype that the expression `name` gives, which is one of those wanted.
+
+    `UnsupportedError` for a dtype that numpy lacks.
+    """
     if wanted <= {"float32"}:
         return value
     single = next(iter(wanted)) if len(wanted) == 1 else None

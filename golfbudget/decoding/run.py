@@ -95,7 +95,11 @@ def decoder(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Pro
 
 
 def compose(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Composed:
-    """A file's source, of the pieces that it uses."""
+    """A file's source, of the pieces that it uses, made without decoding more than `limit` bytes.
+
+    `UsageError` for several files, `UnsupportedError` for what no decoder is written for; other errors as of
+    `open_artifact`.
+    """
     artifact = open_artifact(path, limit=limit)
     if len(artifact.local_files) != 1:
         raise UsageError(f"{path}: {len(artifact.local_files)} files; a decoder reads one")

@@ -96,7 +96,7 @@ def trellis_levels(stored: NDArray[np.int8], k: int) -> tuple[NDArray[np.int32],
 
 
 def counts_by_parity(stored: NDArray[np.int8], parities: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How often each byte stands at each parity: int64 [2, 256]."""
+    """How often each byte stands at each parity, int64 [2, 256]; stored bytes and parities are of one shape."""
     symbols = stored.astype(np.uint8) + _BYTE_VALUES * parities.astype(np.int64)
     return np.bincount(symbols.ravel(), minlength=2 * _BYTE_VALUES).reshape(2, _BYTE_VALUES).astype(np.int64)
 

@@ -148,7 +148,10 @@ def weights_of(artifact: Artifact, parts: Sequence[StoredPart]) -> Weights:
 
 
 def trellis_tables(parts: Sequence[StoredPart]) -> tuple[NDArray[np.int8], Matrix]:
-    """The integers [rows, columns] of a trellis scheme's tables, and its scales, whose dimensions say the machine."""
+    """The integers [rows, columns] of a trellis scheme's tables, and its scales, whose dimensions say the machine.
+
+    `UnsupportedError` for tables of other names, dtypes or shapes.
+    """
     by_name = {part.tensor.name.rpartition("/")[2]: part for part in parts}
     if by_name.keys() != {"values", "scales"} or by_name["values"].tensor.dtype != "int8":
         raise UnsupportedError(f"a trellis scheme with tables {', '.join(sorted(by_name))} is not decoded here")

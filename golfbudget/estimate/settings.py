@@ -113,7 +113,7 @@ def _value(text: str) -> Value:
 
 
 def points(sweeps: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
-    """Every combination of the swept values, the last name fastest."""
+    """Every combination of the swept values, the last name fastest; `UsageError` for too many."""
     combinations = math.prod(map(len, sweeps.values()))
     if combinations > MOST_POINTS:
         raise UsageError(f"the sweeps make {combinations:,} combinations; at most {MOST_POINTS} are estimated at once")

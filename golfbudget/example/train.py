@@ -86,7 +86,7 @@ def train_tokenizer(text: str, out: Path, vocabulary: int = SHAPE.vocab) -> None
 
 
 def encode(text: str, tokenizer: Path) -> tuple[Tokens, NDArray[np.uint8]]:
-    """Token ids of the text, and the UTF-8 bytes each id of the vocabulary stands for."""
+    """Token ids [n] of the text, and the UTF-8 bytes that each id stands for, [vocabulary]."""
     import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
@@ -106,14 +106,14 @@ def encode(text: str, tokenizer: Path) -> tuple[Tokens, NDArray[np.uint8]]:
 
 
 def batches(tokens: Tokens, generator: torch.Generator) -> torch.Tensor:
-    """A batch of windows with one extra token each, [BATCH, WINDOW + 1]."""
+    """A batch [BATCH, WINDOW + 1] of windows of tokens [n], with one extra token each."""
     data = torch.from_numpy(tokens.astype(np.int64))
     starts = torch.randint(0, len(data) - WINDOW - 1, (BATCH,), generator=generator)
     return torch.stack([data[s : s + WINDOW + 1] for s in starts.tolist()])
 
 
 def loss_of(model: BaselineModel, windows: torch.Tensor) -> torch.Tensor:
-    """Mean nats per token over windows [n, WINDOW + 1]."""
+    """Mean nats per token, a scalar, over windows [n, WINDOW + 1]."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden = model.hidden_states(windows[:, :-1])
         scores = logits(hidden, model.head)
@@ -134,7 +134,7 @@ def initialise(model: BaselineModel) -> None:
 
 
 def train(tokens: Tokens, *, steps: int, seed: int) -> BaselineModel:
-    """Muon on the trunk's matrices, Adam on everything else, and a learning rate that decays to zero."""
+    """Muon on the trunk's matrices, Adam on everything else, and a learning rate that decays to zero; tokens [n]."""
     torch.manual_seed(seed)
     model = BaselineModel(SHAPE)
     initialise(model)

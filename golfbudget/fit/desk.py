@@ -74,7 +74,7 @@ class Desk:
         return Side.HEAD if owner == self.source.head else Side.TRUNK
 
     def encoded(self, owner: str, choice: MatrixChoice, rows: Tensor | None = None) -> Encoded | None:
-        """The matrix so encoded, or those `rows` of it alone; None as the recipe has it, or kept."""
+        """The matrix so encoded, or those `rows` [some] of it alone; None as the recipe has it, or kept."""
         if choice.scheme is None:
             return None
         matrix, context = self.matrix(owner), self.inputs.context(owner, self.side(owner))
@@ -93,7 +93,7 @@ class Desk:
         return torch.linspace(0, rows - 1, some).round().long()
 
     def decoded(self, owner: str, choice: MatrixChoice, encoded: Encoded | None) -> Tensor:
-        """What a loader makes of it, in the tensor's own dtype."""
+        """What a loader makes of it, [rows, columns] of the rows encoded, in the tensor's own dtype."""
         dtype = getattr(torch, self.source.dtype(owner))
         if encoded is not None:
             return schemes.get(encoded.scheme).decode(encoded).to(dtype)
@@ -102,11 +102,14 @@ class Desk:
         return self.own[owner]
 
     def kept(self, owner: str, dtype: str) -> Tensor:
-        """The matrix in a dtype."""
+        """The matrix [rows, columns] in a dtype."""
         return self.source.reference[owner].to(getattr(torch, dtype)).contiguous()
 
     def error(self, owner: str, decoded: Tensor, rows: Tensor | None = None) -> float:
-        """tr(E C Eᵀ) where the second moment C of the inputs is known, else the squared error; perhaps of some rows."""
+        """tr(E C Eᵀ) where the second moment C of the inputs is known, else the squared error; perhaps of some rows.
+
+        `decoded` is [rows, columns], or [some, columns] for `rows` [some].
+        """
         matrix = self.matrix(owner)
         error = decoded.double() - (matrix if rows is None else matrix[rows]).double()
         covariance = self.inputs.covariances.get(owner)
@@ -119,7 +122,10 @@ class Desk:
         return self.error(owner, torch.zeros_like(self.matrix(owner)))
 
     def divergence(self, changed: Mapping[str, Tensor], bias: Tensor | None = None) -> float:
-        """KL(source || source with these tensors) on the text that chooses, bits per byte."""
+        """KL(source || source with these tensors) on the text that chooses, bits per byte; `bias` is [vocabulary].
+
+        `RuntimeError` without a model.
+        """
         if self.chooser is None:
             raise RuntimeError("there is no model to run here")
         text, before = self.chooser.text, self.source.reference
@@ -134,13 +140,16 @@ State = tuple[Mapping[str, Tensor], Tensor | None]
 
 
 def diverging(desk: Desk, state: State) -> float:
-    """The divergence, bits per byte, of a model with these matrices and this bias."""
+    """The divergence, bits per byte, of a model with these matrices and this bias [vocabulary]."""
     changed, bias = state
     return desk.divergence(changed, bias)
 
 
 def reported(desk: Desk, state: State) -> Losses:
-    """Nats lost in each window of the text that reports, float64 [windows], by a whole state and a bias."""
+    """Nats lost in each window of the text that reports, float64 [windows], by a whole state and a bias [vocabulary].
+
+    `RuntimeError` without a model.
+    """
     if desk.reporter is None:
         raise RuntimeError("there is no model to run here")
     tensors, bias = state

@@ -69,7 +69,7 @@ class MatrixChoice:
         return self.scheme in STEPS
 
     def scaled(self, factor: float) -> MatrixChoice:
-        """With a step of so many times this one's."""
+        """With a step of so many times this one's; `ValueError` where it has none."""
         if self.scheme is None or not self.scalable:
             raise ValueError(f"{self.name} has no step")
         options, name = dict(self.options), STEPS[self.scheme]

@@ -40,6 +40,7 @@ class Found:
 
     @property
     def size(self) -> int:
+        """Bytes of the file."""
         return len(self.assembled.data)
 
 

@@ -91,6 +91,10 @@ class CustomFormat:
         return False
 
     def read(self, data: Buffer, *, where: str) -> Contents | None:
+        """The bytes as the layout file divides them, and what it leaves out as unmapped.
+
+        Raises `CorruptError` where a line lies outside the bytes, `ConfigError` where two lines overlap.
+        """
         stored = _placed(self.layout.tensors, [_line_bytes(line) for line in self.layout.tensors])
         parts = _placed(self.layout.parts, [line.length for line in self.layout.parts])
         placed = [

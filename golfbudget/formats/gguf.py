@@ -58,7 +58,7 @@ class Cursor:
         return CorruptError(f"{self.where}: at byte {at}: {message}")
 
     def take(self, count: int, what: str) -> int:
-        """Move over `count` bytes; returns where they begin."""
+        """Move over `count` bytes; returns where they begin; `CorruptError` where fewer are left."""
         left = len(self.data) - self.at
         if count > left:
             raise self.corrupt(self.at, f"{what} takes {count} bytes, but only {left} are left in the file")
@@ -78,7 +78,7 @@ class Cursor:
         return int(_U64.unpack_from(self.held, self.take(8, what))[0])
 
     def name(self, what: str) -> str:
-        """A string that must be text: a key, or a tensor's name."""
+        """A string that must be text: a key, or a tensor's name; `CorruptError` where it is none, or too long."""
         start = self.at
         length = self.u64(f"the length of {what}")
         if length > _LONGEST_NAME:
@@ -90,7 +90,10 @@ class Cursor:
             raise self.corrupt(start, f"{what} is not UTF-8: {error.reason}") from None
 
     def value(self, kind: int, what: str) -> object:
-        """A metadata value; an int in place of an array or string that is too long to be kept: its length."""
+        """A metadata value; an int in place of an array or string that is too long to be kept: its length.
+
+        `CorruptError` for a type that there is not, and for what is no value of its type.
+        """
         start = self.at
         if kind in _SCALARS:
             scalar = _SCALARS[kind]

@@ -28,7 +28,10 @@ _LONGEST_HEADER = 1 << 16
 
 
 def read_array(data: Buffer, name: str, *, where: str) -> Contents:
-    """Explain an .npy file whose array is called `name`."""
+    """Explain an .npy file whose array is called `name`.
+
+    `CorruptError` where the header is not sound or the bytes end too soon, `UnsupportedError` for one that is not read.
+    """
     text, start = _header(data, name, where)
     described = _described(text, name, where)
     if isinstance(described, str):
@@ -120,7 +123,10 @@ _SUFFIX = ".npy"
 
 
 def read_arrays(data: Buffer, *, where: str) -> Contents | None:
-    """Explain a zip archive of arrays; None when it holds none, or is torch's."""
+    """Explain a zip archive of arrays; None when it holds none, or is torch's.
+
+    `UnsupportedError` for an array that is compressed in an unknown way; other errors as of `read_directory`.
+    """
     directory = zips.read_directory(data, where)
     names = [member.name for member in directory.members]
     arrays = not names or any(name.endswith(_SUFFIX) for name in names)

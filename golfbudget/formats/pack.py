@@ -255,7 +255,7 @@ def _first(data: Buffer, streams: Sequence[_Stream], where: str) -> tuple[Buffer
 
 
 def read_header(first: Buffer, where: str) -> tuple[Header, int]:
-    """The header and where the first piece begins in stream 0."""
+    """The header and where the first piece begins in stream 0; `CorruptError` where it is not sound."""
     length = int.from_bytes(first[: LENGTH.size], "little")
     if len(first) < LENGTH.size or length > len(first) - LENGTH.size:
         raise CorruptError(

@@ -220,7 +220,11 @@ def _with_descriptor(data: Buffer, member: ZipMember, stop: int) -> ZipMember:
 
 
 def member_bytes(data: Buffer, member: ZipMember, where: str) -> Buffer:
-    """A whole member, stored (then nothing is copied) or deflated, checked against its directory record."""
+    """A whole member, stored (then nothing is copied) or deflated, checked against its directory record.
+
+    Raises `CorruptError` for bytes that contradict the record, `LimitError` for a member that is too long to be
+    inflated at once, `UnsupportedError` for another method.
+    """
     place = f"{where}: {member.name!r} at byte {member.data.start}"
     if member.decoded_length > _MEMBER_LIMIT and member.method != STORED:
         raise LimitError(

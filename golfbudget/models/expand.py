@@ -137,7 +137,7 @@ def _load(path: Path) -> ModelFile:
 
 
 def expand(file: ModelFile, path: Path, changed: Mapping[str, Amount]) -> Model:
-    """A model from its file; `path` is for messages."""
+    """A model from its file; `path` is for messages; `ConfigError` for what it cannot be made from."""
     for key in changed:
         if key not in file.variables:
             known = ", ".join(file.variables) or "none"

@@ -77,7 +77,10 @@ Encodings = dict[tuple[object, ...], Encoded]
 
 
 def matrix_of(source: PlanSource, owner: str) -> Tensor:
-    """The reference matrix behind an owner; an untied copy of a tied head starts from the tied matrix."""
+    """The reference matrix behind an owner, [rows, columns].
+
+    An untied copy of a tied head starts from the tied matrix.
+    """
     return source.reference[source.head if owner == source.head_owner else owner]
 
 

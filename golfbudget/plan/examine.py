@@ -71,7 +71,7 @@ def floor_of(
 ) -> Certificate:
     """The floor of a written head, by which of its rows came out equal (`codes`); zero where none did.
 
-    A bias per token splits what shares a code, be it the candidate's own or a vector [vocabulary] of the model.
+    A bias per token splits what shares a code, be it the candidate's own or a vector of the model; all [vocabulary].
     """
     own = any(tensor.ndim == 1 and len(tensor) == len(counts) for tensor in source.reference.values())
     made = biased_floor if bias is not None or own else tie_floor
@@ -79,7 +79,7 @@ def floor_of(
 
 
 def certificates(source: PlanSource, trials: Trials, counts: Counts | None) -> Iterator[Certificate]:
-    """Statements about the whole plan; those about one candidate stand with its trial."""
+    """Statements about the whole plan, from counts [vocabulary]; those about one candidate stand with its trial."""
     yield from _tying(trials)
     rows, columns = source.reference[source.head].shape
     # A vocabulary that no count is about has no floor.

@@ -23,6 +23,7 @@ class SourceFiles:
 
     @property
     def size(self) -> int:
+        """Bytes of all files together."""
         return sum(file.stat().st_size for file in self.files)
 
     @property

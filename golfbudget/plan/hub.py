@@ -39,7 +39,10 @@ def hub_path(model: str, files: SourceFiles) -> Path:
 
 
 def with_tokenizer(request: PlanRequest, files: SourceFiles) -> PlanRequest:
-    """The request with the tokenizer beside the model, where text has to be cut and none was given."""
+    """The request with the tokenizer beside the model, where text has to be cut and none was given.
+
+    `UsageError` where the model has none beside it.
+    """
     if not is_hub(request.model) or request.tokens is None or request.tokenizer is not None:
         return request
     if request.tokens.suffix in _CUT:

@@ -166,12 +166,16 @@ class Yardstick:
         return replace(trial, information=found)
 
     def compare(self, one: Trial, other: Trial) -> Interval:
-        """The change in bits per byte from one measured trial to another."""
+        """The change in bits per byte from one measured trial to another.
+
+        `RuntimeError` where one was not measured.
+        """
         if one.window_nats is None or other.window_nats is None:
             raise RuntimeError("losses are compared only where they were measured")
         return self.evaluator.compare(one.window_nats, other.window_nats, self.seed)
 
     def nats_of(self, trial: Trial) -> float:
+        """Mean nats lost per token; `RuntimeError` where the trial was not measured."""
         if trial.window_nats is None:
             raise RuntimeError(f"{trial.name} was not measured")
         return float(trial.window_nats.sum()) / self.evaluation.tokens

@@ -77,7 +77,7 @@ class Prepared:
 
 
 def prepare(request: PlanRequest) -> Prepared:
-    """Open everything; raises a golfbudget error naming what is wrong before any long work starts."""
+    """Open everything; a `GolfbudgetError` names what is wrong before any long work starts."""
     model_file = named_model(request.path, request.settings)
     if model_file is None:
         files = source_files(request.path)
@@ -136,8 +136,8 @@ def encoder_inputs(
     Token counts are those given, or else of the calibration text, and of the evaluation text where there is none: what
     is fitted to that does better there than elsewhere, and better than what was trained on another.  Where losses are
     measured, those of a text much too short for the vocabulary are not taken: a codebook that is fine where that text
-    has tokens and coarse where it has none makes it likelier than any other text.  `positions` bound the windows that
-    a text is cut into.
+    has tokens and coarse where it has none makes it likelier than any other text.  `positions` bound the windows that a
+    text is cut into.  `UsageError` where texts cannot be used, or the one to train on is that of the evaluation.
     """
     text = None if request.tokens is None else _read_text(request, request.tokens, source.rows, positions)
     short = text is not None and request.model is not None and text.tokens < LEAST_COUNTED * source.rows

@@ -175,6 +175,7 @@ class ResultCache:
         return value if isinstance(value, float) else None
 
     def keep_information(self, text: str, codes: NDArray[np.int64], nats: float) -> None:
+        """Keep what `information` gives, of codes [vocabulary]."""
         self._keep(_map_key(text, codes), {"nats": nats}, b"")
 
     def facts(self, of: Mapping[str, object]) -> dict[str, object] | None:

@@ -312,6 +312,7 @@ def named_model(path: Path, settings: Mapping[str, Value] | None = None) -> Name
     """The model file that a path or a shipped name means, None where it means a checkpoint or an artifact.
 
     A shipped name gives way to a file or folder of that name; `./NAME.toml` and the like are always a model file.
+    `UsageError` for settings where no model file is meant.
     """
     shipped = path.parent == Path() and path.name in configs.names("models") and not path.exists()
     if path.suffix == ".toml" or shipped:

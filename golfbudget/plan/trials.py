@@ -251,7 +251,7 @@ Compare = Callable[[Trial, Trial], Interval]
 
 
 def not_measured(_one: Trial, _other: Trial) -> Interval:
-    """Of trials without measured losses."""
+    """Of trials without measured losses; always `RuntimeError`."""
     raise RuntimeError("losses are compared only where they were measured")
 
 

@@ -226,7 +226,7 @@ def measurer_on(
 def yardstick_on(
     bench: Bench, processes: Processes[Bench], prepared: Prepared, baseline: Baseline, jobs: int
 ) -> Yardstick:
-    """The baseline's and the source's losses on the text of the bench's measurer."""
+    """The baseline's and the source's losses on the text of the bench's measurer; `RuntimeError` where it has none."""
     if bench.measurer is None:
         raise RuntimeError("there is no model to run here")
     own_content = content_of(baseline.decoded)

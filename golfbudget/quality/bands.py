@@ -90,7 +90,7 @@ def loss_by_band(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> list[BandChange]:
-    """The change from `base` to `new`, nats per token [windows, length], for each band of the `targets`.
+    """The change from `base` to `new`, nats per token, for each band of the `targets`; all [windows, length].
 
     The occurrence-weighted deltas of all bands sum to the text's mean change.  Intervals are paired bootstraps over
     blocks of windows.  `UsageError` when shapes differ.

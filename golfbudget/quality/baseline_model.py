@@ -92,6 +92,10 @@ class Attention(nn.Module):
         self.proj = nn.Linear(shape.width, shape.width, bias=False)
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        """States [batch, time, width] to states of that shape.
+
+        `rotation` is the cosines and sines of positions, both [time, head width / 2].
+        """
         batch, time, width = x.shape
 
         def heads(y: Tensor, count: int) -> Tensor:
@@ -124,6 +128,7 @@ class Mlp(nn.Module):
         self.proj = nn.Linear(shape.hidden, shape.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """States [..., width] to states of that shape."""
         hidden = F.relu(self.fc(x))
         out: Tensor = self.proj(hidden * hidden)
         return out
@@ -141,6 +146,10 @@ class TransformerBlock(nn.Module):
         self.mlp = Mlp(shape)
 
     def forward(self, x: Tensor, x0: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        """States `x` to the next, beside `x0` after the first embedding: all [batch, time, width].
+
+        `rotation` is as for `Attention.forward`.
+        """
         x = self.resid_mix[0] * x + self.resid_mix[1] * x0
         x = x + self.attn_scale * self.attn(_norm(x), rotation)
         out: Tensor = x + self.mlp_scale * self.mlp(_norm(x))
@@ -188,7 +197,7 @@ class BaselineModel(nn.Module):
         return self.states_of(self.tok_emb(ids))
 
     def states_of(self, embedded: Tensor) -> Tensor:
-        """The same of tokens' rows of the input table, [batch, time, width]."""
+        """The same of tokens' rows of the input table [batch, time, width], in that shape."""
         x = _norm(embedded)
         rotation = _rotation(embedded.size(1), self.shape.width // self.shape.heads, x.device)
         stack: list[Tensor] = []
@@ -202,11 +211,12 @@ class BaselineModel(nn.Module):
         return _norm(x)
 
     def forward(self, ids: Tensor) -> Tensor:
+        """Logits [batch, time, vocab] of token ids [batch, time]."""
         return logits(self.hidden_states(ids), self.head)
 
 
 def logits(hidden: Tensor, head: Tensor) -> Tensor:
-    """Soft-capped logits, [..., width] by [vocab, width]."""
+    """Soft-capped logits [..., vocab] of states [..., width] by a head [vocab, width]."""
     return LOGIT_CAP * torch.tanh(F.linear(hidden, head / LOGIT_CAP))
 
 

@@ -85,7 +85,7 @@ class Evaluator:
         return losses
 
     def token_losses(self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False) -> Losses:
-        """Nats lost on each predicted token, float64 [n, length]; bias and `keep` as for `losses`."""
+        """Nats lost on each predicted token, float64 [n, length]; `keep`, and `bias` [vocabulary], as for `losses`."""
         with torch.inference_mode(), one_thread():
             return finite(self._token_nats(state, bias, keep=keep))
 
@@ -97,7 +97,7 @@ class Evaluator:
         bias: Tensor | None = None,
         windows: int | None = None,
     ) -> Losses:
-        """KL(base || new) in nats at each predicted token, float64 [n, length]; `bias` is the new state's.
+        """KL(base || new) in nats at each predicted token, float64 [n, length]; `bias` [vocabulary] is of `new`.
 
         Of the first `windows` alone, where that is given.  Keeps the hidden states of `base`.
         """
@@ -111,7 +111,10 @@ class Evaluator:
         bias: Tensor | None = None,
         windows: int | None = None,
     ) -> tuple[Losses, Losses]:
-        """What `divergences` gives, and whether both expect the same token most: 1 or 0, float64 [n, length]."""
+        """What `divergences` gives, and whether both expect the same token most: 1 or 0, float64 [n, length].
+
+        `bias` [vocabulary] is of `new`.
+        """
         apart, agreed = list[Tensor](), list[Tensor]()
         with torch.inference_mode(), one_thread():
             changed = self.logit_chunks(new, bias=bias, windows=windows)
@@ -125,14 +128,20 @@ class Evaluator:
     def measured(
         self, base: Mapping[str, Tensor], new: Mapping[str, Tensor], *, bias: Tensor | None, windows: int
     ) -> tuple[Losses, Losses, Losses]:
-        """What `token_losses` gives of `new`, and `departures` from `base` in the first windows; `bias` is of `new`."""
+        """What `token_losses` gives of `new`, and `departures` from `base` in the first windows; `bias` is of `new`.
+
+        Float64 [n, length], and twice [windows, length]; `bias` is [vocabulary].
+        """
         nats = self.token_losses(new, bias=bias)
         return nats, *self.departures(base, new, bias=bias, windows=windows)
 
     def logit_chunks(
         self, state: Mapping[str, Tensor], *, bias: Tensor | None = None, keep: bool = False, windows: int | None = None
     ) -> Iterator[Tensor]:
-        """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time."""
+        """Logits of all windows, or of the first, in order: float32 [some windows, length, vocabulary] at a time.
+
+        `bias` [vocabulary] is added to them.
+        """
         for scores in self._scores(self._model(state), state, keep=keep, windows=windows):
             yield scores if bias is None else scores + bias.float()
 
@@ -195,17 +204,21 @@ class Evaluator:
         return run.states[: len(wanted)]
 
     def bits_per_byte(self, losses: Losses) -> float:
+        """Bits per byte of the whole text's losses in nats, of any shape."""
         return float(losses.sum()) / math.log(2) / self.text.bytes
 
     def compare(self, base: Losses, new: Losses, seed: int) -> Interval:
-        """The change from `base` to `new`, with a paired interval over blocks of windows."""
+        """The change from `base` to `new`, nats lost in windows, both [n], in bits per byte.
+
+        Its interval is paired, over blocks of windows.
+        """
         difference = (new - base) / math.log(2)
         weights = self.text.bytes_per_window.double().numpy()
         return ratio_interval(difference, weights, seed=seed).rounded(_DIGITS)
 
 
 def finite(nats: Tensor) -> Losses:
-    """Losses as float64; `ModelError` unless they are finite."""
+    """Losses of any shape as float64 of that shape; `ModelError` unless they are finite."""
     found: Losses = nats.double().numpy()
     if not np.isfinite(found).all():
         raise ModelError("the model's loss is not finite on the evaluation text")
@@ -237,7 +250,7 @@ def check_tokens(text: Text, vocabulary: int) -> None:
 
 
 def divergence(base: Tensor, new: Tensor) -> Tensor:
-    """KL(base || new) in nats, float64 [...], of logits [..., vocabulary].
+    """KL(base || new) in nats, float64 [...], of logits that are both [..., vocabulary].
 
     The mean surprise of `new` over that of `base` on tokens drawn from `base`; zero where they agree, infinite where
     `new` gives no probability to what `base` may draw.  Logits of minus infinity are allowed, on either side.
@@ -254,7 +267,10 @@ def divergence(base: Tensor, new: Tensor) -> Tensor:
 
 
 def window_divergence(base: Tensor, new: Tensor) -> Tensor:
-    """`divergence` at each token of a window, [length], a few at a time: its arithmetic is double, and takes memory."""
+    """`divergence` [length] at each token of a window, of logits that are both [length, vocabulary].
+
+    A few at a time: its arithmetic is double, and takes memory.
+    """
     parts = zip(base.split(_TOKENS_COMPARED), new.split(_TOKENS_COMPARED), strict=True)
     return torch.cat([divergence(one, other) for one, other in parts])
 

@@ -29,7 +29,7 @@ class PlacedNames:
     changed: Callable[[str, Tensor], Tensor] | None = field(default=None)
 
     def shaped(self, name: str, tensor: Tensor) -> Tensor:
-        """A tensor as the module has it."""
+        """A tensor as the module has it; both are of any shape."""
         return tensor if self.changed is None else self.changed(name, tensor)
 
 
@@ -140,7 +140,10 @@ class HubConfig:
         return found if bounded else None
 
     def skeleton(self) -> Any:  # noqa: ANN401
-        """The module of the architecture in evaluation mode, its parameters not filled."""
+        """The module of the architecture in evaluation mode, its parameters not filled.
+
+        `UsageError` where transformers cannot make it.
+        """
         from transformers.initialization import no_init_weights
 
         made = self._class()

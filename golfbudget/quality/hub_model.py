@@ -112,7 +112,10 @@ class HubModel:
         self._filled = None
 
     def run(self, ids: Tensor, before: Tensor | None) -> Tensor:
-        """Logits of token ids [batch, time] under the state that fills it; `before` is what an encoder reads."""
+        """Logits [batch, time, vocabulary] of token ids [batch, time] under the state that fills it.
+
+        `before` [batch, time before] is what an encoder reads.
+        """
         found: Tensor = self.skeleton(**self._inputs(ids, before)).logits
         return found.float()
 
@@ -124,7 +127,11 @@ class HubModel:
         return {"input_ids": before, "decoder_input_ids": ids, "use_cache": False}
 
     def hidden(self, ids: Tensor, before: Tensor | None) -> Tensor:
-        """Inputs of the head for token ids, [batch, time, width]; nothing is computed after them."""
+        """Inputs of the head, [batch, time, width], for token ids [batch, time]; nothing is computed after them.
+
+        `before` [batch, time before] is as for `run`.  `UsageError` where the architecture does not use its output
+        matrix.
+        """
 
         def reached(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             raise _ReachedError(inputs[0])
@@ -139,7 +146,7 @@ class HubModel:
         raise UsageError(f"--model hf: {self.config.path}: the architecture ran without its output matrix")
 
     def check_split(self, ids: Tensor, state: HubState) -> bool:
-        """Whether logits are the head's products of its inputs and nothing more, found out on some token ids."""
+        """Whether logits are the head's products of its inputs and nothing more, found out on ids [batch, time]."""
         if self.split is None:
             self.fill(state)
             whole, parts = self.run(ids, None), state.logits(self.hidden(ids, None))
@@ -165,10 +172,12 @@ class HubState(nn.Module):
         return self.values[own if own in self.values else shared].float()
 
     def hidden(self, ids: Tensor, before: Tensor | None = None) -> Tensor:
+        """Under this state; shapes and errors as of `HubModel.hidden`."""
         self.model.fill(self)
         return self.model.hidden(ids, before)
 
     def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [..., vocabulary] of inputs of the head [..., width]."""
         bias = self.model.output.bias
         return F.linear(hidden, self.head, None if bias is None else self._bias(bias))
 
@@ -180,6 +189,6 @@ class HubState(nn.Module):
         return bias if place is None or place not in self.values else self.values[place].float()
 
     def whole(self, ids: Tensor, before: Tensor | None = None) -> Tensor:
-        """Logits by the architecture itself."""
+        """Logits by the architecture itself; shapes as of `HubModel.run`."""
         self.model.fill(self)
         return self.model.run(ids, before)

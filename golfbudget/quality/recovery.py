@@ -81,12 +81,12 @@ class Training:
 
     @property
     def held(self) -> Tensor:
-        """Windows that are not trained on."""
+        """Windows that are not trained on, int64 [n, length + 1]."""
         return self.text.windows[self._held]
 
     @property
     def learnt(self) -> Tensor:
-        """Windows that are."""
+        """Windows that are, int64 [n, length + 1]."""
         return self.text.windows[~self._held]
 
     def counts(self, vocabulary: int) -> Tensor:
@@ -94,7 +94,10 @@ class Training:
         return self.learnt[:, 1:].flatten().bincount(minlength=vocabulary)
 
     def batches(self, steps: int) -> Iterator[Tensor]:
-        """Windows of each step: the text in a random order, and again in another when it is used up."""
+        """Windows of each step, int64 [some, length + 1].
+
+        The text in a random order, and again in another when it is used up.
+        """
         generator = torch.Generator().manual_seed(self.seed)
         windows = self.learnt
         many = max(1, TOKENS_A_STEP // self.text.window)

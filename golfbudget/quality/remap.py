@@ -52,7 +52,7 @@ class Moves:
         return int((self.new != self.old).sum())
 
     def first(self, count: int) -> Tensor:
-        """The codes after the `count` moves that gain most; no code loses its last token."""
+        """The codes, int64 [rows], after the `count` moves that gain most; no code loses its last token."""
         order = torch.where(self.new != self.old, self.gain, -torch.inf).argsort(descending=True, stable=True)
         codes, left = self.old.clone(), self.old.bincount()
         for token in order[:count].tolist():
@@ -71,10 +71,10 @@ def better_codes(
     windows: Tensor,
     moved: Tensor | float = 0.0,
 ) -> Moves:
-    """The code at which each token of a head with a map would cost least.
+    """The code at which each token of a head with a map would cost least on `windows` [n, length + 1].
 
-    `state` is what the export in training decodes to, `bias` [rows] what its head adds to the logits, `moved` how far
-    training has moved the head's rows.
+    `state` is what the export in training decodes to, `bias` [rows] what its head adds to the logits, `moved`
+    [rows, width] how far training has moved the head's rows.
     """
     encoded, matrix = _tables(weight).encoded, state[weight.name]
     codes = codes_of(encoded)

@@ -23,15 +23,18 @@ class HowStored(ABC):
 
     @abstractmethod
     def decoded(self, latent: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """What latent values decode to once they are stored, float32; the latent itself is not changed."""
+        """What latent values, of any shape, decode to once they are stored, float32 of that shape; the latent stays.
+
+        And what the bias [rows] comes to, where there is one: [rows], too.
+        """
 
     def smooth(self, latent: Tensor) -> Tensor:
-        """The same without rounding, differentiable."""
+        """The same without rounding, differentiable, of latent values of any shape: in that shape."""
         return latent
 
     @abstractmethod
     def written(self, export: Export, name: str, latent: Tensor, bias: Tensor | None) -> Export:
-        """The export with these latent values stored in it."""
+        """The export with these latent values stored in it, of the tensor's shape; `bias` is [rows]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,16 +124,19 @@ class Weight:
 
     @property
     def trained(self) -> list[Tensor]:
-        """What an optimiser moves."""
+        """What an optimiser moves: the latent values, of the tensor's shape, and the bias [rows] where there is one."""
         return [self.latent] if self.bias is None else [self.latent, self.bias]
 
     def decoded(self) -> tuple[Tensor, Tensor | None]:
-        """What the file would decode to."""
+        """What the file would decode to: values of the tensor's shape, and a bias [rows]."""
         with torch.no_grad():
             return self.how.decoded(self.latent, self.bias)
 
     def forward(self) -> tuple[Tensor, Tensor | None]:
-        """The same, its gradient passing straight through to the latent values (arXiv:1308.3432)."""
+        """The same, its gradient passing straight through to the latent values (arXiv:1308.3432).
+
+        Shapes as of `Weight.decoded`.
+        """
         weight, bias = self.decoded()
         smooth = self.how.smooth(self.latent)
         if self.bias is not None and bias is not None:

@@ -73,7 +73,10 @@ class Text:
 
 
 def load_text(path: Path) -> Text:
-    """Read a safetensors file of tokens; its metadata may have the length of a `window`, 256 by default."""
+    """Read a safetensors file of tokens; its metadata may have the length of a `window`, 256 by default.
+
+    `UsageError` says what is wrong with it; other errors as of `open_artifact`.
+    """
     artifact = open_artifact(path)
     tensors = read_tensors(artifact)
     missing = {"tokens", "token_bytes"} - tensors.keys()
@@ -123,7 +126,10 @@ def _window(value: object, path: Path) -> int:
 
 
 def load_counts(path: Path) -> Tensor:
-    """Token counts, int64 [vocabulary]: a tensor `counts`, or counted from an evaluation text's tokens."""
+    """Token counts, int64 [vocabulary]: a tensor `counts`, or counted from an evaluation text's tokens.
+
+    `UsageError` where neither is there; other errors as of `open_artifact`.
+    """
     tensors = read_tensors(open_artifact(path))
     counts = tensors.get("counts")
     if counts is None and {"tokens", "token_bytes"} <= tensors.keys():
@@ -161,7 +167,10 @@ def open_text(
 
 
 def read_tokens(path: Path, *, tokenizer: Path | None = None, limit: int | None = None) -> Ids:
-    """Token ids [n] of a file of any form but safetensors, in its own integer type; at most the first `limit`."""
+    """Token ids [n] of a file of any form but safetensors, in its own integer type; at most the first `limit`.
+
+    `UsageError` for what is no such file, and for text without a `tokenizer`.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(len(NPY_MAGIC))
@@ -218,7 +227,7 @@ def _encode(path: Path, tokenizer: Path | None) -> Ids:
 
 
 def check_ids(ids: Ids, vocabulary: int, where: str) -> None:
-    """`UsageError` for the first token outside [0, vocabulary)."""
+    """`UsageError` for the first of token ids [n] outside 0 ≤ id < `vocabulary`."""
     outside = (ids < 0) | (ids >= vocabulary)
     if outside.any():
         at = int(outside.argmax())
@@ -229,13 +238,13 @@ def check_ids(ids: Ids, vocabulary: int, where: str) -> None:
 
 
 def count_tokens(ids: Ids, vocabulary: int, where: str) -> NDArray[np.int64]:
-    """How often each token occurs, int64 [vocabulary]."""
+    """How often each token occurs in `ids` [n], int64 [vocabulary]; errors as of `check_ids`."""
     check_ids(ids, vocabulary, where)
     return np.bincount(ids.astype(np.int64, copy=False), minlength=vocabulary)
 
 
 def check_counts(counts: NDArray[np.integer], vocabulary: int, where: str) -> None:
-    """`UsageError` unless there is one count, zero or more, for each row of the head."""
+    """`UsageError` unless there is one count, zero or more, for each row of the head: integers [vocabulary]."""
     if counts.ndim != 1 or counts.dtype.kind not in "iu" or len(counts) != vocabulary:
         raise UsageError(
             f"{where}: expected integer token counts [{vocabulary}], one for each row of the head, "
@@ -254,9 +263,10 @@ def predicted_counts(text: Text, vocabulary: int) -> NDArray[np.int64]:
 
 
 def text_of(ids: Ids, lengths: TokenBytes, *, window: int, where: str) -> Text:
-    """Token ids as windows of `window` predicted tokens; what is left over at the end is dropped.
+    """Token ids [n] as windows of `window` predicted tokens; what is left over at the end is dropped.
 
-    A window's bytes follow the token before each predicted one, the first of the window included.
+    A window's bytes follow the token before each predicted one, the first of the window included.  `UsageError` for too
+    few tokens, for tokens without any bytes, and as of `check_ids`.
     """
     check_ids(ids, lengths.vocabulary, where)
     if window < 1:

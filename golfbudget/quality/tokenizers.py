@@ -54,7 +54,7 @@ class TokenBytes:
         return found
 
     def of_sequence(self, ids: NDArray[np.integer]) -> int:
-        """Bytes of all tokens of a sequence that are predicted: every one but the first."""
+        """Bytes of all tokens of a sequence, ids [n], that are predicted: every one but the first."""
         return int(self.predicted(ids[:-1], ids[1:]).sum())
 
 

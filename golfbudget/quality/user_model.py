@@ -78,15 +78,16 @@ class UserModel:
         return made.eval()
 
     def logits(self, module: nn.Module, ids: Tensor, vocabulary: int) -> Tensor:
+        """Logits, float32 [batch, time, vocabulary], of token ids [batch, time]."""
         return self._checked(lambda: module(ids), "module(ids)", (*ids.shape, vocabulary))
 
     def hidden(self, module: nn.Module, ids: Tensor) -> Tensor:
-        """Final states of token ids, [batch, time, width]; only where it `is_split`."""
+        """Final states, [batch, time, width], of token ids [batch, time]; only where it `is_split`."""
         split: Any = module
         return self._checked(lambda: split.hidden(ids), "module.hidden(ids)", (*ids.shape, None))
 
     def logits_of(self, module: nn.Module, hidden: Tensor, vocabulary: int) -> Tensor:
-        """Logits of final states, float32 [batch, time, vocabulary]; only where it `is_split`."""
+        """Logits, float32 [batch, time, vocabulary], of final states [batch, time, width]; only where it `is_split`."""
         split: Any = module
         shape = (*hidden.shape[:2], vocabulary)
         return self._checked(lambda: split.logits(hidden), "module.logits(hidden)", shape)

@@ -25,6 +25,7 @@ class Decoded:
     biases: Mapping[str, Tensor]
 
     def bias_of(self, *owners: str) -> Tensor | None:
+        """The bias, float32 [rows], of the first of these owners that has one."""
         return next((self.biases[owner] for owner in owners if owner in self.biases), None)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -39,7 +39,7 @@ KEPT = "passthrough"
 
 
 def quantise_tensor(tensor: Tensor, rule: Integer) -> tuple[Tensor, Tensor]:
-    """Values int8 of the tensor's shape, and scales [rows] for a matrix, a scalar for anything else.
+    """Values int8 of the tensor's own shape, any shape, and scales [rows] for a matrix, a scalar for anything else.
 
     Values are divided by the scale before it is rounded to its stored type, as the public scripts do.
     """
@@ -71,14 +71,15 @@ def _clips(rows: Tensor, rule: Integer) -> Tensor:
 
 
 def dequantise(values: Tensor, scales: Tensor) -> Tensor:
-    """The float32 tensor that values and scales stand for."""
+    """Values of any shape times scales [rows], or a scalar, float32 of that shape."""
     return values.float() * scales.float().view(-1, *([1] * (values.ndim - 1)))
 
 
 def low_rank_correction(residual: Tensor, rule: Correction) -> dict[str, Tensor]:
     """The stored tables of a correction, by suffix: left factor and its scale, right factor and its group scales.
 
-    The factors are the leading singular pairs, the root of each singular value on either side.
+    The factors of the residual [rows, columns] are the leading singular pairs, the root of each singular value on
+    either side.
     """
     rows, columns = residual.shape
     rank = min(rule.rank, rows, columns)
@@ -225,7 +226,8 @@ def _drop(values: Mapping[str, T], name: str) -> dict[str, T]:
 def quantise(state: Mapping[str, Tensor], recipe: Recipe, seed: int = 0, jobs: int = 1) -> Export:
     """Apply a recipe to a state dict; `ConfigError` for rules that fit no tensor and tensors that fit no rule.
 
-    `seed` is for schemes that draw anything; `jobs` processes encode matrices by schemes, where there is work for them.
+    `UsageError` for a rule by scheme where the tensor is no matrix, or the layout is not the scheme's.  `seed` is for
+    schemes that draw anything; `jobs` processes encode matrices by schemes, where there is work for them.
     """
     check_patterns(recipe, state, f"recipe {recipe.name}")
     quantized, scales, passthrough = dict[str, Tensor](), dict[str, Tensor](), dict[str, Tensor]()
@@ -322,7 +324,7 @@ def decode(export: Export, given: Mapping[str, Tensor] | None = None) -> dict[st
 
 
 def decode_tensor(export: Export, name: str) -> Tensor:
-    """One tensor of that state dict; `KeyError` where there is none of the name."""
+    """One tensor of that state dict, of its own shape; `KeyError` where there is none of the name."""
     if name in export.quantized:
         matrix = dequantise(export.quantized[name], export.scales[name])
         if name in export.corrections:
@@ -336,5 +338,5 @@ def decode_tensor(export: Export, name: str) -> Tensor:
 
 
 def dtype_name(tensor: Tensor) -> str:
-    """`float32` and the like; a fresh string each time, because pickle stores shared ones only once."""
+    """`float32` and the like of a tensor of any shape; a fresh string, because pickle stores shared ones only once."""
     return str(tensor.dtype).removeprefix("torch.")

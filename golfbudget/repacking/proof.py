@@ -15,14 +15,17 @@ from golfbudget.repacking.saved_object import SavedObject, same_values
 
 
 def prove_same_container(data: bytes, container: Buffer, *, where: str) -> None:
-    """The packed file must decode to the container's very bytes."""
+    """The packed file must decode to the container's very bytes; `CorruptError` otherwise."""
     steps, _ = peel(data, where=f"{where}, repacked", allowance=Allowance(DECODED_LIMIT))
     if bytes(innermost(data, steps)) != bytes(container):
         raise CorruptError(f"{where}: the repacked file does not decode to the same container; nothing is written")
 
 
 def prove_rebuilt(data: bytes, original: Artifact, held: SavedObject, *, where: str) -> None:
-    """Every tensor (name, dtype, shape, bytes) and every value must be found again, and the same nesting."""
+    """Every tensor (name, dtype, shape, bytes) and every value must be found again, and the same nesting.
+
+    `CorruptError` otherwise.
+    """
     again = open_bytes(data, name=f"{where}, repacked")
     leaves = {leaf.name: leaf.data for leaf in again.leaves}
     header, _ = read_header(leaves["stream 0"], where)
@@ -65,7 +68,10 @@ def _spelled(tree: object, names: Mapping[int, str]) -> str:
 def decoded_tensors(
     artifact: Artifact, header: Header | None
 ) -> Iterator[tuple[str, tuple[str, tuple[int, ...], bytes]]]:
-    """(name, (dtype, shape, bytes)) of every tensor under all its names, a pack's decoded."""
+    """(name, (dtype, shape, bytes)) of every tensor under all its names, a pack's decoded.
+
+    `CorruptError` for one whose bytes are not in one piece.
+    """
     forms = {}
     if header is not None:
         forms = {name: header.pieces[item.piece] for name, item in named(header.tree) if isinstance(item, PieceRef)}

@@ -113,14 +113,17 @@ class PickledArray:
         self.described: tuple[object, object, object, object] | None = None
 
     def build(self, state: object) -> None:
-        """The state of an array: a version, shape, dtype, whether in Fortran's order, and content."""
+        """The state of an array: a version, shape, dtype, whether in Fortran's order, and content.
+
+        `NotCarriedError` for another.
+        """
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise NotCarriedError("an array without its content")
         shape, dtype, fortran, content = state[-4:]
         self.described = (content, dtype, shape, "F" if fortran is True else "C")
 
     def rebuilt(self) -> NDArray[np.generic]:
-        """The array, from checked parts only.  `NotCarriedError` where they do not fit together."""
+        """The array in its own shape, from checked parts only.  `NotCarriedError` where they do not fit together."""
         import numpy as np
 
         content, dtype, shape, order = self.described or (None, None, None, None)

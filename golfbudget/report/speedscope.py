@@ -19,7 +19,10 @@ _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
 def speedscope(report: object) -> Mapping[str, Any]:
-    """The file of a saved inspection's values; its weights sum to the file's bytes."""
+    """The file of a saved inspection's values; its weights sum to the file's bytes.
+
+    `CorruptError` for other values; errors as of `InspectReport.read`.
+    """
     if not isinstance(report, Mapping):
         raise CorruptError("speedscope shows inspections alone")
     found = InspectReport.read(dict(report), where="report")

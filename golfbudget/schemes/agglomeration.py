@@ -50,7 +50,8 @@ def _top(above: NDArray[np.int64], row: int) -> int:
 def merge_tree(rows: NDArray[np.floating], weights: Floats | None = None) -> Tree:
     """The tree of rows [rows, width], each of a weight over zero, or else of one.
 
-    At most `MOST_ROWS`.  Distances are taken by products: below 1e-12 of the rows' energy they are arithmetic's.
+    At most `MOST_ROWS`, and weights [rows].  Distances are taken by products: below 1e-12 of the rows' energy they are
+    arithmetic's.
     """
     points = np.asarray(rows, dtype=np.float64)
     mass = np.ones(len(points)) if weights is None else weights.astype(np.float64)

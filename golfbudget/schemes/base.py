@@ -81,7 +81,7 @@ class Encoded:
     native: bool = False
 
     def tensor(self, name: str) -> Tensor:
-        """A table's tensor by name."""
+        """A table's tensor by name, in its own shape as stored; `UsageError` where there is none."""
         for table in self.tables:
             if table.name == name:
                 return table.tensor
@@ -143,7 +143,7 @@ class Scheme(ABC):
 
     @abstractmethod
     def decode(self, encoded: Encoded) -> Tensor:
-        """The float32 matrix that the tables stand for."""
+        """The float32 matrix [rows, columns] that the tables stand for."""
 
     @abstractmethod
     def raw_bytes(self, shape: tuple[int, int], options: Options) -> int:
@@ -159,15 +159,15 @@ class Scheme(ABC):
         return None
 
     def refit(self, encoded: Encoded, matrix: Tensor, bias: Tensor | None = None) -> Encoded | None:
-        """The same tables moved to another float32 matrix (and bias) of that shape; None where a scheme cannot.
+        """The same tables moved to another float32 matrix [rows, columns], and bias [rows]; None where a scheme cannot.
 
-        What is discrete besides rounding stays: maps, tiers, scales.  Training does this at every step, so it is
-        quick, and to move tables to what they decode to changes nothing.
+        What is discrete besides rounding stays: maps, tiers, scales.  Training does this at every step, so it is quick,
+        and to move tables to what they decode to changes nothing.
         """
         return None
 
     def smooth(self, encoded: Encoded, matrix: Tensor) -> Tensor:
-        """What `refit`'s tables would decode to if nothing were rounded, differentiable in the matrix."""
+        """What `refit`'s tables would decode to if nothing were rounded; differentiable; both [rows, columns]."""
         return matrix
 
     def rank_bound(self, shape: tuple[int, int], options: Options) -> int:
@@ -233,7 +233,7 @@ def get(name: str) -> Scheme:
 
 
 def check_matrix(matrix: Tensor) -> Tensor:
-    """The matrix as float32; `UsageError` unless it is a non-empty [rows, columns] of finite numbers."""
+    """The matrix as float32 of that shape; `UsageError` unless it is a non-empty [rows, columns] of finite numbers."""
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise UsageError(f"a scheme needs a matrix with at least one row and column, found shape {list(matrix.shape)}")
     matrix = matrix.float()

@@ -15,7 +15,7 @@ _PART = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?")
 
 
 def counts_of(matrix: Tensor, context: Context) -> Tensor | None:
-    """Token counts, float64 [rows], or None; `UsageError` when they are for another number of tokens."""
+    """Token counts, float64 [rows], or None; `UsageError` when they are for other than the matrix's [rows, columns]."""
     if context.counts is None:
         return None
     if len(context.counts) != matrix.shape[0]:
@@ -24,7 +24,7 @@ def counts_of(matrix: Tensor, context: Context) -> Tensor | None:
 
 
 def needed_counts(matrix: Tensor, context: Context, scheme: str) -> Tensor:
-    """Token counts, float64 [rows]; `UsageError` where there are none."""
+    """Token counts, float64 [rows], for a matrix [rows, columns]; `UsageError` where there are none."""
     counts = counts_of(matrix, context)
     if counts is None:
         raise UsageError(f"scheme {scheme} needs token counts; give them (--counts) or tokens to count (--tokens)")
@@ -41,9 +41,9 @@ def needed_states(context: Context, columns: int, scheme: str) -> HeadStates:
 
 
 def most_frequent(matrix: Tensor, context: Context) -> Tensor:
-    """Rows from the most to the least frequent, int64 [rows]; by their norm where counts are not known.
+    """Rows of a matrix [rows, columns] from the most to the least frequent, int64 [rows].
 
-    Ties go to the lower token id.
+    By their norm where counts are not known.  Ties go to the lower token id.
     """
     counts = counts_of(matrix, context)
     key = matrix.double().norm(dim=1) if counts is None else counts
@@ -52,6 +52,8 @@ def most_frequent(matrix: Tensor, context: Context) -> Tensor:
 
 def read_parts(text: str, scheme: str, option: str) -> tuple[tuple[int, int | None], ...]:
     """`VALUExROWS,…,VALUE` as (value, rows) pairs, most frequent rows first; only the last takes the rest.
+
+    `UsageError` for another text; `option` is what the message names.
 
     >>> read_parts("16x64,8x1024,4", "tiers", "tiers")
     ((16, 64), (8, 1024), (4, None))
@@ -82,7 +84,7 @@ def divide(parts: tuple[tuple[int, int | None], ...], rows: int) -> list[tuple[i
 
 
 def parts_of(order: Tensor, divided: list[tuple[int, int]]) -> Tensor:
-    """Which part each row is in, int64 [rows]."""
+    """Which part each row is in, int64 [rows], of rows in their `order` [rows]."""
     sizes = torch.tensor([rows for _, rows in divided])
     part = torch.empty(len(order), dtype=torch.int64)
     part[order] = torch.arange(len(divided)).repeat_interleave(sizes)

@@ -39,7 +39,7 @@ _BLOCK = 128
 
 
 def clip_scales(matrix: Tensor, levels: int, clip: float) -> Tensor:
-    """The row steps, float32 [rows] of fp16 values: k deviations over the levels of each side."""
+    """Row steps, float32 [rows] of fp16 values, of a matrix [rows, columns]: k deviations over the levels of a side."""
     # In double precision, which neither overflows nor shows in the fp16 that is kept.
     double = matrix.double()
     deviation = double.std(dim=1) if matrix.shape[1] > 1 else double[:, 0].abs()
@@ -89,9 +89,10 @@ def feedback_rounded(matrix: Tensor, scales: Tensor, levels: int, covariance: Te
     """Values, float32 [rows, columns], in GPTQ's order: columns of the largest covariance with themselves first.
 
     After a column is rounded, all later ones move to where they make up for its error best, which a row of the upper
-    Cholesky factor of the inverse covariance says.  In double precision; `covariance` is positive definite [columns,
-    columns].  A `rate` that is not 0 rounds again to the level of least error + rate·bits, the bits from the values of
-    the last time, and the error as far as no later column makes up for it.
+    Cholesky factor of the inverse covariance says.  In double precision; `matrix` is [rows, columns], `scales` are
+    [rows], and `covariance` is positive definite [columns, columns].  A `rate` that is not 0 rounds again to the level
+    of least error + rate·bits, the bits from the values of the last time, and the error as far as no later column makes
+    up for it.
     """
     order = covariance.diagonal().argsort(descending=True, stable=True)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance[order][:, order]))
@@ -115,7 +116,10 @@ def feedback_rounded(matrix: Tensor, scales: Tensor, levels: int, covariance: Te
 
 
 def feedback_weights(factor: Tensor) -> Tensor:
-    """What a column's squared error adds to that of the outputs after feedback, [columns] of mean 1."""
+    """What a column's squared error adds to that of the outputs after feedback, [columns] of mean 1.
+
+    `factor` [columns, columns] is the upper Cholesky factor of the inputs' inverse covariance.
+    """
     weights = factor.diagonal().square().reciprocal()
     return weights / weights.mean()
 

@@ -16,7 +16,7 @@ _KEPT = 4
 
 
 def tree_of(rows: NDArray[np.floating], weights: Floats | None) -> Tree:
-    """Ward's tree of rows [rows, width] by weights, or its first merges where they are very many.
+    """Ward's tree of rows [rows, width] by weights [rows], or its first merges where they are very many.
 
     Taken from before for the same rows and weights.
     """
@@ -34,7 +34,7 @@ def tree_of(rows: NDArray[np.floating], weights: Floats | None) -> Tree:
 
 
 def clusters_of(rows: NDArray[np.floating], weights: Floats | None, count: int) -> NDArray[np.int64] | None:
-    """The cluster of each of the rows [rows, width], int64 [rows], where so many are left.
+    """The cluster of each of the rows [rows, width], by weights [rows], int64 [rows], where so many are left.
 
     None where the tree has no so few: of very many rows it ends early.
     """
@@ -43,7 +43,10 @@ def clusters_of(rows: NDArray[np.floating], weights: Floats | None, count: int) 
 
 
 def means(rows: NDArray[np.floating], weights: Floats | None, cluster: NDArray[np.int64]) -> Floats:
-    """The weighted mean of each cluster's rows; every number up to the highest must occur."""
+    """The mean of each cluster's rows [rows, width] by weights [rows]: [clusters, width].
+
+    Every number up to the highest must occur in `cluster` [rows].
+    """
     mass = np.ones(len(rows)) if weights is None else weights
     sums = np.zeros((int(cluster.max()) + 1, rows.shape[1]))
     np.add.at(sums, cluster, rows * mass[:, None])

@@ -72,7 +72,7 @@ def _evened(hidden: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def code_chances(matrix: Tensor, codes: Tensor, count: int, states: HeadStates) -> Tensor:
-    """p(code | state) of the head itself, [states, codes]."""
+    """p(code | state), [states, codes], of the head itself, a matrix [rows, columns] of `codes` [rows]."""
     parts = []
     for part in states.parts():
         chances = part.chances(matrix.float()).T
@@ -81,7 +81,11 @@ def code_chances(matrix: Tensor, codes: Tensor, count: int, states: HeadStates) 
 
 
 def loss(rows: Tensor, constants: Tensor, wanted: Tensor, states: HeadStates) -> Tensor:
-    """Mean cross-entropy of the codebook's chances under the `wanted` ones, nats a state, differentiable."""
+    """Mean cross-entropy, a scalar, of the codebook's chances under the `wanted` ones, nats a state, differentiable.
+
+    `rows` [codes, columns] are the codebook's, `constants` [codes] are added to their logits; `wanted` is
+    [states, codes].
+    """
     logits = states.logits(rows) + constants
     found = states.total(logits).mean() - (wanted * logits).sum(1).mean()
     if states.others is not None:

@@ -44,8 +44,9 @@ def balanced(distances: Tensor, most: int) -> Tensor:
 def fit_pairs(matrix: Tensor, groups: int, members: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Group rows, member rows (float32), and each row's group and member, no pair used twice.
 
-    Alternates: groups by balanced nearest centre, members by the best one-to-one assignment within each group, then
-    both kinds of row as means of what they have to explain.
+    Of a matrix [rows, columns] they are [groups, columns], [members, columns] and, int64, both [rows].  Alternates:
+    groups by balanced nearest centre, members by the best one-to-one assignment within each group, then both kinds of
+    row as means of what they have to explain.
     """
     from scipy.optimize import linear_sum_assignment
 

@@ -43,7 +43,7 @@ def group_count(columns: int, options: Options) -> int:
 
 
 def cut(matrix: Tensor, groups: int) -> Tensor:
-    """Groups as rows, [rows * groups, widest group]; shorter ones are filled up with zeros."""
+    """Groups of a matrix [rows, columns] as rows, [rows * groups, widest group]; shorter ones end in zeros."""
     rows, columns = matrix.shape
     group, place = _places(columns, groups)
     filled = matrix.new_zeros(rows, groups, -(-columns // groups))
@@ -52,7 +52,7 @@ def cut(matrix: Tensor, groups: int) -> Tensor:
 
 
 def joined(grouped: Tensor, rows: int, columns: int) -> Tensor:
-    """The inverse of `cut`: [rows, columns]."""
+    """The inverse of `cut`, [rows, columns] of [rows * groups, widest group]."""
     groups = len(grouped) // rows
     group, place = _places(columns, groups)
     return grouped.view(rows, groups, -1)[:, group, place].contiguous()

@@ -40,6 +40,7 @@ class HeadStates:
         return self.capped(self.hidden @ matrix.T)
 
     def capped(self, products: Tensor) -> Tensor:
+        """Logits of products [states, rows], in that shape."""
         return products if self.cap is None else self.cap * torch.tanh(products / self.cap)
 
     def without(self, matrix: Tensor) -> HeadStates:
@@ -53,6 +54,6 @@ class HeadStates:
         return own if self.others is None else torch.logaddexp(own, self.others)
 
     def chances(self, matrix: Tensor) -> Tensor:
-        """p(row | state), [states, rows]; with those of others they add up to one."""
+        """p(row | state) of a matrix [rows, columns], [states, rows]; with those of others they add up to one."""
         logits = self.logits(matrix)
         return (logits - self.total(logits)[:, None]).exp()

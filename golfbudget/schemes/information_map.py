@@ -49,7 +49,7 @@ def _start(matrix: Tensor, codes: int, states: HeadStates, weight: Tensor) -> Te
 
 
 def kept(chances: Tensor, codes: Tensor, count: int) -> float:
-    """I(C;H) in nats a state, of chances [rows, states]."""
+    """I(C;H) in nats a state, of chances [rows, states] under a map, codes [rows]."""
     summed = _summed(chances, codes, count)
     mean = summed.mean(1, dtype=torch.float64)
     states = torch.special.xlogy(summed, summed).sum(dtype=torch.float64) / chances.shape[1]
@@ -68,7 +68,10 @@ def _fit(chances: Tensor, summed: Tensor) -> Tensor:
 
 
 def together(chances: Tensor, codes: Tensor, count: int) -> Tensor:
-    """The map after all rows have gone to the codes that fit them, again and again while I(C;H) grows."""
+    """The map [rows] after all rows have gone to the codes that fit them, again and again while I(C;H) grows.
+
+    `chances` are [rows, states], `codes` [rows] is the map before.
+    """
     best, value = codes, kept(chances, codes, count)
     for _ in range(_TOGETHER):
         codes = _fit(chances, _summed(chances, codes, count)).argmax(1)
@@ -80,7 +83,10 @@ def together(chances: Tensor, codes: Tensor, count: int) -> Tensor:
 
 
 def alone(chances: Tensor, codes: Tensor, count: int) -> Tensor:
-    """The map after single moves: in each round every code gives or takes one row at most, where that gains most."""
+    """The map after single moves: in each round every code gives or takes one row at most, where that gains most.
+
+    Map [rows], chances [rows, states] and codes [rows] are as of `together`.
+    """
     codes = codes.clone()
     for _ in range(_ALONE):
         gain, target = _moves(chances, codes, count)

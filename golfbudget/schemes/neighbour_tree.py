@@ -24,8 +24,9 @@ _LEFT = 64
 def neighbour_tree(rows: NDArray[np.floating], weights: Floats | None = None) -> Tree:
     """The first merges of rows [rows, width], each of a weight over zero, or else of one, in the order of merging.
 
-    Costs are what each merge adds to the weighted squared error; unlike those of the whole tree they may fall from one
-    to the next.  The merges end where one cluster in `_LEFT` rows is left, or where no two left are neighbours.
+    Weights are [rows].  Costs are what each merge adds to the weighted squared error; unlike those of the whole tree
+    they may fall from one to the next.  The merges end where one cluster in `_LEFT` rows is left, or where no two left
+    are neighbours.
     """
     points = np.array(rows, dtype=np.float32, order="C")
     forest = _Forest(

@@ -35,7 +35,7 @@ def pack_words(values: Tensor, bits: int) -> Tensor:
 
 
 def unpack_words(words: Tensor, bits: int, columns: int) -> Tensor:
-    """The inverse of `pack_words`: int64 [rows, columns]."""
+    """The inverse of `pack_words`: int64 [rows, columns] of int32 [rows, words]."""
     flat = np.unpackbits(words.contiguous().numpy().view(np.uint8), axis=1, bitorder="little")
     each = flat[:, : columns * bits].reshape(len(flat), columns, bits)
     found = np.packbits(each, axis=-1, bitorder="little")[..., 0].astype(np.int64)

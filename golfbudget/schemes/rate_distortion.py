@@ -30,7 +30,8 @@ def thresholds(levels: Tensor, costs: Tensor) -> Tensor:
     """Where each level begins to be the best, float64 [..., levels], not falling; the first at minus infinity.
 
     The best level for x, of least (x - level)**2 + cost, is the last whose threshold is <= x; one that is best nowhere
-    has the threshold of the next.  `levels` [..., levels] rise.
+    has the threshold of the next.  `levels` rise, and `costs` are what bits weigh against squared error; both
+    [..., levels].
     """
     levels, costs = levels.double(), costs.double()
     lines = levels.square() + costs
@@ -54,7 +55,8 @@ def cheapest(scaled: Tensor, levels: int, rate: float, weights: Tensor | None = 
     """Levels in [-levels, levels] for weights in units of their step, float32 [rows, columns].
 
     Never more weighted squared error + rate·bits, each by its own histogram, than the nearest levels have: no pass
-    raises it, as a level that is not in use stays so.
+    raises it, as a level that is not in use stays so.  `scaled` is of that shape, and `weights` are those of the
+    columns, [columns].
     """
     nearest = scaled.round().clamp_(-levels, levels)
     for _ in range(PASSES if rate else 0):
@@ -68,13 +70,16 @@ def cheapest(scaled: Tensor, levels: int, rate: float, weights: Tensor | None = 
 
 
 def level_costs(values: Tensor, rate: float) -> tuple[Tensor, Tensor]:
-    """The levels in use, rising, and rate times the bits of each by its share, float64."""
+    """The levels in use, rising, and rate times the bits of each by its share, float64: both [levels]."""
     used, counts = values.unique(return_counts=True)
     return used, rate * -(counts.double() / values.numel()).log2()
 
 
 def last(starts: Tensor, scaled: Tensor) -> Tensor:
-    """The last level whose threshold is not above; thresholds [levels] for all, or [columns, levels]."""
+    """The last level whose threshold is not above, of `scaled`'s shape.
+
+    Thresholds are [levels] for all, or [columns, levels] of `scaled` [columns, rows].
+    """
     return torch.searchsorted(starts, scaled.double(), right=True) - 1
 
 
@@ -83,7 +88,8 @@ def rounded(
 ) -> tuple[Tensor, Tensor]:
     """Levels, float32 [rows, columns], and the steps refitted to them, float32 [rows] of fp16 values.
 
-    With rate 0, nearest levels, and the steps as they are.
+    With rate 0, nearest levels, and the steps as they are.  `matrix` is [rows, columns], `scales` [rows], and `weights`
+    [columns] are those of the columns.
     """
     if not rate:
         return round_rows(matrix, scales, levels), scales
@@ -94,8 +100,8 @@ def rounded(
 def refitted(matrix: Tensor, found: Tensor, scales: Tensor, weights: Tensor | None = None) -> Tensor:
     """The row steps of least squared error for these levels, float32 [rows] of fp16 values.
 
-    `weights` are those of the columns [columns], or the inputs' covariance [columns, columns]; a step that rounding to
-    fp16 would make worse stays.
+    `matrix` and the levels `found` are both [rows, columns], `scales` [rows].  `weights` are those of the columns
+    [columns], or the inputs' covariance [columns, columns]; a step that rounding to fp16 would make worse stays.
     """
     target, levels = matrix.double(), found.double()
     weighted = levels if weights is None else levels * weights if weights.ndim == 1 else levels @ weights

@@ -29,10 +29,11 @@ _AT_ONCE = 1 << 17
 
 
 def fit_rows(matrix: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-    """Values in [-levels, levels], int8 [rows, columns], and scales, fp16 [rows], of least squared error per row.
+    """Values in ±levels, int8 [rows, columns], and scales, fp16 [rows], of least squared error per row.
 
-    Tries a range of clips, refines each by alternating rounding and least squares, searches finely around the best,
-    and compares after the scale's own rounding to fp16; never worse than the scale that clips nothing.
+    Of a float32 matrix [rows, columns].  Tries a range of clips, refines each by alternating rounding and least
+    squares, searches finely around the best, and compares after the scale's own rounding to fp16; never worse than the
+    scale that clips nothing.
     """
     parts = [_fit(part, levels) for part in matrix.split(max(1, _AT_ONCE // matrix.shape[1]))]
     scales = torch.cat(parts)
@@ -40,7 +41,10 @@ def fit_rows(matrix: Tensor, levels: int) -> tuple[Tensor, Tensor]:
 
 
 def maximum_rows(matrix: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-    """As `fit_rows`, at the scales where each row's largest magnitude is the last level: nothing is clipped."""
+    """As `fit_rows`, at the scales where each row's largest magnitude is the last level: nothing is clipped.
+
+    Values int8 and scales fp16, shapes as of `fit_rows`.
+    """
     scales = storable(matrix.abs().amax(dim=1) / levels)
     return round_rows(matrix, scales, levels).to(torch.int8), scales.half()
 
@@ -73,7 +77,8 @@ def _fit(matrix: Tensor, levels: int) -> Tensor:
 def fit_ternary(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """As `fit_rows` with values in {-1, 0, 1}, solved exactly: the best support of size k is the k largest.
 
-    The error removed is (sum of the k largest)**2 / k, so one sorted pass per row finds the optimum.
+    The error removed is (sum of the k largest)**2 / k, so one sorted pass per row finds the optimum.  Values int8 and
+    scales fp16, shapes as of `fit_rows`.
     """
     ordered = matrix.abs().sort(dim=1, descending=True).values.double()
     sizes = torch.arange(1, matrix.shape[1] + 1, dtype=torch.float64)
@@ -88,7 +93,7 @@ def _error(matrix: Tensor, scale: Tensor, levels: int) -> Tensor:
 
 
 def row_values(values: Tensor, scales: Tensor) -> Tensor:
-    """Integer values [rows, columns] times scales [rows], in float32."""
+    """Integer values [rows, columns] times scales [rows], float32 of that shape."""
     return values.float() * scales.float()[:, None]
 
 

@@ -70,6 +70,7 @@ class Hashed(TableScheme):
         return -(-columns // width), width
 
     def decode(self, encoded: Encoded) -> Tensor:
+        """`UsageError` for more pieces than a row has columns."""
         rows, columns = encoded.shape
         seed, pieces = (int(number) for number in encoded.tensor("seed"))
         if not 1 <= pieces <= columns:

@@ -47,6 +47,7 @@ class Trellis(TableScheme):
     )
 
     def tables(self, matrix: Tensor, options: Options, context: Context) -> tuple[Table, ...]:
+        """`UsageError` for other states than 4 or 8."""
         states, rate = int(options["states"]), float(options["rd"])
         if states not in _STATES:
             raise UsageError(f"scheme {self.name}: option states is {states}, expected 4 or 8")

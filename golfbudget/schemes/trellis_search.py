@@ -122,7 +122,8 @@ def grid(largest: float, rate: float, counts: Tensor | None = None) -> LevelGrid
 def search(scaled: Tensor, machine: Machine, levels: LevelGrid, weights: Tensor | None = None) -> Tensor:
     """Integers of each row's path of least squared error + λ·bits, int8 [rows, columns].
 
-    `scaled` are weights in units of their step, float32; `weights` are those of squared errors, by column.
+    `scaled` [rows, columns] are weights in units of their step, float32; `weights` [columns] are those of squared
+    errors.
     """
     columns = scaled.shape[1]
     if weights is None:
@@ -183,8 +184,8 @@ def search_with_feedback(
 ) -> Tensor:
     """As `search`, each column's error made up for by later ones: every surviving path has its own errors.
 
-    `factor` is the upper Cholesky factor of the inputs' inverse covariance [columns, columns], and `weights` what
-    squared errors of a column count.
+    Of the other arguments the shapes as of `search`; `factor` is the upper Cholesky factor of the inputs' inverse
+    covariance [columns, columns], and `weights` what squared errors of a column count.
     """
     cells = _cells(levels, weights)
     return torch.cat([_fed(part, machine, cells, factor, weights) for part in scaled.split(_FEEDBACK_ROWS)])

@@ -76,13 +76,13 @@ def widths(scheme: Scheme, options: Options, name: str = "bits") -> tuple[int, s
 
 
 def to_half(matrix: Tensor) -> Tensor:
-    """Rounded to fp16; what fp16 cannot reach becomes its largest number."""
+    """Numbers of any shape rounded to fp16, in that shape; what fp16 cannot reach becomes its largest number."""
     largest = torch.finfo(torch.float16).max
     return matrix.clamp(-largest, largest).half().contiguous()
 
 
 def half_table(name: str, half: Tensor, account: Account = Account.SCALES) -> Table:
-    """An fp16 tensor as it is."""
+    """An fp16 tensor of any shape as it is."""
     return Table(name=name, account=account, tensor=half, bits=HALF_BITS, shape=tuple(half.shape))
 
 
@@ -98,7 +98,7 @@ def matrix_tables(
 ) -> tuple[Table, ...]:
     """A float32 matrix [rows, columns] as the table `name`, and `name_scales` unless bits is 16.
 
-    `rate` and `weights` are those of `rate_distortion.rounded`.
+    `rate` and `weights` [columns] are those of `rate_distortion.rounded`.
     """
     if bits == HALF_BITS:
         return (half_table(name, to_half(matrix), account),)
@@ -122,7 +122,7 @@ def integer_bytes(count: int, bits: int, store: str) -> int:
 
 
 def read_integers(stored: Tensor, count: int) -> Tensor:
-    """The inverse of `integer_table`, flat: `count` integers."""
+    """The inverse of `integer_table`, flat: integers [count] of int8 [rows, columns] or bit planes [bits, bytes]."""
     return _unplanes(stored, count) if stored.dtype is torch.uint8 else stored.flatten()
 
 
@@ -149,12 +149,12 @@ def read_matrix(encoded: Encoded, name: str, columns: int) -> Tensor:
 
 
 def reread(tables: tuple[Table, ...], columns: int) -> Tensor:
-    """What tables just made by `matrix_tables` decode to, so that what follows is fitted to it."""
+    """What tables just made by `matrix_tables` decode to, [rows, columns], so that what follows is fitted to it."""
     return read_matrix(Encoded(scheme="", shape=(1, columns), tables=tables), tables[0].name, columns)
 
 
 def moved(encoded: Encoded, name: str, matrix: Tensor) -> Table:
-    """The table `name` for another matrix of its shape, at the scales that it has."""
+    """The table `name` for another matrix [rows, columns] of its shape, at the scales that it has."""
     old = next(table for table in encoded.tables if table.name == name)
     if old.tensor.dtype is torch.float16:
         return replace(old, tensor=to_half(matrix))
@@ -164,7 +164,7 @@ def moved(encoded: Encoded, name: str, matrix: Tensor) -> Table:
 
 
 def store_of(stored: Tensor) -> str:
-    """How a table of `integer_table` is stored."""
+    """How a table of `integer_table` is stored, packed or not, by its tensor of any shape."""
     return "packed" if stored.dtype is torch.uint8 else "bytes"
 
 
@@ -197,7 +197,7 @@ def map_tables(name: str, indices: Tensor, count: int) -> Table:
 
 
 def read_map(packed: Tensor, entries: int, count: int) -> Tensor:
-    """The inverse of one map: int64 [entries]."""
+    """The inverse of one map: int64 [entries] of uint8 [bytes], for indices into `count` things."""
     return unpack_bits(packed, bits_for(count), entries)
 
 

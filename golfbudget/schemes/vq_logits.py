@@ -35,11 +35,12 @@ _AT_ONCE = 1 << 24
 
 
 def fit_codebook(matrix: Tensor, codes: int, context: Context) -> Tensor:
-    """Codebook rows, float32 [at most codes, width]: k-means on one thread, in double precision (single of many rows).
+    """Codebook rows, float32 [at most codes, width], of a matrix [rows, width]: k-means on one thread.
 
-    It starts from Ward's clusters, which on trained heads leaves less error than the best of eight random starts at a
-    tenth of the time; where there are too many rows for a whole tree and few codes, from one random start (k-means++).
-    Rows are weighted by token counts plus one where counts are known: a token never seen must still go somewhere.
+    In double precision, single of many rows.  It starts from Ward's clusters, which on trained heads leaves less error
+    than the best of eight random starts at a tenth of the time; where there are too many rows for a whole tree and few
+    codes, from one random start (k-means++).  Rows are weighted by token counts plus one where counts are known: a
+    token never seen must still go somewhere; `UsageError` where they are for another number of rows.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -78,11 +79,11 @@ def _iterations(products: int) -> int:
 
 
 def nearest(matrix: Tensor, codebook: Tensor) -> Tensor:
-    """Index of the codebook row closest to each row, int64 [rows]; ties go to the lower index.
+    """Index of the codebook row [codes, columns] closest to each row, int64 [rows]; ties go to the lower index.
 
-    Rows whose nearest is plain by a matrix product, |c|² - 2 x·c, are settled by it, which takes a fraction of the
-    time: in single precision, and those in doubt again in double.  Where the second still comes as close to the first
-    as rounding can put it, differences are squared and summed.
+    Rows of the matrix [rows, columns] whose nearest is plain by a matrix product, |c|² - 2 x·c, are settled by it,
+    which takes a fraction of the time: in single precision, and those in doubt again in double.  Where the second still
+    comes as close to the first as rounding can put it, differences are squared and summed.
     """
     best = torch.zeros(len(matrix), dtype=torch.int64)
     if len(codebook) == 1:
@@ -112,7 +113,10 @@ def _by_product(rows: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def to_used(codebook: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """The codebook without rows that no code names, and the codes renumbered."""
+    """The codebook without rows that no code names, and the codes renumbered.
+
+    Of [codes, columns] and [rows] to [used, columns] and [rows].
+    """
     used, assigned = codes.unique(sorted=True, return_inverse=True)
     return codebook[used].contiguous(), assigned
 
@@ -120,8 +124,9 @@ def to_used(codebook: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
 def code_means(matrix: Tensor, codes: Tensor, count: int) -> Tensor:
     """The mean row of each code, float32 [count, columns], differentiable in the matrix.
 
-    No row is weighted by its token's frequency: the gradient of a mean is the same for all its rows, so that rows
-    which start equal stay equal whatever the weights, and training sees the frequencies in its text.
+    `matrix` is [rows, columns], `codes` [rows].  No row is weighted by its token's frequency: the gradient of a mean is
+    the same for all its rows, so that rows which start equal stay equal whatever the weights, and training sees the
+    frequencies in its text.
     """
     sums = torch.zeros(count, matrix.shape[1]).index_add(0, codes, matrix)
     return sums / codes.bincount(minlength=count).clamp_min(1)[:, None]
@@ -176,7 +181,7 @@ _FAISS_RESTARTS, _FEW_FAISS_RESTARTS, _MANY_DISTANCES, _MANY_PRODUCTS = 4, 1, 50
 
 
 def fit_centres(matrix: Tensor, codes: int, seed: int) -> Tensor:
-    """`codes` centres, float32 [codes, columns], of a float32 matrix of at least as many rows.
+    """`codes` centres, float32 [codes, columns], of a float32 matrix [rows, columns] of at least as many rows.
 
     Where the matrix has no more distinct rows than codes, they are its rows, and zeros after them.
     """

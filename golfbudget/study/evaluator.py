@@ -47,7 +47,7 @@ class StudyEvaluator(Evaluator):
         return torch.cat([F.cross_entropy(z.transpose(1, 2), chunk[:, 1:], reduction="none") for z, chunk in chunks])
 
     def block_losses(self, state: Mapping[str, Tensor]) -> Losses:
-        """Nats lost in each window."""
+        """Nats lost in each window, float64 [windows]."""
         return self.losses(state)
 
 

@@ -151,7 +151,7 @@ def _block_bytes(text: Text) -> list[int]:
 
 
 def codes_of(checkpoint: Checkpoint) -> Tensor:
-    """Each token's code, int64 [V], of a run whose tokens share rows."""
+    """Each token's code, int64 [V], of a run whose tokens share rows; `TypeError` for others."""
     run = checkpoint.run
     head = StudyModel.of(run.arm, run.at.sizes.of(run.arm), checkpoint.state).head
     if not isinstance(head, SharedRows):

@@ -96,7 +96,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def in_blocks(windows: Values, most: int = BLOCKS) -> Values:
-    """Sums over blocks of neighbouring windows of about equal number, [blocks]."""
+    """Sums over blocks of neighbouring windows [windows] of about equal number, [blocks]."""
     blocks = min(most, len(windows))
     starts = np.arange(blocks) * len(windows) // blocks
     found: Values = np.add.reduceat(windows, starts)

@@ -217,7 +217,7 @@ class Seen:
 
 
 def look_at(path: Path, size: int) -> Seen:
-    """Read a model file as far as its codecs go.  Raises `UsageError` where it cannot be read."""
+    """Read a model file of `size` bytes as far as its codecs go.  Raises `UsageError` where it cannot be read."""
     if not size:
         return Seen(no_model="is empty")
     data = read_file(path)

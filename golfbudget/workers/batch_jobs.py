@@ -34,6 +34,7 @@ def batch_jobs(where: str, options: str, folder: Path) -> BatchJobs:
     """The executor of a spelling's `options`, names and values by commas; jobs' own files lie in `folder`.
 
     `cluster` is slurm or local; the others are what submitit calls them for slurm: partition, time, account, mem …
+    `UsageError` for an option that is not known, and for a value that submitit refuses.
     """
     import submitit
 

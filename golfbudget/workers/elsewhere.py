@@ -133,7 +133,10 @@ def results(
 
 
 def ask(place: Workplace, seconds: float | None) -> None:
-    """`WorkerDiffersError` where a worker cannot give the same results; `TimeoutError` where none answers in time."""
+    """Ask for a first answer, for `seconds` at most; `TimeoutError` where none comes.
+
+    Raises `WorkerDiffersError` where a worker cannot give the same results, `WorkerDiedError` where it is lost.
+    """
     future = place.submit(lay(place, None), [])
     try:
         answers = future.result(seconds)

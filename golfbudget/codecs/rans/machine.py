@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def parities(stored: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
-    """0 or 1 for each of the integers [rows, columns] that a machine of 4k states runs over, row by row from state 0.
+    """0 or 1, of that shape, for each of the integers [rows, columns] that a machine of 4k states runs over.
 
-    An integer c in state s stands for the level 2c + s//k mod 2.
+    Row by row from state 0: an integer c in state s stands for the level 2c + s//k mod 2.
     """
     import numpy as np
 

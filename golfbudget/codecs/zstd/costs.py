@@ -64,7 +64,10 @@ def own_bits(reader: Reader, number: int, out: bytes, cuts: Sequence[int]) -> li
 def read_sequences(
     stream: bytes, count: int, tables: tuple[list[State], list[State], list[State]], out: bytes
 ) -> Sequences:
-    """Follow a sequences bitstream, RFC 8878 section 3.1.1.3.2.1, without looking at the offsets."""
+    """Follow a sequences bitstream, RFC 8878 section 3.1.1.3.2.1, without looking at the offsets.
+
+    `CorruptError` where the bitstream is too short or too long, or makes more than `out`, the decoded block.
+    """
     import numpy as np
 
     literal_table, offset_table, match_table = tables
@@ -189,6 +192,7 @@ def block_statistics(data: Buffer, stored: Span, window_limit: int, *, where: st
     """What the blocks of the frame at `stored` hold, from their headers alone; nothing for a skippable frame.
 
     A raw block's bytes and an RLE block's one byte count as literals.  Costs one decode, for the lengths.
+    `CorruptError` names the block at fault.
     """
     if skippable(data[stored.start : stored.stop]):
         return ()

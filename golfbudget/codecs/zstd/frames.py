@@ -125,7 +125,8 @@ def read_frame(data: Buffer, stored: Span, *, where: str) -> Frame:
 def decoded_lengths(data: Buffer, frame: Frame, window_limit: int, *, where: str) -> Sequence[int]:
     """Decoded bytes of every block, by feeding the library one block at a time and dropping what comes out.
 
-    A compressed block's length stands in no header; this is faster than to parse its sequences.
+    A compressed block's length stands in no header; this is faster than to parse its sequences.  `CorruptError` names
+    the first block that cannot be decoded, or not to the length it states.
     """
     import zstandard
 

@@ -125,7 +125,10 @@ class Reader:
         return sections
 
     def code_lengths(self, number: int) -> bytes:
-        """Bits of each byte value's Huffman code in a block whose literals are compressed or treeless."""
+        """Bits of each byte value's Huffman code in a block whose literals are compressed or treeless.
+
+        `CorruptError` where a treeless block has none before it with a tree.
+        """
         at, lengths = number, self._code_lengths.get(number)
         while lengths is None:
             sections = self.sections(at)

@@ -76,7 +76,10 @@ def take(body: bytes, at: int, count: int) -> bytes:
 
 
 def read_distribution(body: bytes, at: int, *, symbols: int, largest_accuracy: int) -> tuple[Distribution, int]:
-    """The FSE table description at `at` of a body, and where it ends (section 4.1.1)."""
+    """The FSE table description at `at` of a body, and where it ends (section 4.1.1).
+
+    `CorruptError` for more states or symbols than the table may have, and for a body that is too short.
+    """
     # Each of at most 256 counts takes at most 10 bits, and fewer than 256 zero runs take 2 bits for three symbols.
     bits = int.from_bytes(body[at : at + 512], "little")
     accuracy = (bits & 15) + _SMALLEST_ACCURACY
@@ -146,7 +149,7 @@ def predefined_table(field: Field) -> list[State]:
 
 
 def rle_table(field: Field, symbol: int) -> list[State]:
-    """The table of one state, which reads no bits and never changes."""
+    """The table of one state, which reads no bits and never changes; `CorruptError` for no code of the field."""
     alphabet = ALPHABETS[field]
     if symbol >= len(alphabet.bases):
         raise CorruptError(f"repeats code {symbol}, expected at most {len(alphabet.bases) - 1}")
@@ -154,7 +157,10 @@ def rle_table(field: Field, symbol: int) -> list[State]:
 
 
 def backward(stream: bytes) -> tuple[int, int]:
-    """A bitstream that is read from its end, as a number and how many bits lie before the end mark in it."""
+    """A bitstream that is read from its end, as a number and how many bits lie before the end mark in it.
+
+    `CorruptError` where there is no end mark.
+    """
     if not stream or not stream[-1]:
         raise CorruptError("holds a bitstream without an end mark")
     value = int.from_bytes(stream, "little")
@@ -164,7 +170,8 @@ def backward(stream: bytes) -> tuple[int, int]:
 def read_code_lengths(body: bytes, at: int) -> tuple[bytes, int]:
     """The Huffman tree description at `at` of a body (section 4.2.1), and where it ends.
 
-    The code length of each of the 256 byte values in bits, 0 for those without a code.
+    The code length of each of the 256 byte values in bits, 0 for those without a code.  `CorruptError` for a tree that
+    is not complete.
     """
     header = take(body, at, 1)[0]
     at += 1

@@ -33,6 +33,7 @@ class SharedRowsLoss(torch.autograd.Function):
         codes: Tensor | None,
         targets: Tensor,
     ) -> Tensor:
+        """The loss, a scalar, and gradients with it, while what they take is at hand; shapes as of `SharedRowsLoss`."""
         vocabulary, count = len(rows) if codes is None else len(codes), len(targets)
         gathered = None if bias is None else _row_bias(bias, codes, len(rows))
         to_rows, to_hidden = torch.zeros_like(rows), torch.empty_like(hidden)
@@ -69,6 +70,7 @@ class SharedRowsLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Gradients by the arguments of `forward`, each of its argument's shape; None for codes and targets."""
         found = tuple(None if one is None else one * grads[0] for one in ctx.grads)
         return (*found, None, None)
 
@@ -115,6 +117,6 @@ def shared_rows_loss(
     bias: Tensor | None = None,
     codes: Tensor | None = None,
 ) -> Tensor:
-    """Mean nats of targets; rows that are shared (`codes`) need a bias."""
+    """Mean nats of targets; rows that are shared (`codes`) need a bias; shapes as of `SharedRowsLoss`."""
     found: Tensor = SharedRowsLoss.apply(hidden, rows, latent, bias, codes, targets)  # type: ignore[no-untyped-call]
     return found

@@ -66,7 +66,7 @@ class StudyModel(nn.Module):
         return self.trunk.states_of(F.embedding(ids, table))
 
     def loss(self, windows: Tensor) -> Tensor:
-        """Mean nats of the tokens of windows [n, length + 1]."""
+        """Mean nats, a scalar, of the tokens of windows [n, length + 1]."""
         hidden = self.hidden_states(windows[:, :-1])
         return self.head.loss(hidden.flatten(0, 1), windows[:, 1:].flatten())
 

@@ -12,7 +12,7 @@ _COEFFICIENTS, _ROUNDS, _LEAST = (3.4445, -4.775, 2.0315), 5, 1e-7
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """About the nearest matrices with equal singular values, [n, rows, columns], by Newton-Schulz."""
+    """Matrices [n, rows, columns] to about the nearest with equal singular values, of that shape, by Newton-Schulz."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(_LEAST)

@@ -40,11 +40,11 @@ class Structure(nn.Module, ABC):
         """The vocabulary's rows, [V, width], as an input table reads them."""
 
     def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Mean nats of targets [positions] after hidden [positions, width]."""
+        """Mean nats, a scalar, of targets [positions] after hidden [positions, width]."""
         return shared_rows_loss(hidden, self.rows(), targets)
 
     def scores(self, hidden: Tensor) -> Tensor:
-        """Logits, or log-chances, [..., V]."""
+        """Logits, or log-chances, [..., V], of hidden [..., width]."""
         return logits(hidden, self.rows())
 
     def settle(self, counts: Tensor, hidden: Tensor, seed: int) -> None:
@@ -101,7 +101,7 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def straight_through(latent: Tensor, chosen: Tensor) -> Tensor:
-    """`chosen`, [V, width]; its gradient goes to `latent`, too."""
+    """`chosen` as it is, with its gradient going to `latent`, too; all [V, width]."""
     found: Tensor = _StraightThrough.apply(latent, chosen)  # type: ignore[no-untyped-call]
     return found
 
@@ -306,7 +306,7 @@ class TwoLevel(Structure):
         self.place(group, member)
 
     def place(self, group: Tensor, member: Tensor) -> None:
-        """Each token's class and member, int64 [V]; what no token of a class is has no chance there."""
+        """Each token's class and member, both int64 [V]; what no token of a class is has no chance there."""
         self.class_of.copy_(group)
         self.member_of.copy_(member)
         self.open.fill_(-torch.inf)

@@ -38,7 +38,7 @@ class StudyText:
         return self.tokens.bincount(minlength=self.vocabulary)
 
     def cut(self, tokens: Tensor, window: int) -> Text:
-        """Tokens in windows that overlap by one, as losses are measured on."""
+        """Tokens [n] in windows that overlap by one, as losses are measured on."""
         count = (len(tokens) - 1) // window
         windows = tokens[: count * window + 1].unfold(0, window + 1, window).contiguous()
         return Text(

@@ -107,7 +107,7 @@ def train_run(
 
 @torch.no_grad()
 def states_of(model: StudyModel, tokens: Tensor, schedule: TrainingSchedule) -> Tensor:
-    """States on windows all over the training text, [n, width]: fewer of a larger vocabulary."""
+    """States [n, width] on windows all over the training text's tokens [count]: fewer of a larger vocabulary."""
     wanted = max(_FEWEST_STATES, _MOST_CHANCES // model.shape.vocab)
     starts = torch.linspace(0, len(tokens) - schedule.window - 1, -(-4 * wanted // schedule.window)).long()
     windows = torch.stack([tokens[start : start + schedule.window] for start in starts.tolist()])
@@ -117,7 +117,7 @@ def states_of(model: StudyModel, tokens: Tensor, schedule: TrainingSchedule) -> 
 
 
 def batches(tokens: Tensor, schedule: TrainingSchedule, seed: int) -> Iterator[Tensor]:
-    """Windows [batch, window + 1] of every step, drawn by the seed alone."""
+    """Windows [batch, window + 1] of every step, drawn from tokens [n] by the seed alone."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(schedule.steps):
         starts = torch.randint(0, len(tokens) - schedule.window - 1, (schedule.batch,), generator=generator)
@@ -161,7 +161,7 @@ def _optimizers(model: StudyModel) -> list[torch.optim.Optimizer]:
 
 
 def is_rounded(name: str, tensor: Tensor) -> bool:
-    """Whether files have this tensor rounded: a matrix in use of some size."""
+    """Whether files have this tensor, of any shape, rounded: a matrix in use of some size."""
     return not name.endswith("latent") and tensor.ndim == 2 and min(tensor.shape) >= LEAST_SIDE
 
 

@@ -63,7 +63,10 @@ def strides_of(shape: tuple[int, ...], *, fortran: bool) -> tuple[int, ...]:
 
 
 def array(call: symbols.Call, name: str, where: str) -> StoredArray | None:
-    """The array that a call would rebuild, or None when it rebuilds none."""
+    """The array that a call would rebuild, or None when it rebuilds none.
+
+    `CorruptError` for a call that gives other things than numpy's do.
+    """
     function = call.function
     try:
         if function.module in _MULTIARRAY and function.name == "_reconstruct":

@@ -228,7 +228,7 @@ def _held(reference: symbols.Persistent) -> int | None:
 
 
 def sizes(value: object) -> tuple[int, ...]:
-    """A shape or strides; `TypeError` when it is none."""
+    """A shape or strides, in elements and not in bytes; `TypeError` when it is none."""
     if isinstance(value, symbols.Call) and value.function.name == "Size" and value.arguments:
         value = value.arguments[0].value
     return symbols.whole_numbers(value)

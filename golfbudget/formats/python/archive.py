@@ -63,7 +63,10 @@ def _stream(member: zips.ZipMember, archive: Buffer, where: str) -> Inner:
 
 
 def main_source(data: Buffer, *, where: str, limit: int) -> bytes:
-    """What Python executes first of such a file; at most `limit` bytes, else `LimitError`."""
+    """What Python executes first of such a file; at most `limit` bytes, else `LimitError`.
+
+    `CorruptError` where there is none.
+    """
     _, _, shift = zips.directory_place(data, where)
     archive = memoryview(data)[max(0, shift) :]
     for member in zips.read_directory(archive, where).members:

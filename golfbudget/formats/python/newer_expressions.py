@@ -82,7 +82,10 @@ def expression(node: Node) -> ast.expr:
 
 
 def as_tuple(node: Node) -> ast.expr:
-    """What has no form of its own here: the expressions inside, and the names that it binds."""
+    """What has no form of its own here: the expressions inside, and the names that it binds.
+
+    `SyntaxError` for a block.
+    """
     inside: list[ast.expr] = []
     for child in children(node):
         if node.type in _BINDING or (child.type == "dotted_name" and node.type == "as_pattern"):

@@ -36,14 +36,14 @@ class Affine:
 
 
 def items(value: object) -> Sequence[object]:
-    """What iterating over a value gives."""
+    """What iterating over a value gives; `NotStaticError` unless it is text, bytes or a list that is not too long."""
     if not isinstance(value, (str, bytes, list)) or len(value) > LONGEST_LIST:
         raise NotStaticError
     return value
 
 
 def calculated(operator: ast.operator, left: object, right: object) -> object:
-    """`left operator right` for text, bytes, small numbers and what is not known yet."""
+    """`left operator right` for text, bytes, small numbers and what is not known yet; else `NotStaticError`."""
     if isinstance(operator, ast.Add):
         if isinstance(left, str) and isinstance(right, str):
             return left + right
@@ -97,7 +97,7 @@ def _affine(value: object) -> Affine:
 
 
 def compared(operator: ast.cmpop, left: object, right: object) -> bool:
-    """A comparison of two numbers."""
+    """A comparison of two numbers; `NotStaticError` for other values, and other comparisons."""
     if not isinstance(left, int) or not isinstance(right, int):
         raise NotStaticError
     match operator:
@@ -118,7 +118,10 @@ def compared(operator: ast.cmpop, left: object, right: object) -> bool:
 
 
 def folded(first: int, steps: Sequence[object]) -> tuple[int, int]:
-    """(base, number) of the steps `n * base + digit` from a first number on."""
+    """(base, number) of the steps `n * base + digit` from a first number on.
+
+    `NotStaticError` for steps of several bases, or too many.
+    """
     affine = [step for step in steps if isinstance(step, Affine)]
     bases = {step.scale for step in affine}
     if len(affine) != len(steps) or len(bases) != 1 or len(steps) > LONGEST_NUMBER:
@@ -135,7 +138,7 @@ def folded(first: int, steps: Sequence[object]) -> tuple[int, int]:
 
 
 def written(number: object, form: object = "") -> str:
-    """`format(number, form)`."""
+    """`format(number, form)`; `NotStaticError` for what is no whole number, and for forms that ask for a wide text."""
     if not isinstance(number, int) or not isinstance(form, str) or not _FORMAT.fullmatch(form):
         raise NotStaticError
     return format(_affine(number).offset, form)

@@ -49,8 +49,8 @@ def read_vocabularies(
 ) -> list[CountedVocabulary]:
     """Every vocabulary asked for, by size; `where` names the text in messages.
 
-    `counts` are token counts for those of as many tokens that no text was counted for.  `UsageError` says which
-    `--vocab` is wrong and what was expected.
+    `counts` [vocabulary] are token counts for those of as many tokens that no text was counted for.  `UsageError` says
+    which `--vocab` is wrong and what was expected.
     """
     found: list[CountedVocabulary] = []
     for name in given:

@@ -175,6 +175,7 @@ class Writer:
         return len(artifact_bytes(quantise(state, recipe, self.seed), recipe)) - self.container
 
     def encoded(self, head: TensorSpec, choice: Choice, counts: Tensor) -> int:
+        """Bytes of the head as the choice encodes it for token counts [vocabulary]."""
         ((name, matrix),) = draw([head], self.seed, "gaussian", self.ranged)
         recipe = alone(self.recipe, {name: matrix})
         context = Context(seed=self.seed, counts=counts)

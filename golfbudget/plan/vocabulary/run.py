@@ -227,7 +227,10 @@ def _floor(
 
 
 def closing(vocabularies: Sequence[Vocabulary], cap: int, price: float) -> Closing:
-    """The smallest vocabulary of the table, if any, from which a VQ head saves enough, and at which heads are large."""
+    """The smallest vocabulary of the table, if any, from which a VQ head saves enough, and at which heads are large.
+
+    Large is a share of `cap` bytes; enough is what is worth a record's bar at `price`, µbpb per kilobyte.
+    """
     enough = None if price == 0 else round(RECORD_BAR / price * 1e9)
     at = None
     for vocabulary in vocabularies:

@@ -37,7 +37,10 @@ class Layout(ABC):
 
     @abstractmethod
     def container(self, export: Export) -> bytes:
-        """The container's bytes, before filter and codec."""
+        """The container's bytes, before filter and codec.
+
+        Raises `UsageError` or `UnsupportedError` for what has no place in it.
+        """
 
     @abstractmethod
     def payload_bytes(self, export: Export) -> int:
@@ -49,7 +52,10 @@ class Layout(ABC):
 
     @abstractmethod
     def read(self, artifact: Artifact) -> Export:
-        """The parts of an artifact of this layout; `CorruptError` when they do not fit together."""
+        """The parts of an artifact of this layout; `CorruptError` when they do not fit together.
+
+        `UnsupportedError` for what has no place in it.
+        """
 
 
 _LAYOUTS: Registry[Layout] = Registry("layout")
@@ -69,7 +75,7 @@ def torch_saved(contents: object) -> bytes:
 
 
 def tensors_payload(tensors: Iterable[Tensor]) -> int:
-    """Bytes of tensors."""
+    """Bytes of tensors of any shape, before any codec."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
@@ -87,7 +93,7 @@ def scheme_entries(export: Export) -> dict[str, dict[str, object]]:
 
 
 def scheme_tables(export: Export) -> list[Tensor]:
-    """All tables of encoded matrices."""
+    """All tables of encoded matrices, each of its shape as stored."""
     return [table.tensor for encoded in export.schemes.values() for table in encoded.tables]
 
 
@@ -103,7 +109,10 @@ def read_schemes(artifact: Artifact, tables: Mapping[str, Tensor]) -> dict[str, 
 
 
 def read_scheme(path: str, name: str, scheme: object, shape: object, tables: Mapping[str, Tensor]) -> Encoded:
-    """The encoding that a label describes; tables are believed for their tensors only."""
+    """The encoding that a label describes; tables are believed for their tensors only.
+
+    `CorruptError` for an unknown scheme, and for a `shape` that is no matrix's.
+    """
     known = isinstance(scheme, str) and scheme in {**schemes.registered(), **schemes.bound()}
     sizes = [n for n in shape if isinstance(n, int) and n > 0] if isinstance(shape, tuple) else []
     if not known or len(sizes) != 2:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def read(report: Mapping[str, object], of: type[T], where: str) -> T:
-    """The report as this type; fields that the type lacks are left out."""
+    """The report as this type; fields that the type lacks are left out; `CorruptError` where it is not sound."""
     try:
         return msgspec.convert(report, type=of)
     except msgspec.ValidationError as error:
