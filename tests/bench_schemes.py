@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from bench_page import Timing
 
 from golfbudget import codecs, example, schemes
 from golfbudget.codecs import rans
@@ -80,7 +82,8 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main() -> None:
+def encoding() -> tuple[Timing, ...]:
+    """Every scheme on one head, and what coders make of Gaussian rows."""
     generator = torch.Generator().manual_seed(0)
     matrix = head(generator)
     inputs = torch.randn(2048, COLUMNS, generator=generator)
@@ -101,6 +104,11 @@ def main() -> None:
         text = label(scheme, options)
         print(f"  {text:<40} {took:8.2f} s  {encoded.raw_bytes:>12,} raw bytes  error {100 * error:7.3f} %", flush=True)
     bits_by_coder(context)
+    return ()
+
+
+def repacking() -> Iterator[Timing]:
+    """The whole search, on one and on two threads."""
     for jobs in (1, 2):
         start = time.perf_counter()
         packed = repack(Path(example.ARTIFACT), jobs=jobs)
@@ -108,7 +116,4 @@ def main() -> None:
         kept = packed.original_bytes if packed.data is None else len(packed.data)
         sizes = f"{packed.original_bytes:,} to {kept:,} bytes"
         print(f"repack the example's artifact, {jobs} at a time: {took:.1f} s, {sizes}")
-
-
-if __name__ == "__main__":
-    main()
+    yield Timing(what="`repack` of the example's artifact", takes=f"{took:.1f} s")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from bench_page import Timing
 from programs import by_hand, by_minifier
 from standins import log_text, submission
 
@@ -24,7 +26,7 @@ def modules() -> list[Path]:
     return [path for path in found if SIZES[0] <= path.stat().st_size <= SIZES[1]]
 
 
-def batch() -> None:
+def batch() -> Iterator[Timing]:
     """A batch in the processes it takes by itself, as its table and with every packed length, against one folder."""
     programs = modules()
     with tempfile.TemporaryDirectory() as place:
@@ -44,9 +46,11 @@ def batch() -> None:
             gb.check(*folders, packed=packed)
             many = time.perf_counter() - start
             print(f"check of {FOLDERS} folders {what}: {many:.1f} s; one alone, with its packed length: {one:.2f} s")
+            if not packed:
+                yield Timing(what=f"`check` of {FOLDERS} submissions", takes=f"{many:.1f} s")
 
 
-def packing() -> None:
+def packing() -> tuple[Timing, ...]:
     """Every program against what people pack by hand: minified by python-minifier's defaults, and as it is here.
 
     The defaults change what programs show of themselves (`programs.by_minifier`); only printable text can lose to
@@ -72,12 +76,4 @@ def packing() -> None:
                 larger.append(f"{path.name} by {packed.length - hand}")
         told = f"{100 * sum(won) / len(won):.2f} % smaller than by hand, larger: {', '.join(larger) or 'none'}"
         print(f"pack-code of {len(won)} programs, {title}: {told}; {max(beyond):+} bytes at most of the same source")
-
-
-def main() -> None:
-    batch()
-    packing()
-
-
-if __name__ == "__main__":
-    main()
+    return ()

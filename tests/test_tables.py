@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import bench_page
 import coverage_table
 import numpy as np
 import pytest
@@ -95,3 +96,20 @@ def test_a_table_stands_in_the_page_that_its_script_names(page: str, made: objec
     assert f"the table of docs/{page}" in str(made.__doc__)
     script = Path(str(getattr(made, "__file__", ""))).name
     assert f"`python tests/{script}" in (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
+def test_the_page_of_timings_has_the_rows_that_are_timed() -> None:
+    rows = bench_page.rows_of((ROOT / "docs" / "speed.md").read_text(encoding="utf-8"))
+    assert list(rows) == [what for what in bench_page.ROWS if what in rows]
+    assert len(rows) > len(bench_page.ROWS) / 2
+    assert all(rest[0].isdigit() for rest in rows.values())
+
+
+def test_a_row_of_timings_is_made_again_and_the_others_stay() -> None:
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    what = bench_page.ROWS[0]
+    again = bench_page.rewritten(page, [bench_page.Timing(what=what, takes="9 s", against="one")])
+    assert bench_page.rows_of(again) == {**bench_page.rows_of(page), what: "9 s | one"}
+    assert bench_page.rewritten(page, []) == page
+    with pytest.raises(KeyError):
+        bench_page.rewritten(page, [bench_page.Timing(what="sleep", takes="8 h")])
