@@ -25,6 +25,8 @@ _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _STEP = re.compile(r"(?:\A|[\s\[|:])(?:step|iter|epoch)\w*[ :=]*\d", re.IGNORECASE)
 #: Lines of training that make a text a log: prose may have one.
 _FEWEST_STEPS = 3
+#: Labels of code that is shorter than its source.
+_PACKED = ("compressed", "packed")
 _LOG_SUFFIXES = (".log", ".out")
 _LOG_NAME = re.compile(
     r"(?:^|[/_.\-])(?:logs?|train|training|run|stdout|stderr|output|console)\d*(?=[/_.\-])", re.IGNORECASE
@@ -92,17 +94,22 @@ class Run:
 
     @property
     def code(self) -> Printed | None:
-        """The code that the printed total counts; without one, the compressed figure, then the plain one."""
-        figures = [f for f in self.figures if f.what == "code"]
+        """The code that the printed total counts; without one, the compressed figure, then the plain one.
+
+        What is rounded would spoil exact figures, and is none beside them.
+        """
+        figures = [f for f in self.figures if f.what == "code" and (self.rounded or not f.rounded)]
         if self.model and self.total:
             for figure in figures:
                 if self.model.number + figure.number == self.total.number:
                     return figure
-        return self.compressed or (figures[-1] if figures else None)
+        packed = [figure for figure in figures if figure.label in _PACKED]
+        last = packed or figures
+        return last[-1] if last else None
 
     @property
     def compressed(self) -> Printed | None:
-        figures = [f for f in self.figures if f.what == "code" and f.label in ("compressed", "packed")]
+        figures = [f for f in self.figures if f.what == "code" and f.label in _PACKED and not f.rounded]
         return figures[-1] if figures else None
 
     @property
