@@ -1,4 +1,4 @@
-"""Claims in submission.json that are odd, wrong or no claims at all: said in a finding or refused, never passed over."""
+"""Odd and wrong claims in submission.json, and what is no claim at all: said in a finding or refused."""
 
 from __future__ import annotations
 
