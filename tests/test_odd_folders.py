@@ -64,6 +64,33 @@ def test_compiled_code_counts_where_there_is_no_source(tmp_path: Path) -> None:
     assert counted(check(tmp_path, "import helper\n", **{"helper.py": HELPER})) == {"helper.py": len(HELPER)}
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import importlib\nimportlib.import_module('hel' + 'per')\n",
+        "import importlib\nNAME = 'helper'\nimportlib.import_module(NAME)\n",
+        "exec('import helper')\n",
+        "exec(compile(b'from helper import y', 'x', 'exec'))\n",
+        "eval('__import__(\"helper\")')\n",
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'helper', '--fast'])\n",
+        "import os\nos.system('python -m helper')\n",
+        "exec('open(\"helper.py\")')\n",
+        "open(b'helper.py')\n",
+        "open(''.join(['helper', '.py']))\n",
+    ],
+)
+def test_a_module_counts_however_it_is_asked_for(tmp_path: Path, program: str) -> None:
+    checked = check(tmp_path, program, **{"helper.py": HELPER})
+    assert counted(checked) == {"helper.py": len(HELPER)}
+    (one,) = checked.code.helpers or checked.code.behind
+    assert one.place is not None
+    assert one.place.line == program.count("\n")
+
+
+def test_a_text_that_is_run_and_is_no_program_says_nothing(tmp_path: Path) -> None:
+    assert not counted(check(tmp_path, "eval('helper is (')\nexec('')\n", **{"helper.py": HELPER}))
+
+
 def test_a_script_between_two_programs_is_no_stub(golfbudget: Run, tmp_path: Path) -> None:
     check(tmp_path, "import os\nos.system('sh go.sh')\n", **{"go.sh": "python inner.py\n", "inner.py": HELPER})
     done = golfbudget("check", tmp_path, "--format", "markdown")
@@ -77,3 +104,9 @@ def test_a_log_without_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LimitError, match="more than 1000 figures") as caught:
         read_log(path, path.name)
     assert str(caught.value).startswith(str(path))
+
+
+def test_no_model_and_no_program(tmp_path: Path) -> None:
+    folder = submission(tmp_path, {"train.log": log_text()})
+    checked = check_submission(folder, RULES, no_model=True)
+    assert checked.chosen.fits is None
