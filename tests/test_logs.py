@@ -110,6 +110,7 @@ def test_a_number_is_understood_whole_or_not_at_all(name: str, number: str) -> N
         ("Total submission size int8+zlib:\t15 bytes", None, None, 15),
         ("Total submission size int8+zlib: 15 bytes - OVER", None, None, 15),
         ("Total is 15 / 16000000 bytes", None, None, 15),
+        ("Total size: 15 bytes\nTotal size...16156763 / 16000000 bytes", None, None, 15),
         ("Total size: 15 bytes, over by 9 bytes", None, None, 15),
         ("total code bytes: 4\ntotal model bytes: 15", 4, 15, None),
         ("12:00:01 - INFO - Total submission size int8+zlib - 15 bytes", None, None, 15),

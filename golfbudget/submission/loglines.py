@@ -52,9 +52,7 @@ _AFTER = re.compile(
 _DUMPED = re.compile(r"[\"'`#{}%\\]|\blog\w*\(|\bprint\(")
 _CUT = re.compile(r"[\[\]|;,:<>=!]|\s[-–—]+\s|\b(?:INFO|DEBUG|WARNING|ERROR)\b")
 #: A sum has no name of its own, and what a number is measured by has another.
-_UNNAMED = re.compile(
-    r"(?:\A|\s)\+ *\d|\+\Z|(?:\A|\s)\d[\d.,]* *(?:[kMGi]*B|bytes)? *(?:/|of|to|from|vs)\Z", re.IGNORECASE
-)
+_UNNAMED = re.compile(r"(?:\A|\s)\+ *\d|\+\Z|\d{3}[\d.,]* *(?:[kMGi]*B|bytes)? *(?:/|of|to|from|vs)\Z", re.IGNORECASE)
 _FILE = re.compile(r"\S*[/.]\S*")
 _SIZES = {"": 1, "b": 1, "byte": 1, "bytes": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20}
 _SIZES |= {"gib": 1 << 30, "megabytes": 10**6, "mega bytes": 10**6, "mebibytes": 1 << 20}
