@@ -10,7 +10,7 @@ import pytest
 from command_line import Run
 from standins import log_text, submission
 
-from golfbudget.rules import load_rules
+from golfbudget.rules import Convention, load_rules
 from golfbudget.submission import Checked, check_submission
 from golfbudget.submission.logs import parse
 
@@ -68,6 +68,61 @@ def test_megabytes_are_rounded_and_give_way_to_bytes() -> None:
     assert run.total.number == 15_970_000
     (run,) = parse("Serialized model int8: 15.9 MB\nSerialized model int6: 15000000 bytes\n", "train.log")
     assert not run.rounded
+
+
+#: What people print beside their figures, with a number that is none of them.
+BESIDE = [
+    "Total saved: 30,000 bytes", "Total size reduction: 30000 bytes", "Submission is under budget by 30,000 bytes",
+    "Submission over by 30000 bytes", "Total submission size difference: 30000 bytes", "Code size saved: 300 bytes",
+    "Model shrank by 30000 bytes", "Total size per layer: 30000 bytes", "Total eval bytes: 30000",
+    "total_val_bytes=30000", "eval/total_bytes: 30000", "total overhead: 30000 bytes", "layer 3 weights: 30000 bytes",
+    "tok_emb.weight compressed: 30000 bytes", "embedding weights: 30000 bytes", "compressed block 3: 30000 bytes",
+    "tokenizer.model size: 30000 bytes", "Downloading model: 30000B/s", "script wrote 30000 bytes",
+    "Submission budget: 16,000,000 bytes", "budget = 16000000 bytes", "Maximum submission size: 16000000 bytes",
+    "submission size must be at most 16000000 bytes", "Allowed artifact size: 16000000 bytes",
+    "Previous total submission size: 15000000 bytes", "Expected model size: 15000000 bytes",
+    "mean artifact size: 15000000 bytes", "smallest total submission size: 15000000 bytes",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", BESIDE)
+def test_numbers_of_something_else_are_no_figures(line: str) -> None:
+    assert found(line) == []
+    assert found(PLAIN + line + "\n") == found(PLAIN)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["15,99 MB", "15,990 MB", "15 990 000 bytes", "15\u202f990\u202f000 bytes", "15'990'000 bytes", "15.990.000 bytes",
+     "1,5990,000 bytes", "15,990,00 bytes", "15.99e6 bytes", "1599e4, x=5", "0xF3FD70, x=5", "16M, x=5", "16 M x=5",
+     "15990000 bits x=5", "17059912 params x=5", "99% of 16,000,000 bytes", "<16000000 bytes", "-5 bytes",
+     "15940000 + 50000 bytes", "15940000 (model) + 50000 (code) = 15990000 bytes", "5,000 bytes over the cap",
+     "5,000 bytes less than before"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["Total submission size int8+zlib: ", "model size ", "total_bytes="])
+def test_a_number_is_understood_whole_or_not_at_all(name: str, number: str) -> None:
+    assert found(name + number) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "model", "total"),
+    [
+        ("Total submission size int8+zlib:\t15 bytes", None, None, 15),
+        ("Total submission size int8+zlib: 15 bytes - OVER", None, None, 15),
+        ("Total is 15 / 16000000 bytes", None, None, 15),
+        ("Total size: 15 bytes\nTotal size...16156763 / 16000000 bytes", None, None, 15),
+        ("Total size: 15 bytes, over by 9 bytes", None, None, 15),
+        ("total code bytes: 4\ntotal model bytes: 15", 4, 15, None),
+        ("12:00:01 - INFO - Total submission size int8+zlib - 15 bytes", None, None, 15),
+    ],
+)
+def test_figures_in_other_words(text: str, code: int | None, model: int | None, total: int | None) -> None:
+    assert found(text) == [(None, code, model, total)]
+
+
+def test_rounded_code_does_not_spoil_what_is_exact(tmp_path: Path) -> None:
+    checked = check(tmp_path, {"train.log": f"Code: 0.05 MB\nSerialized model int8+zlib: {MODEL} bytes\n"})
+    assert [row.total for row in checked.tallies[Convention.LOGGED].rows] == [MODEL + CODE]
 
 
 EXPORTS = (

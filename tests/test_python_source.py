@@ -33,6 +33,7 @@ from golfbudget.codecs import Sniff
 from golfbudget.errors import CorruptError, GolfbudgetError, LedgerError, UnsupportedError
 from golfbudget.formats import Contents
 from golfbudget.formats.base import LONGEST_SOURCE, Inner
+from golfbudget.formats.python.syntax import parse
 from golfbudget.ledger import Account, check_tiling
 
 READER = formats.get("python-source")
@@ -606,3 +607,9 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
     assert READER.sniff(data) is Sniff.SURE
     assert unpacked(inners(data)[0]).startswith(b"open(")
     assert not marker.exists()
+
+
+def test_source_in_utf_16_is_refused_at_once() -> None:
+    data = ("x = '" + "ab1" * 100_000).encode("utf-16-le")
+    with pytest.raises(SyntaxError):
+        parse(data)

@@ -2,7 +2,7 @@
 
     folder       which files are what, by the rules' patterns
     code         the program: stubs seen through, local imports found by parsing, and packed as small as it gets
-    logs         figures that training logs print, run by run, line by line (loglines)
+    logs         figures that training logs print, run by run, line by line (loglines), name by name (lognames)
     choosing     which of a run's exports counts
     model_files  the model by content, and weights_in_code where the code holds it
     stating      the true figures, to be claimed

@@ -106,6 +106,7 @@ def _claims(folder: Folder) -> Claims:
         numbers=tuple(claim for claims in read for claim in claims.numbers),
         megabytes=tuple(text for claims in read for text in claims.megabytes),
         codecs=tuple(text for claims in read for text in claims.codecs),
+        unread=tuple(text for claims in read for text in claims.unread),
     )
 
 

@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.submission.places import Place
 
-#: Public files have two kilobytes.
-_LONGEST = 1 << 22
+#: Public files have two kilobytes and a dozen figures.
+_LONGEST = 1 << 20
+_MOST = 1000
 _DEEPEST = 40
-_WHOLE = re.compile(r" *(\d[\d,_]{0,20})(?: *bytes)? *", re.IGNORECASE)
+_LONGEST_SHOWN = 120
+#: No count of bytes is larger.
+_LARGEST = 1 << 63
+_WHOLE = re.compile(r" *(\d{1,3}(?:[,_]\d{3})+|\d{1,20})(?: *(?:bytes|B))? *", re.IGNORECASE)
 _BYTES = re.compile(r"(?:^|_)bytes(?:_|$)|(?:artifact|submission|code|model|total|file)_size$", re.IGNORECASE)
 _MEGABYTES = re.compile(r"(?:^|_)(?:mb|megabytes)(?:_|$)", re.IGNORECASE)
 _CODECS = re.compile(r"zlib|zstd|lzma|xz|brotli|bz2|gzip", re.IGNORECASE)
+_SEED = re.compile(r"(?:seed[_\-]?)?(\d{1,10})", re.IGNORECASE)
+#: Where the words of a key meet: `totalBytes`, `total-bytes`, `Total Bytes`.
+_SEAM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
+#: The keys that lead to a value; a number for the place in a list.
+_Keys = tuple[str | int, ...]
 
 
 class About(StrEnum):
@@ -72,11 +81,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """A statement that is no number of bytes: megabytes as printed, or a codec's name."""
+    """A statement that is no number of bytes: megabytes as printed, a codec's name, or what nobody can count with."""
 
     source: str
     key: str
     text: str
+    about: About = About.OTHER
+    mean: bool = False
     line: int | None = None
 
     @property
@@ -90,36 +101,76 @@ class Stated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """All of one file."""
+    """All of one file; `unread` are claims of bytes that are no whole number of them."""
 
     numbers: tuple[Claim, ...] = ()
     megabytes: tuple[Stated, ...] = ()
     codecs: tuple[Stated, ...] = ()
+    unread: tuple[Stated, ...] = ()
+
+
+class _RepeatedKeyError(ValueError):
+    """A key that stands twice in one object; which one is meant nobody can say, and parsers differ."""
 
 
 def read_claims(path: Path, name: str) -> Claims:
-    """Read a JSON file.  Raises `UsageError`, `LimitError` or `CorruptError`, with line and column."""
+    """Read a JSON file.  Raises `UsageError`, `LimitError` or `CorruptError`, with line and column, or the key."""
     try:
         if path.stat().st_size > _LONGEST:
             raise LimitError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_LONGEST}")
         text = path.read_bytes()
-        parsed: object = json.loads(text)
+        parsed: object = json.loads(text, object_pairs_hook=_object)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except _RepeatedKeyError as error:
+        raise CorruptError(f"{path}: {error} stands twice in one object, expected once; leave one of them") from None
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"{path}: not valid JSON: {error}; correct the file, or leave it out") from None
-    numbers, megabytes, codecs = [], [], []
-    for keys, value, beside in _leaves(parsed, ()):
-        key, line = ".".join(keys), _line(text, keys)
-        number = _whole(value)
-        if _MEGABYTES.search(keys[-1]) and isinstance(value, int | float | str):
-            megabytes.append(Stated(source=name, key=key, text=str(value), line=line))
-        elif number is not None and _BYTES.search(keys[-1]):
-            numbers.append(_claim(name, keys, number, beside, line))
-        codec = _CODECS.search(keys[-1] if number is not None or value is True else str(value))
-        if codec and (number is None or _BYTES.search(keys[-1])) and _names_codec(keys[-1], value):
-            codecs.append(Stated(source=name, key=key, text=codec[0].lower(), line=line))
-    return Claims(numbers=tuple(numbers), megabytes=tuple(megabytes), codecs=tuple(codecs))
+    numbers, megabytes, codecs, unread = [], [], [], []
+    for keys, value, beside in _leaves(parsed, (), str(path)):
+        key, number = _naming(keys), _whole(value)
+        in_bytes, in_megabytes = bool(_BYTES.search(key)), bool(_MEGABYTES.search(key))
+        codec = _CODECS.search(key if number is not None or value is True else str(value))
+        names_codec = codec and (number is None or in_bytes) and _names_codec(key, value)
+        if not (in_bytes or in_megabytes or names_codec):
+            continue
+        claim = _claim(name, keys, number or 0, beside, _line(text, keys))
+        told = Stated(
+            source=name, key=claim.key, text=_short(value), about=claim.about, mean=claim.mean, line=claim.line
+        )
+        if in_megabytes and isinstance(value, int | float | str):
+            megabytes.append(told)
+        elif in_bytes and number is not None:
+            numbers.append(claim)
+        elif in_bytes and value is not None and claim.about is not About.OTHER:
+            unread.append(told)
+        if codec and names_codec:
+            codecs.append(replace(told, text=codec[0].lower()))
+        if len(numbers) + len(megabytes) + len(codecs) + len(unread) > _MOST:
+            raise LimitError(f"{path}: more than {_MOST} figures, expected the claims of one submission")
+    return Claims(numbers=tuple(numbers), megabytes=tuple(megabytes), codecs=tuple(codecs), unread=tuple(unread))
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object whose keys stand in it once."""
+    made: dict[str, object] = {}
+    for key, value in pairs:
+        if key in made:
+            raise _RepeatedKeyError(f"the key {_short(key)!r}")
+        made[key] = value
+    return made
+
+
+def _short(value: object) -> str:
+    """A text of no more than a line, that steers no terminal."""
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value))
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def _naming(keys: _Keys) -> str:
+    """The words of the key that names a value: the last one that is neither a seed nor a place in a list."""
+    names = [key for key in keys if isinstance(key, str) and not _SEED.fullmatch(key)]
+    return _SEAM.sub("_", names[-1]) if names else ""
 
 
 def _names_codec(key: str, value: object) -> bool:
@@ -129,31 +180,32 @@ def _names_codec(key: str, value: object) -> bool:
     return value is True or _whole(value) is not None
 
 
-def _line(text: bytes, keys: tuple[str, ...]) -> int | None:
+def _line(text: bytes, keys: _Keys) -> int | None:
     """The line of a key, found by the keys that lead to it; None where the file spells them otherwise."""
     at = 0
     for key in keys:
-        found = text.find(json.dumps(key, ensure_ascii=False).encode(), at)
-        if found >= 0:
-            at = found
-        elif not key.isdigit():
+        if isinstance(key, int):
+            continue
+        found = text.find(json.dumps(key, ensure_ascii=False).encode("utf-8", "surrogatepass"), at)
+        if found < 0:
             return None
+        at = found
     return text.count(b"\n", 0, at) + 1
 
 
 def _leaves(
-    value: object, keys: tuple[str, ...], seed: int | None = None
-) -> Iterator[tuple[tuple[str, ...], object, int | None]]:
+    value: object, keys: _Keys, where: str, seed: int | None = None
+) -> Iterator[tuple[_Keys, object, int | None]]:
     """Every value with its keys and the seed that its object, or one around it, gives."""
     if len(keys) > _DEEPEST:
-        return
+        raise LimitError(f"{where}: objects inside one another at more than {_DEEPEST} levels, expected a few")
     if isinstance(value, dict):
         own = _whole(value.get("seed"))
         for key, inner in value.items():
-            yield from _leaves(inner, (*keys, str(key)), seed if own is None or not keys else own)
+            yield from _leaves(inner, (*keys, key), where, seed if own is None or not keys else own)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _leaves(inner, (*keys, str(number)), seed)
+            yield from _leaves(inner, (*keys, number), where, seed)
     elif keys:
         yield keys, value, seed
 
@@ -162,26 +214,26 @@ def _whole(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return value if value >= 0 else None
-    if isinstance(value, float):
-        return int(value) if value >= 0 and value.is_integer() else None
-    match = _WHOLE.fullmatch(value) if isinstance(value, str) else None
-    return int(re.sub("[,_]", "", match[1])) if match else None
+        number = value
+    elif isinstance(value, float):
+        number = int(value) if value.is_integer() else -1
+    else:
+        match = _WHOLE.fullmatch(value) if isinstance(value, str) else None
+        number = int(re.sub("[,_]", "", match[1])) if match else -1
+    return number if 0 <= number < _LARGEST else None
 
 
-def _claim(source: str, keys: tuple[str, ...], number: int, beside: int | None, line: int | None) -> Claim:
-    words = set(re.split(r"[^a-z0-9]+", keys[-1].lower()))
+def _claim(source: str, keys: _Keys, number: int, beside: int | None, line: int | None) -> Claim:
+    words = set(_naming(keys).lower().split("_"))
     about = next((about for about, told in _ABOUT.items() if told & words), About.OTHER)
-    seeds = [re.fullmatch(r"(?:seed[_\-]?)?(\d{1,10})", key, re.IGNORECASE) for key in keys[:-1]]
-    named = [match for match in seeds if match]
-    seed = int(named[-1][1]) if named and "seed" in ".".join(keys[:-1]).lower() else None
-    seed = beside if beside is not None else seed
+    named = [match for key in keys if isinstance(key, str) and (match := _SEED.fullmatch(key))]
+    seed = int(named[-1][1]) if named and "seed" in ".".join(map(str, keys)).lower() else None
     return Claim(
         source=source,
-        key=".".join(keys),
+        key=_short(".".join(map(str, keys))),
         number=number,
         about=about,
-        seed=seed,
+        seed=beside if beside is not None else seed,
         line=line,
         mean=bool({"mean", "avg", "average"} & words),
         largest=bool({"max", "maximum", "worst", "largest"} & words),

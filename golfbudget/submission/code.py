@@ -58,8 +58,9 @@ class Code:
         """The entry, if it is a stub that leaves the work to a program it names."""
         if len(self.entries) != 1 or self.entries[0].size > _STUB:
             return None
-        named = any(counted.how == "named" and counted.program for counted in self.counted)
-        return self.entries[0] if named else None
+        entry = self.entries[0]
+        named = any(one.how == "named" and one.program and one.by == entry.path for one in self.counted)
+        return entry if named else None
 
     @property
     def behind(self) -> tuple[Counted, ...]:

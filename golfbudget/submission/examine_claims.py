@@ -11,7 +11,7 @@ from golfbudget.submission.conventions import Tally
 from golfbudget.submission.findings import Checked, Finding
 from golfbudget.submission.folder import matches
 from golfbudget.submission.matching import Matched, Sort
-from golfbudget.submission.megabytes import MEBI, Mistaken, mistaken, sizes_in_text
+from golfbudget.submission.megabytes import MEBI, Mistaken, is_of_none, mistaken, sizes_in_text
 from golfbudget.submission.places import Place, listed
 
 _LONGEST_TEXT = 1 << 22
@@ -24,14 +24,12 @@ def examine_claims(checked: Checked) -> Iterator[Finding]:
     yield from _packed(checked)
     yield from _code(checked)
     yield from _model(checked)
+    files = {claim.source for claim in checked.stated.numbers}
     for matched in checked.matched:
-        if matched.claim.source in _claim_files(checked) and matched.claim.about is About.TOTAL:
+        if matched.claim.source in files and matched.claim.about is About.TOTAL:
             yield from _total(checked, matched)
+    yield from _unread(checked)
     yield from _megabytes(checked)
-
-
-def _claim_files(checked: Checked) -> set[str]:
-    return {claim.source for claim in checked.stated.numbers}
 
 
 def _compressed(checked: Checked) -> set[int]:
@@ -82,6 +80,7 @@ def _difference(there: int, claimed: int) -> str:
 def _model(checked: Checked) -> Iterator[Finding]:
     models = [model for model in checked.models if not model.claimed]
     if not models:
+        yield from _logged_model(checked)
         return
     for matched in checked.matched:
         claim = matched.claim
@@ -93,6 +92,28 @@ def _model(checked: Checked) -> Iterator[Finding]:
                 f"{_difference(there, claim.number)}"
             )
             yield Finding(code="GB201", message=message, place=claim.place)
+
+
+def _logged_model(checked: Checked) -> Iterator[Finding]:
+    """Claims of a model that no log prints, where logs are all there is."""
+    logged = [export.model for run in checked.runs for export in (*run.exports, *run.raw_exports) if export.model]
+    logged = [figure for figure in logged if not figure.rounded]
+    known = {figure.number for figure in logged} | {model.size for model in checked.models}
+    files = {claim.source for claim in checked.stated.numbers}
+    for claim in (m.claim for m in checked.matched if m.claim.about is About.MODEL and m.agrees is None):
+        if logged and claim.source in files and claim.number not in known and not claim.mean:
+            nearest = min(known, key=lambda number: abs(number - claim.number))
+            message = (
+                f"{claim.place}: {claim.key} is {claim.number:,} bytes, which no log prints; the nearest model has "
+                f"{nearest:,}, {_difference(nearest, claim.number)}"
+            )
+            yield Finding(code="GB304", message=message, place=claim.place)
+
+
+def _unread(checked: Checked) -> Iterator[Finding]:
+    for stated in checked.stated.unread:
+        message = f"{stated.place}: {stated.key} is {stated.text!r}, which is no count of bytes; write a whole number"
+        yield Finding(code="GB304", message=message, place=stated.place)
 
 
 def _total(checked: Checked, matched: Matched) -> Iterator[Finding]:
@@ -146,6 +167,9 @@ def _megabytes(checked: Checked) -> Iterator[Finding]:
     for stated in checked.stated.megabytes:
         for wrong in mistaken(stated.text, numbers):
             yield _mebibytes(str(stated), stated.place, wrong)
+        if stated.about is About.TOTAL and not stated.mean and numbers and is_of_none(stated.text, numbers):
+            message = f"{stated.place}: {stated.key} is {stated.text}, which no count gives{_largest(checked)}"
+            yield Finding(code="GB304", message=message, place=stated.place)
     for path, text in prose(checked):
         for wrong in sizes_in_text(text, numbers):
             place = Place(file=path, line=wrong.line)

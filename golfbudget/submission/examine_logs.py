@@ -92,7 +92,7 @@ def _same_seed(checked: Checked) -> Iterator[Finding]:
 
 
 def _weak(checked: Checked) -> Iterator[Finding]:
-    if any(model.absent for model in checked.models):
+    if checked.code.files and any(model.absent for model in checked.models):
         names = ", ".join(file.path for file in checked.code.files)
         message = f"no model file: {names} is counted, code alone, as weights inside it or none at all need no other"
         yield Finding(code="GB507", message=message, place=Place(file=checked.code.files[0].path))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -40,6 +40,10 @@ class FileKind(StrEnum):
     OTHER = "other"
 
 
+#: Kinds of files that say what is counted: where one cannot be read, the rest is no answer.
+_READ = (FileKind.CLAIMS, FileKind.CODE, FileKind.MODEL, FileKind.LOG)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionFile:
     """One file: its path from the folder with forward slashes, its length, and whether the rules never count it."""
@@ -58,17 +62,30 @@ class SubmissionFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """A submission folder; `files` are sorted by path."""
+    """A submission folder; `files` are sorted by path.  `real`: the same by where they are, if folders are linked."""
 
     root: Path
     files: tuple[SubmissionFile, ...]
     by_path: Mapping[str, SubmissionFile]
+    patterns: Files
+    real: Mapping[Path, SubmissionFile] = field(default_factory=dict)
 
     def of(self, *kinds: FileKind) -> list[SubmissionFile]:
         return [file for file in self.files if file.kind in kinds]
 
     def get(self, path: str) -> SubmissionFile | None:
-        return self.by_path.get(path)
+        """A file by its path; one of a folder that is not listed, too, as a program may still read it."""
+        listed, parts = self.by_path.get(path), PurePosixPath(path).parts
+        unlisted = any(map(_SKIPPED.fullmatch, parts[:-1]))
+        if listed is not None or not (unlisted or self.real):
+            return listed
+        place = self.root / path
+        try:
+            if ".." in parts or not place.is_file():
+                return None
+            return self.real.get(place.resolve()) or _file(path, place.stat().st_size, self.patterns)
+        except (OSError, ValueError):
+            return None
 
     def place(self, file: SubmissionFile) -> Path:
         """Where the file is on disk; a file named by an option may lie elsewhere."""
@@ -115,16 +132,38 @@ def open_folder(root: Path, patterns: Files) -> Folder:
         what = "a file" if root.exists() else "nothing"
         raise UsageError(f"{root}: expected a submission folder, found {what}")
     files: list[SubmissionFile] = []
-    for place, folders, names in os.walk(root, onerror=_unlisted):
-        folders[:] = sorted(name for name in folders if not _SKIPPED.fullmatch(name))
-        for name in names:
-            path = Path(place) / name
-            if path.is_file():
-                files.append(_file(path.relative_to(root).as_posix(), path.stat().st_size, patterns))
+    links: list[Path] = []
+    for path in _walked(root, links):
+        name = path.relative_to(root).as_posix()
+        if path.is_file():
+            files.append(_file(name, path.stat().st_size, patterns))
+        elif _file(name, 0, patterns).kind in _READ:
+            what = "a link to nothing" if path.is_symlink() and not path.exists() else "no regular file"
+            raise UsageError(f"{path}: {what}, expected a file; put the file itself there, or remove it")
         if len(files) > _MOST_FILES:
             raise LimitError(f"{root}: more than {_MOST_FILES} files; expected the folder of one submission")
     files.sort(key=lambda file: file.path)
-    return Folder(root=root, files=tuple(files), by_path={file.path: file for file in files})
+    real = {(root / file.path).resolve(): file for file in files} if links else {}
+    by_path = {file.path: file for file in files}
+    return Folder(root=root, files=tuple(files), by_path=by_path, patterns=patterns, real=real)
+
+
+def _walked(root: Path, links: list[Path]) -> Iterator[Path]:
+    """All files, and in `links` the folders that are linked: what lies elsewhere is theirs, once."""
+    top = root.resolve()
+    targets = [top]
+    for place, folders, names in os.walk(root, onerror=_unlisted, followlinks=True):
+        kept = sorted(name for name in folders if not _SKIPPED.fullmatch(name))
+        folders.clear()
+        for path in (Path(place) / name for name in kept):
+            if path.is_symlink():
+                links.append(path)
+                target = path.resolve()
+                if any(target.is_relative_to(other) for other in targets) or top.is_relative_to(target):
+                    continue  # It is listed already, or is the folder around this one.
+                targets.append(target)
+            folders.append(path.name)
+        yield from (Path(place) / name for name in names)
 
 
 def _unlisted(error: OSError) -> None:

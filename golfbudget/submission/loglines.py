@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from golfbudget.submission.lognames import what_is, words_of
+
 #: Longer lines are dumped data.
 LONGEST_LINE = 1000
 _I = re.IGNORECASE
@@ -23,46 +25,39 @@ _WORTH = re.compile(
 )
 _UNIT = r"bytes?|B|[kKMG]i?B|mega ?bytes|mebibytes"
 _WHOLE = r"\d{1,3}(?:[,_]\d{3})+|\d{1,20}"
-#: Without a colon or the like between them, name and number are a figure only where its unit says so.
+#: Without a colon or the like between them, name and number are a figure only where its unit says so.  What goes on
+#: after a comma or an apostrophe is a number that is written otherwise, of which this would be the front.
 _PAIR = re.compile(
-    rf"(?:[:=|]|->|→|(?<=bytes) |[ (](?=(?:{_WHOLE}) ?(?:bytes|B)\b)) *(?P<about>~|≈|about )? *"
-    rf"(?P<number>(?:{_WHOLE})(?:\.\d{{1,9}})?)(?![\d.]) *(?P<unit>(?:{_UNIT})\b)?"
+    rf"(?:[:=|]|->|→|(?<=bytes) |[ (](?=(?:{_WHOLE})(?: */ *(?:{_WHOLE}))? ?(?:bytes|B)\b))[ \t]*"
+    rf"(?P<about>~|≈|about )? *"
+    rf"(?P<number>(?:{_WHOLE})(?:\.\d{{1,9}})?)(?![\d.]|[,_'\u2019]\d) *(?P<unit>(?:{_UNIT})\b)?"
     rf"(?P<exact> *\( *(?:{_WHOLE}) *(?:bytes|B) *\))?(?P<slash> */ *(?:{_WHOLE}|\d+\.\d+)(?: *(?:{_UNIT})\b)?)?",
     _I,
 )
-#: What may follow a figure: nothing, a bracket, a mark, a word that judges it, or another name and number.
+#: The front of a number whose groups are set apart.
+_GROUPS = re.compile(r"(?<![\w.])\d{1,3}(?:[ '\u2019\u00a0\u2009\u202f]\d{3})*[ '\u2019\u00a0\u2009\u202f]\Z")
+#: Words after a number that make it another one: other units, and what it is more or less than.
+_TURNS = (
+    r"(?:[kMGT]i?[bo]?|bits?|param\w*|tokens?|m?s|steps?|million|mega\w*|per|saved|over|under|less|more|fewer|smaller|"
+    r"larger|left|free|too|short|above|below|remaining|x)\b"
+)
+#: What may follow a figure: nothing, a bracket, a mark, a word that judges it, or another name and number; not what
+#: goes on counting.
 _AFTER = re.compile(
-    r"[ \t]*(?:\Z|[(),;|/\]<>=!+✓✗]|\.\s*\Z|(?:FITS|OK|PASS|FAIL|OVER|under|over|total)\b|[^:=]{1,60}[:=])", _I
+    r"(?![\w%]| *\([^()]*\) *\+ *\d)[ \t]*(?:\Z|[(),;|\]<>=!✓✗]|\+(?! *[\d~])|/ *(?:[^\w ]|\d|(?:cap|limit|budget)\b)|"
+    r"[-–—](?! *\d)|[^\x00-\x7f\w\s\u00d7\u00f7\u00b7]|\.\s*\Z|(?:FITS|OK|PASS|FAIL|(?-i:OVER|UNDER)|total)\b|"
+    rf"(?!{_TURNS})[a-z_][^:=]{{0,59}}[:=])",
+    _I,
 )
 _DUMPED = re.compile(r"[\"'`#{}%\\]|\blog\w*\(|\bprint\(")
-_CUT = re.compile(r"[\[\]|;,:<>=!]")
+_CUT = re.compile(r"[\[\]|;,:<>=!]|\s[-–—]+\s|\b(?:INFO|DEBUG|WARNING|ERROR)\b")
+#: A sum has no name of its own, and what a number is measured by has another.
+_UNNAMED = re.compile(r"(?:\A|\s)\+ *\d|\+\Z|\d{3}[\d.,]* *(?:[kMGi]*B|bytes)? *(?:/|of|to|from|vs)\Z", re.IGNORECASE)
+_FILE = re.compile(r"\S*[/.]\S*")
 _SIZES = {"": 1, "b": 1, "byte": 1, "bytes": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20}
 _SIZES |= {"gib": 1 << 30, "megabytes": 10**6, "mega bytes": 10**6, "mebibytes": 1 << 20}
+_MEGA = 10**6
 _SEED = re.compile(r"(?:\A|[^\w.])seed(?: *[:=] *| )(\d{1,10})\b(?!\.\d)", _I)
-
-#: Words of sizes that are no part of an artifact.
-_OTHER = frozenset({
-    "payload", "limit", "cap", "remaining", "headroom", "memory", "mem", "param", "params", "parameters",
-    "token", "tokens", "dataset", "vocab", "batch", "left", "tokenizer", "time", "target", "max", "peak",
-    "allocated", "reserved", "vram", "ratio", "shard", "shards", "data", "step", "steps", "cache", "gpu",
-    "pickle", "difference", "delta", "saved_bytes", "iter", "epoch", "lr", "ms", "seconds", "dim", "layers",
-    "heads", "loss", "bpb", "activation", "activations",
-})  # fmt: skip
-_CODE = frozenset({"code", "script", "source", "program", "wrapper"})
-_TOTAL = frozenset({"total", "submission", "budget", "combined", "sum"})
-_MODEL = frozenset({"model", "weights", "checkpoint", "quantized", "compressed", "blob"})
-_RAW = frozenset({
-    "raw", "fp32", "float32", "bf16", "bfloat16", "fp16", "float16", "float", "uncompressed", "unquantized",
-    "full", "torch", "pt", "pth", "npz", "original", "unpacked", "dense", "saved", "checkpoint",
-})  # fmt: skip
-_CODEC = re.compile(r"zlib|zstd|lzma|brotli|xz|gzip|bz2|ptz|int\d|u?quant|tern|binar|nf4|pack|compress|\bbr\b", _I)
-_NOUN = {
-    "code": re.compile(r"(?:code|script|source|program|wrapper)(?:[ _]+(?:size|bytes|length))?", _I),
-    "model": re.compile(
-        r"(?:(?:serialized|saved|exported)[ _]*)?(?:model|weights|checkpoint|blob)(?:[ _]+(?:size|bytes))?", _I
-    ),
-    "total": re.compile(r"(?:total|combined|budget|submission|sum)(?:[ _]+(?:submission|artifact|size|bytes))*", _I),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,94 +143,56 @@ def _figures(line: str, number: int) -> Iterator[Printed]:
     behind = 0
     for match in _PAIR.finditer(line):
         before, behind = line[behind : match.start()], match.end()
+        front = line[: match.start("number")]
         if _DUMPED.search(line[: match.start()]) or not _AFTER.match(line, match.end()):
             continue
-        figure = _figure(_name(before), match, line, number)
+        if _GROUPS.search(front) and re.match(r"\d{3}(?!\d)", match["number"]):
+            continue
+        figure = _figure(before, match, line, number)
         if figure is not None:
             yield figure
 
 
-def _name(before: str) -> str:
+def _name(before: str, segments: int = 1) -> str:
     """The words that name a number: the last ones, with a closed bracket and without an open one."""
     bracket = ""
-    before = before.rstrip()
+    before = before.rstrip(" \t-–—")
     if before.endswith(")") and "(" in before:
         before, _, inside = before[:-1].rpartition("(")
         bracket = f" ({inside})"
-    before = _CUT.split(before)[-1].rpartition("(")[2].rpartition(")")[2]
+    before = " ".join(_CUT.split(before)[-segments:]).rpartition("(")[2].rpartition(")")[2]
     return " ".join(before.split()[-8:]) + bracket
 
 
-def _figure(name: str, match: re.Match[str], line: str, number: int) -> Printed | None:
-    words = {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word}
-    what = _what(words)
-    unit = (match["unit"] or "").lower()
-    if what is None and words and words <= {"bytes", "size"} | _path_words(name):
+def _figure(before: str, match: re.Match[str], line: str, number: int) -> Printed | None:
+    name, used = _name(before), match["slash"] is not None
+    found = None if _UNNAMED.search(name) else what_is(name, used=used)
+    if found is None and words_of(name) and words_of(_FILE.sub("", name)) <= {"bytes", "size"}:
         # `saved_model:PATH bytes:N`: what the line is about stands before.
-        before = line[: match.start()]
-        words = {word for word in re.split(r"[^a-z0-9]+", before.lower()) if word}
-        what, name = _what(words), before
-    if what is None:
+        name = _name(line[: match.start()], 2)
+        found = what_is(name, used=used)
+    if found is None:
         return None
+    what, label = found
+    unit, words = (match["unit"] or "").lower(), words_of(name)
     exact = match["exact"]
     told = bool(unit or match["slash"] or {"bytes", "size"} & words)
     if not told and not (words <= {"code", "script"} and _AMOUNT.search(line)):
         return None
     text = re.sub(r"\D", "", exact) if exact else re.sub(r"[,_]", "", match["number"])
     factor = 1 if exact else _SIZES[unit]
+    if factor >= _MEGA and "," in match["number"]:
+        return None  # `15,148 MB` has thousands for some, and decimals for others.
     if "." in text and factor == 1:
         if not match["slash"]:
             return None
         factor = _SIZES[(re.search(_UNIT, match["slash"]) or [""])[0].lower()]
         if factor == 1:
             return None
-    label = _label(what, name, words)
-    if what == "model" and _is_raw(label, words, name):
-        what, label = "raw", ""
     rounded = factor != 1 or match["about"] is not None
     return Printed(what=what, label=label, number=_times(text, factor), line=number, rounded=rounded)
-
-
-def _path_words(name: str) -> set[str]:
-    first = name.split(" ", maxsplit=1)[0].lower()
-    return set(re.split(r"[^a-z0-9]+", first)) if "/" in first or "." in first else set()
 
 
 def _times(text: str, factor: int) -> int:
     whole, _, rest = text.partition(".")
     return (int(whole + rest) * factor) // int(10 ** len(rest))
-
-
-def _what(words: set[str]) -> str | None:
-    """What a number is, by the words of its name."""
-    if words & _OTHER:
-        return None
-    if words & _TOTAL or (words & _CODE and words & {"model", "weights"}):
-        return "total"
-    if words & _CODE:
-        return "code"
-    if "artifact" in words:
-        return "artifact"
-    return "model" if words & _MODEL else None
-
-
-def _label(what: str, name: str, words: set[str]) -> str:
-    noun = _NOUN.get(what)
-    match = noun.search(name) if noun else None
-    rest = name[match.end() :] if match else ""
-    rest = re.sub(r"(?:^|[ _])(?:size|bytes)\b", " ", rest).strip(" ()_.-+")
-    if what == "total" and re.fullmatch(r"[a-z ]*(?:code|model)[a-z ]*[+&,/a-z ]*", rest, _I):
-        return ""
-    if what in ("code", "model") and not rest and match:
-        front = {"compressed", "packed", "uncompressed", "quantized", "minified", "raw"} & words
-        return next(iter(sorted(front)), "")
-    return rest
-
-
-def _is_raw(label: str, words: set[str], name: str) -> bool:
-    """Whether a model is the unquantised one: by its label, or for want of one where the public scripts have one."""
-    if _CODEC.search(label) and "uncompressed" not in words and "unquantized" not in words:
-        return False
-    if label:
-        return bool(words & _RAW)
-    return bool(words & _RAW) or "serialized" in name.lower()

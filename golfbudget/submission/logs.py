@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from golfbudget.errors import CorruptError, LimitError, UsageError
-from golfbudget.submission.loglines import Printed, read_line
+from golfbudget.submission.loglines import LogLine, Printed, read_line
 from golfbudget.submission.places import Place
 
 #: Public logs have at most a megabyte.
 _LONGEST_LOG = 1 << 28
+#: Public logs have a few dozen.
+_MOST_FIGURES = 1000
 #: A text with more signs than this share that are no text is no log.
 _MOST_NOISE = 0.01
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -25,6 +28,8 @@ _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _STEP = re.compile(r"(?:\A|[\s\[|:])(?:step|iter|epoch)\w*[ :=]*\d", re.IGNORECASE)
 #: Lines of training that make a text a log: prose may have one.
 _FEWEST_STEPS = 3
+#: Labels of code that is shorter than its source.
+_PACKED = ("compressed", "packed")
 _LOG_SUFFIXES = (".log", ".out")
 _LOG_NAME = re.compile(
     r"(?:^|[/_.\-])(?:logs?|train|training|run|stdout|stderr|output|console)\d*(?=[/_.\-])", re.IGNORECASE
@@ -92,17 +97,22 @@ class Run:
 
     @property
     def code(self) -> Printed | None:
-        """The code that the printed total counts; without one, the compressed figure, then the plain one."""
-        figures = [f for f in self.figures if f.what == "code"]
+        """The code that the printed total counts; without one, the compressed figure, then the plain one.
+
+        What is rounded would spoil exact figures, and is none beside them.
+        """
+        figures = [f for f in self.figures if f.what == "code" and (self.rounded or not f.rounded)]
         if self.model and self.total:
             for figure in figures:
                 if self.model.number + figure.number == self.total.number:
                     return figure
-        return self.compressed or (figures[-1] if figures else None)
+        packed = [figure for figure in figures if figure.label in _PACKED]
+        last = packed or figures
+        return last[-1] if last else None
 
     @property
     def compressed(self) -> Printed | None:
-        figures = [f for f in self.figures if f.what == "code" and f.label in ("compressed", "packed")]
+        figures = [f for f in self.figures if f.what == "code" and f.label in _PACKED and not f.rounded]
         return figures[-1] if figures else None
 
     @property
@@ -194,15 +204,27 @@ def read_log(path: Path, name: str, *, asked: bool = False) -> Log:
         if asked or named_like_log(name):
             raise
         return Log(name=name)
-    return _parsed(text, name)
+    return _parsed(text, name, str(path))
 
 
 def parse(text: str, source: str) -> list[Run]:
     """The runs in a text, in order."""
-    return list(_parsed(text, source).runs)
+    return list(_parsed(text, source, source).runs)
 
 
-def _parsed(text: str, source: str) -> Log:
+def _lines(text: str, where: str) -> Iterator[tuple[int, str, LogLine]]:
+    """Every line with its number and what it says."""
+    told = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        read = read_line(line, number)
+        told += len(read.figures)
+        if told > _MOST_FIGURES:
+            what = f"more than {_MOST_FIGURES} figures, expected the log of a few runs"
+            raise LimitError(f"{where}: {what}; name the logs that count with --log FILE")
+        yield number, line, read
+
+
+def _parsed(text: str, source: str, where: str) -> Log:
     """A run ends at a new seed, and where a figure comes again after training has gone on."""
     runs: list[Run] = []
     figures: list[Printed] = []
@@ -213,12 +235,11 @@ def _parsed(text: str, source: str) -> Log:
 
     def close() -> None:
         if figures:
-            number, told = len(runs) + 1, tuple(figures)
-            runs.append(Run(sources=(source,), number=number, seed=seed, seed_line=seed_line, figures=told))
+            number, said = len(runs) + 1, tuple(figures)
+            runs.append(Run(sources=(source,), number=number, seed=seed, seed_line=seed_line, figures=said))
         figures.clear()
 
-    for number, line in enumerate(text.splitlines(), 1):
-        read = read_line(line, number)
+    for number, line, read in _lines(text, where):
         if read.doubtful and doubtful is None:
             doubtful = (number, " ".join(line.split())[:80])
         done = any(f.what == "model" or (f.what == "total" and f.label) for f in figures)
@@ -319,10 +340,10 @@ def named_seeds(runs: Iterable[Run], names: dict[str, int | None]) -> tuple[list
     for run in runs:
         if run.seed is not None and names.get(run.source) not in (None, run.seed):
             printed.setdefault(run.seed, []).append(Place(file=run.source, line=run.seed_line))
-    single = {run.source: sum(other.source == run.source for other in runs) == 1 for run in runs}
+    count = Counter(run.source for run in runs)
     renamed = [
         replace(run, seed=names[run.source])
-        if single[run.source] and names.get(run.source) is not None and (run.seed is None or run.seed in printed)
+        if count[run.source] == 1 and names.get(run.source) is not None and (run.seed is None or run.seed in printed)
         else run
         for run in runs
     ]

@@ -58,6 +58,18 @@ def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
             return
 
 
+def is_of_none(text: str, numbers: Sequence[int]) -> bool:
+    """Whether a decimal number of megabytes is right for none of the numbers, in MB or MiB, even cut off.
+
+    >>> [is_of_none(text, [15374243]) for text in ("15.37", "15.38", "14.66", "15.3", "12.10", "16")]
+    [False, False, False, False, True, False]
+    """
+    spans = _spans(text)
+    if spans is None:
+        return False
+    return not any(2 * low - high <= number <= 2 * high - low for number in numbers for low, high in spans.values())
+
+
 def may_be_of(text: str, numbers: Sequence[int], least: int, most: int) -> bool:
     """Whether a number of megabytes that is right for none of the numbers may be for one from `least` to `most`.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from golfbudget.formats.python.syntax import parse
+from golfbudget.submission.nodes import nodes as all_nodes
 from golfbudget.submission.paths import RESOURCES, Paths, called
 
 _IMPORTERS = {"import_module", "__import__", "run_module"}
@@ -31,6 +34,12 @@ _WRITERS = {
 _METHODS = {"read_text", "read_bytes", "write_text", "write_bytes", "open", "unlink", "iterdir"}
 _COMPOSERS = {"join", "joinpath", "with_name", "with_suffix", "with_stem", "replace", "format"}
 _PATH_INSERTERS = {"insert", "append", "extend", "addsitedir"}
+#: Calls that run the text that they are given.
+_LITERALS = {"exec", "eval", "compile"}
+#: A syntax tree takes some 700 bytes for each character.
+_LONGEST_RUN = 1 << 19
+_MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
+_RUN_MODULE = re.compile(r"(?:^|\s)-m\s+([A-Za-z_][\w.]{0,200})")
 _MODE = re.compile(r"[rwaxbtU+]{1,4}")
 
 
@@ -55,13 +64,14 @@ class Need:
 
 def needs(nodes: Sequence[ast.AST], here: str) -> tuple[list[Need], list[str]]:
     """What a program that is `here` speaks of, and the folders that it adds to where that is looked for."""
+    nodes = _with_literals(nodes)
     paths = Paths(nodes, here)
     found: list[Need] = []
     folders: list[str] = []
     # A string that is a statement of its own is a comment.
     comments = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     for node in nodes:
-        for level, module in _modules(node):
+        for level, module in _modules(node, paths):
             found.append(Need(How.IMPORTED, module, node.lineno, level))  # type: ignore[attr-defined]
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if id(node) not in comments:
@@ -82,7 +92,25 @@ def needs(nodes: Sequence[ast.AST], here: str) -> tuple[list[Need], list[str]]:
     return found, folders
 
 
-def _modules(node: ast.AST) -> Iterator[tuple[int, str]]:
+def _with_literals(program: Sequence[ast.AST]) -> Sequence[ast.AST]:
+    """The nodes, and those of the literals that the program runs, all of which stand where the literal does."""
+    more: list[ast.AST] = []
+    for node in program:
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and called(node) in _LITERALS):
+            continue
+        text = node.args[0] if node.args else None
+        if isinstance(text, ast.Constant) and isinstance(text.value, str | bytes) and len(text.value) <= _LONGEST_RUN:
+            with suppress(SyntaxError):
+                data = text.value if isinstance(text.value, bytes) else text.value.encode("utf-8", "surrogatepass")
+                inside = all_nodes(parse(data))
+                for one in inside:
+                    if hasattr(one, "lineno"):
+                        one.lineno = node.lineno
+                more += inside
+    return (*program, *more)
+
+
+def _modules(node: ast.AST, paths: Paths) -> Iterator[tuple[int, str]]:
     """Dotted module names that a node imports, each with the level of a relative import."""
     if isinstance(node, ast.Import):
         for alias in node.names:
@@ -92,9 +120,17 @@ def _modules(node: ast.AST) -> Iterator[tuple[int, str]]:
         for alias in node.names:
             yield node.level, f"{node.module}.{alias.name}" if node.module else alias.name
     elif isinstance(node, ast.Call) and node.args:
-        first = node.args[0]
-        if called(node) in _IMPORTERS and isinstance(first, ast.Constant) and isinstance(first.value, str):
-            yield 0, first.value
+        if called(node) in _IMPORTERS:
+            yield from ((0, text) for text in paths.of(node.args[0]) if _MODULE.fullmatch(text))
+        elif called(node) in _RUNNERS:
+            said = [_said(argument, paths) for argument in node.args]
+            yield from ((0, match[1]) for match in _RUN_MODULE.finditer(" ".join(said)))
+
+
+def _said(node: ast.expr, paths: Paths) -> str:
+    """A command as far as it is known, its words in a row."""
+    items = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
+    return " ".join(paths.of(item)[0] for item in items)
 
 
 def _is_path_list(node: ast.Call) -> bool:

@@ -140,6 +140,8 @@ class Paths:
         match node:
             case ast.Constant(value=str(text)):
                 return (text,) if "\0" not in text else (UNKNOWN,)
+            case ast.Constant(value=bytes(raw)):
+                return (raw[:_LONGEST].decode("utf-8", "replace"),) if b"\0" not in raw else (UNKNOWN,)
             case ast.Constant(value=int(number)) if type(number) is int:
                 return (str(number),)
             case ast.Name(id="__file__"):
@@ -235,7 +237,7 @@ class Paths:
         if name in _JOINS:
             parts = [*([own] if own is not None else []), *node.args]
             if name == "join" and isinstance(own, ast.Constant):
-                return (UNKNOWN,)
+                return self._text_joined(own, first, depth)
             return self._joined(parts, depth)
         if name == "dirname" and first is not None:
             return map(_parent, self._of(first, depth))
@@ -262,6 +264,13 @@ class Paths:
             return (UNKNOWN,) if same is None else self._of(same, depth)
         returned = self._returns(name)
         return self._any(returned, depth) if returned else self._resource(name, node.args, depth)
+
+    def _text_joined(self, own: ast.Constant, given: ast.expr | None, depth: int) -> Iterable[str]:
+        """`"".join(["a", ".b"])`, where each part is known."""
+        parts = given.elts if isinstance(given, ast.List | ast.Tuple) else []
+        texts = [self._of(part, depth) for part in parts[:_MOST_OPTIONS]]
+        known = bool(texts) and all(len(text) == 1 and text[0] != UNKNOWN for text in texts)
+        return (str(own.value).join(text[0] for text in texts),) if known else (UNKNOWN,)
 
     def _returns(self, name: str) -> list[ast.expr]:
         """What a function of the program returns, the first few."""

@@ -169,6 +169,8 @@ def _module_files(
         for stop in range(1, len(parts) + 1):
             stem = base.joinpath(*parts[:stop])
             names = [f"{stem}.py", f"{stem}/__init__.py", f"{stem}.so", f"{stem}.pyx"]
+            if folder.get(names[0]) is None:
+                names.append(f"{stem}.pyc")  # Python takes it where there is no source.
             names += [one.path for one in folder.of(FileKind.CODE) if fnmatchcase(one.path, f"{stem}.*.so")]
             for name in names:
                 present = folder.get(name)

@@ -19,6 +19,8 @@ def parse(data: bytes) -> ast.Module:
             return ast.parse(data)
     except SyntaxError as error:
         text = data.removeprefix(codecs.BOM_UTF8)
+        if b"\0" in text:
+            raise error from None  # No Python takes it, and the other parser takes minutes to say so.
         try:
             text.decode()
         except UnicodeDecodeError:
