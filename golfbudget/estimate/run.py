@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -171,13 +172,10 @@ class Estimating:
 
     def side_by_side(self, requests: Sequence[Request], jobs: int, progress: Progress) -> list[Estimate]:
         """Estimates of all requests, in order, by an executor's workers."""
-        found: dict[int, Estimate] = {}
         progress(f"{len(requests)} estimates", len(requests))
-        with Processes(self) as processes:
-            for number, estimate in processes.results(_alone, requests, jobs):
-                found[number] = estimate
-                progress(f"estimate {len(found)}", len(requests))
-        return [found[number] for number in range(len(requests))]
+        numbers = count(1)
+        with Processes(self, jobs) as processes:
+            return processes.in_order(_alone, requests, lambda _: progress(f"estimate {next(numbers)}", len(requests)))
 
 
 def _alone(how: Estimating, request: Request) -> Estimate:

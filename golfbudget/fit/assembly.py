@@ -100,8 +100,8 @@ class Assembler:
 
     _KEPT = 3
 
-    def __init__(self, desk: Desk, processes: Processes[Desk], jobs: int) -> None:
-        self.desk, self._processes, self._jobs = desk, processes, jobs
+    def __init__(self, desk: Desk, processes: Processes[Desk]) -> None:
+        self.desk, self.processes = desk, processes
         #: What no coder made smaller was tried, and is not tried again.
         self.recipe = msgspec.structs.replace(fitting_recipe(desk.source.recipe), coder=None)
         self._stored: dict[str, dict[MatrixChoice, StoredMatrix]] = {}
@@ -109,7 +109,7 @@ class Assembler:
     def stored(self, choices: Mapping[str, MatrixChoice]) -> dict[str, StoredMatrix]:
         """Every matrix as chosen, in the choices' order."""
         missing = [(owner, choice) for owner, choice in choices.items() if choice not in self._stored.get(owner, {})]
-        for number, found in self._processes.results(store, missing, self._jobs):
+        for number, found in self.processes.results(store, missing):
             owner, choice = missing[number]
             kept = self._stored.setdefault(owner, {})
             kept[choice] = replace(found, encoded=None if found.encoded is None else _interned(found.encoded))

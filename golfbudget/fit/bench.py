@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 import torch
 
@@ -43,7 +42,6 @@ class FittingBench:
     processes: Processes[Desk]
     assembler: Assembler
     texts: Texts | None
-    jobs: int
     progress: Progress
     kept: KeptCosts
 
@@ -51,15 +49,13 @@ class FittingBench:
         """What every entry costs; equal matrices are one item."""
         twins = twins_of(self.desk.source, list(menus))
         own = {owner: menus[owner] for owner in twins}
-        return measure_costs(self.desk, self.processes, own, twins, self.jobs, self.progress, self.kept)
+        return measure_costs(self.desk, self.processes, own, twins, self.progress, self.kept)
 
     def best(self, costs: MenuCosts, target: int, effort: int) -> Found:
         """The file of least loss within `target` bytes, corrected by measured neighbours so many times."""
         found = best_file(self.assembler, costs, target)
         for _ in range(effort if self.desk.chooser is not None else 0):
-            found = corrected(
-                self.desk, self.processes, self.assembler, found, target, self.jobs, self.progress
-            )  # fmt: skip
+            found = corrected(self.assembler, found, target, self.progress)
         return found
 
     def full(self, found: Found, target: int) -> Assembled:
@@ -68,7 +64,7 @@ class FittingBench:
 
     def reported(self, states: Sequence[State]) -> list[Losses]:
         """Nats lost in each window of the text that reports, by each of the states."""
-        return [losses for _, losses in sorted(self.processes.results(reported, states, self.jobs), key=itemgetter(0))]
+        return self.processes.in_order(reported, states)
 
 
 @contextmanager
@@ -95,10 +91,10 @@ def bench(prepared: Prepared, progress: Progress = unwatched, jobs: int | None =
     cache = ResultCache.of(prepared.request.cache, source, inputs)
     text = "" if chooser is None or not prepared.repeatable else chooser.key
     kept = KeptCosts(cache=cache, text=text and f"{text}:{prepared.request.model}")
-    with one_thread(), Processes(desk) as processes:
+    with one_thread(), Processes(desk, jobs) as processes:
         yield FittingBench(
-            prepared=prepared, desk=desk, processes=processes, assembler=Assembler(desk, processes, jobs), texts=texts,
-            jobs=jobs, progress=progress, kept=kept,
+            prepared=prepared, desk=desk, processes=processes, assembler=Assembler(desk, processes), texts=texts,
+            progress=progress, kept=kept,
         )  # fmt: skip
     cache.prune()
 

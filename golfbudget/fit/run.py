@@ -56,7 +56,7 @@ def _within(own: FittingBench, costs: MenuCosts, target: int, effort: int) -> tu
     for _ in range(_ROUNDS):
         own.progress("container", _ROUNDS)
         assembled = own.full(found if loader is None else own.best(found.costs, aim, 0), aim)
-        smaller = repacked(assembled.data, min(own.jobs, os.cpu_count() or 1))
+        smaller = repacked(assembled.data, min(own.processes.jobs, os.cpu_count() or 1))
         gained = 0 if smaller is None else len(assembled.data) - len(smaller)
         data = smaller if smaller is not None and gained > _LONGER_LOADER else assembled.data
         # A loader hardly changes with the numbers in a file, and takes long to pack.

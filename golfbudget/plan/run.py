@@ -58,7 +58,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         verdict, vq = decide(trials, must_save=over, untried=_untried(source, trials), spread=spread)
         survival = _survival(shop, trials, verdict, vq)
         budgets = fitted_budgets(
-            prepared, trials, shop.baseline.data, target=len(shop.baseline.data) - over, jobs=shop.jobs,
+            prepared, trials, shop.baseline.data, target=len(shop.baseline.data) - over, jobs=shop.processes.jobs,
             cache=shop.bench.cache, progress=progress,
         )  # fmt: skip
         on_frontier = trials.head.frontier() | trials.trunk.frontier()

@@ -87,14 +87,10 @@ def check_all(
     """
     if jobs is None:
         jobs = _cores() if len(roots) >= _WORTH_A_PROCESS else 1
-    found: dict[int, Outcome] = {}
     asked = _Asked(rules=rules, convention=convention, no_model=no_model, packed=packed)
     progress(f"{len(roots)} submissions", len(roots))
-    with Processes(asked) as processes:
-        for number, outcome in processes.results(_checked, roots, jobs):
-            found[number] = outcome
-            progress(roots[number].name, len(roots))
-    return tuple(found[number] for number in range(len(roots)))
+    with Processes(asked, jobs) as processes:
+        return tuple(processes.in_order(_checked, roots, lambda number: progress(roots[number].name, len(roots))))
 
 
 def _cores() -> int:
