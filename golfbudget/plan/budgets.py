@@ -218,8 +218,3 @@ def _moves(own: FittingBench, costs: MenuCosts, file: Assembled, size: int) -> f
     """What the bytes by which two seeds differ are worth, bits per byte: two runs of one recipe differ by as much."""
     worth = (costs.next_kilobyte(owner, file.choices[owner]) for owner in costs.options)
     return max((each for each in worth if each is not None), default=0.0) * own.prepared.seeds_move(size) / 1e9
-
-
-def decided(budgets: Sequence[BudgetPoint]) -> BudgetPoint | None:
-    """The first along the curve, most bytes first, where one side surely loses less; None where none is."""
-    return next((each for each in budgets if each.difference and each.difference.answer is not Answer.UNDECIDED), None)

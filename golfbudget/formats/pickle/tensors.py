@@ -29,7 +29,6 @@ _MOST_NAMING, _ITEM = 1 << 24, 64
 _PLAIN = (type(None), bool, int, float, str, bytes)
 #: (key's name, first node, last node) of something inside a container; a list's items are first and last at once.
 _Child = tuple[str, symbols.Node, symbols.Node]
-_Ends = tuple[symbols.Node, symbols.Node]
 
 
 @dataclass(slots=True)
