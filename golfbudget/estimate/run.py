@@ -19,8 +19,7 @@ from golfbudget.estimate.settings import Value, points
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 from golfbudget.progress import Progress, unwatched
-from golfbudget.roles import Roles, assign
-from golfbudget.rules import Budget
+from golfbudget.roles import Roles
 from golfbudget.workers import Processes
 
 if TYPE_CHECKING:
@@ -93,8 +92,8 @@ def measured_estimate(
     except ConfigError:
         modelled, own = None, None
     opened = open_bytes(data, name=f"{request.model.name}.{request.recipe.codec}")
-    assignment = assign(opened, terms.roles)
-    budget = Budget(cap=terms.cap, stored=len(data), code=terms.code_bytes)
+    inspection = Inspection.of(opened, terms.roles, cap=terms.cap, code=terms.code_bytes)
+    assignment = inspection.assignment
     notes = list(depends.notes)
     if assignment.tied is not None and assignment.tied != request.model.tied:
         told = "tied" if request.model.tied else "untied"
@@ -113,7 +112,7 @@ def measured_estimate(
         samples=samples,
         depends=depends.reasons,
         notes=tuple(notes),
-        inspection=Inspection(artifact=opened, assignment=assignment, budget=budget),
+        inspection=inspection,
     )
     return estimate, data
 

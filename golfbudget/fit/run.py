@@ -25,8 +25,6 @@ from golfbudget.plan.prepare import prepare
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.evaluate import METRIC
 from golfbudget.recipe.decoded import read_back
-from golfbudget.roles import assign
-from golfbudget.rules import Budget
 
 #: What a loader takes, before it is known.
 _LOADER = 1_500
@@ -87,11 +85,9 @@ def _room_left(found: Found) -> bool:
 
 def _told(own: FittingBench, request: FitRequest, found: Found, loaded: Loaded) -> Fit:
     prepared, source = own.prepared, own.prepared.source
+    code = (request.plan.code_bytes or 0) + loaded.loader_bytes
     artifact = open_bytes(loaded.data, name="fit")
-    budget = Budget(
-        cap=request.plan.cap, stored=len(loaded.data), code=(request.plan.code_bytes or 0) + loaded.loader_bytes
-    )
-    inspection = Inspection(artifact=artifact, assignment=assign(artifact, prepared.roles), budget=budget)
+    inspection = Inspection.of(artifact, prepared.roles, cap=request.plan.cap, code=code)
     baseline = baseline_file(source)
     quality, losses = _quality(own, baseline, loaded.data)
     return Fit(

@@ -40,8 +40,6 @@ from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import EQUAL_ERROR, NEGLIGIBLE, Candidate, Quality, Side, Trial, Trials, WorstRow
 from golfbudget.quality.evaluate import METRIC
 from golfbudget.recipe.decoded import Decoded, ReadFile, read_back, read_file
-from golfbudget.roles import assign
-from golfbudget.rules import Budget
 
 #: Token counts [vocabulary], and for each token a number that those of equal rows share.
 Counts = NDArray[np.integer]
@@ -162,12 +160,12 @@ class Baseline:
     @classmethod
     def of(cls, prepared: Prepared, data: bytes) -> Baseline:
         request, artifact = prepared.request, open_bytes(data, name=BASELINE)
-        budget = Budget(cap=request.cap, stored=len(data), code=request.code_bytes)
+        inspection = Inspection.of(artifact, prepared.roles, cap=request.cap, code=request.code_bytes)
         return cls(
             data=data,
             read=read_file(data, BASELINE, prepared.source.as_read),
-            inspection=Inspection(artifact=artifact, assignment=assign(artifact, prepared.roles), budget=budget),
-            over=0 if request.preview else max(0, -budget.headroom),
+            inspection=inspection,
+            over=0 if request.preview else max(0, -inspection.budget.headroom),
         )
 
 
