@@ -124,15 +124,6 @@ def here(path: StrPath, progress: Watch) -> Path:
     return fetch(parse_address(path), shown=progress is True and sys.stderr.isatty())
 
 
-def refuse_hub_path(path: StrPath, taken: str) -> None:
-    """`UsageError` for an hf:// path; `taken` says what is taken in its place, and how to have it, with `{}` for it."""
-    from golfbudget.hub import is_hub_path, parse_address
-
-    if is_hub_path(path):
-        address = parse_address(path)
-        raise UsageError(f"{address}: {taken.format(address)}")
-
-
 def paths(given: Paths) -> list[Path]:
     """One path or several, as a list."""
     return [Path(given)] if isinstance(given, str | os.PathLike) else [Path(one) for one in given]

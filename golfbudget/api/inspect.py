@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from golfbudget.api.base import Code, Result, Size, StrPath, cap_size, code_bytes, here, reading
 from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.errors import UsageError
-from golfbudget.hub import is_hub_path, parse_address
+from golfbudget.hub import refuse_hub_path
 from golfbudget.inspection import Inspection, inspect_file
 from golfbudget.ledger import Ledger
 from golfbudget.roles import assign
@@ -158,10 +158,8 @@ def inspect(
     """
     how = reading(roles=roles, as_format=as_format, layout=layout, max_decoded=max_decoded)
     place = here(path, progress) if download else Path(path)
-    if entropy and is_hub_path(place):
-        address = parse_address(place)
-        way = f"type: {address.download_command}, and inspect DIR"
-        raise UsageError(f"{address}: --entropy takes values, which are not downloaded; {way}")
+    if entropy:
+        refuse_hub_path(place, "--entropy takes values, which are not downloaded; {download}, and inspect DIR")
     found = inspect_file(place, cap=cap_size(cap), code=code_bytes(code), reading=how)
     if entropy:
         compared = None if original is None else open_artifact(here(original, progress), limit=how.limit)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.codecs import DECODED_LIMIT
-from golfbudget.errors import UsageError
 from golfbudget.formats import Format
-from golfbudget.hub import is_hub_path, parse_address
+from golfbudget.hub import is_hub_path, parse_address, refuse_hub_path
 from golfbudget.roles import Assignment, Roles, assign, load_roles
 from golfbudget.rules import Budget
 
@@ -61,19 +60,12 @@ def inspect_file(path: Path, *, cap: int, code: int | None = None, reading: Read
     `artifact.open_artifact` and of `hub`.
     """
     how = reading or Reading()
-    artifact = (
-        _on_the_hub(path, how)
-        if is_hub_path(path)
-        else open_artifact(path, as_format=how.as_format, layout=how.layout, limit=how.limit)
-    )
+    if is_hub_path(path):
+        from golfbudget.artifact.beginnings import open_beginnings
+
+        if how.layout is not None:
+            refuse_hub_path(path, "--layout describes a file that is read whole; {download}, and inspect that")
+        artifact = open_beginnings(parse_address(path), as_format=how.as_format, limit=how.limit)
+    else:
+        artifact = open_artifact(path, as_format=how.as_format, layout=how.layout, limit=how.limit)
     return Inspection.of(artifact, how.roles, cap=cap, code=code)
-
-
-def _on_the_hub(path: Path, how: Reading) -> Artifact:
-    from golfbudget.artifact.beginnings import open_beginnings
-
-    address = parse_address(path)
-    if how.layout is not None:
-        way = f"type: {address.download_command}, and inspect that"
-        raise UsageError(f"{address}: --layout describes a file that is read whole; {way}")
-    return open_beginnings(address, as_format=how.as_format, limit=how.limit)
