@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import msgspec
 from torch import Tensor
 
-from golfbudget import schemes
 from golfbudget.fit.desk import Desk
 from golfbudget.fit.menu import MatrixChoice
 from golfbudget.recipe.artifacts import artifact_bytes
@@ -128,7 +127,7 @@ class Assembler:
             streams |= stored.streams
             decoded[owner] = stored.decoded
             if owner == desk.source.head and stored.encoded is not None:
-                bias = schemes.get(stored.encoded.scheme).bias(stored.encoded)
+                bias = stored.encoded.bias()
         export = replace(export, streams=streams)
         large = sum(map(len, streams.values())) > _LARGE
         recipe = msgspec.structs.replace(self.recipe, level=_QUICK_LEVEL) if large else self.recipe

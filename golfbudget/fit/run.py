@@ -148,12 +148,9 @@ def _quality(own: FittingBench, baseline: bytes, data: bytes) -> tuple[FitQualit
             relative_error=float(f"{worst:.6g}"),
         ), (None, None)  # fmt: skip
     read, recipes = read_back(data, "fit"), read_back(baseline, "baseline")
-    states = [
-        (recipes.state, None),
-        (source.reference, None),
-        (read.state, read.bias_of(source.head_owner, source.head)),
-    ]
-    before, whole, after = own.reported(states)
+    before, whole, after = own.reported(
+        [(recipes.state, None), (source.reference, None), (read.state, source.head_bias(read))]
+    )
     interval = reporter.compare(before, after, own.prepared.request.seed)
     return FitQuality(
         metric=METRIC, delta=interval.delta, low=interval.low, high=interval.high, evidence=Evidence.MEASURED,

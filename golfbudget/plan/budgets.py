@@ -140,11 +140,11 @@ def _is_vq(choice: MatrixChoice) -> bool:
 
 def _shared_decoder() -> int:
     """Code that every fitted file takes: the coder's, and the trellis's."""
-    return len(rans_source(numpy=True, trellis=True).encode()) + len(schemes.get("trellis").decoder_source.encode())
+    return len(rans_source(numpy=True, trellis=True).encode()) + schemes.get("trellis").decoder_bytes
 
 
 def _decoder(choice: MatrixChoice) -> int:
-    return 0 if choice.scheme is None else len(schemes.get(choice.scheme).decoder_source.encode())
+    return 0 if choice.scheme is None else schemes.get(choice.scheme).decoder_bytes
 
 
 def _counted(file: Assembled) -> int:

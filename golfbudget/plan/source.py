@@ -129,6 +129,18 @@ class PlanSource:
         """The name an untied head takes."""
         return HEAD if self.tied else self.head
 
+    def original(self, owner: str) -> str:
+        """The name of the matrix behind an owner; an untied copy of a tied head starts from the tied matrix."""
+        return self.head if owner == self.head_owner else owner
+
+    def matrix(self, owner: str) -> Tensor:
+        """The reference matrix behind an owner."""
+        return self.reference[self.original(owner)]
+
+    def head_bias(self, decoded: Decoded) -> Tensor | None:
+        """What a file's head adds to its logits, under whichever of its names."""
+        return decoded.bias_of(self.head_owner, self.head)
+
 
 def open_source(
     path: Path, *, recipe: str | None, roles: Roles, limit: int, preview: Preview | None = None, jobs: int = 1

@@ -327,8 +327,7 @@ def decode_tensor(export: Export, name: str) -> Tensor:
             matrix = matrix + apply_correction(dict(export.corrections[name]))
         return matrix.to(getattr(torch, export.dtypes[name]))
     if name in export.schemes:
-        encoded = export.schemes[name]
-        return schemes.get(encoded.scheme).decode(encoded).to(getattr(torch, export.dtypes[name]))
+        return export.schemes[name].decoded().to(getattr(torch, export.dtypes[name]))
     tensor = export.passthrough[name]
     return tensor.to(getattr(torch, export.kept_dtypes[name])) if name in export.kept_dtypes else tensor
 

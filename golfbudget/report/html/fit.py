@@ -7,7 +7,8 @@ from pathlib import PurePath
 
 import msgspec
 
-from golfbudget.fit.fit_json import SavedChoice, SavedFit
+from golfbudget.fit.fit_json import SavedFit
+from golfbudget.fit.results import FitChoice
 from golfbudget.report.html.inspect import role_strips
 from golfbudget.report.html.maps import KEYS, Colour, map_tools
 from golfbudget.report.html.markup import Child, Markup, el
@@ -107,11 +108,11 @@ def _facts(fit: SavedFit) -> Iterator[tuple[str, Child]]:
     yield "SHA-256", el("code", fit.sha256)
 
 
-def _stored_as(each: SavedChoice) -> str:
+def _stored_as(each: FitChoice) -> str:
     return " ".join([each.scheme, *(f"{name}={value}" for name, value in each.options.items())])
 
 
-def _row(each: SavedChoice, at: int) -> Markup:
+def _row(each: FitChoice, at: int) -> Markup:
     bits = 8 * each.stored_bytes / each.parameters if each.parameters else None
     return row(
         each.owner, td(el("span", class_=f"key role-{each.role}"), str(each.role)), td(_stored_as(each)),
