@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from golfbudget.plan.results import Answer, Evaluation, FreshQuality, Verdict, VqAnswer, Winner
+from golfbudget.plan.results import Answer, Evaluation, FreshQuality, Verdict, VqAnswer
 from golfbudget.plan.trials import Quality, Trial, Trials
 from golfbudget.plan.trying import Workshop, measurer_on, trial_losses, yardstick_on
 from golfbudget.quality.intervals import Interval
@@ -42,8 +42,7 @@ def measured_again(shop: Workshop, trials: Trials, verdict: Verdict, vq: VqAnswe
             trial = finalists[number]
             shop.progress(f"{trial.name} on fresh text", len(trials) + len(finalists) + 2)
             found[trial.name] = yardstick.measured(trial, losses).quality
-    winner = {Winner.HEAD: verdict.best_head, Winner.TRUNK: verdict.best_trunk}.get(verdict.winner)
-    winners = finalists.called({winner, vq.best if vq.answer is Answer.YES else None})
+    winners = finalists.called({verdict.best, vq.best if vq.answer is Answer.YES else None})
     return Fresh(
         evaluation=yardstick.evaluation,
         found=tuple(FreshQuality(candidate=trial.name, quality=found[trial.name]) for trial in finalists),

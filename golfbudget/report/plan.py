@@ -12,7 +12,7 @@ from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Plan, Winner
+from golfbudget.plan.results import Plan
 from golfbudget.plan.trials import Side, Trial
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import cap_text
@@ -126,13 +126,8 @@ def _next(plan: Plan, saved: str | None, asked: PlanRequest | None) -> Iterator[
     verdict = plan.verdict
     if verdict.settle is not None:
         yield doc.Line(text=f"what would settle it: {verdict.settle}")
-    lossless = max(
-        (trial for trial in plan.trials if trial.candidate.side is Side.LOSSLESS and trial.saved_bytes > 0),
-        key=lambda trial: trial.saved_bytes,
-        default=None,
-    )
-    best = {Winner.HEAD: verdict.best_head, Winner.TRUNK: verdict.best_trunk}.get(verdict.winner)
-    chosen = best or (None if lossless is None else lossless.candidate.name)
+    lossless = plan.trials.on(Side.LOSSLESS).saving().largest_saving()
+    chosen = verdict.best or (None if lossless is None else lossless.candidate.name)
     if plan.inputs.preview is not None:
         yield doc.Line(text="next: plan again without --preview, whose bytes are not the recipe's own")
         return

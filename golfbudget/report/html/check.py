@@ -10,7 +10,7 @@ import msgspec
 from golfbudget.report.html.dots import Dot, Rows
 from golfbudget.report.html.markup import Child, Markup, el, join
 from golfbudget.report.html.reading import read
-from golfbudget.report.html.shell import Page
+from golfbudget.report.html.shell import Page, file_title
 from golfbudget.report.html.tables import DASH, bullets, chart, row, section, table, td
 from golfbudget.report.numbers import count
 
@@ -70,7 +70,7 @@ def page(report: Mapping[str, object], where: str) -> Page:
     only = found.submissions[0].path if len(found.submissions) == 1 else None
     return Page(
         kind="check",
-        title=f"{count(len(found.submissions))} submissions" if only is None else (PurePath(only).name or only),
+        title=f"{count(len(found.submissions))} submissions" if only is None else file_title(only),
         lead=tuple(_lead(found)),
         sections=tuple(_sections(found)),
         picture={"dots": msgspec.to_builtins(_dots(found))},
