@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from golfbudget.evidence import ends
 from golfbudget.plan.results import Answer, Evaluation, FreshQuality, Verdict, VqAnswer
 from golfbudget.plan.trials import Quality, Trial, Trials
 from golfbudget.plan.trying import Workshop, measurer_on, trial_losses, yardstick_on
@@ -55,8 +56,8 @@ def judged(winners: Sequence[Trial], fresh: Mapping[str, Quality]) -> Iterator[s
     for trial in winners:
         claimed, again = trial.quality.interval, fresh[trial.name].interval
         if claimed is not None and again is not None:
-            ends = f"{again.delta:+.4f} bits per byte [{again.low:+.4f}, {again.high:+.4f}]"
-            yield f"on fresh text {trial.name} changes by {ends}: {_word(claimed, again)}"
+            change = f"{again.delta:+.4f} bits per byte {ends(again.low, again.high)}"
+            yield f"on fresh text {trial.name} changes by {change}: {_word(claimed, again)}"
 
 
 def _word(claimed: Interval, again: Interval) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from golfbudget.certificates import Certificate
-from golfbudget.evidence import Evidence
+from golfbudget.evidence import Evidence, ends
 from golfbudget.plan.results import Inputs, Plan, Situation, Verdict, Winner
 from golfbudget.plan.trials import TOLERANCE, BandLoss, Side, Trial
 from golfbudget.plan.verdict import describe
@@ -98,7 +98,7 @@ def _cells(trial: Trial) -> tuple[str | doc.Cell, ...]:
         doc.change(trial.saved_bytes),
         doc.amount(trial.rank_bound),
         doc.Cell(text=_loss(trial), value=quality.delta),
-        doc.DASH if quality.low is None or quality.high is None else f"[{quality.low:+.4f}, {quality.high:+.4f}]",
+        ends(quality.low, quality.high),
         doc.Cell(text="", value=quality.low),
         doc.Cell(text="", value=quality.high),
         doc.Cell(text="", value=quality.blocks),
@@ -350,7 +350,7 @@ def _follows(plan: Plan) -> Iterator[str]:
         margin = verdict.margin
         yield (
             f"at the bytes of {margin.candidate} the other side loses {margin.delta:+.4f} bits per byte more "
-            f"[{margin.low:+.4f}, {margin.high:+.4f}] ({_between(margin.below, margin.rival)}, both measured)"
+            f"{ends(margin.low, margin.high)} ({_between(margin.below, margin.rival)}, both measured)"
         )
     if verdict.prices:
         prices = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from golfbudget.evidence import ends
 from golfbudget.fit.fit_json import SavedFit
 from golfbudget.fit.results import FitChoice
 from golfbudget.report.html.inspect import role_strips
@@ -51,7 +52,7 @@ def _lead(fit: SavedFit) -> Iterator[Child]:
     if quality.delta is None:
         yield ". No model was run: the squared error was made least."
     elif quality.low is not None and quality.high is not None:
-        yield f"; {quality.delta:+.4f} bits per byte [{quality.low:+.4f}, {quality.high:+.4f}] "
+        yield f"; {quality.delta:+.4f} bits per byte {ends(quality.low, quality.high)} "
         yield f"against the recipe's own file of {count(fit.baseline.artifact_bytes)} ({quality.evidence})."
 
 
