@@ -87,7 +87,8 @@ def _unchanged(recorded: RecordedFile, where: Path) -> Path:
     """A recorded file, as named or beside the plan, with unchanged content."""
     for path in (Path(recorded.path), where.parent / recorded.path):
         if path.exists():
-            if source_files(path).sha256 != recorded.sha256:
+            files = source_files(path)
+            if files.sha256 != recorded.sha256:
                 raise UsageError(f"{path}: the file changed since the plan was made; plan again")
-            return path
+            return files.path
     raise UsageError(f"{where}: the plan's file {recorded.path} is not there; expected it as named or beside the plan")

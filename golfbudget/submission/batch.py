@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from golfbudget.errors import GolfbudgetError
@@ -61,16 +62,6 @@ class Unchecked:
 Outcome = Checked | Unchecked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What every folder is checked by."""
-
-    rules: Rules
-    convention: Convention | None
-    no_model: bool
-    packed: bool
-
-
 def check_all(
     roots: Sequence[Path],
     rules: Rules,
@@ -87,9 +78,9 @@ def check_all(
     """
     if jobs is None:
         jobs = _cores() if len(roots) >= _WORTH_A_PROCESS else 1
-    asked = _Asked(rules=rules, convention=convention, no_model=no_model, packed=packed)
+    check = partial(check_submission, rules=rules, convention=convention, no_model=no_model, packed=packed)
     progress(f"{len(roots)} submissions", len(roots))
-    with Processes(asked, jobs) as processes:
+    with Processes(check, jobs) as processes:
         return tuple(processes.in_order(_checked, roots, lambda number: progress(roots[number].name, len(roots))))
 
 
@@ -100,11 +91,9 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _checked(asked: _Asked, root: Path) -> Outcome:
+def _checked(check: Callable[[Path], Checked], root: Path) -> Outcome:
     try:
-        return check_submission(
-            root, asked.rules, convention=asked.convention, no_model=asked.no_model, packed=asked.packed
-        )
+        return check(root)
     except GolfbudgetError as error:
         return Unchecked(path=root, error=str(error))
     except OSError as error:
