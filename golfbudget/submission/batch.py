@@ -17,7 +17,7 @@ from golfbudget.errors import GolfbudgetError
 from golfbudget.progress import Progress, unwatched
 from golfbudget.rules import Convention, Rules
 from golfbudget.submission.check import check_submission
-from golfbudget.submission.findings import Checked, Severity
+from golfbudget.submission.findings import Checked
 from golfbudget.workers import Processes
 
 #: A process takes half a second to start, which fewer folders do not win back.
@@ -69,16 +69,19 @@ def check_all(
     convention: Convention | None = None,
     no_model: bool = False,
     packed: bool = True,
+    strict: bool = False,
     jobs: int | None = None,
     progress: Progress = unwatched,
 ) -> tuple[Outcome, ...]:
     """Check every folder, in the order given, with `jobs` processes, by cores and folders where it is None.
 
-    `packed` as for `check_submission`.
+    `packed` and `strict` as for `check_submission`.
     """
     if jobs is None:
         jobs = _cores() if len(roots) >= _WORTH_A_PROCESS else 1
-    check = partial(check_submission, rules=rules, convention=convention, no_model=no_model, packed=packed)
+    check = partial(
+        check_submission, rules=rules, convention=convention, no_model=no_model, packed=packed, strict=strict
+    )
     progress(f"{len(roots)} submissions", len(roots))
     with Processes(check, jobs) as processes:
         return tuple(processes.in_order(_checked, roots, lambda number: progress(roots[number].name, len(roots))))
@@ -105,15 +108,15 @@ def _checked(check: Callable[[Path], Checked], root: Path) -> Outcome:
         )
 
 
-def verdict(outcome: Outcome, *, strict: bool = False) -> Judgement:
-    """What became of it under the chosen convention; with `strict`, a warning fails."""
+def verdict(outcome: Outcome) -> Judgement:
+    """What became of it under the chosen convention."""
     if isinstance(outcome, Unchecked):
         return Judgement.ERROR
     if outcome.chosen.fits is None:
         return Judgement.UNDECIDED
     if not outcome.chosen.fits:
         return Judgement.OVER
-    return Judgement.PASSED if outcome.passed(strict=strict) else Judgement.FAILED
+    return Judgement.PASSED if outcome.passed() else Judgement.FAILED
 
 
 def known(outcome: Outcome) -> Known | None:
@@ -124,9 +127,3 @@ def known(outcome: Outcome) -> Known | None:
     if not row.claimed:
         return Known.COUNTED
     return Known.CLAIMED if outcome.claimed else Known.LOGGED
-
-
-def failing(checked: Checked, *, strict: bool = False) -> list[str]:
-    """Codes of the findings that fail it, each once."""
-    severities = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
-    return list(dict.fromkeys(found.code for found in checked.findings if found.severity in severities))
