@@ -22,11 +22,9 @@ from golfbudget.fit.costs import MenuCosts
 from golfbudget.fit.menu import MatrixChoice, restructures
 from golfbudget.fit.request import HeadKind
 from golfbudget.plan.hub import fits_budgets
-from golfbudget.plan.prepare import Prepared
-from golfbudget.plan.result_cache import ResultCache
 from golfbudget.plan.results import Answer, BudgetFile, BudgetPoint, Difference
 from golfbudget.plan.trials import Quality, Trial, Trials
-from golfbudget.progress import Progress
+from golfbudget.plan.trying import Workshop
 from golfbudget.quality.evaluate import METRIC, Losses
 from golfbudget.quality.intervals import Interval
 from golfbudget.recipe.decoded import read_back
@@ -40,22 +38,14 @@ _MOST_VQ, _MOST_OTHERS = 3, 1
 _NEAR = 0.999
 
 
-def fitted_budgets(
-    prepared: Prepared,
-    trials: Trials,
-    baseline: bytes,
-    *,
-    target: int,
-    jobs: int,
-    cache: ResultCache,
-    progress: Progress,
-) -> tuple[BudgetPoint, ...]:
-    """The comparison at `target` counted bytes and along the curve under it, from `cache` where it was made before.
+def fitted_budgets(shop: Workshop, trials: Trials) -> tuple[BudgetPoint, ...]:
+    """The comparison at the bytes to be met and along the curve under them, from the cache where it was made before.
 
     None without a model or without restructured heads among the trials, and none on bytes of a preview; none where
     heads were trained, which no fit has.
     """
-    heads, request = _heads(trials), prepared.request
+    prepared, baseline, cache = shop.prepared, shop.baseline.data, shop.bench.cache
+    heads, request, target = _heads(trials), prepared.request, len(baseline) - shop.baseline.over
     wanted = request.fits and not request.recover and fits_budgets(request, prepared.source)
     if not wanted or prepared.evaluator is None or prepared.source.preview is not None or not heads:
         return ()
@@ -74,7 +64,7 @@ def fitted_budgets(
             return msgspec.convert(known.get("budgets"), type=tuple[BudgetPoint, ...])
         except msgspec.ValidationError:
             pass  # Damaged, or of another version: it is made again.
-    with bench(prepared, progress, jobs=jobs) as own:
+    with bench(prepared, shop.progress, jobs=shop.processes.jobs) as own:
         menus = menus_of(own, target, HeadKind.PLAIN, coarse=True)
         head = prepared.source.head
         costs = own.costs({**menus, head: (*menus[head], *heads)})

@@ -57,10 +57,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         spread = prepared.seeds_move(len(shop.baseline.data))
         verdict, vq = decide(trials, must_save=over, untried=_untried(source, trials), spread=spread)
         survival = _survival(shop, trials, verdict, vq)
-        budgets = fitted_budgets(
-            prepared, trials, shop.baseline.data, target=len(shop.baseline.data) - over, jobs=shop.processes.jobs,
-            cache=shop.bench.cache, progress=progress,
-        )  # fmt: skip
+        budgets = fitted_budgets(shop, trials)
         on_frontier = trials.head.frontier() | trials.trunk.frontier()
         named = (verdict.best_head, verdict.best_trunk, vq.best, vq.control)
         trials = with_left(shop, trials, {*named, *on_frontier, *_closest(trials)})
