@@ -19,6 +19,7 @@ from golfbudget.fit.menu import MatrixChoice, Menus
 from golfbudget.fit.request import HeadKind
 from golfbudget.fit.search import Found, best_file, corrected
 from golfbudget.fit.texts import Texts, split
+from golfbudget.plan.matrices import LEAST_SIDE
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.result_cache import ResultCache
 from golfbudget.plan.source import PlanSource
@@ -28,9 +29,6 @@ from golfbudget.quality.text import predicted_counts
 from golfbudget.recipe.state import digest
 from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import Processes
-
-#: Rows and columns from which on a matrix is worth a scheme; smaller ones are gains, mixes and biases in disguise.
-_LEAST_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +109,7 @@ def matrices(source: PlanSource) -> tuple[str, ...]:
     found = tuple(
         name
         for name, tensor in source.reference.items()
-        if tensor.ndim == 2 and tensor.is_floating_point() and (min(tensor.shape) >= _LEAST_SIDE or name == source.head)
+        if tensor.ndim == 2 and tensor.is_floating_point() and (min(tensor.shape) >= LEAST_SIDE or name == source.head)
     )
     if not found:
         raise UsageError("the source has no matrix to fit")

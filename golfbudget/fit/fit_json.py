@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from golfbudget.fit.results import Fit, FitBaseline, FitChoice, FitQuality
+from golfbudget.hashing import bytes_hash
 from golfbudget.inspection.report import RoleReport, SourceReport, role_reports
 from golfbudget.plan.plan_json import copied, source_report
 from golfbudget.version import __version__
@@ -50,7 +50,7 @@ def fit_json(fit: Fit) -> dict[str, object]:
         schema="golfbudget/fit/1",
         golfbudget=__version__,
         source=source_report(fit.inputs),
-        sha256=hashlib.sha256(fit.data).hexdigest(),
+        sha256=bytes_hash(fit.data),
         roles=role_reports(fit.inspection.assignment.ledger),
     )
     values: dict[str, object] = msgspec.to_builtins(saved)

@@ -6,7 +6,6 @@ the other.  At the bytes to be met (the cap where the baseline is over it, else 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +20,7 @@ from golfbudget.fit.bench import FittingBench, bench, menus_of
 from golfbudget.fit.costs import MenuCosts
 from golfbudget.fit.menu import MatrixChoice, restructures
 from golfbudget.fit.request import HeadKind
+from golfbudget.hashing import bytes_hash
 from golfbudget.plan.hub import fits_budgets
 from golfbudget.plan.results import Answer, BudgetFile, BudgetPoint, Difference
 from golfbudget.plan.trials import Quality, Trial, Trials
@@ -54,7 +54,7 @@ def fitted_budgets(shop: Workshop, trials: Trials) -> tuple[BudgetPoint, ...]:
         "heads": [[choice.scheme, *choice.options] for choice in heads],
         "text": prepared.evaluator.key,
         "model": prepared.request.model,
-        "baseline": hashlib.sha256(baseline).hexdigest(),
+        "baseline": bytes_hash(baseline),
         "spread": prepared.spread,
     }
     # A user's own program may do anything, so that nothing of it is kept.

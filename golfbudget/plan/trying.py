@@ -5,7 +5,6 @@ Files are written and measured once, in processes side by side, and kept for the
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golfbudget.certificates import marks_loser
+from golfbudget.hashing import bytes_hash
 from golfbudget.plan.building import Built, EncoderInputs, Encodings, WrittenFile, baseline_file, build, recoded
 from golfbudget.plan.candidates import batches
 from golfbudget.plan.examine import Baseline, Counts, LossToBeat, examined, loses, lost
@@ -44,7 +44,7 @@ class Bench:
 
     def keep(self, data: bytes) -> str:
         """Lay a file down; its hash."""
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = bytes_hash(data)
         (self.folder / sha256).write_bytes(data)
         return sha256
 
@@ -218,7 +218,7 @@ def measurer_on(
 ) -> Measurer:
     """What runs files on the text of an evaluator, against the baseline."""
     kept = cache if prepared.repeatable else ResultCache(folder=None)
-    key = f"{evaluator.key}:{prepared.request.model or ''}:{hashlib.sha256(baseline.data).hexdigest()}"
+    key = f"{evaluator.key}:{prepared.request.model or ''}:{bytes_hash(baseline.data)}"
     return Measurer(evaluator=evaluator, cache=kept, source=source, baseline=baseline.read, key=key)
 
 
