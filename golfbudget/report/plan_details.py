@@ -182,7 +182,7 @@ def _worth(plan: Plan) -> list[str]:
 def _worst(plan: Plan) -> str | None:
     """The worst row of the candidates that the equal-error rule lets pass."""
     passed = [
-        (trial.quality.worst_row, trial.candidate.name)
+        (trial.quality.worst_row, trial.name)
         for trial in plan.trials
         if trial.quality.evidence is Evidence.EQUAL_ERROR and trial.quality.worst_row is not None
     ]
@@ -213,7 +213,7 @@ def _joint(plan: Plan) -> Iterator[doc.Part]:
         if taken is None:
             rows.append(doc.line(group, "as it is", "0", "0"))
         else:
-            rows.append(doc.line(group, taken.candidate.name, doc.change(taken.saved_bytes), _known_loss(taken)))
+            rows.append(doc.line(group, taken.name, doc.change(taken.saved_bytes), _known_loss(taken)))
     saved = plan.baseline.artifact.size - joint.expected_bytes
     measured = all(taken is None or taken.quality.evidence is Evidence.MEASURED for taken in every.values())
     expected = f"{joint.expected_loss:+.4f}" if measured else doc.DASH
@@ -247,7 +247,7 @@ def _quality(plan: Plan) -> Iterator[doc.Part]:
         bands = {band.label: band for band in trial.quality.bands}
         kl = trial.quality.divergence
         cells = (_band(bands.get(label)) for label in labels)
-        rows.append(doc.line(trial.candidate.name, doc.DASH if kl is None else f"{kl.value:.4f}", *cells))
+        rows.append(doc.line(trial.name, doc.DASH if kl is None else f"{kl.value:.4f}", *cells))
     columns = (doc.number("KL"), *(doc.number(label.replace(" ", "\n", 1)) for label in labels))
     yield doc.grid((doc.name("change in nats\nby token frequency"), *columns), rows)
     yield doc.prose(*_band_legend(shown), *hub_lines(plan, shown), tight=True)
