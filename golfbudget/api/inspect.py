@@ -99,12 +99,11 @@ class InspectResult(Result):
         return model_toml(describe(self.inspection.artifact, name=called, tied=self.tied))
 
     def summary(self) -> str:
-        from golfbudget.report.numbers import count, percent, printable
+        from golfbudget.report.numbers import count, left_text, percent, printable
 
         found = sorted(self.by("role").items(), key=lambda item: -item[1].stored_bytes)
         shares = ", ".join(f"{role} {percent(totals.stored_bytes, self.stored_bytes)}" for role, totals in found)
-        left = f"{count(self.headroom)} left" if self.headroom >= 0 else f"over by {count(-self.headroom)}"
-        return f"{printable(self.path)}: {count(self.stored_bytes)} bytes ({shares}); {left}"
+        return f"{printable(self.path)}: {count(self.stored_bytes)} bytes ({shares}); {left_text(self.headroom, '')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

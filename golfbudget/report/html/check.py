@@ -12,7 +12,7 @@ from golfbudget.report.html.markup import Child, Markup, el, join
 from golfbudget.report.html.reading import read
 from golfbudget.report.html.shell import Page, file_title
 from golfbudget.report.html.tables import DASH, bullets, chart, row, section, table, td
-from golfbudget.report.numbers import count
+from golfbudget.report.numbers import count, left_text
 
 
 class ShownTally(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,8 +132,8 @@ def _tally(tally: ShownTally | None, *, decides: bool) -> Markup:
         return el("td", DASH, class_="n", title=None if tally is None else tally.missing)
     total = count(tally.total_bytes)
     left = tally.headroom or 0
-    said = f"{count(left)} left" if left >= 0 else f"over by {count(-left)}"
-    return td(el("b", total) if decides else total, el("br"), el("small", said), class_="n" if left >= 0 else "n bad")
+    said = el("small", left_text(left, ""))
+    return td(el("b", total) if decides else total, el("br"), said, class_="n" if left >= 0 else "n bad")
 
 
 def _dots(found: ShownCheck) -> Rows:

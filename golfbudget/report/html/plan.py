@@ -18,7 +18,7 @@ from golfbudget.report.html.plane import Plane, PlaneLine, PlanePoint, through
 from golfbudget.report.html.reading import read
 from golfbudget.report.html.shell import Page, file_title
 from golfbudget.report.html.tables import DASH, bar, bullets, facts, num, picture, row, section, table, td
-from golfbudget.report.numbers import bytes_text, count
+from golfbudget.report.numbers import bytes_text, count, left_text
 
 #: µbpb for a kilobyte in bits per byte for a byte.
 _PRICE_UNIT = 1e-9
@@ -83,8 +83,7 @@ def _sections(plan: SavedPlan, *, pictured: bool) -> Iterator[Markup]:
 
 
 def _facts(plan: SavedPlan) -> Iterator[tuple[str, Child]]:
-    left = plan.baseline.headroom
-    said = f"{count(left)} bytes left" if left >= 0 else f"over by {count(-left)} bytes"
+    said = left_text(plan.baseline.headroom)
     yield "baseline", f"recipe {plan.recipe}: {bytes_text(plan.baseline.counted_bytes)}; {said} of {count(plan.cap)}"
     if plan.evaluation is None:
         yield "quality", "no model was run: equal error counts as no loss"
