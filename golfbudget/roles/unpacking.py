@@ -214,7 +214,7 @@ def _hqq(pack: Pack) -> Unpacked | None:
     bits = stated[0] if stated else pack.settings.bits(pack.module)
     held = 8 * pack.data.stored_bytes
     if not shape:
-        number = _stated_shape(pack, "shape")
+        number = _stated_shape(pack)
         shape = number or None
     if shape and all(n > 0 for n in shape):
         fitting = _whole_bits(held, math.prod(shape))
@@ -226,10 +226,10 @@ def _hqq(pack: Pack) -> Unpacked | None:
     return Unpacked(shape=(values,), bits=bits)
 
 
-def _stated_shape(pack: Pack, key: str) -> tuple[int, ...]:
+def _stated_shape(pack: Pack) -> tuple[int, ...]:
     """A shape among the plain values of a pickle."""
     sizes: list[int] = []
-    while isinstance(size := pack.values.get(f"{pack.stem}.{key}/{len(sizes)}"), int) and size > 0 and len(sizes) < 8:
+    while isinstance(size := pack.values.get(f"{pack.stem}.shape/{len(sizes)}"), int) and size > 0 and len(sizes) < 8:
         sizes.append(size)
     return tuple(sizes)
 

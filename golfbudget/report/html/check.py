@@ -95,7 +95,7 @@ def _names(found: ShownCheck) -> tuple[str, ...]:
 def _sections(found: ShownCheck) -> Iterator[Markup]:
     names = _names(found)
     label = "Bytes of each submission by each convention, with the cap as a line"
-    yield section("Against the cap", chart("dots", label))
+    yield section("Against the cap", chart(label))
     headings = ("submission", "verdict", *(f"{name}#" for name in names), "findings")
     short = _short([each.path for each in found.submissions])
     rows = [_submission(each, short[each.path], names, found.convention) for each in found.submissions]

@@ -103,7 +103,7 @@ def _range(amount: ShownAmount) -> str:
 
 
 def _sections(points: tuple[ShownEstimate, ...]) -> Iterator[Markup]:
-    yield section("Under the cap", chart("dots", "Bytes of each model's artifact, with the cap as a line"))
+    yield section("Under the cap", chart("Bytes of each model's artifact, with the cap as a line"))
     headings = ("model", "parameters#", "payload bytes#", "artifact bytes#", "low#", "high#", "fits", "how known")
     caption = "Before training: the payload is exact, the artifact as its evidence says"
     yield section("In numbers", table(caption, headings, map(_row, points), id_="rows"))

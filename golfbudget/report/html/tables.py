@@ -93,9 +93,9 @@ def bar(label: str, parts: Iterable[tuple[str, str, int]], whole: int) -> Markup
     return el("figure", el("figcaption", label), picture, el("ul", *words, class_="keys"), class_="strips")
 
 
-def chart(name: str, label: str) -> Markup:
-    """Where a script draws what only shows, and what the table after it says in numbers."""
-    drawn = el("div", id=name, class_="picture chart", role="img", aria_label=label)
+def chart(label: str) -> Markup:
+    """Where a script draws dots, which only show what the table after them says in numbers."""
+    drawn = el("div", id="dots", class_="picture chart", role="img", aria_label=label)
     return el("div", drawn, class_="drawn", hidden=True)
 
 
