@@ -115,7 +115,7 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     tied, reason = judged(copies)
     if unread and table is not None and judged([*copies, *unread])[0] is not tied:
         # The answer hangs on values: with equal ones it would be another.
-        said = "" if settings.tied is None else f"config.json says {settings.tied_at}: {str(settings.tied).lower()}; "
+        said = "" if settings.said is None else f"{settings.said}; "
         tied, reason = None, f"{said}{_unread([one for one in unread if one not in inputs] or unread, table)}"
     return Head(
         tied=tied,
@@ -141,10 +141,10 @@ def _judged(  # noqa: C901, PLR0911  (one way out per evidence)
     copies: Sequence[_Matrix],
 ) -> tuple[bool | None, str]:
     """Whether the head is tied, and the evidence."""
-    said = None if settings.tied is None else f"config.json says {settings.tied_at}: {str(settings.tied).lower()}"
+    said = settings.said
     config = f"{said}; " if said else ""
     if table is None:
-        return _without_table(outputs, loose, said, tied=settings.tied)
+        return _without_table(outputs, loose, settings)
     if outputs:
         return False, f"{config}{outputs[0].owner} is an output matrix of its own"
     if shared:
@@ -176,15 +176,13 @@ def _judged(  # noqa: C901, PLR0911  (one way out per evidence)
     return True, f"{table.owner} is an input table and no output matrix is stored"
 
 
-def _without_table(
-    outputs: Sequence[_Matrix], loose: Sequence[_Matrix], said: str | None, *, tied: bool | None
-) -> tuple[bool | None, str]:
+def _without_table(outputs: Sequence[_Matrix], loose: Sequence[_Matrix], settings: Settings) -> tuple[bool | None, str]:
     if outputs and loose:
         twins = [matrix for matrix in loose if sorted(matrix.shape) == sorted(outputs[0].shape)]
         if twins:
             return False, f"{outputs[0].owner} is an output matrix of its own, beside {twins[0].owner} of its size"
-    if said is not None:
-        return tied, f"{said}; no input table is known by name"
+    if settings.said is not None:
+        return settings.tied, f"{settings.said}; no input table is known by name"
     unclaimed = f"; {_listed(loose)} matches no rule and may be one (--roles FILE says so)" if loose else ""
     return None, f"no input table is known by name{unclaimed}"
 

@@ -70,6 +70,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def said(self) -> str | None:
+        """What the configuration says of the head's tie, in words; None where it says nothing."""
+        return None if self.tied is None else f"config.json says {self.tied_at}: {str(self.tied).lower()}"
+
+    @property
     def method(self) -> str:
         """The quantiser's name in lower case, "" where none is named."""
         said = self.packing.get("quant_method", self.packing.get("quant_algo"))
