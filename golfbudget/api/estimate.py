@@ -18,7 +18,7 @@ from golfbudget.api.base import (
     watched,
 )
 from golfbudget.errors import UsageError, explained
-from golfbudget.estimate.request import Request
+from golfbudget.estimate.request import EstimateRequest
 from golfbudget.estimate.results import Estimate
 from golfbudget.estimate.run import EstimateTerms, Estimating, Point
 from golfbudget.estimate.run import sweep as sweep_all
@@ -169,12 +169,12 @@ def estimate(
 
     how = Estimating(terms=terms, fast=fast, seed=seed, repeat=repeat)
 
-    def one(request: Request) -> EstimateResult:
+    def one(request: EstimateRequest) -> EstimateResult:
         with explained(), watched(not fast and progress, request.model.name) as told:
             found, data = how.estimate(request, told)
         return EstimateResult(estimate=found, data=data)
 
-    def every(requests: Sequence[Request]) -> list[Estimate]:
+    def every(requests: Sequence[EstimateRequest]) -> list[Estimate]:
         with working_on(executor) as several:
             if several is None:
                 return [one(request).estimate for request in requests]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import ConfigError
 from golfbudget.estimate.modelled import Formula, Modelled
-from golfbudget.estimate.request import Dependence, Request, dependence, payload_bytes
+from golfbudget.estimate.request import Dependence, EstimateRequest, dependence, payload_bytes
 from golfbudget.estimate.results import Bytes, Estimate, Sample
 from golfbudget.estimate.settings import Value, points
 from golfbudget.evidence import Evidence
@@ -39,7 +39,7 @@ class EstimateTerms:
     roles: Roles
 
 
-def modelled_estimate(request: Request, terms: EstimateTerms) -> Estimate:
+def modelled_estimate(request: EstimateRequest, terms: EstimateTerms) -> Estimate:
     """The entropy formula alone; `ConfigError` where it has nothing to say."""
     depends = dependence(request)
     artifact, own = _modelled(request, depends)
@@ -58,7 +58,7 @@ def modelled_estimate(request: Request, terms: EstimateTerms) -> Estimate:
 
 
 def measured_estimate(
-    request: Request, terms: EstimateTerms, *, seed: int, repeat: int, progress: Progress
+    request: EstimateRequest, terms: EstimateTerms, *, seed: int, repeat: int, progress: Progress
 ) -> tuple[Estimate, bytes]:
     """Artifacts of synthetic weights written and counted; the estimate, and the first seed's artifact."""
     from golfbudget.estimate.measured import STEPS, Draw, write
@@ -117,7 +117,7 @@ def measured_estimate(
     return estimate, data
 
 
-def _modelled(request: Request, depends: Dependence) -> tuple[Bytes, Modelled]:
+def _modelled(request: EstimateRequest, depends: Dependence) -> tuple[Bytes, Modelled]:
     """The formula's figure and its terms; where size depends on training, a range and the terms of its upper end."""
     tensors = request.model.tensors
     high = Formula(request.recipe, "gaussian", depends.tensors).of(tensors)
@@ -145,8 +145,8 @@ class Point:
 
 def sweep(
     sweeps: Mapping[str, Sequence[Value]],
-    request: Callable[[Mapping[str, Value]], Request],
-    estimates: Callable[[Sequence[Request]], Sequence[Estimate]],
+    request: Callable[[Mapping[str, Value]], EstimateRequest],
+    estimates: Callable[[Sequence[EstimateRequest]], Sequence[Estimate]],
 ) -> list[Point]:
     """Estimates of every combination, in order; every request is made before anything long begins."""
     settings = list(points(sweeps))
@@ -163,13 +163,13 @@ class Estimating:
     seed: int
     repeat: int
 
-    def estimate(self, request: Request, progress: Progress) -> tuple[Estimate, bytes | None]:
+    def estimate(self, request: EstimateRequest, progress: Progress) -> tuple[Estimate, bytes | None]:
         """The estimate, and the first seed's artifact where one is written."""
         if self.fast:
             return modelled_estimate(request, self.terms), None
         return measured_estimate(request, self.terms, seed=self.seed, repeat=self.repeat, progress=progress)
 
-    def side_by_side(self, requests: Sequence[Request], jobs: int, progress: Progress) -> list[Estimate]:
+    def side_by_side(self, requests: Sequence[EstimateRequest], jobs: int, progress: Progress) -> list[Estimate]:
         """Estimates of all requests, in order, by an executor's workers."""
         progress(f"{len(requests)} estimates", len(requests))
         numbers = count(1)
@@ -177,7 +177,7 @@ class Estimating:
             return processes.in_order(_alone, requests, lambda _: progress(f"estimate {next(numbers)}", len(requests)))
 
 
-def _alone(how: Estimating, request: Request) -> Estimate:
+def _alone(how: Estimating, request: EstimateRequest) -> Estimate:
     if how.fast:
         return how.estimate(request, unwatched)[0]
     from golfbudget.schemes.threads import one_thread

@@ -19,7 +19,7 @@ from golfbudget import codecs, configs, schemes
 from golfbudget.artifact import Artifact, Layer, open_artifact
 from golfbudget.errors import UsageError
 from golfbudget.estimate.measured import draw
-from golfbudget.estimate.request import Request, dependence
+from golfbudget.estimate.request import EstimateRequest, dependence
 from golfbudget.estimate.settings import Value, make_request
 from golfbudget.plan.matrices import check_matrices, trunk_of
 from golfbudget.quality.baseline_model import HEAD
@@ -360,7 +360,7 @@ def model_source(
     return replace(found, notes=notes, caveats=(*found.caveats, CAVEAT))
 
 
-def _notes(request: Request, seed: int) -> list[str]:
+def _notes(request: EstimateRequest, seed: int) -> list[str]:
     model = request.model
     drawn = (
         f"weights are synthetic: {model.name}, {model.parameters:,} parameters, drawn with seed {seed} and never "
