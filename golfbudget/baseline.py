@@ -12,7 +12,7 @@ from pathlib import Path
 
 from golfbudget.artifact.indexes import INDEX_SUFFIX
 from golfbudget.compare import CODE, MODEL, OTHER_FILES, WHOLE, ComparedSide, Owned
-from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError, UsageError
+from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError, UsageError, readable
 from golfbudget.inspection import Reading, inspect_file
 from golfbudget.inspection.report import EntryReport, InspectReport
 from golfbudget.ledger import Role
@@ -144,7 +144,7 @@ def _forms(entries: Iterable[EntryReport]) -> dict[tuple[str, Role], tuple[str, 
 
 def _report(path: Path) -> object | None:
     """The values of a file that is JSON and must be a report; None for what is to be read as an artifact."""
-    try:
+    with readable(path):
         if path.is_fifo():  # What a shell's <(command) gives: only a report can come that way.
             return _parsed(path, _read(path))
         if not path.is_file() or path.name.endswith(INDEX_SUFFIX):
@@ -154,8 +154,6 @@ def _report(path: Path) -> object | None:
         if not _looks_like_json(head) and path.suffix.lower() != ".json":
             return None
         return _parsed(path, _read(path))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _looks_like_json(head: bytes) -> bool:

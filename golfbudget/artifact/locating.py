@@ -10,7 +10,7 @@ from msgspec import Struct
 from golfbudget.artifact.files import read_json
 from golfbudget.artifact.folders import FolderChoice, choose
 from golfbudget.artifact.indexes import INDEX_SUFFIX, listed_files, part_of
-from golfbudget.errors import GolfbudgetError, UsageError
+from golfbudget.errors import GolfbudgetError, UsageError, readable
 from golfbudget.hub import refuse_hub_path
 
 CONFIG = "config.json"
@@ -58,10 +58,8 @@ def locate(path: Path) -> Path:
 def locate_all(path: Path) -> Location:
     """The files behind a path; `UsageError` when it means none or several, `CorruptError` for a bad index."""
     refuse_hub_path(path, "this takes files that are here; {download}, and name DIR")
-    try:
+    with readable(path):
         return _located(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _located(path: Path) -> Location:

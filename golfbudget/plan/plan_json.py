@@ -14,7 +14,7 @@ import msgspec
 
 from golfbudget.certificates import Certificate
 from golfbudget.efficiency.results import Efficiency
-from golfbudget.errors import UsageError
+from golfbudget.errors import UsageError, readable
 from golfbudget.inspection.report import RoleReport, SourceReport, role_reports
 from golfbudget.plan.results import (
     Answer,
@@ -173,10 +173,10 @@ def plan_json(plan: Plan) -> dict[str, object]:
 
 def load_plan(path: Path) -> SavedPlan:
     """Parse a saved plan; `UsageError` names the file and the key that is wrong."""
+    with readable(path):
+        data = path.read_bytes()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=SavedPlan)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        return msgspec.json.decode(data, type=SavedPlan)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not a plan saved by `golfbudget plan --format json`: {error}") from None
 
