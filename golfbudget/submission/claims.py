@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from golfbudget.errors import CorruptError, LimitError, readable
+from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.submission.places import Place
 
 #: Public files have two kilobytes.
@@ -99,12 +99,13 @@ class Claims:
 
 def read_claims(path: Path, name: str) -> Claims:
     """Read a JSON file.  Raises `UsageError`, `LimitError` or `CorruptError`, with line and column."""
-    with readable(path):
+    try:
         if path.stat().st_size > _LONGEST:
             raise LimitError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_LONGEST}")
         text = path.read_bytes()
-    try:
         parsed: object = json.loads(text)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"{path}: not valid JSON: {error}; correct the file, or leave it out") from None
     numbers, megabytes, codecs = [], [], []
