@@ -8,18 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from golfbudget.artifact.indexes import INDEX_SUFFIX
-from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.compare import CODE, MODEL, OTHER_FILES, WHOLE, ComparedSide, Owned
-from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError, UsageError
-from golfbudget.formats import Format
-from golfbudget.inspection import inspect_file
+from golfbudget.errors import CorruptError, LedgerError, LimitError, UnsupportedError, UsageError, readable
+from golfbudget.inspection import Reading, inspect_file
 from golfbudget.inspection.report import EntryReport, InspectReport
 from golfbudget.ledger import Role
-from golfbudget.roles import Roles
 
 #: A report of a hundred thousand tensors takes 40 MB.
 _LARGEST_REPORT = 1 << 28
@@ -31,16 +27,6 @@ _CHECK_SCHEMA = f"{_CHECK}1"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """How artifacts are read; the arguments of `inspection.inspect_file`."""
-
-    roles: Roles | None = None
-    as_format: str | None = None
-    layout: Format | None = None
-    limit: int = DECODED_LIMIT
-
-
 def load_side(path: Path, reading: Reading | None = None) -> ComparedSide:
     """A side from a report or an artifact.
 
@@ -48,15 +34,10 @@ def load_side(path: Path, reading: Reading | None = None) -> ComparedSide:
     of `inspection.inspect_file`.
     """
     report = _report(path)
-    return side_of_artifact(path, reading or Reading()) if report is None else side_of_report(report, where=str(path))
-
-
-def side_of_artifact(path: Path, reading: Reading) -> ComparedSide:
-    """A side from an artifact, by the report that would be saved of it."""
-    inspection = inspect_file(
-        path, cap=0, roles=reading.roles, as_format=reading.as_format, layout=reading.layout, limit=reading.limit
-    )
-    return _side(InspectReport.of(inspection))
+    if report is not None:
+        return side_of_report(report, where=str(path))
+    # By the report that would be saved of it.
+    return _side(InspectReport.of(inspect_file(path, cap=0, reading=reading)))
 
 
 def side_of_report(value: object, *, where: str) -> ComparedSide:
@@ -166,7 +147,7 @@ def _forms(entries: Iterable[EntryReport]) -> dict[tuple[str, Role], tuple[str, 
 
 def _report(path: Path) -> object | None:
     """The values of a file that is JSON and must be a report; None for what is to be read as an artifact."""
-    try:
+    with readable(path):
         if path.is_fifo():  # What a shell's <(command) gives: only a report can come that way.
             return _parsed(path, _read(path))
         if not path.is_file() or path.name.endswith(INDEX_SUFFIX):
@@ -176,8 +157,6 @@ def _report(path: Path) -> object | None:
         if not _looks_like_json(head) and path.suffix.lower() != ".json":
             return None
         return _parsed(path, _read(path))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _looks_like_json(head: bytes) -> bool:

@@ -77,6 +77,15 @@ _INSTALLS = {
 
 
 @contextmanager
+def readable(path: object) -> Iterator[None]:
+    """What the system says of a path in here is a `UsageError`: it cannot be read, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+@contextmanager
 def explained() -> Iterator[None]:
     """A missing module of an extra is a `MissingExtraError` in here; anything else passes."""
     try:

@@ -15,3 +15,12 @@ class Evidence(StrEnum):
     MODELLED = "modelled"
     CLAIMED = "claimed"
     UNKNOWN = "unknown"
+
+
+def ends(low: float | None, high: float | None) -> str:
+    """The ends of an interval of changes, in bits per byte; a dash where there is none.
+
+    >>> ends(-0.00012, 0.5), ends(None, None)
+    ('[-0.0001, +0.5000]', '–')
+    """
+    return "–" if low is None or high is None else f"[{low:+.4f}, {high:+.4f}]"

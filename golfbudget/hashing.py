@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from golfbudget.errors import UsageError
+from golfbudget.errors import readable
 
 _PIECE = 1 << 20
 
@@ -29,13 +29,10 @@ def file_hashes(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
     together, each = hashlib.sha256(), []
     for path in paths:
         own = hashlib.sha256()
-        try:
-            with path.open("rb") as file:
-                while piece := file.read(_PIECE):
-                    own.update(piece)
-                    if len(paths) > 1:
-                        together.update(piece)
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        with readable(path), path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                own.update(piece)
+                if len(paths) > 1:
+                    together.update(piece)
         each.append(own.hexdigest())
     return (each[0] if len(each) == 1 else together.hexdigest()), tuple(each)

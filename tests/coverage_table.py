@@ -29,7 +29,7 @@ from golfbudget.example.train import encode, is_held_out, library_files, read
 from golfbudget.quality.evaluate import Evaluator
 from golfbudget.quality.intervals import Interval, Values, ratio_interval
 from golfbudget.quality.text import load_text
-from golfbudget.recipe.artifacts import decode_bytes
+from golfbudget.recipe.decoded import read_back
 
 Bootstrap = Callable[[Values, Values], Interval]
 
@@ -59,7 +59,7 @@ def measured(text: Path) -> Measured:
         example.CHECKPOINT, recipe=example.RECIPE, model=example.MODEL, tokens=text, counts=example.EVALUATION
     )  # fmt: skip
     evaluator = Evaluator(load_text(text))
-    base = evaluator.losses(decode_bytes(found.pack("baseline"), "baseline"))
+    base = evaluator.losses(read_back(found.pack("baseline"), "baseline").state)
     losses = {trial.content: trial.window_nats for trial in found.trials if trial.window_nats is not None}
     changes = [(nats - base) / math.log(2) for nats in losses.values()]
     return Measured(changes=changes, bytes=evaluator.text.bytes_per_window.double().numpy())

@@ -19,7 +19,7 @@ import torch
 from golfbudget import example
 from golfbudget.artifact import open_artifact, open_bytes
 from golfbudget.ledger import Role
-from golfbudget.plan.building import EncoderInputs, baseline_file, build, matrix_of
+from golfbudget.plan.building import EncoderInputs, baseline_file, build
 from golfbudget.plan.candidates import ALL, candidates
 from golfbudget.plan.grids import HEAD, grid, label
 from golfbudget.plan.prepare import prepare
@@ -94,7 +94,7 @@ def rows(source: PlanSource, skip: Collection[str] = ()) -> Iterator[Row]:
         built = build(source, candidate, known)
         back = read_back(built.data, candidate.name)
         (owner,) = candidate.owners
-        matrix = matrix_of(source, owner).double()
+        matrix = source.matrix(owner).double()
         missed = float((back.state[owner].double() - matrix).square().sum() / matrix.square().sum())
         yield Row(
             name=candidate.name.removeprefix("head-").removesuffix("-shared"),

@@ -27,7 +27,7 @@ from golfbudget.estimate.describe import describe
 from golfbudget.estimate.measured import draw
 from golfbudget.estimate.model_text import model_toml
 from golfbudget.estimate.observed import equivalent_clip
-from golfbudget.estimate.request import Request, payload_bytes
+from golfbudget.estimate.request import EstimateRequest, payload_bytes
 from golfbudget.estimate.results import Estimate, chance_to_fit
 from golfbudget.estimate.run import EstimateTerms, measured_estimate, modelled_estimate
 from golfbudget.estimate.settings import Value, make_request
@@ -38,14 +38,14 @@ from golfbudget.roles import load_roles
 TERMS = EstimateTerms(cap=16_000_000, code_bytes=None, spread=5_000, roles=load_roles())
 
 
-def built(request: Request) -> tuple[int, int]:
+def built(request: EstimateRequest) -> tuple[int, int]:
     """Payload and container of the very object, on storage full of zeros."""
     weights = {spec.name: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in request.model.tensors}
     export, layout = quantise(weights, request.recipe), layouts.get(request.recipe.layout)
     return layout.payload_bytes(export), len(layout.container(export))
 
 
-def measured(request: Request, seed: int = 0, repeat: int = 1) -> tuple[Estimate, bytes]:
+def measured(request: EstimateRequest, seed: int = 0, repeat: int = 1) -> tuple[Estimate, bytes]:
     return measured_estimate(request, TERMS, seed=seed, repeat=repeat, progress=lambda _what, _steps: None)
 
 

@@ -24,7 +24,7 @@ from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side
 from golfbudget.quality.evaluate import Evaluator, Losses
 from golfbudget.quality.text import load_text
-from golfbudget.recipe.artifacts import decode_bytes
+from golfbudget.recipe.decoded import read_back
 
 CANDIDATES = [
     *(f"{side}-int{bits}" for side in ("head", "trunk") for bits in (8, 7, 6, 5, 4, 3)),
@@ -60,12 +60,12 @@ def evaluator() -> Evaluator:
 
 @pytest.fixture(scope="module")
 def baseline_losses(evaluator: Evaluator) -> Losses:
-    return evaluator.losses(decode_bytes(example.ARTIFACT.read_bytes(), "baseline"))
+    return evaluator.losses(read_back(example.ARTIFACT.read_bytes(), "baseline").state)
 
 
 def test_the_shipped_artifact_is_what_its_recipe_makes_of_the_checkpoint() -> None:
-    rebuilt = decode_bytes(artifact(), "rebuilt")
-    shipped = decode_bytes(example.ARTIFACT.read_bytes(), "shipped")
+    rebuilt = read_back(artifact(), "rebuilt").state
+    shipped = read_back(example.ARTIFACT.read_bytes(), "shipped").state
     assert rebuilt.keys() == shipped.keys()
     assert all(torch.equal(rebuilt[name], shipped[name]) for name in rebuilt)
 
@@ -144,8 +144,8 @@ def test_every_candidate_packs_to_the_counted_bytes(
         input_options=counted["input_options"],
     )
     if candidate.side is not Side.LOSSLESS:
-        baseline = decode_bytes(example.ARTIFACT.read_bytes(), "baseline")
-        judged = by_error(source, candidate, baseline, decode_bytes(data, name), biased="bias" in name)
+        baseline = read_back(example.ARTIFACT.read_bytes(), "baseline").state
+        judged = by_error(source, candidate, baseline, read_back(data, name).state, biased="bias" in name)
         assert judged.error_ratio == counted["quality"]["error_ratio"]
         assert judged.worst_row is not None
         assert judged.worst_row.row == counted["quality"]["worst_row"]["row"]
@@ -157,7 +157,7 @@ def test_a_packed_candidate_has_the_measured_loss(
     demo: Demo, evaluator: Evaluator, baseline_losses: Losses, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(demo.folder)
-    losses = evaluator.losses(decode_bytes(write_candidate(demo.files / "plan.json", name), name))
+    losses = evaluator.losses(read_back(write_candidate(demo.files / "plan.json", name), name).state)
     (counted,) = [c for c in demo.plan["candidates"] if c["name"] == name]
     interval = evaluator.compare(baseline_losses, losses, demo.plan["seed"])
     found = [interval.delta, interval.low, interval.high]

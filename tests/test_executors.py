@@ -148,7 +148,7 @@ def test_what_a_fit_asks_for_is_the_same_by_others(dask: str, tmp_path: Path) ->
                 menus = {owner: menu[:3] for owner, menu in list(menus.items())[:3]}
                 file = own.assembler.file({owner: menu[-1] for owner, menu in menus.items()})
                 states: list[State] = [(file.decoded, None), (own.desk.source.reference, None)]
-                divergences = sorted(own.processes.results(diverging, states, own.jobs))
+                divergences = own.processes.in_order(diverging, states)
                 whole = {**own.desk.source.reference, **file.decoded}
                 losses = own.reported([(whole, None), (own.desk.source.reference, None)])
                 return file.data, (own.costs(menus), divergences, [each.tolist() for each in losses])
@@ -188,10 +188,10 @@ def test_folders_checked_by_others_are_in_the_order_given(
 
 
 def done(executor: Executor | str, function: Callable[[Any, Any], Any], shared: object, tasks: Sequence[Any]) -> Any:
-    with working_on(executor) as jobs, Processes(shared) as processes:
+    with working_on(executor) as jobs:
         assert jobs is not None
-        found = dict(processes.results(function, tasks, jobs))
-    return [found[number] for number in range(len(tasks))]
+        with Processes(shared, jobs) as processes:
+            return processes.in_order(function, tasks)
 
 
 def test_every_task_gives_its_own_result(dask: str, spawned: ProcessPoolExecutor) -> None:
@@ -262,8 +262,8 @@ def test_a_task_that_is_lost_again_and_again_is_named(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_left_is_called_off(dask: str, tmp_path: Path) -> None:
-    with working_on(dask) as jobs, Processes(tmp_path) as processes:
-        for number, _ in processes.results(slow, range(200), jobs or 0):
+    with working_on(dask) as jobs, Processes(tmp_path, jobs or 0) as processes:
+        for number, _ in processes.results(slow, range(200)):
             assert number < 200
             break
     time.sleep(0.5)

@@ -19,8 +19,9 @@ from golfbudget import schemes
 from golfbudget.artifact import open_artifact
 from golfbudget.errors import UsageError
 from golfbudget.ledger import Account
-from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes, read_export
+from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.config import load_recipe
+from golfbudget.recipe.decoded import read_back
 from golfbudget.recipe.export import decode, quantise
 from golfbudget.schemes import Context, Encoded, Options, Table
 from golfbudget.schemes.calibration import divide, most_frequent, parts_of, read_parts
@@ -431,7 +432,7 @@ def test_tables_come_back_from_a_file_with_neither_options_nor_counts(name: str,
     of, recipe = matrix(), load_recipe("int8-zlib")
     encoded = encode(name, options, of)
     export = quantise({"tok_emb.weight": of}, recipe).with_encoded("tok_emb.weight", encoded, "float32")
-    back = decode_bytes(artifact_bytes(export, recipe), "packed")
+    back = read_back(artifact_bytes(export, recipe), "packed").state
     assert torch.equal(back["tok_emb.weight"], schemes.get(name).decode(encoded))
 
 

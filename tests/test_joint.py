@@ -23,7 +23,7 @@ from golfbudget.plan.results import Plan
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
-from golfbudget.recipe.artifacts import decode_bytes
+from golfbudget.recipe.decoded import read_back
 
 ATTENTION, MLP = ("a", "b"), ("m",)
 OWNERS = {"head": ("tok",), "trunk": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP}
@@ -144,9 +144,9 @@ def test_head_and_trunk_together_fit_where_neither_does_alone(model: Path, tmp_p
     saved.write_text(json.dumps(plan_json(plan)), encoding="utf-8")
     data = write_candidate(saved, "joint")
     assert len(data) == together.artifact_bytes
-    decoded = decode_bytes(data, "joint")
+    decoded = read_back(data, "joint").state
     for part in parts:
-        alone = decode_bytes(write_candidate(saved, part.candidate.name), "part")
+        alone = read_back(write_candidate(saved, part.candidate.name), "part").state
         assert all(bool((decoded[owner] == alone[owner]).all()) for owner in part.candidate.owners)
 
 

@@ -206,17 +206,16 @@ def test_explain_names_the_rule_or_the_evidence() -> None:
         "x": {"alpha": torch.randn(7, 4), "beta": codes(50, 7), "gamma": torch.ones(2)},
     }
     torch.save(state, out)
-    roles = load_roles()
     artifact = opened(out.getvalue())
-    assignment = assign(artifact, roles)
-    found = explain("tok_emb.weight", artifact, assignment, roles)
+    assignment = assign(artifact, load_roles())
+    found = explain("tok_emb.weight", artifact, assignment)
     assert found.role is Role.HEAD
     assert "[[roles]] rule" in found.reason
     assert "the head is tied: tok_emb.weight is an input table and no output matrix is stored" in found.reason
     assert "account = 'scales'" in {s.stored: s.reason for s in found.stored}["w/tok_emb.weight.scale"]
-    assert explain("w/tok_emb.weight.q", artifact, assignment, roles) == found
-    assert "index the 7 rows of x/alpha" in explain("beta", artifact, assignment, roles).reason
-    assert "rules matches; write one" in explain("gamma", artifact, assignment, roles).reason
-    assert "serves the whole file" in explain("[data.pkl]", artifact, assignment, roles).reason
+    assert explain("w/tok_emb.weight.q", artifact, assignment) == found
+    assert "index the 7 rows of x/alpha" in explain("beta", artifact, assignment).reason
+    assert "rules matches; write one" in explain("gamma", artifact, assignment).reason
+    assert "serves the whole file" in explain("[data.pkl]", artifact, assignment).reason
     with pytest.raises(UsageError, match=r"near it: .*tok_emb\.weight"):
-        explain("tok_embed.weight", artifact, assignment, roles)
+        explain("tok_embed.weight", artifact, assignment)

@@ -23,8 +23,9 @@ from golfbudget.plan.results import Answer, Plan, Winner
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
 from golfbudget.plan.trials import EQUAL_ERROR, Side
-from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes
+from golfbudget.recipe.artifacts import artifact_bytes
 from golfbudget.recipe.config import load_recipe
+from golfbudget.recipe.decoded import read_back
 from golfbudget.recipe.export import quantise
 
 
@@ -190,7 +191,7 @@ def test_packed_candidates_have_the_counted_bytes_and_the_judged_matrices(tmp_pa
         assert trial is not None
         data = write_candidate(saved, name)
         assert len(data) == trial.artifact_bytes
-        decoded = decode_bytes(data, name)
+        decoded = read_back(data, name).state
         worst = trial.quality.worst_row
         if worst is not None:
             matrix = reference.get(worst.owner, reference["tok_emb.weight"]).double()
@@ -316,7 +317,7 @@ def test_plan_json_and_table_from_the_command_line(tmp_path: Path, golfbudget: R
 
     loaded = load_file(decoded)
     assert loaded.keys() == repeated_rows_model().keys()
-    assert all(torch.equal(loaded[k], v) for k, v in decode_bytes(packed.read_bytes(), "x").items())
+    assert all(torch.equal(loaded[k], v) for k, v in read_back(packed.read_bytes(), "x").state.items())
     wrong = golfbudget("plan", path, "--schemes", "vq")
     assert wrong.returncode == 2
     assert "no scheme is called 'vq'; known: " in wrong.stderr

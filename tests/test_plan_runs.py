@@ -49,8 +49,8 @@ def square(offset: int, number: int) -> int:
 
 
 def in_processes(function: Callable[[int, int], int], shared: int, tasks: Sequence[int], jobs: int) -> dict[int, int]:
-    with Processes(shared) as processes:
-        return dict(processes.results(function, tasks, jobs))
+    with Processes(shared, jobs) as processes:
+        return dict(processes.results(function, tasks))
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -81,8 +81,8 @@ def busy(folder, number):
         time.sleep(0.1)
 
 if __name__ == "__main__":
-    with Processes(sys.argv[1]) as processes:
-        list(processes.results(busy, [1, 2], 2))
+    with Processes(sys.argv[1], 2) as processes:
+        list(processes.results(busy, [1, 2]))
 """
 
 
@@ -174,13 +174,13 @@ def test_files_that_decode_to_the_same_are_run_once(
 
 
 def test_processes_take_one_run_of_tasks_after_another() -> None:
-    with Processes(7) as processes:
+    with Processes(7, 2) as processes:
         for numbers in ([5, 3, 8], [1], [2, 4, 6, 9]):
-            assert dict(processes.results(square, numbers, 2)) == {i: 7 + n * n for i, n in enumerate(numbers)}
+            assert dict(processes.results(square, numbers)) == {i: 7 + n * n for i, n in enumerate(numbers)}
         # A run that is left early leaves nothing behind for the next.
-        for _ in processes.results(square, [1, 2, 3, 4, 5], 2):
+        for _ in processes.results(square, [1, 2, 3, 4, 5]):
             break
-        assert dict(processes.results(square, [6, 7], 2)) == {0: 43, 1: 56}
+        assert dict(processes.results(square, [6, 7])) == {0: 43, 1: 56}
 
 
 def test_a_second_plan_writes_nothing_anew(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan
 from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan
-from golfbudget.recipe.artifacts import decode_bytes
+from golfbudget.recipe.decoded import read_back
 
 TOKENIZER = example.FOLDER / "tokenizer.model"
 LIMIT = 6_000
@@ -137,7 +137,7 @@ def test_a_packed_file_has_the_floor_of_its_rows(plan: Plan, array: Path, tmp_pa
     trial = plan.trial("head-vq256-shared")
     assert trial is not None
     assert trial.floor is not None
-    head = decode_bytes(write_candidate(saved, "head-vq256-shared"), "x")["tok_emb.weight"]
+    head = read_back(write_candidate(saved, "head-vq256-shared"), "x").state["tok_emb.weight"]
     counts = np.bincount(np.load(array)[1 : 5 * 1024 + 1], minlength=1024)
     assert tie_floor_nats(counts, tied_rows(head.float().numpy())) == pytest.approx(trial.floor.value, rel=1e-12)
 

@@ -21,9 +21,10 @@ from golfbudget.errors import ConfigError, CorruptError, LimitError, Unsupported
 from golfbudget.filters import shuffle
 from golfbudget.ledger import Account, Ledger, Role
 from golfbudget.recipe import layouts
-from golfbudget.recipe.artifacts import artifact_bytes, decode_bytes, read_export
+from golfbudget.recipe.artifacts import artifact_bytes, read_export
 from golfbudget.recipe.coding import coded
 from golfbudget.recipe.config import Correction, Integer, Recipe, load_recipe, recipe_from, rule_for
+from golfbudget.recipe.decoded import read_back
 from golfbudget.recipe.export import (
     apply_correction,
     decode,
@@ -139,7 +140,7 @@ def test_an_encoded_matrix_comes_back_from_every_layout(name: str, scheme: str) 
     own = recipe_from(made, "t")
     export = quantise(state(), own)
     data = artifact_bytes(export, own)
-    found, expected = decode_bytes(data, "mine"), decode(export)
+    found, expected = read_back(data, "mine").state, decode(export)
     assert found.keys() == expected.keys()
     assert torch.equal(found["tok_emb.weight"], expected["tok_emb.weight"])
     artifact = open_bytes(data, name="mine")
@@ -221,7 +222,7 @@ def test_streams_that_do_not_fit_what_stands_beside_them_are_refused() -> None:
         out = io.BytesIO()
         torch.save({**entries, "tok_emb.weight": {**entry, **changed}}, out)
         with pytest.raises((CorruptError, LimitError)) as raised:
-            decode_bytes(out.getvalue(), "mine")
+            read_back(out.getvalue(), "mine")
         return str(raised.value)
 
     assert "mine: 'tok_emb.weight' codes 4,800 integers, its shape is [100, 49]" in refusal(shape=[100, 49])
@@ -285,7 +286,7 @@ def test_the_shuffle_is_undone_by_its_reader_and_by_numpy(stride: int, header: i
     back[order] = planes
     assert back.tobytes() == container
     assert shuffle(container, stride, header) == shuffled
-    assert decode_bytes(data, "mine").keys() == SHAPES.keys()
+    assert read_back(data, "mine").state.keys() == SHAPES.keys()
 
 
 def test_a_correction_takes_the_leading_pairs_of_the_residual() -> None:
@@ -316,7 +317,7 @@ def test_corrections_go_to_the_matrices_that_lose_most_and_lower_their_error() -
     name = "blocks.0.mlp.fc.weight"
     plain = (dequantise(export.quantized[name], export.scales[name]) - weights[name]).norm()
     assert (decode(export)[name] - weights[name]).norm() < plain
-    again = decode_bytes(artifact_bytes(export, made), "mine")
+    again = read_back(artifact_bytes(export, made), "mine").state
     assert torch.equal(again[name], decode(export)[name])
 
 
@@ -389,6 +390,6 @@ def test_shipped_recipes_write_what_they_can_read() -> None:
             made, level=min(codecs.get(made.codec).levels, key=lambda level: abs(level - 1))
         )
         export = quantise(weights, quick)
-        decoded = decode_bytes(artifact_bytes(export, quick), name)
+        decoded = read_back(artifact_bytes(export, quick), name).state
         assert decoded.keys() == weights.keys(), name
         assert torch.equal(decoded["tok_emb.weight"].float(), decode(export)["tok_emb.weight"].float()), name

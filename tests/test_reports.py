@@ -37,9 +37,8 @@ from golfbudget.report.numbers import escaped, guarded, printable
 from golfbudget.report.render import html_fragment, rendered
 from golfbudget.report.render.terminal import fitting
 from golfbudget.report.views import block_of, view, whole
-from golfbudget.roles import assign, load_roles
+from golfbudget.roles import load_roles
 from golfbudget.rollup import total
-from golfbudget.rules import Budget
 
 VIEWS = ["role", "account", "owner", "block", "dtype"]
 
@@ -64,12 +63,8 @@ HOSTILE = [
 
 
 def inspected(data: bytes, name: str = "m.ptz", *, entropy: bool = False) -> Inspection:
-    artifact = open_bytes(data, name=name)
-    assignment = assign(artifact, load_roles())
-    found = Inspection(
-        artifact=artifact, assignment=assignment, budget=Budget(cap=16_000_000, stored=artifact.size, code=None)
-    )
-    return replace(found, entropy=measure(artifact, assignment.ledger)) if entropy else found
+    found = Inspection.of(open_bytes(data, name=name), load_roles(), cap=16_000_000)
+    return replace(found, entropy=measure(found.artifact, found.assignment.ledger)) if entropy else found
 
 
 def compressed(names: list[str]) -> bytes:

@@ -20,7 +20,7 @@ from golfbudget.artifact import open_bytes
 from golfbudget.errors import CorruptError, LimitError, UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.ledger import Role
-from golfbudget.plan.building import baseline_file, build, matrix_of, scheme_of
+from golfbudget.plan.building import baseline_file, build, scheme_of
 from golfbudget.plan.candidates import ALL, INPUT_SCHEMES, REPACK, candidates
 from golfbudget.plan.grids import HEAD, TRUNK
 from golfbudget.plan.plan_json import plan_json
@@ -164,7 +164,7 @@ def test_what_comes_out_of_the_file_is_what_the_scheme_decodes(planned: Planned,
         for owner in candidate.owners:
             name, options = scheme_of(source, candidate, owner)
             used = schemes.get(name)
-            encoded = used.encode(matrix_of(source, owner), options, known.context(owner, candidate.side))
+            encoded = used.encode(source.matrix(owner), options, known.context(owner, candidate.side))
             assert torch.equal(back.state[owner], used.decode(encoded)), (candidate.name, owner)
             bias = used.bias(encoded)
             assert (bias is None) == (owner not in back.biases)

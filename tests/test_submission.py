@@ -10,6 +10,7 @@ import re
 from base64 import b85encode
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_the_baseline_is_15863489_by_log_and_by_files(runs: Path, tmp_path: Path
     found = checked(one(runs, "2026-03-17_*Baseline"), tmp_path)
     assert total(found, Convention.LOGGED) == total(found, Convention.SHIPPED) == 15_863_489
     assert codes(found) == {"GB501"}
-    assert found.passed(strict=True)
+    assert replace(found, strict=True).passed()
     assert [m.agrees.name if m.agrees else None for m in found.matched if m.claim.source == "submission.json"] == [
         "shipped.total_bytes",
         "shipped.code_bytes",

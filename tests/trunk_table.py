@@ -185,10 +185,10 @@ def table(
 def main(jobs: int) -> None:
     with tempfile.TemporaryDirectory() as made:
         about = subject(Path(made))
-    with Processes(about) as processes:
+    with Processes(about, jobs) as processes:
         tasks = [(row, step) for row in ROWS for step in steps(row)]
         changes = dict[Task, float]()
-        for number, found in processes.results(change, tasks, jobs):
+        for number, found in processes.results(change, tasks):
             changes[tasks[number]] = found
             print(f"{tasks[number][0]}, step {tasks[number][1]:.4f}: {found:+.5f}", file=sys.stderr, flush=True)
         places = {
@@ -196,7 +196,7 @@ def main(jobs: int) -> None:
         }
         needed = {(row, steps(row)[at + more]) for (row, _), (at, _) in places.items() for more in (0, 1)}
         tasks, sizes = sorted(needed), dict[Task, dict[str, int]]()
-        for number, size in processes.results(files, tasks, jobs):
+        for number, size in processes.results(files, tasks):
             sizes[tasks[number]] = size
             print(f"{tasks[number][0]}, step {tasks[number][1]:.4f}: {size}", file=sys.stderr, flush=True)
     print(table(about, places, sizes))

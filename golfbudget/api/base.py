@@ -16,7 +16,7 @@ from golfbudget.progress import Progress, unwatched
 from golfbudget.rules import code_size, parse_size
 
 if TYPE_CHECKING:
-    from golfbudget.formats import Format
+    from golfbudget.inspection import Reading
     from golfbudget.report.document import Document
 
 
@@ -124,29 +124,26 @@ def here(path: StrPath, progress: Watch) -> Path:
     return fetch(parse_address(path), shown=progress is True and sys.stderr.isatty())
 
 
-def refuse_hub_path(path: StrPath, taken: str) -> None:
-    """`UsageError` for an hf:// path; `taken` says what is taken in its place, and how to have it, with `{}` for it."""
-    from golfbudget.hub import is_hub_path, parse_address
-
-    if is_hub_path(path):
-        address = parse_address(path)
-        raise UsageError(f"{address}: {taken.format(address)}")
-
-
 def paths(given: Paths) -> list[Path]:
     """One path or several, as a list."""
     return [Path(given)] if isinstance(given, str | os.PathLike) else [Path(one) for one in given]
 
 
-def own_format(layout: StrPath | None, as_format: str | None, files: str = "file") -> Format | None:
-    """The format that a layout file describes, if there is one; `UsageError` where `as_format` says something else."""
-    if layout is None:
-        return None
-    if as_format is not None:
-        raise UsageError(f"--layout and --as both say how to read the {files}; give one of them")
-    from golfbudget.formats.custom import load_layout
+def reading(
+    *, roles: StrPath | None, as_format: str | None, layout: StrPath | None, max_decoded: Size, files: str = "file"
+) -> Reading:
+    """How to read files; `UsageError` where `layout`, the description of a format, and `as_format` differ."""
+    from golfbudget.inspection import Reading
+    from golfbudget.roles import load_roles
 
-    return load_layout(Path(layout))
+    rules, own = load_roles(path_or_none(roles)), None
+    if layout is not None:
+        if as_format is not None:
+            raise UsageError(f"--layout and --as both say how to read the {files}; give one of them")
+        from golfbudget.formats.custom import load_layout
+
+        own = load_layout(Path(layout))
+    return Reading(roles=rules, as_format=as_format, layout=own, limit=size(max_decoded))
 
 
 def cache_folder(cache: StrPath | None, *, off: bool) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from golfbudget.api.base import Paths, Result, StrPath, Watch, paths, watched
 from golfbudget.errors import UsageError
@@ -43,7 +43,7 @@ class CheckResult(Result):
     @property
     def verdicts(self) -> tuple[Judgement, ...]:
         """What became of each."""
-        return tuple(verdict(one, strict=self.strict) for one in self.outcomes)
+        return tuple(verdict(one) for one in self.outcomes)
 
     @property
     def undecided(self) -> str | None:
@@ -85,13 +85,13 @@ class CheckResult(Result):
         """The table and every report, folded, for a comment on a pull request."""
         from golfbudget.report.check import comment
 
-        return comment(self.outcomes, rules=self.rules, convention=self.convention, strict=self.strict)
+        return comment(self.outcomes, rules=self.rules, convention=self.convention)
 
     def github_commands(self) -> str:
         """What annotates a run on GitHub: an error for what does not pass, with its file, and the warnings."""
         from golfbudget.report.check_table import github_commands
 
-        return github_commands(self.outcomes, strict=self.strict)
+        return github_commands(self.outcomes)
 
     def summary(self) -> str:
         from golfbudget.report.numbers import printable
@@ -155,11 +155,12 @@ def check(
             executor=executor,
             progress=progress,
         )
-    loaded, chosen = load_rules(Path(rules)), _convention(convention)
-    named = {"model": paths(model), "code": paths(code), "log": paths(log)}
-    told: dict[str, Any] = {"convention": chosen, "no_model": no_model, "packed": packed, **named}
-    checked = check_submission(Path(submissions[0]), loaded, **told)
-    return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=(checked,), strict=strict)
+    loaded, chosen = _rules(rules, convention)
+    checked = check_submission(
+        Path(submissions[0]), loaded, convention=chosen, model=paths(model), code=paths(code), log=paths(log),
+        no_model=no_model, packed=packed, strict=strict,
+    )  # fmt: skip
+    return CheckResult(rules=loaded, convention=chosen, outcomes=(checked,), strict=strict)
 
 
 def check_each(
@@ -175,17 +176,20 @@ def check_each(
     progress: Watch = False,
 ) -> CheckResult:
     """The same of several folders, or of one that may be none: what cannot be read is one of `errors`."""
-    loaded, chosen, roots = load_rules(Path(rules)), _convention(convention), [Path(path) for path in submissions]
+    loaded, chosen = _rules(rules, convention)
     with working_on(executor, jobs=jobs) as several, watched(progress, "check") as told:
         outcomes = check_all(
-            roots, loaded, convention=chosen, no_model=no_model, packed=packed, jobs=several, progress=told
-        )
-    return CheckResult(rules=loaded, convention=chosen or loaded.convention, outcomes=outcomes, strict=strict)
+            list(map(Path, submissions)), loaded, convention=chosen, no_model=no_model, packed=packed, strict=strict,
+            jobs=several, progress=told,
+        )  # fmt: skip
+    return CheckResult(rules=loaded, convention=chosen, outcomes=outcomes, strict=strict)
 
 
-def _convention(name: str | None) -> Convention | None:
+def _rules(rules: StrPath, convention: str | None) -> tuple[Rules, Convention]:
+    """The rules, and the convention that decides: theirs, unless one is named."""
+    loaded = load_rules(Path(rules))
     try:
-        return None if name is None else Convention(name)
+        return loaded, loaded.convention if convention is None else Convention(convention)
     except ValueError:
         known = ", ".join(Convention)
-        raise UsageError(f"--convention {str(name)[:80]}: expected one of {known}") from None
+        raise UsageError(f"--convention {str(convention)[:80]}: expected one of {known}") from None

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.base import Code, Result, Size, StrPath, code_bytes, here, own_format, path_or_none, size
+from golfbudget.api.base import Code, Result, Size, StrPath, code_bytes, here, reading
 from golfbudget.artifact.locating import locate_all
-from golfbudget.baseline import Reading, load_side, side_of_totals
+from golfbudget.baseline import load_side, side_of_totals
 from golfbudget.compare import Change, ComparedSide, Comparison, Delta
 from golfbudget.compare import compare as compare_sides
 from golfbudget.content import DIGITS
@@ -17,9 +17,9 @@ from golfbudget.errors import UsageError
 from golfbudget.gates import GateResult, judge, parse_gate
 from golfbudget.hashing import file_hash
 from golfbudget.ledger import Role
-from golfbudget.roles import load_roles
 
 if TYPE_CHECKING:
+    from golfbudget.inspection import Reading
     from golfbudget.report.document import Document
     from golfbudget.rules import Rules
 
@@ -93,23 +93,18 @@ def compare(
     (3295820, False)
     """
     gates = [parse_gate(expression) for expression in ([fail_on] if isinstance(fail_on, str) else fail_on)]
-    reading = Reading(
-        roles=load_roles(path_or_none(roles)),
-        as_format=as_format,
-        layout=own_format(layout, as_format, "files"),
-        limit=size(max_decoded),
-    )
+    how = reading(roles=roles, as_format=as_format, layout=layout, max_decoded=max_decoded, files="files")
     places = (here(base, progress=True), here(new, progress=True))
     given = ((places[0], base_code, "--base-code"), (places[1], new_code, "--new-code"))
-    sides = [_with_code(_side(path, reading), code, option) for path, code, option in given]
+    sides = [_with_code(_side(path, how), code, option) for path, code, option in given]
     comparison = compare_sides(*_with_code_beside(sides, places))
     return CompareResult(comparison=comparison, gates=tuple(judge(gate, comparison) for gate in gates))
 
 
-def _side(path: Path, reading: Reading) -> ComparedSide:
+def _side(path: Path, how: Reading) -> ComparedSide:
     """A side; of a submission that has no model file, or several, what `check` counts it for."""
     if not path.is_dir():
-        return load_side(path, reading)
+        return load_side(path, how)
     try:
         locate_all(path)
     except UsageError as error:
@@ -120,7 +115,7 @@ def _side(path: Path, reading: Reading) -> ComparedSide:
         if not open_folder(path, rules.files).of(FileKind.LOG, FileKind.CLAIMS, FileKind.CODE):
             raise
         return _submission(path, rules, error)
-    return load_side(path, reading)
+    return load_side(path, how)
 
 
 def _submission(path: Path, rules: Rules, unread: UsageError) -> ComparedSide:

@@ -15,15 +15,15 @@ from golfbudget.api.base import (
     cap_size,
     code_bytes,
     path_or_none,
-    refuse_hub_path,
     watched,
 )
 from golfbudget.errors import UsageError, explained
-from golfbudget.estimate.request import Request
+from golfbudget.estimate.request import EstimateRequest
 from golfbudget.estimate.results import Estimate
 from golfbudget.estimate.run import EstimateTerms, Estimating, Point
 from golfbudget.estimate.run import sweep as sweep_all
 from golfbudget.estimate.settings import Settings, Value, make_request
+from golfbudget.hub import refuse_hub_path
 from golfbudget.roles import load_roles
 from golfbudget.rules import load_rules
 from golfbudget.workers import LOCAL, Where, working_on
@@ -151,7 +151,9 @@ def estimate(
     >>> [point.estimate.expected for point in gb.estimate("sp8192", fast=True, sweep={"layers": [10, 11]}).points]
     [14749770, 15974207]
     """
-    refuse_hub_path(config, "this takes a model file; type: golfbudget inspect {} --as-config -o FILE, and name FILE")
+    refuse_hub_path(
+        config, "this takes a model file; type: golfbudget inspect {address} --as-config -o FILE, and name FILE"
+    )
     if fast and repeat != 1:
         raise UsageError("--fast writes no artifact, so there is no seed to --repeat")
     if sweep is None and executor not in (None, LOCAL):
@@ -167,12 +169,12 @@ def estimate(
 
     how = Estimating(terms=terms, fast=fast, seed=seed, repeat=repeat)
 
-    def one(request: Request) -> EstimateResult:
+    def one(request: EstimateRequest) -> EstimateResult:
         with explained(), watched(not fast and progress, request.model.name) as told:
             found, data = how.estimate(request, told)
         return EstimateResult(estimate=found, data=data)
 
-    def every(requests: Sequence[Request]) -> list[Estimate]:
+    def every(requests: Sequence[EstimateRequest]) -> list[Estimate]:
         with working_on(executor) as several:
             if several is None:
                 return [one(request).estimate for request in requests]

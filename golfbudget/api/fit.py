@@ -97,8 +97,8 @@ def fit(
     `GolfbudgetError` for what contradicts itself, cannot be read or cannot fit.
     """
     with explained():
-        from golfbudget.fit import make_fit
         from golfbudget.fit.request import FitRequest, HeadKind
+        from golfbudget.fit.run import make_fit
         from golfbudget.plan.request import PlanRequest
 
         known = [str(kind) for kind in HeadKind]

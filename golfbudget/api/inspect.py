@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.base import Code, Result, Size, StrPath, cap_size, code_bytes, here, own_format, path_or_none, size
+from golfbudget.api.base import Code, Result, Size, StrPath, cap_size, code_bytes, here, reading
 from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.errors import UsageError
-from golfbudget.hub import is_hub_path, parse_address
+from golfbudget.hub import refuse_hub_path
 from golfbudget.inspection import Inspection, inspect_file
 from golfbudget.ledger import Ledger
-from golfbudget.roles import Roles, assign, load_roles
+from golfbudget.roles import assign
 
 if TYPE_CHECKING:
     from golfbudget.api.base import Watch
@@ -26,7 +26,6 @@ class InspectResult(Result):
     """An opened artifact and its ledger; `cap_given` says whether a cap was asked for, or is the rules' own."""
 
     inspection: Inspection
-    rules: Roles
     cap_given: bool
 
     @property
@@ -103,12 +102,11 @@ class InspectResult(Result):
         return model_toml(describe(self.inspection.artifact, name=called, tied=self.tied))
 
     def summary(self) -> str:
-        from golfbudget.report.numbers import count, percent, printable
+        from golfbudget.report.numbers import count, left_text, percent, printable
 
         found = sorted(self.by("role").items(), key=lambda item: -item[1].stored_bytes)
         shares = ", ".join(f"{role} {percent(totals.stored_bytes, self.stored_bytes)}" for role, totals in found)
-        left = f"{count(self.headroom)} left" if self.headroom >= 0 else f"over by {count(-self.headroom)}"
-        return f"{printable(self.path)}: {count(self.stored_bytes)} bytes ({shares}); {left}"
+        return f"{printable(self.path)}: {count(self.stored_bytes)} bytes ({shares}); {left_text(self.headroom, '')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -122,8 +120,8 @@ class ExplainResult(Result):
         from golfbudget.report.inspect import explain_document
         from golfbudget.roles.explain import explain
 
-        own, rules = self.inspected.inspection, self.inspected.rules
-        return explain_document(own, [explain(owner, own.artifact, own.assignment, rules) for owner in self.owners])
+        own = self.inspected.inspection
+        return explain_document(own, [explain(owner, own.artifact, own.assignment) for owner in self.owners])
 
     def summary(self) -> str:
         from golfbudget.report.numbers import printable
@@ -160,30 +158,20 @@ def inspect(
     >>> found.by("role")["head"].stored_bytes
     144178
     """
-    rules = load_roles(path_or_none(roles))
+    how = reading(roles=roles, as_format=as_format, layout=layout, max_decoded=max_decoded)
     place = here(path, progress) if download else Path(path)
-    if entropy and is_hub_path(place):
-        address = parse_address(place)
-        way = f"type: {address.download_command}, and inspect DIR"
-        raise UsageError(f"{address}: --entropy takes values, which are not downloaded; {way}")
-    found = inspect_file(
-        place,
-        cap=cap_size(cap),
-        code=code_bytes(code),
-        roles=rules,
-        as_format=as_format,
-        layout=own_format(layout, as_format),
-        limit=size(max_decoded),
-    )
     if entropy:
-        compared = None if original is None else open_artifact(here(original, progress), limit=size(max_decoded))
-        found = _measured(found, compared, rules, progress)
+        refuse_hub_path(place, "--entropy takes values, which are not downloaded; {download}, and inspect DIR")
+    found = inspect_file(place, cap=cap_size(cap), code=code_bytes(code), reading=how)
+    if entropy:
+        compared = None if original is None else open_artifact(here(original, progress), limit=how.limit)
+        found = _measured(found, compared, progress)
     elif original is not None:
         raise UsageError("--original is what --entropy takes errors against; give --entropy, too")
-    return InspectResult(inspection=found, rules=rules, cap_given=cap is not None)
+    return InspectResult(inspection=found, cap_given=cap is not None)
 
 
-def _measured(inspection: Inspection, original: Artifact | None, rules: Roles, progress: Watch) -> Inspection:
+def _measured(inspection: Inspection, original: Artifact | None, progress: Watch) -> Inspection:
     from rich.markup import escape
 
     from golfbudget.api.base import watched
@@ -195,7 +183,7 @@ def _measured(inspection: Inspection, original: Artifact | None, rules: Roles, p
     def named(told: Progress) -> Progress:
         return lambda name, steps: told(escape(printable(name)), steps)
 
-    against = None if original is None else StoredNumbers.of(original, assign(original, rules))
+    against = None if original is None else StoredNumbers.of(original, assign(original, inspection.assignment.roles))
     with watched(progress, "entropy") as told:
         entropy = measure(inspection.artifact, inspection.assignment.ledger, named(told))
     with watched(progress, "efficiency") as told:

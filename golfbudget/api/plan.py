@@ -61,7 +61,7 @@ class PlanResult(Result):
 
     def pack(self, candidate: str) -> bytes:
         """The file of a candidate, or of `baseline`, as it was counted: what `golfbudget pack` writes."""
-        from golfbudget.plan import write_candidate
+        from golfbudget.plan.rewrite import write_candidate
 
         return write_candidate(self.plan, candidate)
 
@@ -117,8 +117,8 @@ def plan(
     contradicts itself or cannot be read.
     """
     with explained():
-        from golfbudget.plan import make_plan
         from golfbudget.plan.request import PlanRequest
+        from golfbudget.plan.run import make_plan
 
         request = PlanRequest(
             path=here(path, progress),

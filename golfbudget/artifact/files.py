@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from golfbudget.codecs import Buffer
-from golfbudget.errors import CorruptError, UnsupportedError, UsageError
+from golfbudget.errors import CorruptError, UnsupportedError, readable
 
 #: An index of a hundred thousand tensors takes 10 MB.
 JSON_LIMIT = 1 << 27
@@ -20,13 +20,10 @@ _LONGEST_POINTER = 1024
 
 def read_file(path: Path) -> Buffer:
     """A file's bytes, mapped; `CorruptError` where it is empty, `UsageError` where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            if path.stat().st_size == 0:
-                raise CorruptError(f"{path}: the file is empty, expected a model artifact")
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    with readable(path), path.open("rb") as file:
+        if path.stat().st_size == 0:
+            raise CorruptError(f"{path}: the file is empty, expected a model artifact")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def read_json(path: Path) -> object:
@@ -34,12 +31,10 @@ def read_json(path: Path) -> object:
 
     `UsageError` where it cannot be read.  More than `JSON_LIMIT` bytes are a `CorruptError`, too.
     """
-    try:
+    with readable(path):
         if path.stat().st_size > JSON_LIMIT:
             raise CorruptError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {JSON_LIMIT}")
         data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     return parsed_json(data, str(path))
 
 

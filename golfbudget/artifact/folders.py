@@ -130,7 +130,7 @@ def _several(folder: Path | str, files: Sequence[Path]) -> FolderChoice | None:
     plain = next((path for path in files if path.name == "consolidated.safetensors"), None)
     if plain is not None:
         return FolderChoice(files=(plain,))
-    families = numbered(path for path in files if path.suffix in MODEL_SUFFIXES and not _NEVER.match(path.name))
+    families = numbered(_models(files))
     consolidated = [family for family in families if family.startswith("consolidated")]
     if len(consolidated) == 1:
         families = {consolidated[0]: families[consolidated[0]]}

@@ -8,10 +8,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from golfbudget.artifact.files import read_json
-from golfbudget.artifact.folders import choose
+from golfbudget.artifact.folders import FolderChoice, choose
 from golfbudget.artifact.indexes import INDEX_SUFFIX, listed_files, part_of
-from golfbudget.errors import GolfbudgetError, UsageError
-from golfbudget.hub import is_hub_path, parse_address
+from golfbudget.errors import GolfbudgetError, UsageError, readable
+from golfbudget.hub import refuse_hub_path
 
 CONFIG = "config.json"
 
@@ -31,6 +31,21 @@ class Location(Struct, frozen=True, kw_only=True):
     config: Mapping[str, object] | None = None
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls, folder: Path, choice: FolderChoice, config: Mapping[str, object] | None, notes: tuple[str, ...]
+    ) -> Location:
+        """What was chosen of a folder; `config` is what stands beside it, with the `notes` on that."""
+        whole = choice.index is not None or len(choice.files) > 1
+        return cls(
+            path=folder if whole else choice.files[0],
+            files=choice.files,
+            index=choice.index,
+            pieces=choice.pieces,
+            config=config,
+            notes=(choice.note, *notes) if choice.note else notes,
+        )
+
 
 def locate(path: Path) -> Path:
     """The one file that a path means; `UsageError` where it means none or several."""
@@ -42,28 +57,15 @@ def locate(path: Path) -> Path:
 
 def locate_all(path: Path) -> Location:
     """The files behind a path; `UsageError` when it means none or several, `CorruptError` for a bad index."""
-    if is_hub_path(path):
-        address = parse_address(path)
-        raise UsageError(f"{address}: this takes files that are here; type: {address.download_command}, and name DIR")
-    try:
+    refuse_hub_path(path, "this takes files that are here; {download}, and name DIR")
+    with readable(path):
         return _located(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _located(path: Path) -> Location:
     if path.is_dir():
         choice = choose(path)
-        whole = choice.index is not None or len(choice.files) > 1
-        config, notes = _config(choice.files[0].parent)
-        return Location(
-            path=path if whole else choice.files[0],
-            files=choice.files,
-            index=choice.index,
-            pieces=choice.pieces,
-            config=config,
-            notes=(choice.note, *notes) if choice.note else notes,
-        )
+        return Location.of(path, choice, *_config(choice.files[0].parent))
     if not path.exists():
         raise UsageError(f"{path}: there is no such file")
     if not path.is_file():

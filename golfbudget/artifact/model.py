@@ -144,10 +144,15 @@ class Artifact:
     bundle: tuple[Contents, ...] = ()
     remote: Remote | None = None
 
+    @cached_property
+    def containers(self) -> tuple[Contents, ...]:
+        """What was found in each container, those around others first."""
+        return (*self.bundle, *(leaf.contents for leaf in self.leaves))
+
     @property
     def contents(self) -> Contents:
         """What the reader of the outermost container found; of the first file where there are several."""
-        return self.bundle[0] if self.bundle else self.leaves[0].contents
+        return self.containers[0]
 
     @property
     def local_files(self) -> tuple[OpenedFile, ...]:
@@ -166,11 +171,9 @@ class Artifact:
     @cached_property
     def values(self) -> Mapping[str, object]:
         """Plain values by name, of every container."""
-        containers = (*self.bundle, *(leaf.contents for leaf in self.leaves))
-        return {name: value for contents in containers for name, value in contents.values.items()}
+        return {name: value for contents in self.containers for name, value in contents.values.items()}
 
     @cached_property
     def outer_shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shapes of the tensors that are made of other tensors, by name."""
-        containers = (*self.bundle, *(leaf.contents for leaf in self.leaves))
-        return {name: shape for contents in containers for name, shape in contents.outer_shapes.items()}
+        return {name: shape for contents in self.containers for name, shape in contents.outer_shapes.items()}

@@ -67,15 +67,7 @@ def locate_in(files: RepositoryFiles) -> Location:
         held = few(sorted(files.repository.files)) or "no files"
         raise UsageError(f"{files.asked}: the repository has no such file; it holds {held}")
     choice = choose_listed(str(files.repository.address), here, files.weight_map, folders)
-    config, notes = _config(files, here)
-    return Location(
-        path=path if choice.index is not None or len(choice.files) > 1 else choice.files[0],
-        files=choice.files,
-        index=choice.index,
-        pieces=choice.pieces,
-        config=config,
-        notes=(choice.note, *notes) if choice.note else notes,
-    )
+    return Location.of(path, choice, *_config(files, here))
 
 
 def _one(files: RepositoryFiles, path: Path) -> Location:

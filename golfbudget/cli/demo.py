@@ -38,8 +38,8 @@ def demo(
     from golfbudget.api.base import cache_folder, cap_size, watched
     from golfbudget.cli.output import emit
     from golfbudget.inspection import inspect_file
-    from golfbudget.plan import make_plan
     from golfbudget.plan.request import PlanRequest
+    from golfbudget.plan.run import make_plan
     from golfbudget.report.plan import demo_document
     from golfbudget.report.plan import document as plan_document
 

@@ -37,9 +37,7 @@ def fit(
     ] = None,
     tokenizer: options.Tokenizer = None,
     trust_remote_code: options.TrustRemoteCode = False,
-    token_limit: Annotated[
-        int | None, opt("--token-limit N", "Take no more than the text's first N tokens.", min=2)
-    ] = None,
+    token_limit: options.TokenLimit = None,
     calibration: Annotated[
         Path | None,
         opt("--calibration FILE", "Text that chooses, in the form of --tokens; then --tokens only reports."),

@@ -105,6 +105,7 @@ Executor = Annotated[
     ),
 ]
 Cache = Annotated[Path | None, opt("--cache DIR", "Where results are kept.  [default: $GOLFBUDGET_CACHE or ~/.cache]")]
+TokenLimit = Annotated[int | None, opt("--token-limit N", "Take no more than the text's first N tokens.", min=2)]
 Tokenizer = Annotated[
     Path | None,
     opt(

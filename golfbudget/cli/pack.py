@@ -32,11 +32,13 @@ def pack(
       mkdir folder
       golfbudget pack plan.json --candidate trunk-packed-int-b4-g32 -o folder
     """
-    from golfbudget.api.base import refuse_hub_path
     from golfbudget.cli.output import note, write
+    from golfbudget.hub import refuse_hub_path
     from golfbudget.plan.rewrite import write_candidate
 
-    refuse_hub_path(plan, "this takes a saved plan; type: golfbudget plan {} --format json -o FILE, and name FILE")
+    refuse_hub_path(
+        plan, "this takes a saved plan; type: golfbudget plan {address} --format json -o FILE, and name FILE"
+    )
     data = write_candidate(plan, candidate)
     if output.is_dir():
         from golfbudget.artifact import open_bytes

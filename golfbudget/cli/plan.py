@@ -59,9 +59,7 @@ def plan(
     ] = None,
     tokenizer: options.Tokenizer = None,
     trust_remote_code: options.TrustRemoteCode = False,
-    token_limit: Annotated[
-        int | None, opt("--token-limit N", "Take no more than the text's first N tokens.", min=2)
-    ] = None,
+    token_limit: options.TokenLimit = None,
     counts: Annotated[
         Path | None,
         opt(

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from golfbudget.errors import UsageError
+from golfbudget.errors import UsageError, readable
 
 #: What `ast.parse` raises for text that this Python cannot take, too deep nesting included.
 UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError, SystemError)
@@ -136,15 +136,13 @@ class ProgramSource:
 
 def load(path: Path) -> bytes:
     """The bytes of a source file.  `UsageError` where there is none, or a longer one than is packed."""
-    try:
+    with readable(path):
         if not path.is_file():
             raise UsageError(f"{path}: no such file" if not path.exists() else f"{path}: not a file")
         size = path.stat().st_size
         if size > LONGEST:
             raise UsageError(f"{path}: {size} bytes; source of up to {LONGEST} bytes is packed")
         return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def read_source(data: bytes, *, name: str) -> ProgramSource:

@@ -32,15 +32,15 @@ def lay_out(loader: Loader, held: Held) -> None:
         _LAYOUTS[held.layout](loader, held, held.export)
 
 
-def _dequantised(held: Held, export: Export, values: str, scales: str) -> str:
-    """Values times scales in float32, as `recipe.export.dequantise` has it; `values` is a name."""
+def _dequantised(held: Held, export: Export, scales: str) -> str:
+    """The values `v` times scales in float32, as `recipe.export.dequantise` has it."""
     to_float = _to_float(held)
     dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in export.quantized.values()}
-    wide = values if dtypes <= _EXACT else f"{values}{to_float}"
+    wide = "v" if dtypes <= _EXACT else f"v{to_float}"
     if all(t.ndim == 2 and export.scales[name].ndim == 1 for name, t in export.quantized.items()):
         return f"{wide}*{scales}{to_float}[:,None]"
     view = "reshape" if held.numpy else "view"
-    return f"{wide}*{scales}{to_float}.{view}(-1,*[1]*({values}.ndim-1))"
+    return f"{wide}*{scales}{to_float}.{view}(-1,*[1]*(v.ndim-1))"
 
 
 def _int8_clean(loader: Loader, held: Held, export: Export) -> None:
@@ -55,7 +55,7 @@ def _int8_clean(loader: Loader, held: Held, export: Export) -> None:
         loader.add(f"{loop}{guard}s[k]={value}")
     if export.quantized:
         wanted = {export.dtypes[name] for name in export.quantized}
-        product = cast(loader, held, wanted, _dequantised(held, export, "v", "o['scales'][k]"), "o['dtypes'][k]")
+        product = cast(loader, held, wanted, _dequantised(held, export, "o['scales'][k]"), "o['dtypes'][k]")
         loader.add(f"for k,v in o['quantized'].items():s[k]={product}")
     _apart(loader, held, export, dtype="o['dtypes'][k]")
 
@@ -98,7 +98,7 @@ def _pairs(loader: Loader, held: Held, export: Export, pairs: list[tuple[str, st
     else:
         lines, margin = [f"for a,b in{pairs!r}:", " for k in[*s]:"], "  "
         first, second = "a", "b"
-    product = _dequantised(held, export, "v", f"s.pop(p+{second})")
+    product = _dequantised(held, export, f"s.pop(p+{second})")
     lines += [f"{margin}p=k.removesuffix({first})", f"{margin}if p!=k and p+{second} in s:v=s.pop(k);s[p]={product}"]
     loader.add("\n".join(lines))
     if export.corrections:

@@ -56,6 +56,10 @@ class Composed:
         """Further names of tensors that the file stores once."""
         return {alias for tensor in self.held.artifact.tensors for alias in tensor.aliases}
 
+    def prove(self) -> int:
+        """Run the source on its file in an interpreter of its own, and compare; how many tensors come out."""
+        return prove(self.source, self.file, self.state, self.held.framework, self.tied)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvedDecoder:
@@ -84,11 +88,14 @@ def decoder(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Pro
 
     Raises `UnsupportedError` for a file of no layout that is known, and for what has no decoder here, by its name.
     """
-    composed = compose(path, framework, limit)
-    count = prove(composed.source, composed.file, composed.state, framework, composed.tied)
+    return proved(compose(path, framework, limit))
+
+
+def proved(composed: Composed) -> ProvedDecoder:
+    """The same of a source that is made already."""
     return ProvedDecoder(
         composed=composed,
-        tensors=count,
+        tensors=composed.prove(),
         widened=tuple(widened(map(dtype_name, composed.state.values()))) if composed.held.numpy else (),
         packed=pack_code(composed.source.encode(), name=NAME),
     )

@@ -21,7 +21,7 @@ def matrices(loader: Loader, held: Held, encodings: Mapping[str, Encoded], *, ta
     `tables` and `dtype` are the expressions of its tables and of the dtype that the matrix had.
     """
     names: dict[str, str] = {}
-    biased = any(schemes.get(one.scheme).bias(one) is not None for one in encodings.values())
+    biased = any(one.bias() is not None for one in encodings.values())
     for encoded in encodings.values():
         if encoded.scheme not in names:
             names[encoded.scheme] = _function(loader, held, encoded, f"F{len(names)}", biased=biased)
@@ -45,7 +45,7 @@ def _function(loader: Loader, held: Held, encoded: Encoded, name: str, *, biased
         raise UnsupportedError(
             f"{held.artifact.path}: it has a matrix in scheme {scheme.name}, which brings no decoder source along"
         )
-    own = scheme.bias(encoded) is not None
+    own = encoded.bias() is not None
     bias = f",{'bias' if own else None}" if biased else ""
     body = f"{'' if held.numpy else _TO_NUMPY}{scheme.decoder_source.rstrip()}\nreturn w.astype('f'){bias}"
     return loader.define(name, f"def {name}(t,R,C):\n{indent(body, ' ')}\n")

@@ -80,21 +80,6 @@ def row_limits(original: Matrix, decoded: Matrix) -> RowLimits:
     )
 
 
-def trellis_levels(stored: NDArray[np.int8], k: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Levels of a trellis of 4k states, and the parity of the state at each integer: [rows, columns] both.
-
-    The machine is the one of scheme `trellis`: an integer c in state s means 2c + p(s), where p is the bit k of s.
-    """
-    columns = np.ascontiguousarray(stored.T.astype(np.int32))
-    state = np.zeros(columns.shape[1], dtype=np.int32)
-    levels, parities = np.empty_like(columns), np.empty(columns.shape, dtype=np.uint8)
-    for column, values in enumerate(columns):
-        parity = state // k % 2
-        levels[column], parities[column] = 2 * values + parity, parity
-        state = (2 * state + ((values ^ state ^ state // (2 * k)) & 1)) % (4 * k)
-    return levels.T, parities.T
-
-
 def counts_by_parity(stored: NDArray[np.int8], parities: NDArray[np.uint8]) -> NDArray[np.int64]:
     """How often each byte stands at each parity, int64 [2, 256]; stored bytes and parities are of one shape."""
     symbols = stored.astype(np.uint8) + _BYTE_VALUES * parities.astype(np.int64)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golfbudget.artifact import Artifact, Leaf
-from golfbudget.efficiency.limits import Matrix, trellis_levels
+from golfbudget.codecs.rans.machine import levels
+from golfbudget.efficiency.limits import Matrix
 from golfbudget.errors import UnsupportedError
 from golfbudget.formats import BYTE_ORDER, StoredTensor
 from golfbudget.ledger import Account
@@ -167,7 +168,7 @@ def _trellis(values: NDArray[np.int8], scales: Matrix) -> Weights:
     steps = scales.reshape(-1, 1)
 
     def read(start: int, stop: int) -> Matrix:
-        return trellis_levels(values[start:stop], scales.ndim)[0] * steps[start:stop]
+        return levels(values[start:stop], scales.ndim) * steps[start:stop]
 
     return Weights(shape=values.shape, quantised=True, read=read)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from golfbudget.artifact import Artifact
-from golfbudget.efficiency.limits import RowLimits, conditional_bytes, counts_by_parity, row_limits, trellis_levels
+from golfbudget.codecs.rans.machine import parities
+from golfbudget.efficiency.limits import RowLimits, conditional_bytes, counts_by_parity, row_limits
 from golfbudget.efficiency.matrices import (
     TRELLIS,
     Numbers,
@@ -205,7 +206,7 @@ class _Maker:
             return None
         step = max(1, _AT_ONCE // max(1, values.shape[1]))
         counts = sum(
-            counts_by_parity(part, trellis_levels(part, scales.ndim)[1])
+            counts_by_parity(part, parities(part, scales.ndim))
             for part in (values[start : start + step] for start in range(0, len(values), step))
         )
         return None if isinstance(counts, int) else conditional_bytes(counts)

@@ -64,11 +64,6 @@ class TensorEfficiency(Struct, frozen=True, kw_only=True):
         """The largest of its levers, which is what `most_in` names; 0 for none."""
         return max(0, self.container_bytes, self.quantiser_bytes or 0, self.coder_bytes if self.coder_sure else 0)
 
-    @property
-    def quantiser_bits(self) -> float | None:
-        """Bits a weight between the floor and the limit."""
-        return 8 * self.quantiser_bytes / self.weights if self.quantiser_bytes is not None and self.weights else None
-
 
 class Left(Struct, frozen=True, kw_only=True):
     """Sums over the file.

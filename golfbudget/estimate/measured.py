@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from golfbudget.estimate.bins import Family
-from golfbudget.estimate.request import Request
+from golfbudget.estimate.request import EstimateRequest
 from golfbudget.estimate.results import Sample
 from golfbudget.models import TensorSpec
 from golfbudget.recipe import layouts
@@ -62,7 +62,7 @@ class Draw:
         return f"seed {self.seed}, {self.family}" if self.tensors else f"seed {self.seed}"
 
 
-def write(request: Request, which: Draw, step: Callable[[str], None]) -> tuple[Sample, bytes]:
+def write(request: EstimateRequest, which: Draw, step: Callable[[str], None]) -> tuple[Sample, bytes]:
     """The artifact of one draw and its figures; `step` is told what is about to be done, `STEPS` times."""
     step(f"quantising, {which}")
     state = dict(draw(request.model.tensors, which.seed, which.family, which.tensors))

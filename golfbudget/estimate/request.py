@@ -10,7 +10,7 @@ from golfbudget.recipe.config import ByScheme, Integer, Keep, Recipe, Rule, chec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class EstimateRequest:
     """A model and the recipe it is exported by.  `ConfigError` for a rule that fits no tensor of the model."""
 
     model: Model
@@ -32,7 +32,7 @@ def tensor_payload(spec: TensorSpec, rule: Rule | None, recipe: Recipe) -> int:
     return spec.elements * (1 if isinstance(rule, ByScheme) else spec.bytes_per_element)
 
 
-def payload_bytes(request: Request) -> int | None:
+def payload_bytes(request: EstimateRequest) -> int | None:
     """Exact bytes of all stored tensors; None where values decide what is stored: schemes, coders, some corrections."""
     recipe = request.recipe
     if recipe.coder is not None:
@@ -78,7 +78,7 @@ class Dependence:
     notes: tuple[str, ...]
 
 
-def dependence(request: Request) -> Dependence:
+def dependence(request: EstimateRequest) -> Dependence:
     """Which tensors' sizes depend on training, and why."""
     recipe = request.recipe
     names: dict[str, list[str]] = {}

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 from golfbudget.estimate.bins import Family
 from golfbudget.estimate.modelled import Modelled
-from golfbudget.estimate.request import Request
+from golfbudget.estimate.request import EstimateRequest
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 
@@ -62,7 +62,7 @@ class Estimate:
     `inspection` accounts for the first seed's artifact (the upper end of a range).
     """
 
-    request: Request
+    request: EstimateRequest
     cap: int
     code_bytes: int | None
     spread: int

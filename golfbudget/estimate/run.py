@@ -6,20 +6,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from golfbudget.artifact import open_bytes
 from golfbudget.errors import ConfigError
 from golfbudget.estimate.modelled import Formula, Modelled
-from golfbudget.estimate.request import Dependence, Request, dependence, payload_bytes
+from golfbudget.estimate.request import Dependence, EstimateRequest, dependence, payload_bytes
 from golfbudget.estimate.results import Bytes, Estimate, Sample
 from golfbudget.estimate.settings import Value, points
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
 from golfbudget.progress import Progress, unwatched
-from golfbudget.roles import Roles, assign
-from golfbudget.rules import Budget
+from golfbudget.roles import Roles
 from golfbudget.workers import Processes
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class EstimateTerms:
     roles: Roles
 
 
-def modelled_estimate(request: Request, terms: EstimateTerms) -> Estimate:
+def modelled_estimate(request: EstimateRequest, terms: EstimateTerms) -> Estimate:
     """The entropy formula alone; `ConfigError` where it has nothing to say."""
     depends = dependence(request)
     artifact, own = _modelled(request, depends)
@@ -58,7 +58,7 @@ def modelled_estimate(request: Request, terms: EstimateTerms) -> Estimate:
 
 
 def measured_estimate(
-    request: Request, terms: EstimateTerms, *, seed: int, repeat: int, progress: Progress
+    request: EstimateRequest, terms: EstimateTerms, *, seed: int, repeat: int, progress: Progress
 ) -> tuple[Estimate, bytes]:
     """Artifacts of synthetic weights written and counted; the estimate, and the first seed's artifact."""
     from golfbudget.estimate.measured import STEPS, Draw, write
@@ -92,8 +92,8 @@ def measured_estimate(
     except ConfigError:
         modelled, own = None, None
     opened = open_bytes(data, name=f"{request.model.name}.{request.recipe.codec}")
-    assignment = assign(opened, terms.roles)
-    budget = Budget(cap=terms.cap, stored=len(data), code=terms.code_bytes)
+    inspection = Inspection.of(opened, terms.roles, cap=terms.cap, code=terms.code_bytes)
+    assignment = inspection.assignment
     notes = list(depends.notes)
     if assignment.tied is not None and assignment.tied != request.model.tied:
         told = "tied" if request.model.tied else "untied"
@@ -112,12 +112,12 @@ def measured_estimate(
         samples=samples,
         depends=depends.reasons,
         notes=tuple(notes),
-        inspection=Inspection(artifact=opened, assignment=assignment, budget=budget),
+        inspection=inspection,
     )
     return estimate, data
 
 
-def _modelled(request: Request, depends: Dependence) -> tuple[Bytes, Modelled]:
+def _modelled(request: EstimateRequest, depends: Dependence) -> tuple[Bytes, Modelled]:
     """The formula's figure and its terms; where size depends on training, a range and the terms of its upper end."""
     tensors = request.model.tensors
     high = Formula(request.recipe, "gaussian", depends.tensors).of(tensors)
@@ -145,8 +145,8 @@ class Point:
 
 def sweep(
     sweeps: Mapping[str, Sequence[Value]],
-    request: Callable[[Mapping[str, Value]], Request],
-    estimates: Callable[[Sequence[Request]], Sequence[Estimate]],
+    request: Callable[[Mapping[str, Value]], EstimateRequest],
+    estimates: Callable[[Sequence[EstimateRequest]], Sequence[Estimate]],
 ) -> list[Point]:
     """Estimates of every combination, in order; every request is made before anything long begins."""
     settings = list(points(sweeps))
@@ -163,24 +163,21 @@ class Estimating:
     seed: int
     repeat: int
 
-    def estimate(self, request: Request, progress: Progress) -> tuple[Estimate, bytes | None]:
+    def estimate(self, request: EstimateRequest, progress: Progress) -> tuple[Estimate, bytes | None]:
         """The estimate, and the first seed's artifact where one is written."""
         if self.fast:
             return modelled_estimate(request, self.terms), None
         return measured_estimate(request, self.terms, seed=self.seed, repeat=self.repeat, progress=progress)
 
-    def side_by_side(self, requests: Sequence[Request], jobs: int, progress: Progress) -> list[Estimate]:
+    def side_by_side(self, requests: Sequence[EstimateRequest], jobs: int, progress: Progress) -> list[Estimate]:
         """Estimates of all requests, in order, by an executor's workers."""
-        found: dict[int, Estimate] = {}
         progress(f"{len(requests)} estimates", len(requests))
-        with Processes(self) as processes:
-            for number, estimate in processes.results(_alone, requests, jobs):
-                found[number] = estimate
-                progress(f"estimate {len(found)}", len(requests))
-        return [found[number] for number in range(len(requests))]
+        numbers = count(1)
+        with Processes(self, jobs) as processes:
+            return processes.in_order(_alone, requests, lambda _: progress(f"estimate {next(numbers)}", len(requests)))
 
 
-def _alone(how: Estimating, request: Request) -> Estimate:
+def _alone(how: Estimating, request: EstimateRequest) -> Estimate:
     if how.fast:
         return how.estimate(request, unwatched)[0]
     from golfbudget.schemes.threads import one_thread

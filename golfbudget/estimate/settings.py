@@ -12,7 +12,7 @@ import msgspec
 
 from golfbudget import codecs
 from golfbudget.errors import UsageError
-from golfbudget.estimate.request import Request
+from golfbudget.estimate.request import EstimateRequest
 from golfbudget.models import Model, load_model
 from golfbudget.recipe.config import Integer, Recipe, load_recipe, recipe_from
 
@@ -26,7 +26,7 @@ _CLIPS = ("clip_deviations", "clip_quantile")
 MOST_POINTS = 200
 
 
-def make_request(config: str | Path, recipe: str | None = None, settings: Settings | None = None) -> Request:
+def make_request(config: str | Path, recipe: str | None = None, settings: Settings | None = None) -> EstimateRequest:
     """A model file and a recipe, with changes; `UsageError` for a name that neither has, listing those they have."""
     settings = settings or {}
     model = load_model(config)
@@ -34,7 +34,7 @@ def make_request(config: str | Path, recipe: str | None = None, settings: Settin
     if variables:
         model = load_model(config, variables=variables)
     rest = {key: value for key, value in settings.items() if key not in variables}
-    return Request(model=model, recipe=_changed(_recipe_of(model, recipe), rest, model))
+    return EstimateRequest(model=model, recipe=_changed(_recipe_of(model, recipe), rest, model))
 
 
 def _recipe_of(model: Model, recipe: str | None) -> Recipe:

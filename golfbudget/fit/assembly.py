@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import msgspec
 from torch import Tensor
 
-from golfbudget import schemes
 from golfbudget.fit.desk import Desk
 from golfbudget.fit.menu import MatrixChoice
 from golfbudget.recipe.artifacts import artifact_bytes
@@ -100,8 +99,8 @@ class Assembler:
 
     _KEPT = 3
 
-    def __init__(self, desk: Desk, processes: Processes[Desk], jobs: int) -> None:
-        self.desk, self._processes, self._jobs = desk, processes, jobs
+    def __init__(self, desk: Desk, processes: Processes[Desk]) -> None:
+        self.desk, self.processes = desk, processes
         #: What no coder made smaller was tried, and is not tried again.
         self.recipe = msgspec.structs.replace(fitting_recipe(desk.source.recipe), coder=None)
         self._stored: dict[str, dict[MatrixChoice, StoredMatrix]] = {}
@@ -109,7 +108,7 @@ class Assembler:
     def stored(self, choices: Mapping[str, MatrixChoice]) -> dict[str, StoredMatrix]:
         """Every matrix as chosen, in the choices' order."""
         missing = [(owner, choice) for owner, choice in choices.items() if choice not in self._stored.get(owner, {})]
-        for number, found in self._processes.results(store, missing, self._jobs):
+        for number, found in self.processes.results(store, missing):
             owner, choice = missing[number]
             kept = self._stored.setdefault(owner, {})
             kept[choice] = replace(found, encoded=None if found.encoded is None else _interned(found.encoded))
@@ -128,7 +127,7 @@ class Assembler:
             streams |= stored.streams
             decoded[owner] = stored.decoded
             if owner == desk.source.head and stored.encoded is not None:
-                bias = schemes.get(stored.encoded.scheme).bias(stored.encoded)
+                bias = stored.encoded.bias()
         export = replace(export, streams=streams)
         large = sum(map(len, streams.values())) > _LARGE
         recipe = msgspec.structs.replace(self.recipe, level=_QUICK_LEVEL) if large else self.recipe

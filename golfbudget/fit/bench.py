@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from operator import itemgetter
 
 import torch
 
@@ -20,6 +19,7 @@ from golfbudget.fit.menu import MatrixChoice, Menus
 from golfbudget.fit.request import HeadKind
 from golfbudget.fit.search import Found, best_file, corrected
 from golfbudget.fit.texts import Texts, split
+from golfbudget.plan.matrices import LEAST_SIDE
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.result_cache import ResultCache
 from golfbudget.plan.source import PlanSource
@@ -29,9 +29,6 @@ from golfbudget.quality.text import predicted_counts
 from golfbudget.recipe.state import digest
 from golfbudget.schemes.threads import one_thread
 from golfbudget.workers import Processes
-
-#: Rows and columns from which on a matrix is worth a scheme; smaller ones are gains, mixes and biases in disguise.
-_LEAST_SIDE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +40,6 @@ class FittingBench:
     processes: Processes[Desk]
     assembler: Assembler
     texts: Texts | None
-    jobs: int
     progress: Progress
     kept: KeptCosts
 
@@ -51,15 +47,13 @@ class FittingBench:
         """What every entry costs; equal matrices are one item."""
         twins = twins_of(self.desk.source, list(menus))
         own = {owner: menus[owner] for owner in twins}
-        return measure_costs(self.desk, self.processes, own, twins, self.jobs, self.progress, self.kept)
+        return measure_costs(self.desk, self.processes, own, twins, self.progress, self.kept)
 
     def best(self, costs: MenuCosts, target: int, effort: int) -> Found:
         """The file of least loss within `target` bytes, corrected by measured neighbours so many times."""
         found = best_file(self.assembler, costs, target)
         for _ in range(effort if self.desk.chooser is not None else 0):
-            found = corrected(
-                self.desk, self.processes, self.assembler, found, target, self.jobs, self.progress
-            )  # fmt: skip
+            found = corrected(self.assembler, found, target, self.progress)
         return found
 
     def full(self, found: Found, target: int) -> Assembled:
@@ -71,7 +65,7 @@ class FittingBench:
 
         Biases of the states are [vocabulary].
         """
-        return [losses for _, losses in sorted(self.processes.results(reported, states, self.jobs), key=itemgetter(0))]
+        return self.processes.in_order(reported, states)
 
 
 @contextmanager
@@ -98,10 +92,10 @@ def bench(prepared: Prepared, progress: Progress = unwatched, jobs: int | None =
     cache = ResultCache.of(prepared.request.cache, source, inputs)
     text = "" if chooser is None or not prepared.repeatable else chooser.key
     kept = KeptCosts(cache=cache, text=text and f"{text}:{prepared.request.model}")
-    with one_thread(), Processes(desk) as processes:
+    with one_thread(), Processes(desk, jobs) as processes:
         yield FittingBench(
-            prepared=prepared, desk=desk, processes=processes, assembler=Assembler(desk, processes, jobs), texts=texts,
-            jobs=jobs, progress=progress, kept=kept,
+            prepared=prepared, desk=desk, processes=processes, assembler=Assembler(desk, processes), texts=texts,
+            progress=progress, kept=kept,
         )  # fmt: skip
     cache.prune()
 
@@ -118,7 +112,7 @@ def matrices(source: PlanSource) -> tuple[str, ...]:
     found = tuple(
         name
         for name, tensor in source.reference.items()
-        if tensor.ndim == 2 and tensor.is_floating_point() and (min(tensor.shape) >= _LEAST_SIDE or name == source.head)
+        if tensor.ndim == 2 and tensor.is_floating_point() and (min(tensor.shape) >= LEAST_SIDE or name == source.head)
     )
     if not found:
         raise UsageError("the source has no matrix to fit")

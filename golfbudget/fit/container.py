@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from golfbudget.decoding.framework import Framework
-from golfbudget.decoding.run import compose, decoder
+from golfbudget.decoding.run import Composed, compose, proved
 from golfbudget.repacking import repack
 
 _NAME = "model.fit"
@@ -28,20 +30,30 @@ class Loaded:
         return len(self.data) + self.loader_bytes
 
 
+@contextmanager
+def shorter_loader(data: bytes) -> Iterator[Composed]:
+    """The shorter of the two loaders of a file, which a quick codec tells: packing a program well takes long."""
+    with _laid_down(data) as path:
+        both = [compose(path, framework) for framework in Framework]
+        yield min(both, key=lambda one: len(zlib.compress(one.source.encode(), 9)))
+
+
 def as_written(data: bytes) -> Loaded:
     """The file as it is, with the shorter of its two loaders, which was run on it."""
-    with tempfile.TemporaryDirectory(prefix="golfbudget-") as folder:
-        path = Path(folder) / _NAME
-        path.write_bytes(data)
-        # Which is shorter a quick codec tells; packing a program well takes long.
-        sources = {framework: compose(path, framework).source for framework in Framework}
-        least = decoder(path, min(sources, key=lambda framework: len(zlib.compress(sources[framework].encode(), 9))))
-    return Loaded(data=data, container=least.composed.chain[-1], loader=least.source, loader_bytes=least.packed.length)
+    with shorter_loader(data) as composed:
+        least = proved(composed)
+    return Loaded(data=data, container=composed.chain[-1], loader=least.source, loader_bytes=least.packed.length)
 
 
 def repacked(data: bytes, jobs: int) -> bytes | None:
     """The same tensors in fewer bytes, opened again and compared; None where there are none fewer."""
+    with _laid_down(data) as path:
+        return repack(path, jobs=jobs).data
+
+
+@contextmanager
+def _laid_down(data: bytes) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="golfbudget-") as folder:
         path = Path(folder) / _NAME
         path.write_bytes(data)
-        return repack(path, jobs=jobs).data
+        yield path

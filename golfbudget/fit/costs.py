@@ -79,7 +79,6 @@ def measure_costs(
     processes: Processes[Desk],
     menus: Mapping[str, Sequence[MatrixChoice]],
     twins: Mapping[str, tuple[str, ...]],
-    jobs: int,
     progress: Progress,
     kept: KeptCosts,
 ) -> MenuCosts:
@@ -88,7 +87,7 @@ def measure_costs(
     tasks = [(owner, choice) for owner, menu in menus.items() for choice in menu if choice not in priced[owner]]
     # The largest matrices first, so that no process is left alone with one at the end.
     tasks.sort(key=lambda task: -desk.source.reference[task[0]].numel())
-    for number, found in processes.results(price, tasks, jobs):
+    for number, found in processes.results(price, tasks):
         owner, choice = tasks[number]
         progress(f"{owner} {choice.name}", len(tasks))
         priced[owner][choice] = found
@@ -98,7 +97,7 @@ def measure_costs(
     rates, measured = _rates_without_model(desk, twins), dict[str, dict[MatrixChoice, float]]()
     if desk.chooser is not None:
         probes = {owner: _probe(desk, owner, own) for owner, own in priced.items()}
-        measured = _measured(processes, priced, probes, jobs, progress, kept)
+        measured = _measured(processes, priced, probes, progress, kept)
         rates = {
             owner: measured[owner][probe] * len(twins[owner]) / error if (error := priced[owner][probe].error) else 0.0
             for owner, probe in probes.items()
@@ -141,7 +140,6 @@ def _measured(
     processes: Processes[Desk],
     priced: Mapping[str, Mapping[MatrixChoice, Priced]],
     probes: Mapping[str, MatrixChoice],
-    jobs: int,
     progress: Progress,
     kept: KeptCosts,
 ) -> dict[str, dict[MatrixChoice, float]]:
@@ -150,7 +148,7 @@ def _measured(
     wanted = [(owner, probe) for owner, probe in probes.items()]
     wanted += [(owner, choice) for owner, own in priced.items() for choice in own if restructures(choice.scheme)]
     tasks = [(owner, choice) for owner, choice in dict.fromkeys(wanted) if choice not in found[owner]]
-    for number, loss in processes.results(perturbed, tasks, jobs):
+    for number, loss in processes.results(perturbed, tasks):
         owner, choice = tasks[number]
         progress(f"loss of {owner} {choice.name}", len(tasks))
         found[owner][choice] = loss

@@ -96,7 +96,7 @@ class Desk:
         """What a loader makes of it, [rows, columns] of the rows encoded, in the tensor's own dtype."""
         dtype = getattr(torch, self.source.dtype(owner))
         if encoded is not None:
-            return schemes.get(encoded.scheme).decode(encoded).to(dtype)
+            return encoded.decoded().to(dtype)
         if choice.kept is not None:
             return self.kept(owner, choice.kept).to(dtype)
         return self.own[owner]
@@ -197,5 +197,5 @@ def perturbed(desk: Desk, task: tuple[str, MatrixChoice]) -> float:
     """The divergence, bits per byte, of a model of which one matrix alone is stored so."""
     owner, choice = task
     encoded = desk.encoded(owner, choice)
-    bias = None if encoded is None else schemes.get(encoded.scheme).bias(encoded)
+    bias = None if encoded is None else encoded.bias()
     return desk.divergence({owner: desk.decoded(owner, choice, encoded)}, bias)

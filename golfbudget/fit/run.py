@@ -25,8 +25,6 @@ from golfbudget.plan.prepare import prepare
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.evaluate import METRIC
 from golfbudget.recipe.decoded import read_back
-from golfbudget.roles import assign
-from golfbudget.rules import Budget
 
 #: What a loader takes, before it is known.
 _LOADER = 1_500
@@ -56,7 +54,7 @@ def _within(own: FittingBench, costs: MenuCosts, target: int, effort: int) -> tu
     for _ in range(_ROUNDS):
         own.progress("container", _ROUNDS)
         assembled = own.full(found if loader is None else own.best(found.costs, aim, 0), aim)
-        smaller = repacked(assembled.data, min(own.jobs, os.cpu_count() or 1))
+        smaller = repacked(assembled.data, min(own.processes.jobs, os.cpu_count() or 1))
         gained = 0 if smaller is None else len(assembled.data) - len(smaller)
         data = smaller if smaller is not None and gained > _LONGER_LOADER else assembled.data
         # A loader hardly changes with the numbers in a file, and takes long to pack.
@@ -87,11 +85,9 @@ def _room_left(found: Found) -> bool:
 
 def _told(own: FittingBench, request: FitRequest, found: Found, loaded: Loaded) -> Fit:
     prepared, source = own.prepared, own.prepared.source
+    code = (request.plan.code_bytes or 0) + loaded.loader_bytes
     artifact = open_bytes(loaded.data, name="fit")
-    budget = Budget(
-        cap=request.plan.cap, stored=len(loaded.data), code=(request.plan.code_bytes or 0) + loaded.loader_bytes
-    )
-    inspection = Inspection(artifact=artifact, assignment=assign(artifact, prepared.roles), budget=budget)
+    inspection = Inspection.of(artifact, prepared.roles, cap=request.plan.cap, code=code)
     baseline = baseline_file(source)
     quality, losses = _quality(own, baseline, loaded.data)
     return Fit(
@@ -152,12 +148,9 @@ def _quality(own: FittingBench, baseline: bytes, data: bytes) -> tuple[FitQualit
             relative_error=float(f"{worst:.6g}"),
         ), (None, None)  # fmt: skip
     read, recipes = read_back(data, "fit"), read_back(baseline, "baseline")
-    states = [
-        (recipes.state, None),
-        (source.reference, None),
-        (read.state, read.bias_of(source.head_owner, source.head)),
-    ]
-    before, whole, after = own.reported(states)
+    before, whole, after = own.reported(
+        [(recipes.state, None), (source.reference, None), (read.state, source.head_bias(read))]
+    )
     interval = reporter.compare(before, after, own.prepared.request.seed)
     return FitQuality(
         metric=METRIC, delta=interval.delta, low=interval.low, high=interval.high, evidence=Evidence.MEASURED,

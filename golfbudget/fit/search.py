@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from golfbudget.errors import UsageError
 from golfbudget.fit.assembly import Assembled, Assembler
 from golfbudget.fit.costs import Cost, MenuCosts
-from golfbudget.fit.desk import Desk, State, diverging
+from golfbudget.fit.desk import State, diverging
 from golfbudget.fit.menu import MatrixChoice
 from golfbudget.plan.joint import Option, TensorGroup, allocate
 from golfbudget.progress import Progress
-from golfbudget.workers import Processes
 
 _ROUNDS = 5
 #: A file so much under its target is not chosen again.
@@ -115,15 +114,7 @@ def _allocated(costs: MenuCosts, room: int, most: float) -> dict[str, MatrixChoi
     return {owner: named[owner][number] for owner, number in sorted(allocation.chosen.items())}
 
 
-def corrected(
-    desk: Desk,
-    processes: Processes[Desk],
-    assembler: Assembler,
-    found: Found,
-    target: int,
-    jobs: int,
-    progress: Progress,
-) -> Found:
+def corrected(assembler: Assembler, found: Found, target: int, progress: Progress) -> Found:
     """The better of the file and of one chosen by rates measured around it: every matrix a little coarser, in turn."""
     costs, here = found.costs, found.assembled
     own = {owner: here.choices[owner] for owner in costs.options}
@@ -132,20 +123,18 @@ def corrected(
     for owner, other in coarser.items():
         stored = assembler.stored({owner: other})[owner].decoded
         states.append(({**here.decoded, **dict.fromkeys(costs.twins[owner], stored)}, here.bias))
-    losses = [0.0] * len(states)
-    for number, loss in processes.results(diverging, states, jobs):
-        progress(f"neighbour {number} of the choice", len(states))
-        losses[number] = loss
-    now = losses[0]
+    now, *losses = assembler.processes.in_order(
+        diverging, states, lambda number: progress(f"neighbour {number} of the choice", len(states))
+    )
     rates = dict(costs.rates)
-    for (owner, _), loss in zip(coarser.items(), losses[1:], strict=True):
+    for (owner, _), loss in zip(coarser.items(), losses, strict=True):
         before, after = costs.of(owner, own[owner]), costs.of(owner, coarser[owner])
         if (more := after.error - before.error) > 0:
             rate = (loss - now) / more
             least, most = rates[owner] / _MOST_CHANGE, rates[owner] * _MOST_CHANGE
             rates[owner] = min(max(rate, least), most)
     again = best_file(assembler, costs.at_rates(rates), target)
-    loss = desk.divergence(again.assembled.decoded, again.assembled.bias)
+    loss = assembler.desk.divergence(again.assembled.decoded, again.assembled.bias)
     return replace(again, divergence=loss) if loss < now else replace(found, divergence=now)
 
 

@@ -13,7 +13,7 @@ order the storages follow.  Layout as torch itself writes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from golfbudget.codecs.base import Buffer
@@ -77,7 +77,10 @@ def read_archive(data: Buffer, *, where: str) -> Contents | None:
     ]
     _check_storages(storages, where)
     views = settled(placed, {key: member.decoded_length for key, member in storages.items()})
-    _check_views(views, storages, where)
+    held = {
+        key: (f"{member.name!r} at byte {member.data.start}", member.decoded_length) for key, member in storages.items()
+    }
+    _check_views(views, held, lambda key: f"{key.removeprefix(_DATA)!r}, which the archive lacks", where)
     walked = pickles["data.pkl"].walked
     for member in members:
         if member.name == f"{root}byteorder" and member.decoded_length < 16:
@@ -123,18 +126,23 @@ def _check_storages(storages: dict[str, zips.ZipMember], where: str) -> None:
             raise UnsupportedError(f"{where}: zip member {member.name!r} is compressed by method {member.method}")
 
 
-def _check_views(views: Settled, storages: dict[str, zips.ZipMember], where: str) -> None:
+def _check_views(
+    views: Settled, held: Mapping[str, tuple[str, int]], lacking: Callable[[str], str], where: str
+) -> None:
+    """Every tensor lies in a storage that is there and long enough.
+
+    `held` has each storage's place, as messages say it, and its length; `lacking` words that there is none of a key.
+    """
     named = [(view.name, view.key) for view in views.views] + [(name, key) for key, name in views.untyped.items()]
     for name, key in named:
-        if key not in storages:
-            shown = key.removeprefix(_DATA)
-            raise CorruptError(f"{where}: tensor {name!r} lies in storage {shown!r}, which the archive lacks")
+        if key not in held:
+            raise CorruptError(f"{where}: tensor {name!r} lies in storage {lacking(key)}")
     for view in views.views:
-        storage = storages[view.key]
-        if view.extent().stop > storage.decoded_length:
+        place, length = held[view.key]
+        if view.extent().stop > length:
             raise CorruptError(
                 f"{where}: tensor {view.name!r} {list(view.shape)} {view.dtype} needs {view.extent().stop} bytes, its "
-                f"storage {storage.name!r} at byte {storage.data.start} has {storage.decoded_length}"
+                f"storage {place} has {length}"
             )
 
 
@@ -229,7 +237,9 @@ def read_pickles(data: Buffer, *, where: str) -> Contents:
     contents.values[BYTE_ORDER] = _byte_order(pickles[2][1])
     storages = list(_storages(view, at, pickles, where))
     typed = settled(contents.views, {storage.key: len(storage.data) for storage in storages})
-    _check_legacy_views(typed, storages, pickles, where)
+    held = {one.key: (f"{one.key[:80]!r} at byte {one.data.start}", len(one.data)) for one in storages}
+    listed = f"which the list at byte {pickles[_KEYS][0].start} lacks"
+    _check_views(typed, held, lambda key: f"{key[:80]!r}, {listed}", where)
     views = by_storage(typed.views)
     regions: list[Region] = []
     for number, (span, pickle) in enumerate(pickles):
@@ -322,26 +332,6 @@ def _widths(pickle: Pickle, where: str) -> dict[str, int]:
         if widths.setdefault(key, width) != width:
             raise CorruptError(f"{where}: storage {key[:80]!r} is referred to with elements of two widths")
     return widths
-
-
-def _check_legacy_views(
-    views: Settled, storages: list[_Storage], pickles: list[tuple[Span, Pickle]], where: str
-) -> None:
-    by_key = {storage.key: storage for storage in storages}
-    named = [(view.name, view.key) for view in views.views] + [(name, key) for key, name in views.untyped.items()]
-    for name, key in named:
-        if key not in by_key:
-            raise CorruptError(
-                f"{where}: tensor {name!r} lies in storage {key[:80]!r}, which the list at byte "
-                f"{pickles[_KEYS][0].start} lacks"
-            )
-    for view in views.views:
-        storage = by_key[view.key]
-        if view.extent().stop > len(storage.data):
-            raise CorruptError(
-                f"{where}: tensor {view.name!r} {list(view.shape)} {view.dtype} needs {view.extent().stop} bytes, its "
-                f"storage {view.key[:80]!r} at byte {storage.data.start} has {len(storage.data)}"
-            )
 
 
 def _key_claims(keys: Pickle, views: dict[str, list[StorageView]]) -> list[tuple[str, Span]]:

@@ -9,6 +9,6 @@
 Importing this package imports nothing of the library, which takes longer than reading a file.
 """
 
-from golfbudget.hub.addresses import HubAddress, is_hub_path, parse_address
+from golfbudget.hub.addresses import HubAddress, is_hub_path, parse_address, refuse_hub_path
 
-__all__ = ["HubAddress", "is_hub_path", "parse_address"]
+__all__ = ["HubAddress", "is_hub_path", "parse_address", "refuse_hub_path"]

@@ -50,6 +50,17 @@ def is_hub_path(path: str | os.PathLike[str]) -> bool:
     return _WRITTEN.match(os.fspath(path)) is not None
 
 
+def refuse_hub_path(path: str | os.PathLike[str], taken: str) -> None:
+    """`UsageError` for an hf:// path; `taken` says what is taken in its place, and how to have it.
+
+    In it `{address}` is the path, and `{download}` what to type to have its files.
+    """
+    if is_hub_path(path):
+        address = parse_address(path)
+        download = f"type: {address.download_command}"
+        raise UsageError(f"{address}: {taken.format(address=address, download=download)}")
+
+
 def parse_address(path: str | os.PathLike[str]) -> HubAddress:
     """What a path that `is_hub_path` says; `UsageError` for what names no repository of a model."""
     shown = _WRITTEN.sub(SCHEME, os.fspath(path))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golfbudget.artifact import Artifact, open_artifact
 from golfbudget.codecs import DECODED_LIMIT
-from golfbudget.errors import UsageError
 from golfbudget.formats import Format
-from golfbudget.hub import is_hub_path, parse_address
+from golfbudget.hub import is_hub_path, parse_address, refuse_hub_path
 from golfbudget.roles import Assignment, Roles, assign, load_roles
 from golfbudget.rules import Budget
 
@@ -27,8 +26,7 @@ class Inspection:
     """An opened artifact, its ledger with roles, and its place under the cap.
 
     `entropy`, and the `efficiency` that follows from it, are there only where they were asked for; `original` is the
-    checkpoint that errors are against, where it was given.  `roles` are the rules that
-    decided, where reasons are wanted.
+    checkpoint that errors are against, where it was given.
     """
 
     artifact: Artifact
@@ -37,43 +35,37 @@ class Inspection:
     entropy: Entropy | None = None
     efficiency: Efficiency | None = None
     original: Artifact | None = None
-    roles: Roles | None = None
+
+    @classmethod
+    def of(cls, artifact: Artifact, roles: Roles, *, cap: int, code: int | None = None) -> Inspection:
+        """Account for all of an artifact; `cap` and `code` are in bytes."""
+        budget = Budget(cap=cap, stored=artifact.size, code=code)
+        return cls(artifact=artifact, assignment=assign(artifact, roles), budget=budget)
 
 
-def inspect_file(
-    path: Path,
-    *,
-    cap: int,
-    code: int | None = None,
-    roles: Roles | None = None,
-    as_format: str | None = None,
-    layout: Format | None = None,
-    limit: int = DECODED_LIMIT,
-) -> Inspection:
-    """Open a file and account for all of it; `cap`, `code` and `limit` are in bytes, `layout` is the user's own format.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a file is read: by which rules of roles, and as what; `limit` is in bytes, `layout` the user's own format."""
+
+    roles: Roles = field(default_factory=load_roles)
+    as_format: str | None = None
+    layout: Format | None = None
+    limit: int = DECODED_LIMIT
+
+
+def inspect_file(path: Path, *, cap: int, code: int | None = None, reading: Reading | None = None) -> Inspection:
+    """Open a file and account for all of it; `cap` and `code` are in bytes.
 
     Of an hf:// path headers alone are read, and what depends on values is not known.  Raises the errors of
     `artifact.open_artifact` and of `hub`.
     """
-    artifact = (
-        _on_the_hub(path, as_format, layout, limit)
-        if is_hub_path(path)
-        else open_artifact(path, as_format=as_format, layout=layout, limit=limit)
-    )
-    rules = roles or load_roles()
-    return Inspection(
-        artifact=artifact,
-        assignment=assign(artifact, rules),
-        budget=Budget(cap=cap, stored=artifact.size, code=code),
-        roles=rules,
-    )
+    how = reading or Reading()
+    if is_hub_path(path):
+        from golfbudget.artifact.beginnings import open_beginnings
 
-
-def _on_the_hub(path: Path, as_format: str | None, layout: Format | None, limit: int) -> Artifact:
-    from golfbudget.artifact.beginnings import open_beginnings
-
-    address = parse_address(path)
-    if layout is not None:
-        way = f"type: {address.download_command}, and inspect that"
-        raise UsageError(f"{address}: --layout describes a file that is read whole; {way}")
-    return open_beginnings(address, as_format=as_format, limit=limit)
+        if how.layout is not None:
+            refuse_hub_path(path, "--layout describes a file that is read whole; {download}, and inspect that")
+        artifact = open_beginnings(parse_address(path), as_format=how.as_format, limit=how.limit)
+    else:
+        artifact = open_artifact(path, as_format=how.as_format, layout=how.layout, limit=how.limit)
+    return Inspection.of(artifact, how.roles, cap=cap, code=code)

@@ -331,8 +331,7 @@ def _owners(inspection: Inspection) -> tuple[OwnerReport, ...]:
         return entry.owner, entry.role
 
     measured, held = _measures(ledger, inspection.entropy, key), contents(inspection.artifact, ledger)
-    rules = inspection.roles
-    reasons = {} if rules is None else role_reasons(inspection.artifact, inspection.assignment, rules)
+    reasons = role_reasons(inspection.artifact, inspection.assignment)
     made = []
     for (owner, role), totals in roll_up(ledger, key).items():
         model = inspection.assignment.models.get(owner)

@@ -16,28 +16,3 @@ From what a user asks to a plan, in the order in which data flows; each step mak
 `trials` has every rule by which one candidate is picked among others, `results` the values of a plan; they and
 `verdict` do not import torch, and nor does `request`.
 """
-
-from __future__ import annotations
-
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from golfbudget.progress import Progress, unwatched
-
-if TYPE_CHECKING:
-    from golfbudget.plan.request import PlanRequest
-    from golfbudget.plan.results import Plan
-
-
-def make_plan(request: PlanRequest, progress: Progress = unwatched) -> Plan:
-    """Open what a request names, try every candidate, and decide."""
-    from golfbudget.plan import run
-
-    return run.make_plan(request, progress)
-
-
-def write_candidate(plan: Path | Plan, name: str) -> bytes:
-    """The file of candidate `name` (or `baseline`) of a plan, or of one that was saved, as it was counted."""
-    from golfbudget.plan import rewrite
-
-    return rewrite.write_candidate(plan, name)

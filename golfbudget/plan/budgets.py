@@ -6,7 +6,6 @@ the other.  At the bytes to be met (the cap where the baseline is over it, else 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,12 +20,11 @@ from golfbudget.fit.bench import FittingBench, bench, menus_of
 from golfbudget.fit.costs import MenuCosts
 from golfbudget.fit.menu import MatrixChoice, restructures
 from golfbudget.fit.request import HeadKind
+from golfbudget.hashing import bytes_hash
 from golfbudget.plan.hub import fits_budgets
-from golfbudget.plan.prepare import Prepared
-from golfbudget.plan.result_cache import ResultCache
 from golfbudget.plan.results import Answer, BudgetFile, BudgetPoint, Difference
 from golfbudget.plan.trials import Quality, Trial, Trials
-from golfbudget.progress import Progress
+from golfbudget.plan.trying import Workshop
 from golfbudget.quality.evaluate import METRIC, Losses
 from golfbudget.quality.intervals import Interval
 from golfbudget.recipe.decoded import read_back
@@ -40,22 +38,14 @@ _MOST_VQ, _MOST_OTHERS = 3, 1
 _NEAR = 0.999
 
 
-def fitted_budgets(
-    prepared: Prepared,
-    trials: Trials,
-    baseline: bytes,
-    *,
-    target: int,
-    jobs: int,
-    cache: ResultCache,
-    progress: Progress,
-) -> tuple[BudgetPoint, ...]:
-    """The comparison at `target` counted bytes and along the curve under it, from `cache` where it was made before.
+def fitted_budgets(shop: Workshop, trials: Trials) -> tuple[BudgetPoint, ...]:
+    """The comparison at the bytes to be met and along the curve under them, from the cache where it was made before.
 
     None without a model or without restructured heads among the trials, and none on bytes of a preview; none where
     heads were trained, which no fit has.
     """
-    heads, request = _heads(trials), prepared.request
+    prepared, baseline, cache = shop.prepared, shop.baseline.data, shop.bench.cache
+    heads, request, target = _heads(trials), prepared.request, len(baseline) - shop.baseline.over
     wanted = request.fits and not request.recover and fits_budgets(request, prepared.source)
     if not wanted or prepared.evaluator is None or prepared.source.preview is not None or not heads:
         return ()
@@ -64,7 +54,7 @@ def fitted_budgets(
         "heads": [[choice.scheme, *choice.options] for choice in heads],
         "text": prepared.evaluator.key,
         "model": prepared.request.model,
-        "baseline": hashlib.sha256(baseline).hexdigest(),
+        "baseline": bytes_hash(baseline),
         "spread": prepared.spread,
     }
     # A user's own program may do anything, so that nothing of it is kept.
@@ -74,7 +64,7 @@ def fitted_budgets(
             return msgspec.convert(known.get("budgets"), type=tuple[BudgetPoint, ...])
         except msgspec.ValidationError:
             pass  # Damaged, or of another version: it is made again.
-    with bench(prepared, progress, jobs=jobs) as own:
+    with bench(prepared, shop.progress, jobs=shop.processes.jobs) as own:
         menus = menus_of(own, target, HeadKind.PLAIN, coarse=True)
         head = prepared.source.head
         costs = own.costs({**menus, head: (*menus[head], *heads)})
@@ -140,11 +130,11 @@ def _is_vq(choice: MatrixChoice) -> bool:
 
 def _shared_decoder() -> int:
     """Code that every fitted file takes: the coder's, and the trellis's."""
-    return len(rans_source(numpy=True, trellis=True).encode()) + len(schemes.get("trellis").decoder_source.encode())
+    return len(rans_source(numpy=True, trellis=True).encode()) + schemes.get("trellis").decoder_bytes
 
 
 def _decoder(choice: MatrixChoice) -> int:
-    return 0 if choice.scheme is None else len(schemes.get(choice.scheme).decoder_source.encode())
+    return 0 if choice.scheme is None else schemes.get(choice.scheme).decoder_bytes
 
 
 def _counted(file: Assembled) -> int:
@@ -218,8 +208,3 @@ def _moves(own: FittingBench, costs: MenuCosts, file: Assembled, size: int) -> f
     """What the bytes by which two seeds differ are worth, bits per byte: two runs of one recipe differ by as much."""
     worth = (costs.next_kilobyte(owner, file.choices[owner]) for owner in costs.options)
     return max((each for each in worth if each is not None), default=0.0) * own.prepared.seeds_move(size) / 1e9
-
-
-def decided(budgets: Sequence[BudgetPoint]) -> BudgetPoint | None:
-    """The first along the curve, most bytes first, where one side surely loses less; None where none is."""
-    return next((each for each in budgets if each.difference and each.difference.answer is not Answer.UNDECIDED), None)

@@ -76,14 +76,6 @@ class WrittenFile:
 Encodings = dict[tuple[object, ...], Encoded]
 
 
-def matrix_of(source: PlanSource, owner: str) -> Tensor:
-    """The reference matrix behind an owner, [rows, columns].
-
-    An untied copy of a tied head starts from the tied matrix.
-    """
-    return source.reference[source.head if owner == source.head_owner else owner]
-
-
 def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encodings: Encodings | None = None) -> Built:
     """Write a candidate's whole file through the recipe's container and codec.
 
@@ -95,10 +87,10 @@ def build(source: PlanSource, candidate: Candidate, inputs: EncoderInputs, encod
         encoded = _encode(source, candidate, inputs, {} if encodings is None else encodings)
         export = source.export
         for owner, matrix in encoded.items():
-            dtype = source.dtype(source.head if owner == source.head_owner else owner)
+            dtype = source.dtype(source.original(owner))
             export = export.with_encoded(owner, matrix, dtype)
         if candidate.steps and inputs.training is not None:
-            reference = {name: matrix_of(source, name) for name in export.names()}
+            reference = {name: source.matrix(name) for name in export.names()}
             export = recover(export, reference, inputs.training, candidate.steps, encoded)
             encoded = {owner: export.schemes.get(owner, matrix) for owner, matrix in encoded.items()}
         for part in (candidate, *candidate.parts):
@@ -157,7 +149,7 @@ def _encode(
     if candidate.parts:
         return encoded
     for owner in candidate.owners:
-        matrix = matrix_of(source, owner)
+        matrix = source.matrix(owner)
         scheme, options = scheme_of(source, candidate, owner)
         key = (id(matrix), bool(candidate.steps), scheme, *sorted(options.items()))
         if key not in encodings:
@@ -168,7 +160,7 @@ def _encode(
 
 def decoder_bytes(candidate: Candidate) -> int:
     """Bytes of decoder code the candidate adds to a submission, counted as shipped (uncompressed)."""
-    return sum(len(schemes.get(name).decoder_source.encode()) for name in _schemes(candidate))
+    return sum(schemes.get(name).decoder_bytes for name in _schemes(candidate))
 
 
 def _schemes(candidate: Candidate) -> set[str]:

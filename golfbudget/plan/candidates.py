@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from golfbudget import codecs, schemes
+from golfbudget.evidence import ends
 from golfbudget.plan.grids import (
     BY_PART,
     FITTED,
@@ -383,6 +384,6 @@ def explained(trials: Trials) -> list[str]:
         bias = " with a bias per token" if trial.candidate.scheme != before.candidate.scheme else ""
         lines.append(
             f"recovered: {name} goes from {before.loss:+.4f} to {trial.loss:+.4f}{bias}, which is "
-            f"[{over.low:+.4f}, {over.high:+.4f}] over the unchanged model after as many steps"
+            f"{ends(over.low, over.high)} over the unchanged model after as many steps"
         )
     return lines

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from golfbudget.evidence import Evidence
+from golfbudget.evidence import Evidence, ends
 from golfbudget.plan.results import Answer, BudgetFile, BudgetPoint, Difference, Verdict, VqAnswer, Winner
 from golfbudget.plan.trials import Trial, Trials
 from golfbudget.plan.verdict import UNTRAINED
@@ -80,7 +80,7 @@ def _told(difference: Difference) -> str:
         verb = "costs" if difference.answer is Answer.NO else "gains"
         low, high = sorted((abs(difference.low), abs(difference.high)))
         return f"restructuring {verb} {abs(difference.delta):.4f} bits/byte ({low:.4f} to {high:.4f})"
-    moved = f"restructuring moves {difference.delta:+.4f} bits/byte [{difference.low:+.4f}, {difference.high:+.4f}]"
+    moved = f"restructuring moves {difference.delta:+.4f} bits/byte {ends(difference.low, difference.high)}"
     if difference.blocks < ENOUGH_BLOCKS:
         return f"{moved}: too little text to call"
     seeds = f", within the {difference.moves:.4f} that seeds move" if abs(difference.delta) <= difference.moves else ""
@@ -127,7 +127,7 @@ def _vq(vq: VqAnswer, trials: Trials, fitted: Sequence[BudgetPoint]) -> VqAnswer
         more = "costs" if difference.delta >= 0 else "gains"
         reason = (
             f"at {shown.bytes:,} bytes {name} {more} {abs(difference.delta):.4f} bits/byte "
-            f"[{difference.low:+.4f}, {difference.high:+.4f}]"
+            f"{ends(difference.low, difference.high)}"
         )
         if answer is Answer.UNDECIDED:
             reason += ", too close to call"

@@ -33,15 +33,13 @@ from golfbudget.certificates import (
 )
 from golfbudget.evidence import Evidence
 from golfbudget.inspection import Inspection
-from golfbudget.plan.building import WrittenFile, decoder_bytes, matrix_of
+from golfbudget.plan.building import WrittenFile, decoder_bytes
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.result_cache import content_of
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import EQUAL_ERROR, NEGLIGIBLE, Candidate, Quality, Side, Trial, Trials, WorstRow
 from golfbudget.quality.evaluate import METRIC
 from golfbudget.recipe.decoded import Decoded, ReadFile, read_back, read_file
-from golfbudget.roles import assign
-from golfbudget.rules import Budget
 
 #: Token counts [vocabulary], and for each token a number that those of equal rows share.
 Counts = NDArray[np.integer]
@@ -162,12 +160,12 @@ class Baseline:
     @classmethod
     def of(cls, prepared: Prepared, data: bytes) -> Baseline:
         request, artifact = prepared.request, open_bytes(data, name=BASELINE)
-        budget = Budget(cap=request.cap, stored=len(data), code=request.code_bytes)
+        inspection = Inspection.of(artifact, prepared.roles, cap=request.cap, code=request.code_bytes)
         return cls(
             data=data,
             read=read_file(data, BASELINE, prepared.source.as_read),
-            inspection=Inspection(artifact=artifact, assignment=assign(artifact, prepared.roles), budget=budget),
-            over=0 if request.preview else max(0, -budget.headroom),
+            inspection=inspection,
+            over=0 if request.preview else max(0, -inspection.budget.headroom),
         )
 
 
@@ -213,7 +211,7 @@ def _quality(prepared: Prepared, baseline: Baseline, candidate: Candidate, decod
         return Quality(metric=METRIC, delta=0.0 if same else None, low=None, high=None, evidence=evidence)
     source = prepared.source
     quality = by_error(source, candidate, baseline.decoded.state, decoded.state, biased=bool(decoded.biases))
-    matrices = {owner: matrix_of(source, owner) for owner in candidate.owners}
+    matrices = {owner: source.matrix(owner) for owner in candidate.owners}
     moved = output_error(matrices, decoded.state, prepared.encoders.covariances, candidate.owners)
     return replace(quality, output_error=None if moved is None else float(f"{moved:.4g}"))
 
@@ -237,7 +235,7 @@ def _floor(
     if counts is None or not counts.sum() or codes is None:
         return None
     source = prepared.source
-    floor = floor_of(source, candidate, codes, decoded.bias_of(source.head_owner, source.head), counts)
+    floor = floor_of(source, candidate, codes, source.head_bias(decoded), counts)
     return floor if floor.value else None
 
 
@@ -277,8 +275,8 @@ def by_error(
     ratio: float | None = 0.0
     passes, relative, worst = not biased, 0.0, None
     for owner in candidate.owners:
-        reference = matrix_of(source, owner)
-        recipe = baseline[source.head if owner == source.head_owner else owner]
+        reference = source.matrix(owner)
+        recipe = baseline[source.original(owner)]
         own, energies = _row_errors(decoded[owner], reference), _row_errors(reference)
         error, allowed, energy = float(own.sum()), float(_row_errors(recipe, reference).sum()), float(energies.sum())
         passes = passes and (error <= EQUAL_ERROR * allowed or error <= NEGLIGIBLE * energy)

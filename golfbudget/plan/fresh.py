@@ -9,10 +9,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from golfbudget.plan.measuring import Measurable
-from golfbudget.plan.results import Answer, Evaluation, FreshQuality, Verdict, VqAnswer, Winner
+from golfbudget.evidence import ends
+from golfbudget.plan.results import Answer, Evaluation, FreshQuality, Verdict, VqAnswer
 from golfbudget.plan.trials import Quality, Trial, Trials
-from golfbudget.plan.trying import Workshop, file_losses, measurer_on, yardstick_on
+from golfbudget.plan.trying import Workshop, measurer_on, trial_losses, yardstick_on
 from golfbudget.quality.intervals import Interval
 from golfbudget.workers import Processes
 
@@ -36,16 +36,14 @@ def measured_again(shop: Workshop, trials: Trials, verdict: Verdict, vq: VqAnswe
     bench = shop.bench
     measurer = measurer_on(prepared.fresh, prepared, bench.cache, bench.source, shop.baseline)
     bench = replace(bench, measurer=measurer)
-    with Processes(bench if prepared.repeatable else replace(bench, measurer=None)) as processes:
-        yardstick = yardstick_on(bench, processes, prepared, shop.baseline, shop.jobs)
-        files = [Measurable(sha256=trial.sha256, content=trial.content) for trial in finalists]
+    with Processes(bench, shop.runners.jobs) as runners:
+        yardstick = yardstick_on(bench, runners, prepared, shop.baseline)
         found: dict[str, Quality] = {}
-        for number, losses in file_losses(bench, processes if prepared.repeatable else None, files, shop.jobs):
+        for number, losses in trial_losses(bench, runners, finalists):
             trial = finalists[number]
             shop.progress(f"{trial.name} on fresh text", len(trials) + len(finalists) + 2)
             found[trial.name] = yardstick.measured(trial, losses).quality
-    winner = {Winner.HEAD: verdict.best_head, Winner.TRUNK: verdict.best_trunk}.get(verdict.winner)
-    winners = finalists.called({winner, vq.best if vq.answer is Answer.YES else None})
+    winners = finalists.called({verdict.best, vq.best if vq.answer is Answer.YES else None})
     return Fresh(
         evaluation=yardstick.evaluation,
         found=tuple(FreshQuality(candidate=trial.name, quality=found[trial.name]) for trial in finalists),
@@ -58,8 +56,8 @@ def judged(winners: Sequence[Trial], fresh: Mapping[str, Quality]) -> Iterator[s
     for trial in winners:
         claimed, again = trial.quality.interval, fresh[trial.name].interval
         if claimed is not None and again is not None:
-            ends = f"{again.delta:+.4f} bits per byte [{again.low:+.4f}, {again.high:+.4f}]"
-            yield f"on fresh text {trial.name} changes by {ends}: {_word(claimed, again)}"
+            change = f"{again.delta:+.4f} bits per byte {ends(again.low, again.high)}"
+            yield f"on fresh text {trial.name} changes by {change}: {_word(claimed, again)}"
 
 
 def _word(claimed: Interval, again: Interval) -> str:

@@ -18,7 +18,6 @@ from golfbudget.efficiency.matrices import Weights
 from golfbudget.efficiency.measuring import efficiency
 from golfbudget.efficiency.results import Efficiency
 from golfbudget.entropy import measure
-from golfbudget.plan.building import matrix_of
 from golfbudget.plan.prepare import Prepared
 from golfbudget.plan.sharing import SHARED
 from golfbudget.plan.trials import Candidate, Trials
@@ -66,7 +65,7 @@ def left_of(prepared: Prepared, candidate: Candidate, data: bytes) -> Efficiency
     own = {owner: state[owner] for owner in candidate.owners}
     if not own:
         return None
-    reference = {owner: matrix_of(source, owner) for owner in own}
+    reference = {owner: source.matrix(owner) for owner in own}
     assignment = assign(artifact, prepared.roles)
     return efficiency(
         artifact,

@@ -66,7 +66,7 @@ class Measurer:
             nats = self.evaluator.token_losses(self.source.reference)
         else:
             decoded = read_back(file, "written", self.baseline)
-            bias = decoded.bias_of(self.source.head_owner, self.source.head)
+            bias = self.source.head_bias(decoded)
             windows = divergence_windows(self.evaluator)
             nats, *departed = self.evaluator.measured(base, decoded.state, bias=bias, windows=windows)
             divergence, agreement = (values.mean(1) for values in departed)

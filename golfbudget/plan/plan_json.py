@@ -14,7 +14,7 @@ import msgspec
 
 from golfbudget.certificates import Certificate
 from golfbudget.efficiency.results import Efficiency
-from golfbudget.errors import UsageError
+from golfbudget.errors import UsageError, readable
 from golfbudget.inspection.report import RoleReport, SourceReport, role_reports
 from golfbudget.plan.results import (
     Answer,
@@ -23,6 +23,7 @@ from golfbudget.plan.results import (
     Difference,
     Evaluation,
     FreshQuality,
+    Inputs,
     Joint,
     Plan,
     RecordedFile,
@@ -172,10 +173,10 @@ def plan_json(plan: Plan) -> dict[str, object]:
 
 def load_plan(path: Path) -> SavedPlan:
     """Parse a saved plan; `UsageError` names the file and the key that is wrong."""
+    with readable(path):
+        data = path.read_bytes()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=SavedPlan)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        return msgspec.json.decode(data, type=SavedPlan)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not a plan saved by `golfbudget plan --format json`: {error}") from None
 
@@ -186,15 +187,15 @@ def saved(plan: Plan) -> SavedPlan:
     model_file = None
     if inputs.model_file is not None:
         model_file = SavedModelFile(path=inputs.model_file, sha256=inputs.source_sha256, settings=inputs.settings)
-    return _filled(
+    return copied(
         SavedPlan,
         plan,
         inputs,
         schema="golfbudget/plan/1",
         golfbudget=__version__,
-        source=SourceReport(path=inputs.source_path, bytes=inputs.source_bytes, sha256=inputs.source_sha256),
-        inputs=_filled(SavedInputs, inputs, recipe=inputs.recipe_argument, model_file=model_file),
-        baseline=_filled(
+        source=source_report(inputs),
+        inputs=copied(SavedInputs, inputs, recipe=inputs.recipe_argument, model_file=model_file),
+        baseline=copied(
             SavedBaseline,
             budget,
             artifact_bytes=size,
@@ -208,17 +209,22 @@ def saved(plan: Plan) -> SavedPlan:
         budgets=tuple(map(SavedBudget.of, plan.budgets)),
         lossless=SavedLossless(
             saved_bytes=plan.lossless_saved,
-            steps=tuple(_filled(LosslessStep, trial) for trial in plan.trials.on(Side.LOSSLESS)),
+            steps=tuple(copied(LosslessStep, trial) for trial in plan.trials.on(Side.LOSSLESS)),
         ),
     )
 
 
+def source_report(inputs: Inputs) -> SourceReport:
+    """The source by path, length and hash."""
+    return SourceReport(path=inputs.source_path, bytes=inputs.source_bytes, sha256=inputs.source_sha256)
+
+
 def candidate_of(trial: SavedTrial) -> Candidate:
     """The candidate that was saved."""
-    return _filled(Candidate, trial)
+    return copied(Candidate, trial)
 
 
-def _filled(of: type[T], *sources: object, **given: object) -> T:
+def copied(of: type[T], *sources: object, **given: object) -> T:
     """A value of a dataclass: each field as given, or else that of the first source which has one of its name."""
     names = [each.name for each in fields(of) if each.name not in given]  # type: ignore[arg-type]
     copied = {name: next(getattr(source, name) for source in sources if hasattr(source, name)) for name in names}
@@ -227,7 +233,7 @@ def _filled(of: type[T], *sources: object, **given: object) -> T:
 
 def _trial(trial: Trial) -> SavedTrial:
     floor = None if trial.floor is None else _rounded(trial.floor)
-    return _filled(SavedTrial, trial.candidate, trial, floor=floor)
+    return copied(SavedTrial, trial.candidate, trial, floor=floor)
 
 
 def _rounded(certificate: Certificate) -> Certificate:

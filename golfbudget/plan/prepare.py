@@ -81,6 +81,7 @@ def prepare(request: PlanRequest) -> Prepared:
     model_file = named_model(request.path, request.settings)
     if model_file is None:
         files = source_files(request.path)
+        request = replace(request, path=files.path)
     else:
         files = SourceFiles(path=model_file.file, files=(model_file.file,))
         _refuse_measuring(request)
@@ -123,8 +124,9 @@ def opened_source(request: PlanRequest, model_file: NamedModelFile | None) -> tu
             model_file, recipe=request.recipe, seed=request.seed, roles=roles, preview=preview, jobs=jobs
         )
         return drawn, roles
-    path = source_files(request.path).path
-    source = open_source(path, recipe=request.recipe, roles=roles, limit=request.limit, preview=preview, jobs=jobs)
+    source = open_source(
+        request.path, recipe=request.recipe, roles=roles, limit=request.limit, preview=preview, jobs=jobs
+    )
     return source, roles
 
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache as once
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
@@ -27,7 +24,7 @@ from golfbudget.plan.trials import Candidate, TableSize
 from golfbudget.recipe.decoded import Decoded
 from golfbudget.recipe.export import Export
 from golfbudget.recipe.state import digest
-from golfbudget.version import __version__
+from golfbudget.workers.environment import versions
 
 PREFIX = "plan-"
 _LIBRARIES = ("torch", "numpy", "scikit-learn", "scipy", "faiss-cpu", "zstandard", "brotli")
@@ -37,17 +34,11 @@ _CODE = ("schemes", "recipe", "codecs", "plan", "fit", "quality")
 @once
 def _environment() -> dict[str, str]:
     """Versions of libraries, and a digest of the modules that make and measure files."""
-    facts = {"python": platform.python_version(), "machine": platform.machine(), "zlib": zlib.ZLIB_RUNTIME_VERSION}
-    for name in _LIBRARIES:
-        try:
-            facts[name] = version(name)
-        except PackageNotFoundError:
-            facts[name] = "none"
     code = hashlib.sha256()
     for folder in _CODE:
         for path in sorted((Path(__file__).parents[1] / folder).rglob("*.py")):
             code.update(path.name.encode() + path.read_bytes())
-    return {**facts, "golfbudget": __version__, "code": code.hexdigest()}
+    return {**versions(_LIBRARIES), "code": code.hexdigest()}
 
 
 def content_of(decoded: Decoded) -> str:

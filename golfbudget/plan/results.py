@@ -116,6 +116,11 @@ class Verdict:
     break_even: BreakEven | None = None
     settle: str | None = None
 
+    @property
+    def best(self) -> str | None:
+        """The winning side's best candidate."""
+        return {Winner.HEAD: self.best_head, Winner.TRUNK: self.best_trunk}.get(self.winner)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetFile:

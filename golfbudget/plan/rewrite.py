@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import UsageError
-from golfbudget.hashing import file_hash
+from golfbudget.hashing import bytes_hash, file_hash
 from golfbudget.plan.building import baseline_file, build
 from golfbudget.plan.examine import BASELINE
 from golfbudget.plan.files import source_files
@@ -40,7 +39,7 @@ def write_candidate(plan: Path | Plan, name: str, limit: int = DECODED_LIMIT) ->
             raise UsageError(f"{where}: candidate {name} replaces {unknown[0]!r}, which the source lacks")
         data = build(source, candidate_of(wanted), encoder_inputs(request, source)[0]).data
         counted, digest = wanted.artifact_bytes, wanted.sha256
-    if len(data) != counted or (digest is not None and hashlib.sha256(data).hexdigest() != digest):
+    if len(data) != counted or (digest is not None and bytes_hash(data) != digest):
         beside = "" if model_file is None else ", or a base or recipe that the model file names has changed"
         raise UsageError(
             f"{where}: {name} was counted as {counted} bytes and now comes out as {len(data)} other ones: the "
@@ -87,7 +86,8 @@ def _unchanged(recorded: RecordedFile, where: Path) -> Path:
     """A recorded file, as named or beside the plan, with unchanged content."""
     for path in (Path(recorded.path), where.parent / recorded.path):
         if path.exists():
-            if source_files(path).sha256 != recorded.sha256:
+            files = source_files(path)
+            if files.sha256 != recorded.sha256:
                 raise UsageError(f"{path}: the file changed since the plan was made; plan again")
-            return path
+            return files.path
     raise UsageError(f"{where}: the plan's file {recorded.path} is not there; expected it as named or beside the plan")

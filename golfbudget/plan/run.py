@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import torch
 
+from golfbudget import schemes
 from golfbudget.evidence import Evidence
 from golfbudget.plan.advice import PlanTerms, advised
 from golfbudget.plan.budgets import fitted_budgets
-from golfbudget.plan.candidates import REPACK, candidates, explained, worth_recovering
+from golfbudget.plan.candidates import DEFAULT, REPACK, candidates, explained, worth_recovering
 from golfbudget.plan.difference import by_difference
 from golfbudget.plan.examine import certificates
 from golfbudget.plan.fresh import measured_again
@@ -21,7 +22,6 @@ from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.request import PlanRequest
 from golfbudget.plan.results import Plan, Verdict, VqAnswer
 from golfbudget.plan.sharing import sharing_notes
-from golfbudget.plan.shipped import default_schemes
 from golfbudget.plan.source import PlanSource
 from golfbudget.plan.trials import Candidate, Side, Trial, Trials
 from golfbudget.plan.trying import Workshop, workshop
@@ -43,7 +43,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
     progress("baseline", 2)
     measured = prepared.evaluator is not None
     known = (*prepared.encoders.needs_met, source.recipe.layout)
-    chosen = candidates(source, request.schemes or default_schemes(source.recipe.layout), known, measured=measured)
+    chosen = candidates(source, request.schemes or _default_schemes(source.recipe.layout), known, measured=measured)
     with one_thread(), workshop(prepared, len(chosen.candidates), progress) as shop:
         trials = shop.tried(chosen.candidates)
         over = shop.baseline.over
@@ -57,10 +57,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
         spread = prepared.seeds_move(len(shop.baseline.data))
         verdict, vq = decide(trials, must_save=over, untried=_untried(source, trials), spread=spread)
         survival = _survival(shop, trials, verdict, vq)
-        budgets = fitted_budgets(
-            prepared, trials, shop.baseline.data, target=len(shop.baseline.data) - over, jobs=shop.jobs,
-            cache=shop.bench.cache, progress=progress,
-        )  # fmt: skip
+        budgets = fitted_budgets(shop, trials)
         on_frontier = trials.head.frontier() | trials.trunk.frontier()
         named = (verdict.best_head, verdict.best_trunk, vq.best, vq.control)
         trials = with_left(shop, trials, {*named, *on_frontier, *_closest(trials)})
@@ -100,6 +97,12 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
             *(["no files were fitted to the same bytes (--no-fits)"] if measured and not request.fits else []),
         ),
     )  # fmt: skip
+
+
+def _default_schemes(layout: str) -> tuple[str, ...] | None:
+    """The default choice for a layout that has schemes of its own, as files do that other programs load."""
+    own = [name for name, scheme in schemes.bound().items() if layout in scheme.layouts]
+    return (DEFAULT, *own) if own else None
 
 
 def _joint(shop: Workshop, trials: Trials) -> JointResult:

@@ -19,7 +19,7 @@ from golfbudget import codecs, configs, schemes
 from golfbudget.artifact import Artifact, Layer, open_artifact
 from golfbudget.errors import UsageError
 from golfbudget.estimate.measured import draw
-from golfbudget.estimate.request import Request, dependence
+from golfbudget.estimate.request import EstimateRequest, dependence
 from golfbudget.estimate.settings import Value, make_request
 from golfbudget.plan.matrices import check_matrices, trunk_of
 from golfbudget.quality.baseline_model import HEAD
@@ -128,6 +128,18 @@ class PlanSource:
     def head_owner(self) -> str:
         """The name an untied head takes."""
         return HEAD if self.tied else self.head
+
+    def original(self, owner: str) -> str:
+        """The name of the matrix behind an owner; an untied copy of a tied head starts from the tied matrix."""
+        return self.head if owner == self.head_owner else owner
+
+    def matrix(self, owner: str) -> Tensor:
+        """The reference matrix behind an owner."""
+        return self.reference[self.original(owner)]
+
+    def head_bias(self, decoded: Decoded) -> Tensor | None:
+        """What a file's head adds to its logits, under whichever of its names."""
+        return decoded.bias_of(self.head_owner, self.head)
 
 
 def open_source(
@@ -349,7 +361,7 @@ def model_source(
     return replace(found, notes=notes, caveats=(*found.caveats, CAVEAT))
 
 
-def _notes(request: Request, seed: int) -> list[str]:
+def _notes(request: EstimateRequest, seed: int) -> list[str]:
     model = request.model
     drawn = (
         f"weights are synthetic: {model.name}, {model.parameters:,} parameters, drawn with seed {seed} and never "

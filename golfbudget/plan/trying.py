@@ -5,7 +5,6 @@ Files are written and measured once, in processes side by side, and kept for the
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golfbudget.certificates import marks_loser
+from golfbudget.hashing import bytes_hash
 from golfbudget.plan.building import Built, EncoderInputs, Encodings, WrittenFile, baseline_file, build, recoded
 from golfbudget.plan.candidates import batches
 from golfbudget.plan.examine import Baseline, Counts, LossToBeat, examined, loses, lost
@@ -44,7 +44,7 @@ class Bench:
 
     def keep(self, data: bytes) -> str:
         """Lay a file down; its hash."""
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = bytes_hash(data)
         (self.folder / sha256).write_bytes(data)
         return sha256
 
@@ -52,7 +52,7 @@ class Bench:
         return (self.folder / sha256).read_bytes()
 
 
-def written(processes: Processes[Bench], bench: Bench, tried: Sequence[Candidate], jobs: int) -> Iterator[WrittenFile]:
+def written(processes: Processes[Bench], bench: Bench, tried: Sequence[Candidate]) -> Iterator[WrittenFile]:
     """Every candidate's file: those kept from before first, the others as they are done."""
     missing = []
     for candidate in tried:
@@ -61,7 +61,7 @@ def written(processes: Processes[Bench], bench: Bench, tried: Sequence[Candidate
             missing.append(candidate)
         else:
             yield _placed(bench, candidate, built)
-    for _, files in processes.results(_write, batches(missing), jobs):
+    for _, files in processes.results(_write, batches(missing)):
         yield from files
 
 
@@ -99,17 +99,18 @@ _WORTH_WRITING, _WORTH_RUNNING = 50_000_000, 1_000_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """Everything that candidates are tried with.  `bench` is also what `processes` have, except a user's program.
+    """Everything that candidates are tried with.
 
-    `yardstick` is None where no model is run; `jobs` is how many processes work at a time.
+    `processes` write files, and `runners` run the model: the same, except of a user's program, which is run here.
+    `yardstick` is None where no model is run.
     """
 
     prepared: Prepared
     baseline: Baseline
     bench: Bench
     processes: Processes[Bench]
+    runners: Processes[Bench]
     yardstick: Yardstick | None
-    jobs: int
     progress: Progress
 
     @property
@@ -135,7 +136,7 @@ class Workshop:
         before = before or Trials(compare=self.yardstick.compare if self.yardstick else not_measured)
         steps = len(before) + len(candidates) + 2
         trials = before
-        for file in written(self.processes, self.bench, candidates, self.jobs):
+        for file in written(self.processes, self.bench, candidates):
             self.progress(file.candidate.name, steps)
             data = self.bench.data(file.sha256)
             trials = trials.with_more(examined(self.prepared, self.baseline, file, data, self.counts))
@@ -179,14 +180,12 @@ class Workshop:
         return trials
 
     def _losses(self, trials: Sequence[Trial]) -> Iterator[tuple[int, FileLosses]]:
-        own = self.processes if self.prepared.repeatable else None
-        files = [Measurable(sha256=trial.sha256, content=trial.content) for trial in trials]
-        return file_losses(self.bench, own, files, self.jobs)
+        return trial_losses(self.bench, self.runners, trials)
 
     def recoded(self, trials: Trials, codec: tuple[str, int]) -> list[int]:
         """How long each trial's file is through another codec at some level."""
         tasks = [(WrittenFile(candidate=t.candidate, sha256=t.sha256, tables=t.tables), codec) for t in trials]
-        return [length for _, length in sorted(self.processes.results(recoded_length, tasks, self.jobs))]
+        return self.processes.in_order(recoded_length, tasks)
 
 
 @contextmanager
@@ -204,12 +203,12 @@ def workshop(prepared: Prepared, candidates: int, progress: Progress) -> Iterato
             source=source, encoders=prepared.encoders, cache=cache, folder=Path(folder), measurer=measurer
         )  # fmt: skip
         shared = bench if prepared.repeatable else replace(bench, measurer=None)
-        jobs = _jobs(prepared, candidates)
-        with Processes(shared) as processes:
-            yardstick = None if measurer is None else yardstick_on(bench, processes, prepared, baseline, jobs)
+        with Processes(shared, _jobs(prepared, candidates)) as processes:
+            runners = processes if prepared.repeatable else Processes(bench, 1)
+            yardstick = None if measurer is None else yardstick_on(bench, runners, prepared, baseline)
             yield Workshop(
-                prepared=prepared, baseline=baseline, bench=bench, processes=processes, yardstick=yardstick, jobs=jobs,
-                progress=progress,
+                prepared=prepared, baseline=baseline, bench=bench, processes=processes, runners=runners,
+                yardstick=yardstick, progress=progress,
             )  # fmt: skip
     cache.prune()
 
@@ -219,13 +218,11 @@ def measurer_on(
 ) -> Measurer:
     """What runs files on the text of an evaluator, against the baseline."""
     kept = cache if prepared.repeatable else ResultCache(folder=None)
-    key = f"{evaluator.key}:{prepared.request.model or ''}:{hashlib.sha256(baseline.data).hexdigest()}"
+    key = f"{evaluator.key}:{prepared.request.model or ''}:{bytes_hash(baseline.data)}"
     return Measurer(evaluator=evaluator, cache=kept, source=source, baseline=baseline.read, key=key)
 
 
-def yardstick_on(
-    bench: Bench, processes: Processes[Bench], prepared: Prepared, baseline: Baseline, jobs: int
-) -> Yardstick:
+def yardstick_on(bench: Bench, runners: Processes[Bench], prepared: Prepared, baseline: Baseline) -> Yardstick:
     """The baseline's and the source's losses on the text of the bench's measurer; `RuntimeError` where it has none."""
     if bench.measurer is None:
         raise RuntimeError("there is no model to run here")
@@ -236,7 +233,7 @@ def yardstick_on(
         # Divergence is taken of files: losses of the source are not those of another file that equals it.
         Measurable(sha256=None, content=content if content == own_content else f"source {content}"),
     ]
-    own = dict(file_losses(bench, processes if prepared.repeatable else None, files, jobs))
+    own = dict(_file_losses(bench, runners, files))
     request = prepared.request
     return Yardstick.of(bench.measurer, request.model or "", baseline=own[0], source=own[1], seed=request.seed)
 
@@ -250,13 +247,14 @@ def _jobs(prepared: Prepared, candidates: int) -> int:
     return (os.cpu_count() or 1) if writes >= _WORTH_WRITING or runs >= _WORTH_RUNNING else 1
 
 
-def file_losses(
-    bench: Bench, processes: Processes[Bench] | None, files: Sequence[Measurable], jobs: int
-) -> Iterator[tuple[int, FileLosses]]:
-    """(number, losses) of files: known ones first, others as they are done.
+def trial_losses(bench: Bench, runners: Processes[Bench], trials: Sequence[Trial]) -> Iterator[tuple[int, FileLosses]]:
+    """(number, losses) of trials' files: known ones first, others as they are done."""
+    return _file_losses(bench, runners, [Measurable(sha256=each.sha256, content=each.content) for each in trials])
 
-    Without processes the model is run here.
-    """
+
+def _file_losses(
+    bench: Bench, runners: Processes[Bench], files: Sequence[Measurable]
+) -> Iterator[tuple[int, FileLosses]]:
     if bench.measurer is None:
         return
     alike: dict[str, list[int]] = {}
@@ -270,11 +268,7 @@ def file_losses(
             tasks.append(file)
         else:
             yield from ((number, losses) for number in numbers)
-    if processes is None:
-        done: Iterator[tuple[int, FileLosses]] = ((at, _run(bench, file)) for at, file in enumerate(tasks))
-    else:
-        done = processes.results(_run, tasks, jobs)
-    for at, losses in done:
+    for at, losses in runners.results(_run, tasks):
         yield from ((number, losses) for number in alike[tasks[at].content])
 
 

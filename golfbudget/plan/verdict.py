@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from golfbudget.evidence import Evidence
+from golfbudget.evidence import Evidence, ends
 from golfbudget.plan.results import Answer, Verdict, VqAnswer, Winner
 from golfbudget.plan.trials import Side, Trial, Trials
 from golfbudget.quality.intervals import Interval
@@ -65,7 +65,7 @@ def describe(trial: Trial) -> str:
     quality = trial.quality
     saved = f"saves {trial.saved_bytes:,} bytes" if trial.saved_bytes >= 0 else f"adds {-trial.saved_bytes:,} bytes"
     if quality.evidence is Evidence.MEASURED and quality.delta is not None:
-        loss = f"measured {quality.delta:+.4f} bits per byte [{quality.low:+.4f}, {quality.high:+.4f}]"
+        loss = f"measured {quality.delta:+.4f} bits per byte {ends(quality.low, quality.high)}"
         if trial.short:
             loss += f" on too little text to decide (worth {quality.blocks} blocks)"
     elif quality.evidence is Evidence.EQUAL_ERROR:
@@ -241,7 +241,7 @@ def _lower_loss(head: Trial, trunk: Trial, reasons: list[str], trials: Trials) -
 
 
 def _bounds(change: Interval) -> str:
-    return f"[{change.low:+.4f}, {change.high:+.4f}] bits per byte"
+    return f"{ends(change.low, change.high)} bits per byte"
 
 
 def _open(change: Interval) -> str:

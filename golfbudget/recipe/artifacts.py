@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from golfbudget import codecs
-from golfbudget.artifact import Artifact, open_bytes
+from golfbudget.artifact import Artifact
 from golfbudget.errors import UnsupportedError
 from golfbudget.filters import shuffle
 from golfbudget.recipe import layouts
 from golfbudget.recipe.coding import coded
 from golfbudget.recipe.config import Recipe
-from golfbudget.recipe.export import Export, decode
+from golfbudget.recipe.export import Export
 
 
 def container_bytes(export: Export, recipe: Recipe) -> bytes:
@@ -40,8 +38,3 @@ def read_export(artifact: Artifact) -> Export:
             "golfbudget or a public export script wrote"
         )
     return layout.read(artifact)
-
-
-def decode_bytes(data: bytes, name: str) -> dict[str, Tensor]:
-    """The state dict in an artifact's bytes, through the reader that inspects foreign files."""
-    return decode(read_export(open_bytes(data, name=name, priced=False)))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from golfbudget import schemes
 from golfbudget.artifact import open_bytes
 from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import CorruptError, LimitError, UsageError
@@ -61,7 +60,7 @@ def decoded(export: Export, where: str, limit: int = DECODED_LIMIT, like: ReadFi
                 f"{where}: {name!r} is said to be {list(encoded.shape)}, more than {limit:,} bytes decoded"
             )
     try:
-        found = {name: schemes.get(encoded.scheme).bias(encoded) for name, encoded in export.schemes.items()}
+        found = {name: encoded.bias() for name, encoded in export.schemes.items()}
         state = decode(export, None if like is None else like.shared_with(export))
     except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, UsageError, ValueError) as error:
         if not export.schemes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import TypeVar
 
 import torch
@@ -288,9 +287,8 @@ def _encoded(matrices: _ByScheme, seed: int, jobs: int) -> dict[str, Encoded]:
     names = list(matrices)
     if sum(tensor.numel() for _, tensor in matrices.values()) < _WORTH_PROCESSES:
         jobs = 1
-    with Processes((matrices, seed)) as processes:
-        found = sorted(processes.results(_encode, names, jobs), key=itemgetter(0))
-    return dict(zip(names, (encoded for _, encoded in found), strict=True))
+    with Processes((matrices, seed), jobs) as processes:
+        return dict(zip(names, processes.in_order(_encode, names), strict=True))
 
 
 def _encode(shared: tuple[_ByScheme, int], name: str) -> Encoded:
@@ -331,8 +329,7 @@ def decode_tensor(export: Export, name: str) -> Tensor:
             matrix = matrix + apply_correction(dict(export.corrections[name]))
         return matrix.to(getattr(torch, export.dtypes[name]))
     if name in export.schemes:
-        encoded = export.schemes[name]
-        return schemes.get(encoded.scheme).decode(encoded).to(getattr(torch, export.dtypes[name]))
+        return export.schemes[name].decoded().to(getattr(torch, export.dtypes[name]))
     tensor = export.passthrough[name]
     return tensor.to(getattr(torch, export.kept_dtypes[name])) if name in export.kept_dtypes else tensor
 

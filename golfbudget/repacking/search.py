@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from golfbudget.codecs import Buffer
 from golfbudget.filters import shuffle
-from golfbudget.formats.pack import stream_table
+from golfbudget.formats.pack import MOST_STREAMS, stream_table
 from golfbudget.repacking.coding import byte_items, cheaper, coded_planes, with_coder
 from golfbudget.repacking.compressors import COMPRESSORS, Compressor, quick
 from golfbudget.repacking.result import Lever
@@ -31,7 +31,6 @@ _STRIDES = (2, 4)
 _OWN_STREAM = 1 << 12
 #: Of longer streams only the codec that did best on the container is tried, and what a guess says may gain.
 _LONG = 1 << 20
-_MOST_STREAMS = 255
 #: A guess this much worse than another, in hundredths, is not tried for real.
 _HOPELESS = 101
 
@@ -167,7 +166,7 @@ class Rebuild:
         grouped = replace(before, streams=self._grouped(before, own=False))
         options = [("a stream for each dtype", grouped)]
         each = replace(before, streams=self._grouped(before, own=True))
-        if len(grouped.streams) < len(each.streams) <= _MOST_STREAMS and self._hopeful(each, grouped):
+        if len(grouped.streams) < len(each.streams) <= MOST_STREAMS and self._hopeful(each, grouped):
             options.append(("a stream for each larger tensor", each))
         return options
 

@@ -36,10 +36,8 @@ def document(
     """The report of one submission; of several a table, with `details` and every report under it."""
     checks = [one for one in outcomes if isinstance(one, Checked)]
     several = len(outcomes) > 1
-    reports = (
-        (_submission(checked, strict=strict, titled=several) for checked in checks) if details or not several else ()
-    )
-    head = table(outcomes, rules, convention, strict=strict, every=details) if several else ()
+    reports = (_submission(checked, titled=several) for checked in checks) if details or not several else ()
+    head = table(outcomes, rules, convention, every=details) if several else ()
     return doc.Document(
         parts=(*head, *reports),
         data=lambda: _data(outcomes, rules, convention, strict=strict),
@@ -47,13 +45,13 @@ def document(
     )
 
 
-def comment(outcomes: Sequence[Outcome], *, rules: Rules, convention: Convention, strict: bool = False) -> doc.Document:
+def comment(outcomes: Sequence[Outcome], *, rules: Rules, convention: Convention) -> doc.Document:
     """For a comment on GitHub, which takes only so much: the table, and every report folded if there is room."""
-    head = table(outcomes, rules, convention, strict=strict)
+    head = table(outcomes, rules, convention)
     reports = [
         doc.Details(
             summary=checked.folder.root.resolve().name,
-            parts=(_submission(checked, strict=strict, titled=False),),
+            parts=(_submission(checked, titled=False),),
             order=2,
         )
         for checked in outcomes
@@ -69,7 +67,7 @@ def finding_document() -> doc.Document:
     return doc.Document(parts=(doc.grid(map(doc.name, ("code", "severity", "what was found")), rows),))
 
 
-def _submission(checked: Checked, *, strict: bool, titled: bool) -> doc.Section:
+def _submission(checked: Checked, *, titled: bool) -> doc.Section:
     parts: list[doc.Part] = [doc.Facts(rows=_heading(checked), order=2), _conventions(checked)]
     runs, claims = _runs(checked), _claims(checked)
     if runs is not None:
@@ -80,7 +78,7 @@ def _submission(checked: Checked, *, strict: bool, titled: bool) -> doc.Section:
     if files is not None:
         parts.append(files)
     parts += _findings(checked)
-    parts.append(doc.prose(doc.bold(_result(checked, strict=strict)), order=-1))
+    parts.append(doc.prose(doc.bold(_result(checked)), order=-1))
     if not titled:
         parts += over_as_counted(checked)
     return doc.Section(title=checked.folder.root.resolve().name, parts=tuple(parts), titled=titled)
@@ -219,7 +217,7 @@ def _findings(checked: Checked) -> list[doc.Facts | doc.Prose]:
     return [doc.Facts(rows=rows, only=doc.Medium.SCREEN), doc.prose(*lines, only=doc.Medium.PAGE)]
 
 
-def _result(checked: Checked, *, strict: bool) -> str:
+def _result(checked: Checked) -> str:
     """The last line: limit, value, excess and what to do."""
     tally, row = checked.chosen, checked.chosen.largest
     if row is None or tally.headroom is None:
@@ -234,10 +232,10 @@ def _result(checked: Checked, *, strict: bool) -> str:
         run, _, total = max(checked.over_beside, key=lambda over: over[2])
         by = "the claim chooses" if run.by is ChosenBy.CLAIM else "comes last"
         left += f", by the export that {by}; another in {run.source} is over the cap with {count(total)} (GB508)"
-    if checked.passed(strict=strict):
+    if checked.passed():
         return f"passed: {left}"
     codes = ", ".join(dict.fromkeys(f.code for f in checked.findings if f.severity != "note"))
-    return f"FAILED: {codes}{' (--strict)' if strict else ''}; {left}"
+    return f"FAILED: {codes}{' (--strict)' if checked.strict else ''}; {left}"
 
 
 def _data(outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, strict: bool) -> dict[str, object]:
@@ -249,21 +247,21 @@ def _data(outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, 
         "cap": rules.cap,
         "convention": str(convention),
         "strict": strict,
-        "submissions": [_outcome_data(outcome, strict=strict) for outcome in outcomes],
-        "passed": all(verdict(outcome, strict=strict) is Judgement.PASSED for outcome in outcomes),
+        "submissions": [_outcome_data(outcome) for outcome in outcomes],
+        "passed": all(verdict(outcome) is Judgement.PASSED for outcome in outcomes),
     }
 
 
-def _outcome_data(outcome: Outcome, *, strict: bool) -> dict[str, object]:
+def _outcome_data(outcome: Outcome) -> dict[str, object]:
     """A submission, with how its total is known; or what could not be read, with why."""
     how = known(outcome)
-    judged = {"verdict": str(verdict(outcome, strict=strict)), "known": None if how is None else str(how)}
+    judged = {"verdict": str(verdict(outcome)), "known": None if how is None else str(how)}
     if isinstance(outcome, Unchecked):
         return {"path": str(outcome.path), "error": outcome.error, "passed": False, **judged}
-    return {**_submission_data(outcome, strict=strict), **judged}
+    return {**_submission_data(outcome), **judged}
 
 
-def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
+def _submission_data(checked: Checked) -> dict[str, object]:
     code = [{"path": c.file.path, "bytes": c.file.size, "how": c.how, "by": c.by} for c in checked.code.counted]
     models = [{"source": m.source, "seed": m.seed, "bytes": m.size, "claimed": m.claimed} for m in checked.models]
     tokenizers = [{"path": file.path, "bytes": file.size} for file in checked.tokenizers]
@@ -281,7 +279,7 @@ def _submission_data(checked: Checked, *, strict: bool) -> dict[str, object]:
         "findings": list(map(_finding_data, checked.findings)),
         "notes": list(checked.notes),
         "claimed": checked.claimed,
-        "passed": checked.passed(strict=strict),
+        "passed": checked.passed(),
     }
 
 

@@ -11,7 +11,7 @@ from golfbudget.report import document as doc
 from golfbudget.report.github import command, trouble
 from golfbudget.report.numbers import count, human
 from golfbudget.rules import Convention, Rules
-from golfbudget.submission.batch import Judgement, Outcome, Unchecked, failing, known, verdict
+from golfbudget.submission.batch import Judgement, Outcome, Unchecked, known, verdict
 from golfbudget.submission.findings import Checked, Finding, Severity
 from golfbudget.submission.folder import FileKind
 
@@ -32,7 +32,7 @@ _SHOWN = (Convention.LOGGED, Convention.SHIPPED)
 
 
 def table(
-    outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, strict: bool, every: bool = True
+    outcomes: Sequence[Outcome], rules: Rules, convention: Convention, *, every: bool = True
 ) -> tuple[doc.Part, ...]:
     """What they are judged by, a row of each, and how many there are of each verdict.
 
@@ -50,8 +50,8 @@ def table(
         doc.name("known"),
         doc.name("reason", least=_REASON),
     )
-    rows = [_row(outcome, shown, strict=strict) for outcome in outcomes]
-    quiet = [_quiet(one, strict=strict) for one in outcomes]
+    rows = [_row(outcome, shown) for outcome in outcomes]
+    quiet = [_quiet(one) for one in outcomes]
     short = not every and len(outcomes) > _MOST_ROWS and any(quiet)
     grids = [doc.grid(columns, rows, only=doc.Medium.PAGE if short else None, name_width=_NAME)]
     if short:
@@ -61,22 +61,22 @@ def table(
     return (
         doc.Facts(rows=(("rules", rule),), order=1),
         *grids,
-        doc.prose(doc.bold(_result(outcomes, strict=strict)), order=-1),
+        doc.prose(doc.bold(_result(outcomes)), order=-1),
     )
 
 
-def _row(outcome: Outcome, shown: Sequence[Convention], *, strict: bool) -> doc.GridRow:
-    judged, how = verdict(outcome, strict=strict), known(outcome)
-    words = (_word(judged), doc.DASH if how is None else str(how), _brief(outcome, strict=strict))
+def _row(outcome: Outcome, shown: Sequence[Convention]) -> doc.GridRow:
+    judged, how = verdict(outcome), known(outcome)
+    words = (_word(judged), doc.DASH if how is None else str(how), _brief(outcome))
     if isinstance(outcome, Unchecked):
         return doc.line(outcome.path.name or str(outcome.path), *(doc.amount(None) for _ in shown), *words)
     name = outcome.folder.root.name or outcome.folder.root.resolve().name
     return doc.line(name, *(_total(outcome, one) for one in shown), *words)
 
 
-def _quiet(outcome: Outcome, *, strict: bool) -> bool:
+def _quiet(outcome: Outcome) -> bool:
     """Whether nothing is to be said of it but that it passes."""
-    return verdict(outcome, strict=strict) is Judgement.PASSED and not reason(outcome, strict=strict)
+    return verdict(outcome) is Judgement.PASSED and not reason(outcome)
 
 
 def _together(passed: Sequence[Outcome], shown: Sequence[Convention]) -> doc.GridRow:
@@ -100,7 +100,7 @@ def _word(judged: Judgement) -> str:
     return str(judged) if judged is Judgement.PASSED else str(judged).upper()
 
 
-def reason(outcome: Outcome, *, strict: bool) -> str:
+def reason(outcome: Outcome) -> str:
     """Why it does not pass; of one that does, how many warnings it has."""
     if isinstance(outcome, Unchecked):
         return outcome.reason
@@ -109,40 +109,39 @@ def reason(outcome: Outcome, *, strict: bool) -> str:
         return outcome.chosen.reason
     if headroom < 0:
         return f"over by {count(-headroom)}"
-    codes = failing(outcome, strict=strict)
-    if codes:
-        return ", ".join(codes)
-    warnings = failing(outcome, strict=True)
+    if outcome.failing:
+        return ", ".join(outcome.failing)
+    warnings = outcome.codes(Severity.WARNING)
     return f"warns of {', '.join(warnings)}" if warnings else ""
 
 
-def _brief(outcome: Outcome, *, strict: bool) -> str:
+def _brief(outcome: Outcome) -> str:
     """The reason as short as a row has room for; what to do is in the report."""
-    text = reason(outcome, strict=strict)
+    text = reason(outcome)
     if isinstance(outcome, Checked) and outcome.chosen.headroom is None:
         undecided = text == outcome.code.undecided
         text = outcome.code.briefly if undecided else text.partition(": ")[0]
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1].rstrip()}…"
 
 
-def github_commands(outcomes: Sequence[Outcome], *, strict: bool) -> str:
+def github_commands(outcomes: Sequence[Outcome]) -> str:
     """A notice with the result, an error for every submission that does not pass, then the warnings of the others."""
     errors: list[str] = []
     warnings: list[str] = []
     for outcome in outcomes:
-        judged = verdict(outcome, strict=strict)
+        judged = verdict(outcome)
         if isinstance(outcome, Unchecked):
             errors.append(trouble(_TITLE, outcome.error, outcome.path))
             continue
         root, file = outcome.folder.root, _main_file(outcome)
         if judged is not Judgement.PASSED:
-            text = f"{root}: {_word(judged)}: {reason(outcome, strict=strict)}"
+            text = f"{root}: {_word(judged)}: {reason(outcome)}"
             errors.append(command("error", _TITLE, text, file=file))
         for found in outcome.findings:
             if found.severity is not Severity.NOTE and found.code not in _SAID:
-                serious = found.severity is Severity.ERROR or strict
+                serious = found.severity is Severity.ERROR or outcome.strict
                 (errors if serious else warnings).append(_annotation(root, found, file, serious=serious))
-    return "\n".join([command("notice", _TITLE, _result(outcomes, strict=strict)), *errors, *warnings]) + "\n"
+    return "\n".join([command("notice", _TITLE, _result(outcomes)), *errors, *warnings]) + "\n"
 
 
 def _annotation(root: Path, found: Finding, main: Path, *, serious: bool) -> str:
@@ -161,9 +160,9 @@ def _main_file(checked: Checked) -> Path:
     return checked.folder.root / named[0] if named else checked.folder.root
 
 
-def _result(outcomes: Sequence[Outcome], *, strict: bool) -> str:
+def _result(outcomes: Sequence[Outcome]) -> str:
     """How many there are of each verdict, and how many of those that pass rest on a claim."""
-    judged = [verdict(outcome, strict=strict) for outcome in outcomes]
+    judged = [verdict(outcome) for outcome in outcomes]
     counted = Counter(judged)
     told = [f"{count(counted[one])} {_word(one)}" for one in Judgement if counted[one]]
     passed = (known(outcome) for outcome, one in zip(outcomes, judged, strict=True) if one is Judgement.PASSED)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from golfbudget.hashing import bytes_hash
 from golfbudget.report import document as doc
 from golfbudget.report.numbers import bytes_text, count, printable
 from golfbudget.version import __version__
@@ -79,7 +79,7 @@ def _data(made: ProvedDecoder) -> dict[str, object]:
         "decoder": {
             "bytes": packed.original_bytes,
             "packed_bytes": packed.length,
-            "sha256": hashlib.sha256(made.source.encode()).hexdigest(),
+            "sha256": bytes_hash(made.source.encode()),
             "source": made.source,
         },
         "tools": dict(packed.tools),

@@ -17,7 +17,7 @@ from golfbudget.estimate.run import Point
 from golfbudget.inspection.report import role_reports
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import code_counted, code_text
-from golfbudget.report.numbers import count, human, signed
+from golfbudget.report.numbers import count, human, left_text, signed
 from golfbudget.report.views import grid
 from golfbudget.version import __version__
 
@@ -131,7 +131,7 @@ def _fit(estimate: Estimate) -> _Rows:
     """What counts against the cap, what is left and the chance that a trained model fits."""
     code = code_text(estimate.code_bytes)
     headroom = estimate.headroom
-    left = f"{count(headroom)} bytes left" if headroom >= 0 else f"over by {count(-headroom)} bytes"
+    left = left_text(headroom)
     if estimate.artifact.value is None:
         low = estimate.cap - estimate.artifact.low - (estimate.code_bytes or 0)
         left = f"{count(headroom)} to {count(low)} bytes" if low != headroom else left

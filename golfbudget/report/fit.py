@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from golfbudget.evidence import ends
 from golfbudget.fit.fit_json import fit_json
 from golfbudget.fit.results import Fit, FitChoice
 from golfbudget.report import document as doc
@@ -53,7 +54,7 @@ def _loss(fit: Fit) -> str:
     if quality.delta is None:
         error = "" if quality.relative_error is None else f", at most {quality.relative_error:.2e} of a matrix's energy"
         return f"no model was run: least squared error over energy{error} (modelled)"
-    change = f"{quality.delta:+.4f} bits per byte [{quality.low:+.4f}, {quality.high:+.4f}]"
+    change = f"{quality.delta:+.4f} bits per byte {ends(quality.low, quality.high)}"
     return f"{change} against the recipe's own file of {count(fit.baseline.artifact_bytes)}, measured"
 
 

@@ -17,7 +17,7 @@ def hub_lines(plan: Plan, shown: Sequence[Trial]) -> Iterator[str]:
         return
     if evaluation.baseline_perplexity is not None:
         yield f"perplexity of the baseline: {evaluation.baseline_perplexity:,.4g} a token"
-    told = [(trial.candidate.name, trial.quality.agreement) for trial in shown if trial.quality.agreement is not None]
+    told = [(trial.name, trial.quality.agreement) for trial in shown if trial.quality.agreement is not None]
     if told:
         shares = ", ".join(f"{name} {100 * share:.2f} %" for name, share in told)
         yield f"same top token as the baseline where KL is taken: {shares}"

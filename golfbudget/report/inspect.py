@@ -14,7 +14,7 @@ from golfbudget.artifact import Artifact, Layer
 from golfbudget.inspection import Inspection
 from golfbudget.ledger import Role
 from golfbudget.report.document import Document, Facts, Part
-from golfbudget.report.numbers import bytes_text, count, percent
+from golfbudget.report.numbers import bytes_text, count, left_text, percent
 from golfbudget.report.views import grid
 from golfbudget.version import __version__
 
@@ -63,9 +63,9 @@ def explain_document(inspection: Inspection, explanations: Sequence[Explanation]
 def cap_facts(inspection: Inspection, *, order: int = 0) -> Facts:
     """What counts against the cap and what is left."""
     budget = inspection.budget
-    left = f"{count(budget.headroom)} bytes left" if budget.fits else f"over by {count(-budget.headroom)} bytes"
     used = f"{count(budget.used)} of {count(budget.cap)} bytes, {percent(budget.used, budget.cap)} of the cap"
-    return Facts(rows=(("code", code_text(budget.code)), ("used", used), ("headroom", left)), order=order)
+    rows = (("code", code_text(budget.code)), ("used", used), ("headroom", left_text(budget.headroom)))
+    return Facts(rows=rows, order=order)
 
 
 def code_text(code: int | None) -> str:
@@ -81,7 +81,7 @@ def code_counted(code: int | None) -> str:
 def cap_text(inspection: Inspection) -> str:
     """What is left under the cap, in one line."""
     budget = inspection.budget
-    left = f"{count(budget.headroom)} bytes left" if budget.fits else f"over by {count(-budget.headroom)} bytes:"
+    left = left_text(budget.headroom) + ("" if budget.fits else ":")
     return f"{left} of {count(budget.cap)}, {code_counted(budget.code)}"
 
 

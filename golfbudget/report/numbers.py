@@ -49,6 +49,15 @@ def bytes_text(n: int) -> str:
     return f"{count(n)} bytes{f' ({human(n)})' if n >= 1000 else ''}"
 
 
+def left_text(headroom: int, unit: str = " bytes") -> str:
+    """What is left under a cap, or how far over it something is.
+
+    >>> left_text(1000), left_text(-5, "")
+    ('1,000 bytes left', 'over by 5')
+    """
+    return f"{count(headroom)}{unit} left" if headroom >= 0 else f"over by {count(-headroom)}{unit}"
+
+
 def percent(part: int, whole: int) -> str:
     """One decimal, and never a false 0 or 100.
 

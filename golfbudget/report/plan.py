@@ -12,7 +12,7 @@ from golfbudget.inspection.report import InspectReport
 from golfbudget.ledger import Role
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.request import PlanRequest
-from golfbudget.plan.results import Plan, Winner
+from golfbudget.plan.results import Plan
 from golfbudget.plan.trials import Side, Trial
 from golfbudget.report import document as doc
 from golfbudget.report.inspect import cap_text
@@ -67,13 +67,13 @@ def shortlist(plan: Plan, most: int) -> tuple[Trial, ...]:
     for trial in sorted(plan.trials, key=_order):
         candidate = trial.candidate
         families.setdefault((candidate.side, "vq-logits" if candidate.is_vq else candidate.scheme), trial)
-    frontiers = (trial.candidate.name for trial in plan.trials if trial.pareto)
+    frontiers = (trial.name for trial in plan.trials if trial.pareto)
     sides = (name for side in Side for name in plan.frontier(side))
-    best = (trial.candidate.name for trial in families.values())
+    best = (trial.name for trial in families.values())
     worse = _worse_scales(plan) - set(named)
     ranked = dict.fromkeys((*named, *best, *frontiers, *sides))
     names = [name for name in ranked if name is not None and name not in worse][:most]
-    return tuple(trial for trial in plan.trials if trial.candidate.name in names)
+    return tuple(trial for trial in plan.trials if trial.name in names)
 
 
 def _worse_scales(plan: Plan) -> set[str]:
@@ -99,7 +99,7 @@ def _order(trial: Trial) -> tuple[bool, bool, bool, float, str]:
     quality, free = trial.quality, trial.costless
     losses = (loss for loss in (quality.delta, quality.error_ratio, quality.relative_error) if loss is not None)
     rank = -trial.saved_bytes if free else next(losses, float("inf"))
-    return trial.loser is not None, not free, trial.saved_bytes <= 0, rank, trial.candidate.name
+    return trial.loser is not None, not free, trial.saved_bytes <= 0, rank, trial.name
 
 
 def _heading(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -126,13 +126,8 @@ def _next(plan: Plan, saved: str | None, asked: PlanRequest | None) -> Iterator[
     verdict = plan.verdict
     if verdict.settle is not None:
         yield doc.Line(text=f"what would settle it: {verdict.settle}")
-    lossless = max(
-        (trial for trial in plan.trials if trial.candidate.side is Side.LOSSLESS and trial.saved_bytes > 0),
-        key=lambda trial: trial.saved_bytes,
-        default=None,
-    )
-    best = {Winner.HEAD: verdict.best_head, Winner.TRUNK: verdict.best_trunk}.get(verdict.winner)
-    chosen = best or (None if lossless is None else lossless.candidate.name)
+    lossless = plan.trials.on(Side.LOSSLESS).saving().largest_saving()
+    chosen = verdict.best or (None if lossless is None else lossless.name)
     if plan.inputs.preview is not None:
         yield doc.Line(text="next: plan again without --preview, whose bytes are not the recipe's own")
         return

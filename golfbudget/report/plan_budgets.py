@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from golfbudget.evidence import ends
 from golfbudget.plan.results import BudgetFile, BudgetPoint, Difference, Plan
 from golfbudget.report import document as doc
 
@@ -46,7 +47,7 @@ def _line(budget: BudgetPoint, file: BudgetFile | None, difference: Difference |
         file.candidate or file.head,
         doc.amount(file.counted_bytes),
         doc.DASH if quality.delta is None else doc.Cell(text=f"{quality.delta:+.4f}", value=quality.delta),
-        doc.DASH if quality.low is None or quality.high is None else f"[{quality.low:+.4f}, {quality.high:+.4f}]",
+        ends(quality.low, quality.high),
         doc.DASH if difference is None else doc.Cell(text=f"{difference.delta:+.4f}", value=difference.delta),
-        doc.DASH if difference is None else f"[{difference.low:+.4f}, {difference.high:+.4f}]",
+        doc.DASH if difference is None else ends(difference.low, difference.high),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from golfbudget.certificates import Certificate
-from golfbudget.evidence import Evidence
+from golfbudget.evidence import Evidence, ends
 from golfbudget.plan.results import Inputs, Plan, Situation, Verdict, Winner
 from golfbudget.plan.trials import TOLERANCE, BandLoss, Side, Trial
 from golfbudget.plan.verdict import describe
@@ -98,7 +98,7 @@ def _cells(trial: Trial) -> tuple[str | doc.Cell, ...]:
         doc.change(trial.saved_bytes),
         doc.amount(trial.rank_bound),
         doc.Cell(text=_loss(trial), value=quality.delta),
-        doc.DASH if quality.low is None or quality.high is None else f"[{quality.low:+.4f}, {quality.high:+.4f}]",
+        ends(quality.low, quality.high),
         doc.Cell(text="", value=quality.low),
         doc.Cell(text="", value=quality.high),
         doc.Cell(text="", value=quality.blocks),
@@ -182,7 +182,7 @@ def _worth(plan: Plan) -> list[str]:
 def _worst(plan: Plan) -> str | None:
     """The worst row of the candidates that the equal-error rule lets pass."""
     passed = [
-        (trial.quality.worst_row, trial.candidate.name)
+        (trial.quality.worst_row, trial.name)
         for trial in plan.trials
         if trial.quality.evidence is Evidence.EQUAL_ERROR and trial.quality.worst_row is not None
     ]
@@ -213,7 +213,7 @@ def _joint(plan: Plan) -> Iterator[doc.Part]:
         if taken is None:
             rows.append(doc.line(group, "as it is", "0", "0"))
         else:
-            rows.append(doc.line(group, taken.candidate.name, doc.change(taken.saved_bytes), _known_loss(taken)))
+            rows.append(doc.line(group, taken.name, doc.change(taken.saved_bytes), _known_loss(taken)))
     saved = plan.baseline.artifact.size - joint.expected_bytes
     measured = all(taken is None or taken.quality.evidence is Evidence.MEASURED for taken in every.values())
     expected = f"{joint.expected_loss:+.4f}" if measured else doc.DASH
@@ -247,7 +247,7 @@ def _quality(plan: Plan) -> Iterator[doc.Part]:
         bands = {band.label: band for band in trial.quality.bands}
         kl = trial.quality.divergence
         cells = (_band(bands.get(label)) for label in labels)
-        rows.append(doc.line(trial.candidate.name, doc.DASH if kl is None else f"{kl.value:.4f}", *cells))
+        rows.append(doc.line(trial.name, doc.DASH if kl is None else f"{kl.value:.4f}", *cells))
     columns = (doc.number("KL"), *(doc.number(label.replace(" ", "\n", 1)) for label in labels))
     yield doc.grid((doc.name("change in nats\nby token frequency"), *columns), rows)
     yield doc.prose(*_band_legend(shown), *hub_lines(plan, shown), tight=True)
@@ -350,7 +350,7 @@ def _follows(plan: Plan) -> Iterator[str]:
         margin = verdict.margin
         yield (
             f"at the bytes of {margin.candidate} the other side loses {margin.delta:+.4f} bits per byte more "
-            f"[{margin.low:+.4f}, {margin.high:+.4f}] ({_between(margin.below, margin.rival)}, both measured)"
+            f"{ends(margin.low, margin.high)} ({_between(margin.below, margin.rival)}, both measured)"
         )
     if verdict.prices:
         prices = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from golfbudget.evidence import ends
 from golfbudget.plan.results import Plan
 from golfbudget.plan.trials import Quality
 from golfbudget.report import document as doc
@@ -31,4 +32,4 @@ def fresh(plan: Plan) -> Iterator[doc.Part]:
 
 def _change(quality: Quality) -> str:
     found = quality.interval
-    return doc.DASH if found is None else f"{found.delta:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+    return doc.DASH if found is None else f"{found.delta:+.4f} {ends(found.low, found.high)}"

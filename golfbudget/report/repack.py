@@ -5,9 +5,9 @@ As JSON, schema `golfbudget/repack/1`.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 
+from golfbudget.hashing import bytes_hash
 from golfbudget.repacking import LeverStep, Repacked
 from golfbudget.repacking.result import PackedStream
 from golfbudget.report import document as doc
@@ -83,7 +83,7 @@ def _data(packed: Repacked) -> dict[str, object]:
     """The whole result as plain values, the packed file itself aside; the same whether it was cached or not."""
     written = entropy = None
     if packed.data is not None:
-        sha256 = hashlib.sha256(packed.data).hexdigest()
+        sha256 = bytes_hash(packed.data)
         written = {"bytes": packed.packed_bytes, "sha256": sha256, "container": packed.container}
     if packed.floor is not None:
         entropy = {"symbol_bytes": packed.symbols, "order0_floor_bytes": packed.floor}

@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 
-from golfbudget.errors import CorruptError, LimitError, UsageError
+from golfbudget.errors import CorruptError, LimitError, readable
 
 #: Bytes of the largest report that is read; one of 100,000 entries takes 30 million.
 _LARGEST = 200_000_000
@@ -18,11 +18,8 @@ def read_saved(path: Path) -> object:
 
     `UsageError` where it cannot be read, `CorruptError` where it is no JSON, `LimitError` where it is too large.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    with readable(path), path.open("rb") as file:
+        data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise LimitError(f"{path}: {_WANTED}, found more than {_LARGEST:,} bytes")
     try:

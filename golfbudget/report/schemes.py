@@ -36,7 +36,7 @@ class SchemeSize:
 
     @property
     def decoder_bytes(self) -> int:
-        return len(self.scheme.decoder_source.encode())
+        return self.scheme.decoder_bytes
 
     @property
     def amount(self) -> str:

@@ -29,9 +29,11 @@ _NO_KIND: _Kind = (None, None, None, 0)
 class Assignment:
     """A ledger with roles, the model's tensors, and what is known of the head.
 
-    `names` is what each stored tensor means, `detected` what shapes and values gave away; `notes` say what is odd.
+    `roles` are the rules that it was made by, `names` is what each stored tensor means, `detected` what shapes and
+    values gave away; `notes` say what is odd.
     """
 
+    roles: Roles
     ledger: Ledger
     head: Head
     names: Mapping[str, ResolvedName]
@@ -66,8 +68,9 @@ def assign(artifact: Artifact, roles: Roles) -> Assignment:
         owner = resolution.names[stored].owner
         models[owner] = replace(models[owner], parameters=0, packed_bits=None)
     return Assignment(
-        ledger=ledger, head=head, names=resolution.names, models=models, detected=detected, notes=resolution.notes
-    )
+        roles=roles, ledger=ledger, head=head, names=resolution.names, models=models, detected=detected,
+        notes=resolution.notes,
+    )  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)

@@ -35,13 +35,13 @@ class Explanation:
     stored: tuple[StoredReason, ...]
 
 
-def explain(owner: str, artifact: Artifact, assignment: Assignment, roles: Roles) -> Explanation:
+def explain(owner: str, artifact: Artifact, assignment: Assignment) -> Explanation:
     """Say which rule decided; `UsageError` names the nearest owners when there is no such one."""
     entries = [entry for entry in assignment.ledger.entries if entry.owner == owner]
     if not entries:
         by_stored = [entry.owner for entry in assignment.ledger.entries if entry.tensor == owner]
         if by_stored:
-            return explain(by_stored[0], artifact, assignment, roles)
+            return explain(by_stored[0], artifact, assignment)
         import difflib  # Costs 5 ms, and only a wrong name needs it.
 
         known = sorted({entry.owner for entry in assignment.ledger.entries})
@@ -51,14 +51,14 @@ def explain(owner: str, artifact: Artifact, assignment: Assignment, roles: Roles
         )
     stored = {entry.tensor: entry.account for entry in entries if entry.tensor is not None}
     reasons = tuple(
-        StoredReason(stored=name, account=account, reason=_stored_reason(name, assignment, roles))
+        StoredReason(stored=name, account=account, reason=_stored_reason(name, assignment))
         for name, account in stored.items()
     )
-    reason = _role_reason(owner, stored, stated_roles(artifact), assignment, roles)
+    reason = _role_reason(owner, stored, stated_roles(artifact), assignment)
     return Explanation(owner=owner, role=entries[0].role, reason=reason, stored=reasons)
 
 
-def role_reasons(artifact: Artifact, assignment: Assignment, roles: Roles) -> dict[str, str]:
+def role_reasons(artifact: Artifact, assignment: Assignment) -> dict[str, str]:
     """What decided the role of every owner, by owner: as `explain` says it."""
     stored: dict[str, dict[str, Account]] = {}
     for entry in assignment.ledger.entries:
@@ -66,12 +66,13 @@ def role_reasons(artifact: Artifact, assignment: Assignment, roles: Roles) -> di
         if entry.tensor is not None:
             own[entry.tensor] = entry.account
     stated = stated_roles(artifact)
-    return {owner: _role_reason(owner, names, stated, assignment, roles) for owner, names in stored.items()}
+    return {owner: _role_reason(owner, names, stated, assignment) for owner, names in stored.items()}
 
 
 def _role_reason(  # noqa: PLR0911  (one way out per reason)
-    owner: str, stored: dict[str, Account], stated: Mapping[str, Role], assignment: Assignment, roles: Roles
+    owner: str, stored: dict[str, Account], stated: Mapping[str, Role], assignment: Assignment
 ) -> str:
+    roles = assignment.roles
     names = [assignment.names[name] for name in stored if name in assignment.names]
     if any(one.stated is not None for one in names) or owner in stated:
         by_name = next((one.name_rule for one in names if one.name_rule is not None and one.name_rule.role), None)
@@ -106,7 +107,8 @@ def _rule(kind: str, rule: AnyRule, roles: Roles) -> str:
     return f"[[{kind}]] rule {roles.number(rule)}, match = '{shown}'"
 
 
-def _stored_reason(name: str, assignment: Assignment, roles: Roles) -> str:
+def _stored_reason(name: str, assignment: Assignment) -> str:
+    roles = assignment.roles
     if name in assignment.detected:
         return assignment.detected[name][1]
     one = assignment.names[name]

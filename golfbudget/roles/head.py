@@ -16,8 +16,8 @@ from msgspec import Struct, field
 from golfbudget.artifact import Artifact, Leaf
 from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Account
+from golfbudget.roles.config_json import ConfigJson
 from golfbudget.roles.resolve import Resolution, ResolvedName, matrix_shape
-from golfbudget.roles.settings import Settings
 
 _PIECE = 1 << 20
 #: Bytes of a matrix that are asked for where it is not at hand.
@@ -82,11 +82,11 @@ class _Matrix(Struct, frozen=True, kw_only=True):
 
 def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     """Weigh the evidence that an artifact holds."""
-    settings = Settings.of(artifact.config)
+    config = ConfigJson.of(artifact.config)
     matrices = list(_matrices(artifact, resolution))
     inputs = [matrix for matrix in matrices if "input" in matrix.kinds]
-    table = _chosen(inputs, settings)
-    tokens = set(settings.vocabularies)
+    table = _chosen(inputs, config)
+    tokens = set(config.vocabularies)
     if table is not None and table.own_shape and table.shape and not tokens.intersection(table.shape):
         tokens.add(max(table.shape))
     named = [matrix for matrix in matrices if "output" in matrix.kinds and "input" not in matrix.kinds]
@@ -98,7 +98,7 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
         if matrix not in outputs
     }
     alike = [] if table is None else list(_alike(table, matrices, inputs))
-    if settings.tied is False:
+    if config.tied is False:
         # Two matrices by the model's own word, whatever they hold today.
         alike = [other for other in alike if other in inputs]
     unread = [other for other in alike if table is not None and not (table.leaf.at_hand and other.leaf.at_hand)]
@@ -112,14 +112,14 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
         loose = [one for one in free if _fits(one, tokens, width)]
         if table is None and not tokens:
             loose = [one for one in matrices if not one.claimed]
-        return _judged(table, inputs, own, pieces, loose, settings, artifact, shared=shared, copies=copies)
+        return _judged(table, inputs, own, pieces, loose, config, artifact, shared=shared, copies=copies)
 
     tied, reason = judged(copies)
     if table is not None and unread and judged([*copies, *unread])[0] is not tied:
         # The answer hangs on values: with equal ones it would be another.  A few tell most matrices apart.
         unread = [other for other in unread if _alike_so_far(table, other)]
     if table is not None and unread and judged([*copies, *unread])[0] is not tied:
-        said = "" if settings.tied is None else f"config.json says {settings.tied_at}: {str(settings.tied).lower()}; "
+        said = "" if config.said is None else f"{config.said}; "
         tied, reason = None, f"{said}{_unread([one for one in unread if one not in inputs] or unread, table)}"
     return Head(
         tied=tied,
@@ -138,36 +138,36 @@ def _judged(  # noqa: C901, PLR0911  (one way out per evidence)
     outputs: Sequence[_Matrix],
     pieces: Sequence[_Matrix],
     loose: Sequence[_Matrix],
-    settings: Settings,
+    config: ConfigJson,
     artifact: Artifact,
     *,
     shared: bool,
     copies: Sequence[_Matrix],
 ) -> tuple[bool | None, str]:
     """Whether the head is tied, and the evidence."""
-    said = None if settings.tied is None else f"config.json says {settings.tied_at}: {str(settings.tied).lower()}"
-    config = f"{said}; " if said else ""
+    said = config.said
+    told = f"{said}; " if said else ""
     if table is None:
-        return _without_table(outputs, loose, said, tied=settings.tied)
+        return _without_table(outputs, loose, config)
     if outputs:
-        return False, f"{config}{outputs[0].owner} is an output matrix of its own"
+        return False, f"{told}{outputs[0].owner} is an output matrix of its own"
     if shared:
         if copies and "output" not in table.kinds:
             names = ", ".join(other.owner for other in copies[:3])
             taken = sum(other.tensor.stored_bytes for other in copies)
-            return True, f"{config}{names} repeats the bytes of {table.owner}: {taken:,} bytes redundant"
-        return True, f"{config}{table.owner} and the output matrix are one storage"
+            return True, f"{told}{names} repeats the bytes of {table.owner}: {taken:,} bytes redundant"
+        return True, f"{told}{table.owner} and the output matrix are one storage"
     decoders = [matrix for matrix in inputs if _DECODER in matrix.owner]
-    if said is not None and decoders == [table] and len(inputs) > 1 and settings.headless is None:
+    if said is not None and decoders == [table] and len(inputs) > 1 and config.headless is None:
         # The configuration speaks of the encoder's table and the decoder's, which are two.
         return True, f"{said}; {table.owner} is the decoder's input table and no output matrix is stored"
-    if said is not None and settings.tied:
+    if said is not None and config.tied:
         return True, f"{said}; no output matrix is stored"
     if artifact.part_of is not None:
-        return None, f"{config}no output matrix is stored here, but this is {artifact.part_of}"
+        return None, f"{told}no output matrix is stored here, but this is {artifact.part_of}"
     if pieces:
         found = f"{_listed(pieces)} is named like an output matrix and may be a piece of one"
-        return (False if said is not None else None), f"{config}{found}"
+        return (False if said is not None else None), f"{told}{found}"
     if loose:
         found = f"{_listed(loose)} has a dimension of the vocabulary and no rule claims it"
         if said is not None:
@@ -175,20 +175,18 @@ def _judged(  # noqa: C901, PLR0911  (one way out per evidence)
         return None, f"{found}; it may be the output matrix (--roles FILE says so)"
     if said is not None:
         return False, f"{said}; no output matrix is stored"
-    if settings.headless is not None:
-        return None, f"no output matrix is stored, and config.json says {settings.headless}, which has none"
+    if config.headless is not None:
+        return None, f"no output matrix is stored, and config.json says {config.headless}, which has none"
     return True, f"{table.owner} is an input table and no output matrix is stored"
 
 
-def _without_table(
-    outputs: Sequence[_Matrix], loose: Sequence[_Matrix], said: str | None, *, tied: bool | None
-) -> tuple[bool | None, str]:
+def _without_table(outputs: Sequence[_Matrix], loose: Sequence[_Matrix], config: ConfigJson) -> tuple[bool | None, str]:
     if outputs and loose:
         twins = [matrix for matrix in loose if sorted(matrix.shape) == sorted(outputs[0].shape)]
         if twins:
             return False, f"{outputs[0].owner} is an output matrix of its own, beside {twins[0].owner} of its size"
-    if said is not None:
-        return tied, f"{said}; no input table is known by name"
+    if config.said is not None:
+        return config.tied, f"{config.said}; no input table is known by name"
     unclaimed = f"; {_listed(loose)} matches no rule and may be one (--roles FILE says so)" if loose else ""
     return None, f"no input table is known by name{unclaimed}"
 
@@ -227,12 +225,12 @@ def _matrices(artifact: Artifact, resolution: Resolution) -> Iterable[_Matrix]:
         )
 
 
-def _chosen(inputs: Sequence[_Matrix], settings: Settings) -> _Matrix | None:
+def _chosen(inputs: Sequence[_Matrix], config: ConfigJson) -> _Matrix | None:
     """The input table of the model that gives the logits, where several are named like one."""
 
     def rank(matrix: _Matrix) -> tuple[bool, bool, bool, int, int]:
         name = matrix.owner
-        known = bool(set(matrix.shape) & set(settings.vocabularies))
+        known = bool(set(matrix.shape) & set(config.vocabularies))
         return (
             matrix.counted,
             "output" in matrix.kinds,

@@ -16,8 +16,8 @@ from msgspec import Struct
 from golfbudget.artifact import Artifact
 from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Account
+from golfbudget.roles.config_json import ConfigJson
 from golfbudget.roles.families import FAMILIES, PackedFamily
-from golfbudget.roles.settings import Settings
 from golfbudget.roles.unpacking import Pack, whole_numbers
 
 
@@ -58,7 +58,7 @@ def find_packed(artifact: Artifact) -> dict[str, PackedPart]:
     """Stored name to its part in a packed matrix, for every tensor that has one."""
     stored = {tensor.name: (leaf, tensor) for leaf, tensor in artifact.placed()}
     tensors = {name: tensor for name, (_, tensor) in stored.items()}
-    settings = Settings.of(artifact.config)
+    config = ConfigJson.of(artifact.config)
 
     unread: set[str] = set()
 
@@ -78,7 +78,7 @@ def find_packed(artifact: Artifact) -> dict[str, PackedPart]:
             data=data,
             parts=parts,
             numbers=numbers,
-            settings=settings,
+            config=config,
             values=artifact.values,
             plain=tensors,
         )

@@ -201,8 +201,7 @@ class _Resolver:
 
 def stated_roles(artifact: Artifact) -> dict[str, Role]:
     """Roles that containers themselves state, by stored name."""
-    contents = (*artifact.bundle, *(leaf.contents for leaf in artifact.leaves))
-    return {name: role for container in contents for name, role in container.roles.items()}
+    return {name: role for container in artifact.containers for name, role in container.roles.items()}
 
 
 def _parameters(name: str, one: ResolvedName, tensor: StoredTensor | None, values: Mapping[str, object]) -> int | None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from golfbudget.artifact import Leaf
 from golfbudget.dtypes import DTYPE_BITS
 from golfbudget.formats import StoredTensor
-from golfbudget.roles.settings import Settings
+from golfbudget.roles.config_json import ConfigJson
 
 _WHOLE = {"int8": "b", "uint8": "B", "int16": "h", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q"}
 _SUBBYTE = ("uint8", "int8")
@@ -47,7 +47,7 @@ class Pack(Struct, frozen=True, kw_only=True):
     data: StoredTensor
     parts: Mapping[str, StoredTensor]
     numbers: Callable[[str], tuple[int, ...] | None]
-    settings: Settings
+    config: ConfigJson
     values: Mapping[str, object]
     plain: Mapping[str, StoredTensor]
 
@@ -62,7 +62,7 @@ class Pack(Struct, frozen=True, kw_only=True):
 
     def checked(self, shape: tuple[int, ...], bits: float, family: str | None = None) -> Unpacked:
         """What the shapes say; where the configuration says other bits, it is noted."""
-        said = self.settings.bits(self.module)
+        said = self.config.bits(self.module)
         notes: tuple[str, ...] = ()
         if said is not None and bits and said != bits:
             # One line for all matrices: the caller keeps each text once.
@@ -98,8 +98,8 @@ def _qweight(pack: Pack) -> Unpacked | None:
         wide = DTYPE_BITS.get(pack.parts[".qzeros"].dtype, 0)
         bits = _whole_bits(zeros[-1] * wide, outputs)
     if bits is None:
-        bits = pack.settings.bits(pack.module)
-    if bits is None and (group := pack.settings.group(pack.module)) is not None and len(scales) > 1:
+        bits = pack.config.bits(pack.module)
+    if bits is None and (group := pack.config.group(pack.module)) is not None and len(scales) > 1:
         bits = _whole_bits(rows * word, scales[-2] * group)
     if bits is None or rows * word % bits:
         return Unpacked(shape=None, family="gptq")
@@ -173,8 +173,8 @@ def _compressed(pack: Pack) -> Unpacked | None:
         bits = _fitting_bits(columns, word, shape[-1])
         if bits is not None and math.prod(shape[:-1]) == math.prod(lead):
             return pack.checked(shape, bits)
-    bits = pack.settings.bits(pack.module)
-    group, scales = pack.settings.group(pack.module), pack.shape(".weight_scale")
+    bits = pack.config.bits(pack.module)
+    group, scales = pack.config.group(pack.module), pack.shape(".weight_scale")
     if group is not None and scales is not None and scales[-1] > 1:
         bits = _fitting_bits(columns, word, group * scales[-1]) or bits
     if bits is None or pack.parts.get(".scale_packed") is not None:
@@ -211,10 +211,10 @@ def _hqq(pack: Pack) -> Unpacked | None:
     """8/b values a byte; the shape stands beside them."""
     shape = pack.numbers(f"{pack.stem}.shape")
     stated = pack.numbers(f"{pack.stem}.nbits")
-    bits = stated[0] if stated else pack.settings.bits(pack.module)
+    bits = stated[0] if stated else pack.config.bits(pack.module)
     held = 8 * pack.data.stored_bytes
     if not shape:
-        number = _stated_shape(pack, "shape")
+        number = _stated_shape(pack)
         shape = number or None
     if shape and all(n > 0 for n in shape):
         fitting = _whole_bits(held, math.prod(shape))
@@ -226,10 +226,10 @@ def _hqq(pack: Pack) -> Unpacked | None:
     return Unpacked(shape=(values,), bits=bits)
 
 
-def _stated_shape(pack: Pack, key: str) -> tuple[int, ...]:
+def _stated_shape(pack: Pack) -> tuple[int, ...]:
     """A shape among the plain values of a pickle."""
     sizes: list[int] = []
-    while isinstance(size := pack.values.get(f"{pack.stem}.{key}/{len(sizes)}"), int) and size > 0 and len(sizes) < 8:
+    while isinstance(size := pack.values.get(f"{pack.stem}.shape/{len(sizes)}"), int) and size > 0 and len(sizes) < 8:
         sizes.append(size)
     return tuple(sizes)
 
@@ -250,7 +250,7 @@ def _mlx(pack: Pack) -> Unpacked | None:  # noqa: PLR0911  (one way out per kind
         held = {64: ("nvfp4", 4), 128: ("mxfp4", 4), 256: ("mxfp8", 8)}.get(32 * words // groups)
         return None if held is None else pack.checked((*lead, 32 * words // held[1]), held[1], f"mlx {held[0]}")
     fitting = [(g, b) for g in _MLX_GROUPS for b in _MLX_BITS if g * groups * b == 32 * words]
-    group, bits = pack.settings.group(pack.module), pack.settings.bits(pack.module)
+    group, bits = pack.config.group(pack.module), pack.config.bits(pack.module)
     said = [pair for pair in fitting if pair == (group, bits)]
     if said:
         return Unpacked(shape=(*lead, said[0][0] * groups), bits=said[0][1])

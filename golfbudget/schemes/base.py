@@ -97,6 +97,14 @@ class Encoded:
         """Bytes of all tables in the container, before any codec."""
         return sum(table.raw_bytes for table in self.tables)
 
+    def decoded(self) -> Tensor:
+        """The float32 matrix that the tables stand for."""
+        return get(self.scheme).decode(self)
+
+    def bias(self) -> Tensor | None:
+        """What the head adds to its logits, float32 [rows]; None where the scheme adds nothing."""
+        return get(self.scheme).bias(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -136,6 +144,11 @@ class Scheme(ABC):
     tried: ClassVar[tuple[Options, ...]] = ()
     #: The raw size depends on the matrix: `raw_bytes` is then only an upper bound.
     sized_by_values: ClassVar[bool] = False
+
+    @property
+    def decoder_bytes(self) -> int:
+        """What the decoder adds to a submission, as shipped (uncompressed)."""
+        return len(self.decoder_source.encode())
 
     @abstractmethod
     def encode(self, matrix: Tensor, options: Options, context: Context) -> Encoded:

@@ -7,20 +7,16 @@ results are the same wherever they are made; several candidates at a time, each 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
+from golfbudget.workers.threads import one_thread_of
 
-@contextmanager
-def one_thread() -> Iterator[None]:
+
+def one_thread() -> AbstractContextManager[None]:
     """Torch on one thread, and as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return one_thread_of(torch)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from golfbudget.codecs.rans.machine import levels
 from golfbudget.schemes.rate_distortion import thresholds
 
 Floats = NDArray[np.float32]
@@ -54,13 +55,7 @@ class Machine:
 
     def levels(self, stored: Tensor) -> Tensor:
         """What int8 integers [rows, columns] stand for, in steps: int16 [rows, columns]."""
-        columns = np.ascontiguousarray(stored.numpy().T.astype(np.int16))
-        state = np.zeros(columns.shape[1], dtype=np.int16)
-        found = np.empty_like(columns)
-        for column, values in enumerate(columns):
-            found[column] = 2 * values + state // self.k % 2
-            state = (2 * state + ((values ^ state ^ state // (2 * self.k)) & 1)) % self.states
-        return torch.from_numpy(found.T.copy())
+        return torch.from_numpy(levels(stored.numpy(), self.k))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812  (its usual name)
 from golfbudget.example.heads.arms import OWN, Arm, Kind
 from golfbudget.example.heads.model import HEAD_PREFIX, StudyModel
 from golfbudget.quality.baseline_model import Shape
-from golfbudget.quality.evaluate import Evaluator, Losses, check_tokens
+from golfbudget.quality.evaluate import Evaluator, check_tokens
 from golfbudget.quality.text import Text
 from golfbudget.schemes.threads import one_thread
 from golfbudget.schemes.values import column_groups
@@ -45,10 +45,6 @@ class StudyEvaluator(Evaluator):
         windows = self.text.windows.split(self._at_once)
         chunks = zip(self.logit_chunks(state, bias=bias, keep=keep), windows, strict=True)
         return torch.cat([F.cross_entropy(z.transpose(1, 2), chunk[:, 1:], reduction="none") for z, chunk in chunks])
-
-    def block_losses(self, state: Mapping[str, Tensor]) -> Losses:
-        """Nats lost in each window, float64 [windows]."""
-        return self.losses(state)
 
 
 def covariances(arm: Arm, shape: Shape, state: Mapping[str, Tensor], text: Text) -> dict[str, Tensor]:

@@ -7,10 +7,7 @@ are measured to cost this very model, between trellises of a ladder of steps, in
 
 from __future__ import annotations
 
-import tempfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +15,11 @@ from torch import Tensor
 
 from golfbudget.artifact import open_bytes
 from golfbudget.code_packing import pack_code
-from golfbudget.decoding.framework import Framework
-from golfbudget.decoding.proof import prove
-from golfbudget.decoding.run import Composed, compose
 from golfbudget.errors import UsageError
 from golfbudget.example.heads.arms import Arm
 from golfbudget.example.heads.model import HEAD_PREFIX
 from golfbudget.fit.bench import FittingBench, bench, matrices
+from golfbudget.fit.container import shorter_loader
 from golfbudget.fit.costs import MenuCosts
 from golfbudget.fit.filling import FULL
 from golfbudget.fit.menu import AS_IS, KEPT, MatrixChoice, steps
@@ -108,7 +103,8 @@ def fitted_files(
                 progress(f"{budget} bytes: {error}", 1)
                 continue
             if proved:
-                _prove(found.data)
+                with shorter_loader(found.data) as composed:
+                    composed.prove()
             yield found
 
 
@@ -169,31 +165,14 @@ def _fitted(own: FittingBench, costs: MenuCosts, arm: Arm, budget: int, effort: 
     return _told(own, assembled.data, used, budget, choices)
 
 
-@contextmanager
-def _composed(data: bytes) -> Iterator[Composed]:
-    """The shorter of the two loaders of a file, which a quick codec tells."""
-    with tempfile.TemporaryDirectory(prefix="golfbudget-") as folder:
-        path = Path(folder) / "model.fit"
-        path.write_bytes(data)
-        both = [compose(path, framework) for framework in Framework]
-        yield min(both, key=lambda one: len(zlib.compress(one.source.encode(), 9)))
-
-
 def _code_bytes(data: bytes, arm: Arm) -> tuple[int, int]:
     """What the packed loader of a file takes, and what the structure's code adds to it."""
-    with _composed(data) as composed:
+    with shorter_loader(data) as composed:
         loader = pack_code(composed.source.encode(), name=_LOADER_NAME).length
         structure = structure_source(arm)
         if not structure:
             return loader, 0
         return loader, pack_code((composed.source + structure).encode(), name=_LOADER_NAME).length - loader
-
-
-def _prove(data: bytes) -> None:
-    """Run the loader on its file and compare."""
-    with _composed(data) as composed:
-        framework = Framework.NUMPY if composed.held.numpy else Framework.TORCH
-        prove(composed.source, composed.file, composed.state, framework, composed.tied)
 
 
 def _told(own: FittingBench, data: bytes, code: tuple[int, int], budget: int, choices: Mapping[str, str]) -> FittedFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from golfbudget.evidence import ends
 from golfbudget.example.heads.arms import BY_NAME, SHARED, Arm, Kind, share
 from golfbudget.example.heads.runs import REFERENCE
 from golfbudget.quality.intervals import Interval
@@ -38,7 +39,7 @@ def described(arm: Arm, vocabulary: int, width: int) -> str:
 
 
 def _signed(found: Interval) -> str:
-    return f"{found.delta:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+    return f"{found.delta:+.4f} {ends(found.low, found.high)}"
 
 
 def losses(study: Study, scale: str) -> str:

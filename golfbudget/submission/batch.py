@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from golfbudget.errors import GolfbudgetError
 from golfbudget.progress import Progress, unwatched
 from golfbudget.rules import Convention, Rules
 from golfbudget.submission.check import check_submission
-from golfbudget.submission.findings import Checked, Severity
+from golfbudget.submission.findings import Checked
 from golfbudget.workers import Processes
 
 #: A process takes half a second to start, which fewer folders do not win back.
@@ -61,16 +62,6 @@ class Unchecked:
 Outcome = Checked | Unchecked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What every folder is checked by."""
-
-    rules: Rules
-    convention: Convention | None
-    no_model: bool
-    packed: bool
-
-
 def check_all(
     roots: Sequence[Path],
     rules: Rules,
@@ -78,23 +69,22 @@ def check_all(
     convention: Convention | None = None,
     no_model: bool = False,
     packed: bool = True,
+    strict: bool = False,
     jobs: int | None = None,
     progress: Progress = unwatched,
 ) -> tuple[Outcome, ...]:
     """Check every folder, in the order given, with `jobs` processes, by cores and folders where it is None.
 
-    `packed` as for `check_submission`.
+    `packed` and `strict` as for `check_submission`.
     """
     if jobs is None:
         jobs = _cores() if len(roots) >= _WORTH_A_PROCESS else 1
-    found: dict[int, Outcome] = {}
-    asked = _Asked(rules=rules, convention=convention, no_model=no_model, packed=packed)
+    check = partial(
+        check_submission, rules=rules, convention=convention, no_model=no_model, packed=packed, strict=strict
+    )
     progress(f"{len(roots)} submissions", len(roots))
-    with Processes(asked) as processes:
-        for number, outcome in processes.results(_checked, roots, jobs):
-            found[number] = outcome
-            progress(roots[number].name, len(roots))
-    return tuple(found[number] for number in range(len(roots)))
+    with Processes(check, jobs) as processes:
+        return tuple(processes.in_order(_checked, roots, lambda number: progress(roots[number].name, len(roots))))
 
 
 def _cores() -> int:
@@ -104,11 +94,9 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _checked(asked: _Asked, root: Path) -> Outcome:
+def _checked(check: Callable[[Path], Checked], root: Path) -> Outcome:
     try:
-        return check_submission(
-            root, asked.rules, convention=asked.convention, no_model=asked.no_model, packed=asked.packed
-        )
+        return check(root)
     except GolfbudgetError as error:
         return Unchecked(path=root, error=str(error))
     except OSError as error:
@@ -120,15 +108,15 @@ def _checked(asked: _Asked, root: Path) -> Outcome:
         )
 
 
-def verdict(outcome: Outcome, *, strict: bool = False) -> Judgement:
-    """What became of it under the chosen convention; with `strict`, a warning fails."""
+def verdict(outcome: Outcome) -> Judgement:
+    """What became of it under the chosen convention."""
     if isinstance(outcome, Unchecked):
         return Judgement.ERROR
     if outcome.chosen.fits is None:
         return Judgement.UNDECIDED
     if not outcome.chosen.fits:
         return Judgement.OVER
-    return Judgement.PASSED if outcome.passed(strict=strict) else Judgement.FAILED
+    return Judgement.PASSED if outcome.passed() else Judgement.FAILED
 
 
 def known(outcome: Outcome) -> Known | None:
@@ -139,9 +127,3 @@ def known(outcome: Outcome) -> Known | None:
     if not row.claimed:
         return Known.COUNTED
     return Known.CLAIMED if outcome.claimed else Known.LOGGED
-
-
-def failing(checked: Checked, *, strict: bool = False) -> list[str]:
-    """Codes of the findings that fail it, each once."""
-    severities = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
-    return list(dict.fromkeys(found.code for found in checked.findings if found.severity in severities))

@@ -38,11 +38,12 @@ def check_submission(
     log: Sequence[Path] = (),
     no_model: bool = False,
     packed: bool = True,
+    strict: bool = False,
 ) -> Checked:
     """Check a folder; `model`, `code` and `log` name the files that count instead of those found by the rules.
 
     `no_model`: the code is the whole artifact.  Without `packed` the code is packed only where a verdict, a finding or
-    an agreement hangs on its packed length, so that all of them are the same.
+    an agreement hangs on its packed length, so that all of them are the same.  Where `strict`, warnings fail it.
     """
     folder = open_folder(root, rules.files)
     program = find_code(folder, rules, code)
@@ -72,6 +73,7 @@ def check_submission(
         stated=stated,
         logs=tuple(read_logs),
         seeds=seeds,
+        strict=strict,
     )
     checked = unpacked if packed else _counted(unpacked)
     if packed or hangs_on_packing(checked):

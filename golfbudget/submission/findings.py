@@ -109,7 +109,7 @@ class Checked:
     """A checked submission: what it holds, what that counts for, what is claimed, what was found.
 
     `packed` is None where the code was not packed.  `seeds`: seeds that logs print whose names say others, and
-    where.
+    where.  Where `strict`, a warning fails it, too.
     """
 
     folder: Folder
@@ -127,6 +127,7 @@ class Checked:
     seeds: Mapping[int, Sequence[Place]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    strict: bool = False
 
     @property
     def tokenizers(self) -> list[SubmissionFile]:
@@ -166,7 +167,15 @@ class Checked:
             return None
         return export.model.number + (run.code.number if run.code else self.code.length)
 
-    def passed(self, *, strict: bool = False) -> bool:
-        """Whether the chosen convention fits and no error was found; with `strict`, no warning either."""
-        failing = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
-        return bool(self.chosen.fits) and not any(finding.severity in failing for finding in self.findings)
+    def codes(self, *severities: Severity) -> list[str]:
+        """Codes of the findings of these severities, each once."""
+        return list(dict.fromkeys(found.code for found in self.findings if found.severity in severities))
+
+    @property
+    def failing(self) -> list[str]:
+        """Codes of the findings that fail it."""
+        return self.codes(Severity.ERROR, *([Severity.WARNING] if self.strict else []))
+
+    def passed(self) -> bool:
+        """Whether the chosen convention fits and nothing was found that fails it."""
+        return bool(self.chosen.fits) and not self.failing

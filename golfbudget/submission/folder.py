@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from golfbudget.errors import LimitError, UsageError
-from golfbudget.hub import is_hub_path, parse_address
+from golfbudget.hub import refuse_hub_path
 from golfbudget.rules import Files
 
 #: Public folders have at most a few dozen files; a whole disk given by mistake is refused.
@@ -125,9 +125,7 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
 
 def open_folder(root: Path, patterns: Files) -> Folder:
     """List a folder.  Raises `UsageError` for a path that is none, `LimitError` for one with too many files."""
-    if is_hub_path(root):
-        address = parse_address(root)
-        raise UsageError(f"{address}: this takes folders that are here; type: {address.download_command}, and name DIR")
+    refuse_hub_path(root, "this takes folders that are here; {download}, and name DIR")
     if not root.is_dir():
         what = "a file" if root.exists() else "nothing"
         raise UsageError(f"{root}: expected a submission folder, found {what}")

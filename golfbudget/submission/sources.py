@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from golfbudget.errors import GolfbudgetError, UsageError
+from golfbudget.errors import GolfbudgetError, readable
 from golfbudget.formats.python.reader import code_length
 from golfbudget.formats.python.syntax import parse
 from golfbudget.submission.nodes import nodes
@@ -64,11 +64,8 @@ class Sources:
 
 def read_sources(place: Path, path: str) -> Sources:
     """The programs in a file; raises `UsageError` where it cannot be read."""
-    try:
-        with place.open("rb") as file:
-            data = file.read(_LONGEST + 1)
-    except OSError as error:
-        raise UsageError(f"{place}: cannot be read: {error.strerror}") from None
+    with readable(place), place.open("rb") as file:
+        data = file.read(_LONGEST + 1)
     if len(data) > _LONGEST:
         return Sources(problem=Problem(what=f"it is longer than {_LONGEST:,} bytes", place=Place(file=path)))
     try:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import zlib
+from collections.abc import Iterable
 from functools import cache as once
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,25 +22,30 @@ _PACKAGES = (
 CODE = "the code of golfbudget"
 
 
-@once
-def facts() -> dict[str, str]:
-    """Versions by name, of packages that are not installed `none`, and a digest of all modules of golfbudget."""
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions by name: golfbudget's, Python's and its machine's, and those of packages, `none` of what is missing."""
     found = {
         "golfbudget": __version__,
         "Python": platform.python_version(),
         "machine": platform.machine(),
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
     }
-    for name in _PACKAGES:
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "none"
+    return found
+
+
+@once
+def facts() -> dict[str, str]:
+    """Versions, and a digest of all modules of golfbudget."""
     package, code = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         data = path.read_bytes()
         code.update(f"{path.relative_to(package).as_posix()} {len(data)} ".encode() + data)
-    return {**found, CODE: code.hexdigest()[:12]}
+    return {**versions(_PACKAGES), CODE: code.hexdigest()[:12]}
 
 
 @once

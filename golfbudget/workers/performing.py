@@ -7,13 +7,14 @@ import pickle
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import chdir, contextmanager
+from collections.abc import Sequence
+from contextlib import chdir, nullcontext
 from enum import StrEnum
 from pathlib import Path
 
 from golfbudget.parcels import MissingParcelError, Parcel, Parcels, Storages
 from golfbudget.workers import environment
+from golfbudget.workers.threads import one_thread_of
 
 
 class Outcome(StrEnum):
@@ -67,7 +68,9 @@ def _opened(parcels: Parcels, shared: str) -> object:
 def _performed(parcels: Parcels, shared: object, task: Parcel) -> Answer:
     try:
         function, given = parcels.unpack(task)
-        with _one_thread():
+        # Where a task uses torch; those who start workers may not have said so.
+        torch = sys.modules.get("torch")
+        with nullcontext() if torch is None else one_thread_of(torch):
             return Outcome.DONE, Parcels(parcels.folder).pack(function(shared, given))
     except Exception as error:  # noqa: BLE001  (raised again where the results are handed over)
         try:
@@ -76,21 +79,6 @@ def _performed(parcels: Parcels, shared: object, task: Parcel) -> Answer:
         except Exception:  # noqa: BLE001  (whatever an exception of another package holds)
             packed = pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
         return Outcome.RAISED, packed
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread, where a task uses it; those who start workers may not have said so."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def forget() -> None:

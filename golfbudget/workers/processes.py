@@ -22,14 +22,14 @@ R = TypeVar("R")
 
 
 class Processes(Generic[S]):
-    """Processes that have `shared` sent to them once each, for one run of tasks after another.
+    """At most `jobs` processes that have `shared` sent to them once each, for one run of tasks after another.
 
     They are started fresh (spawn) when there is first work for them, ignore the keyboard's interrupt, and end with the
     `with` block, however that ends.  Where an executor was chosen its workers are all there are.
     """
 
-    def __init__(self, shared: S) -> None:
-        self._shared = shared
+    def __init__(self, shared: S, jobs: int) -> None:
+        self._shared, self.jobs = shared, jobs
         self._running: dict[Connection, BaseProcess] = {}
         #: The file that an executor's workers read it from.
         self._laid: str | None = None
@@ -40,14 +40,14 @@ class Processes(Generic[S]):
     def __exit__(self, *_raised: object) -> None:
         self._end()
 
-    def results(self, function: Callable[[S, T], R], tasks: Sequence[T], jobs: int) -> Iterator[tuple[int, R]]:
+    def results(self, function: Callable[[S, T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
         """(number of the task, result) of every task, in the order in which they are done.
 
         With one job everything runs here, in order; with more, an executor knows how many are done at a time.  What a
         task raises is raised here; `WorkerDiedError` when a process is gone.  A run that is not taken to its end ends
         the processes: they are at work on it still.
         """
-        if jobs <= 1 or len(tasks) <= 1:
+        if self.jobs <= 1 or len(tasks) <= 1:
             for number, task in enumerate(tasks):
                 yield number, function(self._shared, task)
             return
@@ -56,21 +56,32 @@ class Processes(Generic[S]):
             self._laid = self._laid or elsewhere.lay(place, self._shared)
             yield from elsewhere.results(place, self._laid, function, tasks)
             return
-        self._start(min(jobs, len(tasks)))
+        self._start(min(self.jobs, len(tasks)))
         finished = False
         try:
-            yield from _hand_out(list(self._running)[:jobs], function, tasks)
+            yield from _hand_out(list(self._running), function, tasks)
             finished = True
         finally:
             if not finished:
                 self._end()
 
-    def _start(self, jobs: int) -> None:
+    def in_order(
+        self, function: Callable[[S, T], R], tasks: Sequence[T], done: Callable[[int], object] | None = None
+    ) -> list[R]:
+        """The results of all tasks, in the order of the tasks; `done` is called with each one's number as it is."""
+        found: dict[int, R] = {}
+        for number, result in self.results(function, tasks):
+            found[number] = result
+            if done is not None:
+                done(number)
+        return [found[number] for number in range(len(tasks))]
+
+    def _start(self, processes: int) -> None:
         import multiprocessing
 
         context = multiprocessing.get_context("spawn")
         with _uninterrupted():
-            while len(self._running) < jobs:
+            while len(self._running) < processes:
                 ours, theirs = context.Pipe()
                 process: BaseProcess = context.Process(target=_work, args=(theirs, self._shared), daemon=True)
                 process.start()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
+from types import ModuleType
 from typing import TypeVar, cast
 
 T = TypeVar("T")
@@ -40,3 +42,14 @@ def in_threads(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Ite
         if raised is not None:
             raise raised
         yield number, cast("R", result)
+
+
+@contextmanager
+def one_thread_of(torch: ModuleType) -> Iterator[None]:
+    """Torch on one thread, and as before afterwards; the library is handed over, as only some work imports it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

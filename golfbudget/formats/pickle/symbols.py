@@ -214,3 +214,11 @@ def _reconstructed(arguments: list[Node]) -> str | None:
         if (reason := refusal(made, [], instance=True)) is not None:
             return reason
     return None
+
+
+def state_dicts(state: Node) -> list[Mapped] | None:
+    """The dicts of a state: one of attributes, or a pair of that and the slots'; None of a state that is another."""
+    value = state.value
+    parts = value.items if isinstance(value, Sequenced) and len(value.items) == 2 else [state]
+    dicts = [part.value for part in parts if isinstance(part.value, Mapped)]
+    return dicts if all(isinstance(part.value, Mapped) or part.value is None for part in parts) else None

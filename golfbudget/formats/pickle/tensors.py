@@ -29,7 +29,6 @@ _MOST_NAMING, _ITEM = 1 << 24, 64
 _PLAIN = (type(None), bool, int, float, str, bytes)
 #: (key's name, first node, last node) of something inside a container; a list's items are first and last at once.
 _Child = tuple[str, symbols.Node, symbols.Node]
-_Ends = tuple[symbols.Node, symbols.Node]
 
 
 @dataclass(slots=True)
@@ -200,16 +199,14 @@ class _Walker:
                 yield spelled(key.value), key, value
 
     def _attributes(self, state: symbols.Node) -> Iterator[_Child]:
-        """A state is a dict of attributes, or a pair of that and the slots', or anything else."""
-        value = state.value
-        parts = value.items if isinstance(value, symbols.Sequenced) and len(value.items) == 2 else [state]
-        if not all(isinstance(part.value, symbols.Mapped) or part.value is None for part in parts):
+        dicts = symbols.state_dicts(state)
+        if dicts is None:
             yield "[state]", state, state
             return
-        for part in parts:
-            if isinstance(part.value, symbols.Mapped) and id(part.value) not in self.seen:
-                self.seen.add(id(part.value))
-                yield from _pairs(part.value)
+        for one in dicts:
+            if id(one) not in self.seen:
+                self.seen.add(id(one))
+                yield from _pairs(one)
 
 
 def _pairs(value: symbols.Mapped) -> Iterator[_Child]:

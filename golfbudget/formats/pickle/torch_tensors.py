@@ -93,16 +93,13 @@ def _tensor(value: object, name: str) -> TorchTensor | None:
 
 
 def _attributes(state: symbols.Node) -> Iterator[_Part]:
-    """A state is a dict of attributes, or a pair of that and the slots', or anything else."""
-    value = state.value
-    parts = value.items if isinstance(value, symbols.Sequenced) and len(value.items) == 2 else [state]
-    if not all(isinstance(part.value, symbols.Mapped) or part.value is None for part in parts):
+    dicts = symbols.state_dicts(state)
+    if dicts is None:
         yield "[state]", state
         return
-    for part in parts:
-        if isinstance(part.value, symbols.Mapped):
-            for key, child in part.value.items:
-                yield spelled(key.value), child
+    for one in dicts:
+        for key, child in one.items:
+            yield spelled(key.value), child
 
 
 def _given(call: symbols.Call) -> Iterator[_Part]:

@@ -182,8 +182,3 @@ class Writer:
         encoded = encode_drawn(schemes.get(choice.scheme), matrix.float(), choice.options, context)
         export = quantise({name: matrix}, recipe, self.seed).with_encoded(name, encoded, dtype_name(matrix))
         return len(artifact_bytes(export, recipe)) - self.container
-
-
-def decoder_bytes(choice: Choice) -> int:
-    """Decoder code that a scheme adds to a submission, uncompressed, as a plan counts it."""
-    return len(schemes.get(choice.scheme).decoder_source.encode())

@@ -14,7 +14,7 @@ from golfbudget.artifact import locate
 from golfbudget.errors import ConfigError, UsageError
 from golfbudget.estimate.describe import describe
 from golfbudget.estimate.modelled import Formula
-from golfbudget.estimate.request import Request, dependence
+from golfbudget.estimate.request import EstimateRequest, dependence
 from golfbudget.estimate.settings import make_request
 from golfbudget.evidence import Evidence
 from golfbudget.ledger import Role
@@ -138,7 +138,7 @@ def _from_config(path: str, recipe: str | None, roles: Roles) -> Subject:
     )
 
 
-def _grown(small: Request, large: Request) -> list[TensorSpec]:
+def _grown(small: EstimateRequest, large: EstimateRequest) -> list[TensorSpec]:
     shapes = {spec.name: spec.shape for spec in large.model.tensors}
     return [spec for spec in small.model.tensors if shapes.get(spec.name) != spec.shape]
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from golfbudget import schemes
 from golfbudget.certificates import (
     DEFAULT_PRICE,
     DEFAULT_PRICE_SOURCE,
@@ -25,7 +26,7 @@ from golfbudget.codecs import DECODED_LIMIT
 from golfbudget.errors import UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.plan.vocabulary.figures import CountedVocabulary, read_text, read_vocabularies
-from golfbudget.plan.vocabulary.heads import Choice, Writer, choices, decoder_bytes, floor_codes
+from golfbudget.plan.vocabulary.heads import Choice, Writer, choices, floor_codes
 from golfbudget.plan.vocabulary.model import Shapes, Subject, empty_bytes, open_subject
 from golfbudget.plan.vocabulary.results import Closing, Floor, HeadRow, Trunk, Vocabulary, VocabularyPlan
 from golfbudget.progress import Progress, unwatched
@@ -171,7 +172,7 @@ def _vocabulary(tried: _Tried, sizes: Sequence[int], room: int, price: float) ->
     floors = _floors(tried)
     rows = []
     for choice, head in zip(tried.choices, heads, strict=False):
-        decoder = decoder_bytes(choice)
+        decoder = schemes.get(choice.scheme).decoder_bytes
         saved = control - head - decoder
         worth = allowance(saved, price)
         rows.append(

@@ -10,9 +10,9 @@ import msgspec
 from golfbudget.report.html.dots import Dot, Rows
 from golfbudget.report.html.markup import Child, Markup, el, join
 from golfbudget.report.html.reading import read
-from golfbudget.report.html.shell import Page
+from golfbudget.report.html.shell import Page, file_title
 from golfbudget.report.html.tables import DASH, bullets, chart, row, section, table, td
-from golfbudget.report.numbers import count
+from golfbudget.report.numbers import count, left_text
 
 
 class ShownTally(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ def page(report: Mapping[str, object], where: str) -> Page:
     only = found.submissions[0].path if len(found.submissions) == 1 else None
     return Page(
         kind="check",
-        title=f"{count(len(found.submissions))} submissions" if only is None else (PurePath(only).name or only),
+        title=f"{count(len(found.submissions))} submissions" if only is None else file_title(only),
         lead=tuple(_lead(found)),
         sections=tuple(_sections(found)),
         picture={"dots": msgspec.to_builtins(_dots(found))},
@@ -95,7 +95,7 @@ def _names(found: ShownCheck) -> tuple[str, ...]:
 def _sections(found: ShownCheck) -> Iterator[Markup]:
     names = _names(found)
     label = "Bytes of each submission by each convention, with the cap as a line"
-    yield section("Against the cap", chart("dots", label))
+    yield section("Against the cap", chart(label))
     headings = ("submission", "verdict", *(f"{name}#" for name in names), "findings")
     short = _short([each.path for each in found.submissions])
     rows = [_submission(each, short[each.path], names, found.convention) for each in found.submissions]
@@ -132,8 +132,8 @@ def _tally(tally: ShownTally | None, *, decides: bool) -> Markup:
         return el("td", DASH, class_="n", title=None if tally is None else tally.missing)
     total = count(tally.total_bytes)
     left = tally.headroom or 0
-    said = f"{count(left)} left" if left >= 0 else f"over by {count(-left)}"
-    return td(el("b", total) if decides else total, el("br"), el("small", said), class_="n" if left >= 0 else "n bad")
+    said = el("small", left_text(left, ""))
+    return td(el("b", total) if decides else total, el("br"), said, class_="n" if left >= 0 else "n bad")
 
 
 def _dots(found: ShownCheck) -> Rows:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
 
 import msgspec
 
-from golfbudget.report.html.maps import KEYS, Colour, map_tools
+from golfbudget.report.html.maps import Colour, map_picture
 from golfbudget.report.html.markup import Child, Markup, el
 from golfbudget.report.html.reading import read
-from golfbudget.report.html.shell import Page
-from golfbudget.report.html.tables import bullets, facts, num, picture, row, section, table, td
+from golfbudget.report.html.shell import Page, file_title
+from golfbudget.report.html.tables import bullets, facts, num, role_cell, row, section, table, td
 from golfbudget.report.html.tree import MapLeaf, place, tree
 from golfbudget.report.numbers import bytes_text, count, percent, signed
 
@@ -75,10 +74,10 @@ def page(report: Mapping[str, object], where: str) -> Page:
              amounts={"base": each.base_bytes})
         for each in found.owners
     )  # fmt: skip
-    root = tree(_name(found.new.path), leaves)
+    root = tree(file_title(found.new.path), leaves)
     return Page(
         kind="compare",
-        title=f"{_name(found.base.path)} → {_name(found.new.path)}",
+        title=f"{file_title(found.base.path)} → {file_title(found.new.path)}",
         lead=tuple(_lead(found)),
         sections=tuple(_sections(found)),
         picture={"map": {"root": msgspec.to_builtins(root), "colours": _COLOURS}},
@@ -87,10 +86,6 @@ def page(report: Mapping[str, object], where: str) -> Page:
 
 
 _COLOURS = [Colour.CHANGE, Colour.ROLE]
-
-
-def _name(path: str) -> str:
-    return PurePath(path).name or path
 
 
 def _lead(found: ShownComparison) -> Iterator[Child]:
@@ -117,9 +112,7 @@ def _sections(found: ShownComparison) -> Iterator[Markup]:
     yield section("What moved", table(caption, headings, (_owner(*pair) for pair in moved), id_="owners", tall=True))
     label = "Treemap of the new side's bytes, coloured by change"
     note = "Areas are the new side's bytes, colours what changed; what was removed is in the table alone."
-    yield section(
-        "Where it moved", el("p", note, class_="note"), picture("map", label, *map_tools(_COLOURS), hint=KEYS)
-    )
+    yield section("Where it moved", el("p", note, class_="note"), map_picture(label, _COLOURS))
     rows = [*(_role(each.role, each) for each in found.roles), _role("total", found.total)]
     headings = ["role", "change#", "base bytes#", "new bytes#"]
     yield section("By role", table("Roles on both sides", headings, rows))
@@ -145,7 +138,7 @@ def _change(each: ShownMove) -> Markup:
 
 def _owner(each: ShownOwner, at: int) -> Markup:
     status = each.status if each.content in (None, each.status) else f"{each.status}, content {each.content}"
-    cells = (td(el("span", class_=f"key role-{each.role}"), each.role), td(status), _change(each))
+    cells = (role_cell(each.role), td(status), _change(each))
     return row(each.owner, *cells, num(each.base_bytes), num(each.new_bytes), key=at)
 
 

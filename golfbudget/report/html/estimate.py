@@ -86,12 +86,12 @@ def _lead(points: tuple[ShownEstimate, ...]) -> Iterator[Child]:
         yield f"{len(points)} models: {fits} surely fit, {over} surely do not, {len(points) - fits - over} may."
     for point in points[:1] if len(points) == 1 else ():
         said = {True: "It fits", False: "It does not fit", None: "It may fit"}[point.cap.fits]
-        yield el(
-            "b",
-            said,
-            class_={True: "good", False: "bad"}.get(bool(point.cap.fits)) if point.cap.fits is not None else None,
-        )
+        yield el("b", said, class_=_kind(point))
         yield f" the cap of {count(point.cap.bytes)}: {_range(point.artifact_bytes)} ({point.artifact_bytes.evidence})."
+
+
+def _kind(point: ShownEstimate) -> str | None:
+    return None if point.cap.fits is None else "good" if point.cap.fits else "bad"
 
 
 def _range(amount: ShownAmount) -> str:
@@ -103,7 +103,7 @@ def _range(amount: ShownAmount) -> str:
 
 
 def _sections(points: tuple[ShownEstimate, ...]) -> Iterator[Markup]:
-    yield section("Under the cap", chart("dots", "Bytes of each model's artifact, with the cap as a line"))
+    yield section("Under the cap", chart("Bytes of each model's artifact, with the cap as a line"))
     headings = ("model", "parameters#", "payload bytes#", "artifact bytes#", "low#", "high#", "fits", "how known")
     caption = "Before training: the payload is exact, the artifact as its evidence says"
     yield section("In numbers", table(caption, headings, map(_row, points), id_="rows"))
@@ -121,10 +121,9 @@ def _sections(points: tuple[ShownEstimate, ...]) -> Iterator[Markup]:
 def _row(point: ShownEstimate) -> Markup:
     amount = point.artifact_bytes
     fits = {True: "yes", False: "no", None: "open"}[point.cap.fits]
-    kind = {True: "good", False: "bad"}.get(point.cap.fits) if point.cap.fits is not None else None
     return row(
         point.called, num(point.parameters), num(point.payload_bytes), num(amount.value), num(amount.low),
-        num(amount.high), td(el("b", fits, class_=kind)), td(amount.evidence),
+        num(amount.high), td(el("b", fits, class_=_kind(point))), td(amount.evidence),
     )  # fmt: skip
 
 

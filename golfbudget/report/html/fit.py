@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
 
 import msgspec
 
-from golfbudget.fit.fit_json import SavedChoice, SavedFit
+from golfbudget.evidence import ends
+from golfbudget.fit.fit_json import SavedFit
+from golfbudget.fit.results import FitChoice
 from golfbudget.report.html.inspect import role_strips
-from golfbudget.report.html.maps import KEYS, Colour, map_tools
+from golfbudget.report.html.maps import Colour, map_picture
 from golfbudget.report.html.markup import Child, Markup, el
 from golfbudget.report.html.plane import Plane, PlanePoint
 from golfbudget.report.html.reading import read
-from golfbudget.report.html.shell import Page
-from golfbudget.report.html.tables import bar, bullets, facts, num, picture, row, section, table, td
+from golfbudget.report.html.shell import Page, file_title
+from golfbudget.report.html.tables import bar, bullets, facts, num, picture, role_cell, row, section, sized, table, td
 from golfbudget.report.html.tree import MapLeaf, MapNode, place, tree
 from golfbudget.report.numbers import bytes_text, count, human
 
@@ -33,7 +34,7 @@ def page(report: Mapping[str, object], where: str) -> Page:
     scripts = ("pick.js", "map.js", *(() if plane is None else ("plane.js",)), "fit.js")
     return Page(
         kind="fit",
-        title=PurePath(fit.source.path).name or fit.source.path,
+        title=file_title(fit.source.path),
         lead=tuple(_lead(fit)),
         sections=tuple(_sections(fit, pictured=plane is not None)),
         picture=pictures,
@@ -51,7 +52,7 @@ def _lead(fit: SavedFit) -> Iterator[Child]:
     if quality.delta is None:
         yield ". No model was run: the squared error was made least."
     elif quality.low is not None and quality.high is not None:
-        yield f"; {quality.delta:+.4f} bits per byte [{quality.low:+.4f}, {quality.high:+.4f}] "
+        yield f"; {quality.delta:+.4f} bits per byte {ends(quality.low, quality.high)} "
         yield f"against the recipe's own file of {count(fit.baseline.artifact_bytes)} ({quality.evidence})."
 
 
@@ -70,9 +71,7 @@ def _sections(fit: SavedFit, *, pictured: bool) -> Iterator[Markup]:
     if pictured:
         yield section("What bytes cost", picture("plane", "The fitted file and the recipe's own, by bytes and loss"))
     label = "Treemap of the fitted file's bytes: role, block, matrix"
-    yield section(
-        f"What each matrix got, in {bytes_text(size)}", picture("map", label, *map_tools(_COLOURS), hint=KEYS)
-    )
+    yield section(f"What each matrix got, in {bytes_text(size)}", map_picture(label, _COLOURS))
     headings = (
         "matrix", "role", "stored as", "coder", "parameters#", "stored bytes#", "bits per parameter#",
         "next kB is worth, µbpb#",
@@ -107,15 +106,14 @@ def _facts(fit: SavedFit) -> Iterator[tuple[str, Child]]:
     yield "SHA-256", el("code", fit.sha256)
 
 
-def _stored_as(each: SavedChoice) -> str:
+def _stored_as(each: FitChoice) -> str:
     return " ".join([each.scheme, *(f"{name}={value}" for name, value in each.options.items())])
 
 
-def _row(each: SavedChoice, at: int) -> Markup:
-    bits = 8 * each.stored_bytes / each.parameters if each.parameters else None
+def _row(each: FitChoice, at: int) -> Markup:
     return row(
-        each.owner, td(el("span", class_=f"key role-{each.role}"), str(each.role)), td(_stored_as(each)),
-        td(each.coder), num(each.parameters), num(each.stored_bytes), num(bits, digits=3),
+        each.owner, role_cell(each.role), td(_stored_as(each)),
+        td(each.coder), *sized(each.parameters, each.stored_bytes),
         num(each.next_kilobyte, digits=1), key=at,
     )  # fmt: skip
 

@@ -9,10 +9,10 @@ import msgspec
 from msgspec import UNSET
 
 from golfbudget.inspection.report import EntryReport, InspectReport, LayerReport, OwnerReport, RoleReport
-from golfbudget.report.html.maps import KEYS, Colour, map_tools
+from golfbudget.report.html.maps import Colour, map_picture
 from golfbudget.report.html.markup import Child, Markup, el
-from golfbudget.report.html.shell import Page
-from golfbudget.report.html.tables import bar, bullets, facts, num, picture, row, section, share, table, td
+from golfbudget.report.html.shell import Page, file_title
+from golfbudget.report.html.tables import bar, bullets, facts, num, role_cell, row, section, share, sized, table, td
 from golfbudget.report.html.tree import MapLeaf, MapNode, place, tree
 from golfbudget.report.numbers import bytes_text, count, human, percent
 
@@ -22,7 +22,7 @@ def page(report: Mapping[str, object], where: str) -> Page:
     found = InspectReport.read(report, where=where)
     return Page(
         kind="inspect",
-        title=PurePath(found.source.path).name or found.source.path,
+        title=file_title(found.source.path),
         lead=tuple(_lead(found)),
         sections=(_cap(found), _map(found), _roles(found), _owners(found), _nesting(found)),
         picture={"map": {"root": msgspec.to_builtins(ledger_tree(found)), "colours": _colours(found)}},
@@ -91,7 +91,7 @@ def _map(found: InspectReport) -> Markup:
     return section(
         "Where the bytes are",
         el("p", note, more, class_="note"),
-        picture("map", label, *map_tools(_colours(found)), hint=KEYS),
+        map_picture(label, _colours(found)),
         id_="where",
     )
 
@@ -99,14 +99,11 @@ def _map(found: InspectReport) -> Markup:
 def _roles(found: InspectReport) -> Markup:
     rows = []
     for role in found.roles:
-        bits = 8 * role.stored_bytes / role.parameters if role.parameters else None
         rows.append(
             row(
                 el("span", el("span", class_=f"key role-{role.role}"), str(role.role)),
                 td(""),
-                num(role.parameters),
-                num(role.stored_bytes),
-                num(bits, digits=3),
+                *sized(role.parameters, role.stored_bytes),
                 share(role.stored_bytes, found.source.bytes),
                 class_="group",
             )
@@ -138,10 +135,9 @@ def _largest(owner: OwnerReport) -> tuple[int, str, str]:
 
 
 def _owner(owner: OwnerReport, at: int, size: int, *, measured: bool) -> Markup:
-    bits = 8 * owner.stored_bytes / owner.parameters if owner.parameters else None
     cells = [
-        td(el("span", class_=f"key role-{owner.role}"), str(owner.role)),
-        num(owner.parameters), num(owner.stored_bytes), num(bits, digits=3), share(owner.stored_bytes, size),
+        role_cell(owner.role),
+        *sized(owner.parameters, owner.stored_bytes), share(owner.stored_bytes, size),
     ]  # fmt: skip
     if measured:
         cells += [num(n if isinstance(n, int) else None) for n in (owner.entropy_floor_bytes, owner.slack_bytes)]
@@ -149,9 +145,7 @@ def _owner(owner: OwnerReport, at: int, size: int, *, measured: bool) -> Markup:
 
 
 def _nesting(found: InspectReport) -> Markup:
-    tied = {True: "tied", False: "not tied", None: "not known whether it is tied"}.get(found.tied or None, "not tied")
-    if found.tied is False:
-        tied = "not tied"
+    tied = "tied" if found.tied is True else "not tied" if found.tied is False else "not known whether it is tied"
     reason = found.tied_reason if isinstance(found.tied_reason, str) else None
     rows: list[tuple[str, Child]] = [
         ("file", found.source.path),

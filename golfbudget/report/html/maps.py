@@ -1,4 +1,4 @@
-"""The controls above a treemap."""
+"""A treemap's place on a page, and the controls above it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from golfbudget.report.html.markup import Markup, el
+from golfbudget.report.html.tables import picture
 
 #: What the keyboard does in one.
-KEYS = "Arrow keys choose, Enter goes in, Escape comes back."
+_KEYS = "Arrow keys choose, Enter goes in, Escape comes back."
 
 
 class Colour(StrEnum):
@@ -20,8 +21,12 @@ class Colour(StrEnum):
     CHANGE = "change"
 
 
-def map_tools(colours: Iterable[str]) -> tuple[Markup, ...]:
-    """Search, and what colours say."""
+def map_picture(label: str, colours: Iterable[str]) -> Markup:
+    """Where a map is drawn, under search and what colours say."""
+    return picture("map", label, *_tools(colours), hint=_KEYS)
+
+
+def _tools(colours: Iterable[str]) -> tuple[Markup, ...]:
     search = el(
         "label",
         "Search ",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
 
 import msgspec
 
@@ -12,16 +11,15 @@ from golfbudget.certificates import Certificate
 from golfbudget.evidence import Evidence
 from golfbudget.plan.plan_json import SavedBudget, SavedPlan, SavedTrial
 from golfbudget.plan.results import BudgetFile, Winner
+from golfbudget.plan.trials import EQUAL_ERROR
 from golfbudget.report.html.inspect import role_strips
 from golfbudget.report.html.markup import Child, Markup, el
 from golfbudget.report.html.plane import Plane, PlaneLine, PlanePoint, through
 from golfbudget.report.html.reading import read
-from golfbudget.report.html.shell import Page
+from golfbudget.report.html.shell import Page, file_title
 from golfbudget.report.html.tables import DASH, bar, bullets, facts, num, picture, row, section, table, td
-from golfbudget.report.numbers import bytes_text, count
+from golfbudget.report.numbers import bytes_text, count, left_text
 
-#: Up to this ratio of a candidate's squared error to the recipe's own, it counts as costing nothing.
-_EQUAL_ERROR = 1.05
 #: µbpb for a kilobyte in bits per byte for a byte.
 _PRICE_UNIT = 1e-9
 
@@ -32,7 +30,7 @@ def page(report: Mapping[str, object], where: str) -> Page:
     plane = _plane(plan)
     return Page(
         kind="plan",
-        title=PurePath(plan.source.path).name or plan.source.path,
+        title=file_title(plan.source.path),
         lead=tuple(_lead(plan)),
         sections=tuple(_sections(plan, pictured=plane is not None)),
         picture=None if plane is None else {"plane": msgspec.to_builtins(plane)},
@@ -85,8 +83,7 @@ def _sections(plan: SavedPlan, *, pictured: bool) -> Iterator[Markup]:
 
 
 def _facts(plan: SavedPlan) -> Iterator[tuple[str, Child]]:
-    left = plan.baseline.headroom
-    said = f"{count(left)} bytes left" if left >= 0 else f"over by {count(-left)} bytes"
+    said = left_text(plan.baseline.headroom)
     yield "baseline", f"recipe {plan.recipe}: {bytes_text(plan.baseline.counted_bytes)}; {said} of {count(plan.cap)}"
     if plan.evaluation is None:
         yield "quality", "no model was run: equal error counts as no loss"
@@ -115,8 +112,8 @@ def _budget(budget: SavedBudget) -> Markup:
     return row(
         count(budget.bytes), _change(budget.without), _change(budget.with_),
         td(budget.with_.candidate or DASH if budget.with_ is not None else DASH),
-        *(num(None if difference is None else n, sign=True, digits=4) for n in
-          ((None, None, None) if difference is None else (difference.delta, difference.low, difference.high))),
+        *(num(None if difference is None else getattr(difference, end), sign=True, digits=4)
+          for end in ("delta", "low", "high")),
         td(el("b", str(budget.answer))),
     )  # fmt: skip
 
@@ -150,7 +147,6 @@ def _plane(plan: SavedPlan) -> Plane | None:
         lines += _fitted(plan)
     needed = -plan.baseline.headroom
     verdict = plan.verdict
-    best = {Winner.HEAD: verdict.best_head, Winner.TRUNK: verdict.best_trunk}.get(verdict.winner, verdict.best_trunk)
     return Plane(
         x="bytes saved",
         y="change in bits per byte" if measured else "squared error over the recipe's own",
@@ -159,9 +155,9 @@ def _plane(plan: SavedPlan) -> Plane | None:
         lines=tuple(line for line in lines if len(line.points) > 1),
         cap=needed if needed > 0 else None,
         price=plan.price.value * _PRICE_UNIT if measured else None,
-        mark=None if measured else _EQUAL_ERROR,
+        mark=None if measured else EQUAL_ERROR,
         mark_name="" if measured else "counts as no loss",
-        first=best,
+        first=verdict.best_head if verdict.winner is Winner.HEAD else verdict.best_trunk,
     )
 
 

@@ -61,7 +61,7 @@ def page(report: Mapping[str, object], where: str) -> Page:
 
 def _sections(found: ShownSchemes, *, pictured: bool) -> Iterator[Markup]:
     if pictured:
-        yield section("Raw bytes", chart("dots", "Raw bytes of each scheme for this shape"))
+        yield section("Raw bytes", chart("Raw bytes of each scheme for this shape"))
     headings = ["scheme", "what it stores", "raw bytes by formula", "options", "decoder bytes#"]
     if found.shape is not None:
         headings.insert(4, "raw bytes#")

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import PurePath
 
 from msgspec import Struct
 
@@ -31,6 +32,11 @@ class Page(Struct, frozen=True, kw_only=True):
     sections: tuple[Markup, ...]
     picture: Mapping[str, object] | None = None
     scripts: tuple[str, ...] = ()
+
+
+def file_title(path: str) -> str:
+    """A file's name, of a path that ends in one."""
+    return PurePath(path).name or path
 
 
 def asset(name: str) -> str:

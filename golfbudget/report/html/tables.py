@@ -48,6 +48,17 @@ def td(*children: Child, class_: str | None = None) -> Markup:
     return el("td", *children, class_=class_)
 
 
+def role_cell(role: str) -> Markup:
+    """A cell of a role, after its colour."""
+    return td(el("span", class_=f"key role-{role}"), str(role))
+
+
+def sized(parameters: int, stored_bytes: int) -> tuple[Markup, Markup, Markup]:
+    """Cells of parameters, of stored bytes, and of bits for each parameter."""
+    bits = 8 * stored_bytes / parameters if parameters else None
+    return num(parameters), num(stored_bytes), num(bits, digits=3)
+
+
 def row(name: Child, *cells: Markup, key: int | None = None, class_: str | None = None) -> Markup:
     """A row under its own heading; `key` is its place in the report's list, by which scripts know it."""
     return el("tr", el("th", name, scope="row"), *cells, data_key=key, class_=class_)
@@ -82,9 +93,9 @@ def bar(label: str, parts: Iterable[tuple[str, str, int]], whole: int) -> Markup
     return el("figure", el("figcaption", label), picture, el("ul", *words, class_="keys"), class_="strips")
 
 
-def chart(name: str, label: str) -> Markup:
-    """Where a script draws what only shows, and what the table after it says in numbers."""
-    drawn = el("div", id=name, class_="picture chart", role="img", aria_label=label)
+def chart(label: str) -> Markup:
+    """Where a script draws dots, which only show what the table after them says in numbers."""
+    drawn = el("div", id="dots", class_="picture chart", role="img", aria_label=label)
     return el("div", drawn, class_="drawn", hidden=True)
 
 

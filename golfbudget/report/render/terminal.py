@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
-from typing import TextIO
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -35,10 +34,10 @@ def _bounded() -> bool:
     return sys.stdout.isatty() or "COLUMNS" in os.environ
 
 
-def console(file: TextIO | None = None) -> Console:
-    """A console on a stream (default stdout), colourless and unwrapped unless it is a terminal."""
+def console() -> Console:
+    """A console on stdout, colourless and unwrapped unless that is a terminal."""
     width = None if _bounded() else _UNBOUNDED
-    return Console(file=file or sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
 def show(document: Document) -> None:

@@ -33,7 +33,7 @@ _NO_HEAD = re.compile(
 )
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class ConfigJson(Struct, frozen=True, kw_only=True):
     """The settings that matter here; all are None or empty where nothing says them.
 
     `tied` is what the configuration says and `tied_at` the key that says it.  `headless` names an architecture that has
@@ -47,7 +47,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     packing: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Mapping[str, object] | None) -> Settings:
+    def of(cls, config: Mapping[str, object] | None) -> ConfigJson:
         """From a configuration as it stands in the file."""
         if config is None:
             return cls()
@@ -68,6 +68,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             headless=_headless(config),
             packing=_packing(config),
         )
+
+    @property
+    def said(self) -> str | None:
+        """What the configuration says of the head's tie, in words; None where it says nothing."""
+        return None if self.tied is None else f"config.json says {self.tied_at}: {str(self.tied).lower()}"
 
     @property
     def method(self) -> str:
