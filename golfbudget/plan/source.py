@@ -134,11 +134,11 @@ class PlanSource:
         return self.head if owner == self.head_owner else owner
 
     def matrix(self, owner: str) -> Tensor:
-        """The reference matrix behind an owner."""
+        """The reference matrix behind an owner, [rows, columns]."""
         return self.reference[self.original(owner)]
 
     def head_bias(self, decoded: Decoded) -> Tensor | None:
-        """What a file's head adds to its logits, under whichever of its names."""
+        """What a file's head adds to its logits, [vocabulary], under whichever of its names; None where it adds nothing."""
         return decoded.bias_of(self.head_owner, self.head)
 
 

@@ -98,7 +98,7 @@ class Encoded:
         return sum(table.raw_bytes for table in self.tables)
 
     def decoded(self) -> Tensor:
-        """The float32 matrix that the tables stand for."""
+        """The matrix that the tables stand for, float32 [rows, columns]."""
         return get(self.scheme).decode(self)
 
     def bias(self) -> Tensor | None:

@@ -26,7 +26,7 @@ def parities(stored: NDArray[np.uint8] | NDArray[np.int8], k: int) -> NDArray[np
 
 
 def levels(stored: NDArray[np.int8], k: int) -> NDArray[np.int16]:
-    """What the integers [rows, columns] stand for, in steps."""
+    """What the integers [rows, columns] stand for, in steps, of that shape."""
     import numpy as np
 
     return 2 * np.ascontiguousarray(stored).astype(np.int16) + parities(stored, k)
