@@ -138,7 +138,7 @@ class PlanSource:
         return self.reference[self.original(owner)]
 
     def head_bias(self, decoded: Decoded) -> Tensor | None:
-        """What a file's head adds to its logits, [vocabulary], under whichever of its names; None where it adds nothing."""
+        """What a file's head adds to its logits, [vocabulary], under whichever of its names; None for nothing."""
         return decoded.bias_of(self.head_owner, self.head)
 
 
