@@ -30,9 +30,10 @@ METRIC = "bits-per-byte"
 _DIGITS = 6
 #: Few enough that a layer's values stay in a core's own cache.
 _TOKENS_AT_ONCE = 1024
-_TOKENS_COMPARED = 256
 #: … and as many windows where covariances are summed.
 _WINDOWS_AT_ONCE = 8
+#: Tokens of a window that are compared at once, and logits: of a large vocabulary, 256 tokens take 600 MB in doubles.
+_TOKENS_COMPARED, _LOGITS_COMPARED = 256, 1 << 20
 #: States of a head that are kept for its encoders.
 _MOST_STATES = 1 << 15
 
@@ -271,7 +272,8 @@ def window_divergence(base: Tensor, new: Tensor) -> Tensor:
 
     A few at a time: its arithmetic is double, and takes memory.
     """
-    parts = zip(base.split(_TOKENS_COMPARED), new.split(_TOKENS_COMPARED), strict=True)
+    tokens = max(1, min(_TOKENS_COMPARED, _LOGITS_COMPARED // base.shape[-1]))
+    parts = zip(base.split(tokens), new.split(tokens), strict=True)
     return torch.cat([divergence(one, other) for one, other in parts])
 
 
