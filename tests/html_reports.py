@@ -74,7 +74,7 @@ def fit() -> dict[str, Any]:
     role = {"parameters": 900, "decoded_bytes": 900, "stored_bytes": 500, "accounts": accounts}
     choice = {"scheme": "trellis", "options": {"step": 0.1}, "coder": "rans", "parameters": 900, "next_kilobyte": 3.5}
     return {
-        "schema": "golfbudget/fit/1", "golfbudget": "0.1.0",
+        "schema": "golfbudget/fit/1", "golfbudget": "0.2.0",
         "source": {"path": "model.safetensors", "bytes": 4000, "sha256": "cd" * 32},
         "recipe": "int8-zlib", "seed": 0, "effort": 1, "cap": 2000, "code_bytes": 100, "artifact_bytes": 1000,
         "decoder_bytes": 200, "counted_bytes": 1200, "headroom": 700, "binding": True, "container": "safetensors",
