@@ -12,6 +12,7 @@ from standins import log_text, submission
 
 from golfbudget.rules import Convention, load_rules
 from golfbudget.submission import Checked, check_submission
+from golfbudget.submission.lognames import what_is
 from golfbudget.submission.logs import parse
 
 CODE, MODEL = 50_000, 15_990_000
@@ -239,3 +240,23 @@ def test_a_figure_of_another_seed_is_named(tmp_path: Path) -> None:
     stated = json.dumps({"runs": [{"seed": 1, "artifact_bytes": 952_000}, {"seed": 2, "artifact_bytes": 952_000}]})
     (message,) = messages(check(tmp_path, {**logs, "submission.json": stated}), "GB304")
     assert "of seed 1; it is shipped.total_bytes of seed 2" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("GPTQ+brotli artifact", "artifact"),
+        ("Serialized model int8 per-row+zlib", "model"),
+        ("int6 per-group model size", "model"),
+        ("Model size after int8+zlib", "model"),
+        ("EMA model bytes", "model"),
+        ("trellis+rANS artifact size", "artifact"),
+        ("bytes per row", None),
+        ("Total bytes per token", None),
+        ("average model size", None),
+        ("model size before compression", None),
+    ],
+)
+def test_how_weights_were_made_small_is_part_of_a_name_and_a_mean_is_not(name: str, what: str | None) -> None:
+    found = what_is(name)
+    assert (found and found[0]) == what

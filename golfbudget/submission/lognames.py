@@ -39,6 +39,14 @@ _PLAIN = frozenset({
     "files", "zip", "is", "are", "of", "the", "this", "our", "and", "plus", "with", "used", "wrote", "written", "on",
     "disk", "in", "all", "export", "output", "counted", "actual", "exact", "to", "as", "at", "minified", "pergroup",
 })  # fmt: skip
+#: Words of how weights were made small, and of which weights they are.
+_MADE = frozenset({
+    "gptq", "awq", "hqq", "lqer", "qat", "trellis", "hadamard", "rotated", "codebook", "vq", "fp8", "fp4", "mxfp4",
+    "nvfp4", "rans", "ans", "huffman", "arithmetic", "entropy", "coded", "calibrated", "clipped", "mixed", "precision",
+    "grouped", "row", "rows", "group", "channel", "ema", "swa", "averaged", "after", "shipped", "produced",
+})  # fmt: skip
+#: How finely something is scaled, and no average.
+_SCALED_PER = re.compile(r"\bper[-_](?=row|group|channel|tensor|block|column|matrix)", _I)
 #: Words that may stand before a name without being part of it.
 _BEFORE = frozenset({"rank", "worker", "node", "process", "proc", "pid", "main", "stdout", "stderr", "train", "seed"})
 #: The name that public scripts give a figure: what follows is its label.
@@ -59,7 +67,7 @@ _NOUN = {
 
 def words_of(name: str) -> set[str]:
     """The words of a name, in small letters."""
-    return {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word}
+    return {word for word in re.split(r"[^a-z0-9]+", _SCALED_PER.sub(" ", name).lower()) if word}
 
 
 def what_is(name: str, *, used: bool = False) -> tuple[str, str] | None:
@@ -84,7 +92,7 @@ def _understood(name: str) -> bool:
     """Whether every word of a name is known, but for the label that follows a name as public scripts give it."""
     phrase = _PHRASE.search(name)
     before = _FILE_NAME.sub(" ", name[: phrase.start()] if phrase else name)
-    known = _PLAIN | _CODE | _TOTAL | _MODEL | _RAW | _BEFORE
+    known = _PLAIN | _MADE | _CODE | _TOTAL | _MODEL | _RAW | _BEFORE
     return all(word in known or word[0].isdigit() or _CODEC.search(word) for word in words_of(before))
 
 
