@@ -246,6 +246,7 @@ def test_a_figure_of_another_seed_is_named(tmp_path: Path) -> None:
     ("name", "what"),
     [
         ("GPTQ+brotli artifact", "artifact"),
+        ("LZ4 artifact", "artifact"),
         ("Serialized model int8 per-row+zlib", "model"),
         ("int6 per-group model size", "model"),
         ("Model size after int8+zlib", "model"),

@@ -6,12 +6,11 @@ results are the same wherever they are made; several candidates at a time, each 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 
 import torch
 
-from golfbudget.workers.threads import one_thread_of
+from golfbudget.workers.threads import one_thread_by, one_thread_of
 
 
 def one_thread() -> AbstractContextManager[None]:
@@ -19,14 +18,8 @@ def one_thread() -> AbstractContextManager[None]:
     return one_thread_of(torch)
 
 
-@contextmanager
-def one_faiss_thread() -> Iterator[None]:
+def one_faiss_thread() -> AbstractContextManager[None]:
     """Faiss adds up in the order its threads finish: with one thread, encoding is deterministic."""
     import faiss
 
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
+    return one_thread_by(faiss.omp_get_max_threads, faiss.omp_set_num_threads)

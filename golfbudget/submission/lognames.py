@@ -32,7 +32,9 @@ _RAW = frozenset({
     "raw", "fp32", "float32", "bf16", "bfloat16", "fp16", "float16", "float", "uncompressed", "unquantized",
     "full", "torch", "pt", "pth", "npz", "original", "unpacked", "dense", "saved", "checkpoint",
 })  # fmt: skip
-_CODEC = re.compile(r"zlib|zstd|lzma|brotli|xz|gzip|bz2|ptz|int\d|u?quant|tern|binar|nf4|pack|compress|\bbr\b", _I)
+_CODEC = re.compile(
+    r"zlib|zstd|lzma|brotli|xz|gzip|bz2|ptz|int\d|u?quant|tern|binar|nf4|lz4|ppmd|pack|compress|\bbr\b", _I
+)
 #: Other words of the names of sizes.
 _PLAIN = frozenset({
     "artifact", "artifacts", "bytes", "byte", "size", "sizes", "length", "serialized", "exported", "final", "file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from queue import Empty, SimpleQueue
 from types import ModuleType
 from typing import TypeVar, cast
@@ -44,12 +44,17 @@ def in_threads(function: Callable[[T], R], tasks: Sequence[T], jobs: int) -> Ite
         yield number, cast("R", result)
 
 
-@contextmanager
-def one_thread_of(torch: ModuleType) -> Iterator[None]:
+def one_thread_of(torch: ModuleType) -> AbstractContextManager[None]:
     """Torch on one thread, and as before afterwards; the library is handed over, as only some work imports it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    return one_thread_by(torch.get_num_threads, torch.set_num_threads)
+
+
+@contextmanager
+def one_thread_by(get: Callable[[], int], put: Callable[[int], object]) -> Iterator[None]:
+    """A library on one thread, and as before afterwards, by its own functions for the number of its threads."""
+    before = get()
+    put(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        put(before)
