@@ -40,6 +40,7 @@ from golfbudget.repacking.decoders import chain_source, pack_source
 from golfbudget.repacking.proof import prove_rebuilt, prove_same_container
 from golfbudget.repacking.result import REBUILT, SAME_CONTAINER
 from golfbudget.repacking.saved_object import Item, SavedObject, saved_object
+from golfbudget.repacking.settings import TUNED, lzma_file, tuned
 from golfbudget.repacking.unpickle import NotCarriedError
 from golfbudget.repacking.writing import Arrangement, assemble, narrowed, raw_streams, sorted_rows
 from golfbudget.roles import assign, load_roles
@@ -620,6 +621,28 @@ def test_the_levers_asked_for_are_the_only_ones_tried(tmp_path: Path) -> None:
     packed = repack(path, levers=[Lever.CONTAINER])
     assert [step.lever for step in packed.steps if step.lever in REBUILT] == [Lever.CONTAINER]
     assert all("brotli" not in step.choice for step in packed.steps)
+
+
+def test_other_settings_of_codecs_are_tried_last_and_never_longer(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.ptz", zlib.compress(saved(model()), 9))
+    without = repack(path, levers=[lever for lever in Lever if lever is not Lever.SETTINGS])
+    packed = repack(path)
+    assert packed.data is not None
+    assert without.data is not None
+    (step,) = [step for step in packed.steps if step.lever is Lever.SETTINGS]
+    assert step.taken
+    assert step is packed.steps[-1]
+    assert len(without.data) - len(packed.data) == step.saved > 0
+    assert packed.decoder_source == without.decoder_source
+
+
+@given(st.binary(min_size=1, max_size=3000), st.sampled_from(sorted(TUNED)))
+@settings(max_examples=20)
+def test_tuned_streams_decode_by_a_plain_call(data: bytes, codec: str) -> None:
+    usual = {"lzma": lzma_file(data * 3, (3, 0, 2)), "brotli": brotli.compress(data * 3, quality=11, lgwin=24)}
+    made = tuned(codec, data * 3)
+    assert len(made) <= len(usual[codec])
+    assert {"lzma": lzma, "brotli": brotli}[codec].decompress(made) == data * 3
 
 
 # Public artifacts

@@ -91,6 +91,6 @@ def chosen_levers(given: str | Sequence[str] | None, *, same_container: bool) ->
         chosen = [lever for lever in chosen if lever in SAME_CONTAINER]
     if not set(chosen).isdisjoint(REBUILT) and Lever.CONTAINER not in chosen:
         raise UsageError(
-            "--levers: streams, shuffle, dtype, order, rows and coder need container, which rebuilds the file"
+            "--levers: streams, shuffle, dtype, order, rows, coder and settings need container, which rebuilds the file"
         )
     return chosen

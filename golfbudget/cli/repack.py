@@ -19,7 +19,8 @@ def repack(
         str | None,
         opt(
             "--levers LIST",
-            "Try only these, by commas: codec, filter, container, streams, shuffle, dtype, order, rows, coder.",
+            "Try only these, by commas: codec, filter, container, streams, shuffle, dtype, order, rows, coder, "
+            "settings.",
         ),
     ] = None,
     same_container: Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import platform
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from itertools import accumulate
 
 from golfbudget.codecs.rans import SymbolRun, encode_runs
 from golfbudget.progress import Progress
+from golfbudget.repacking.settings import TUNED, brotli_stream, lzma_file, tuned
 from golfbudget.workers import in_threads
 
 
@@ -28,7 +28,6 @@ class RunForm:
 _LONGEST_SEARCHED = 1 << 18
 #: Literal-context, literal-position and position bits of LZMA: its defaults, bytes without context, wide numbers.
 _CONTEXTS = ((3, 0, 2), (0, 0, 0), (0, 2, 2), (1, 1, 1))
-_BEST = 9 | lzma.PRESET_EXTREME
 #: zstd decoders accept windows up to this without being asked to.
 _WINDOW_LOG = range(10, 28)
 #: From here on matches may lie further apart than zstd's ordinary search looks.
@@ -41,14 +40,8 @@ def _zlib(data: bytes) -> bytes:
 
 
 def _lzma(data: bytes) -> bytes:
-    """The older .lzma file: its header is 13 bytes, and `lzma.decompress` knows it from .xz by itself."""
     contexts = _CONTEXTS if len(data) <= _LONGEST_SEARCHED else _CONTEXTS[:1]
-    window = 1 << max(12, (max(1, len(data)) - 1).bit_length())
-    made = []
-    for lc, lp, pb in contexts:
-        options = {"preset": _BEST, "dict_size": min(window, 1 << 26), "lc": lc, "lp": lp, "pb": pb}
-        made.append(lzma.compress(data, lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, **options}]))
-    return min(made, key=len)
+    return min((lzma_file(data, settings) for settings in contexts), key=len)
 
 
 def _zstd(data: bytes) -> bytes:
@@ -62,9 +55,7 @@ def _zstd(data: bytes) -> bytes:
 
 
 def _brotli(data: bytes) -> bytes:
-    import brotli
-
-    return bytes(brotli.compress(data, quality=11, lgwin=24))
+    return brotli_stream(data, (0, 24, 0))
 
 
 def quick(data: bytes) -> int:
@@ -100,13 +91,22 @@ class Compressor:
 
     def encode(self, tasks: Sequence[tuple[str, bytes]], label: str) -> list[bytes]:
         """What each (codec, data) compresses to, in the order given."""
-        keys = [(codec, hashlib.sha256(data).digest()) for codec, data in tasks]
+        keys = [_key(codec, data) for codec, data in tasks]
         missing = {key: task for key, task in zip(keys, tasks, strict=True) if key not in self.known}
         # The longest first, so that no thread is left alone with it at the end.
         order = sorted(missing, key=lambda key: -len(missing[key][1]))
-        for key, made in zip(order, self._run([missing[key] for key in order], label), strict=True):
+        for key, made in zip(order, self._run(_compressed, [missing[key] for key in order], label), strict=True):
             self.known[key] = made
         return [self.known[key] for key in keys]
+
+    def tune(self, tasks: Sequence[tuple[str, bytes]], label: str) -> int:
+        """Try (codec, data) at other settings of their codecs; what comes out shorter is remembered and counted."""
+        able = [task for task in dict.fromkeys(tasks) if task[0] in TUNED]
+        before = self.encode(able, label)
+        after = self._run(tuned, able, label)
+        shorter = [(task, new) for task, old, new in zip(able, before, after, strict=True) if len(new) < len(old)]
+        self.known.update({_key(codec, data): new for (codec, data), new in shorter})
+        return len({data for (_, data), _ in shorter})
 
     def coded(self, data: bytes, forms: Sequence[RunForm]) -> bytes:
         """A stream under rANS, in these runs."""
@@ -122,15 +122,20 @@ class Compressor:
             self.known[key] = encode_runs(runs)
         return self.known[key]
 
-    def _run(self, tasks: Sequence[tuple[str, bytes]], label: str) -> list[bytes]:
+    def _run(
+        self, compress: Callable[[str, bytes], bytes], tasks: Sequence[tuple[str, bytes]], label: str
+    ) -> list[bytes]:
         self.steps += len(tasks)
-        compressed, made = in_threads(_compress, tasks, self.jobs), dict[int, bytes]()
+        compressed, made = in_threads(lambda task: compress(*task), tasks, self.jobs), dict[int, bytes]()
         for _ in tasks:
             self.progress(label, self.steps)
             made.update([next(compressed)])
         return [made[number] for number in range(len(tasks))]
 
 
-def _compress(task: tuple[str, bytes]) -> bytes:
-    codec, data = task
+def _compressed(codec: str, data: bytes) -> bytes:
     return COMPRESSORS[codec](data)
+
+
+def _key(codec: str, data: bytes) -> tuple[str, bytes]:
+    return codec, hashlib.sha256(data).digest()

@@ -20,6 +20,7 @@ class Lever(StrEnum):
     ORDER = "order"
     ROWS = "rows"
     CODER = "coder"
+    SETTINGS = "settings"
 
 
 SAME_CONTAINER = (Lever.CODEC, Lever.FILTER)

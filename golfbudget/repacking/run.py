@@ -29,7 +29,7 @@ from golfbudget.roles import assign, load_roles
 _HEAD = 32
 SAME, PACK = "same", "golfbudget-pack"
 #: Raised with every change of the search that can change its result.
-SEARCH_VERSION = 2
+SEARCH_VERSION = 3
 CACHE_PREFIX = "repack-"
 
 

@@ -33,8 +33,10 @@ _OWN_STREAM = 1 << 12
 _LONG = 1 << 20
 #: A guess this much worse than another, in hundredths, is not tried for real.
 _HOPELESS = 101
+#: Codecs this near to the best of a stream, in hundredths, may overtake it at other settings.
+_NEAR = 102
 
-_OF_PACKS = (Lever.STREAMS, Lever.SHUFFLE, Lever.DTYPE, Lever.ORDER, Lever.ROWS, Lever.CODER)
+_OF_PACKS = (Lever.STREAMS, Lever.SHUFFLE, Lever.DTYPE, Lever.ORDER, Lever.ROWS, Lever.CODER, Lever.SETTINGS)
 _Option = tuple[str, Arrangement]
 
 
@@ -108,7 +110,7 @@ class Rebuild:
             # Compressed beside the first lever's file, so that no thread waits.
             self._encode([arrangement for _, arrangement in first + self._streams(everything)], "container")
         self._try(Lever.CONTAINER, first)
-        options = (self._streams, self._shuffles, self._dtypes, self._orders, self._rows, self._coders)
+        options = (self._streams, self._shuffles, self._dtypes, self._orders, self._rows, self._coders, self._settings)
         for lever, of_lever in zip(_OF_PACKS, options, strict=True):
             if lever in self.levers:
                 self._try(lever, of_lever(self._arrangement))
@@ -276,6 +278,20 @@ class Rebuild:
             if coded.coded:
                 options.append((f"rans for {len(chosen) + len(wide)} of {len(self.held.items)} tensors", coded))
         return options
+
+    def _settings(self, arrangement: Arrangement) -> list[_Option]:
+        """The same streams by codecs at other settings: of each stream those codecs that come near its best one."""
+        coded, near = dict(arrangement.coded), list[tuple[str, bytes]]()
+        for number, data in enumerate(raw_streams(self.held, arrangement)):
+            if number in coded or len(data) > _LONG:
+                continue
+            tasks = [(codec, data) for codec in self._may(data) if codec != "none"]
+            lengths = [len(made) for made in self.compressor.encode(tasks, "settings")]
+            close = (_NEAR * min(lengths, default=0)) // 100
+            near += [task for task, length in zip(tasks, lengths, strict=True) if length <= close]
+        shorter = self.compressor.tune(near, "settings")
+        choice = f"{shorter} streams by other settings" if shorter != 1 else "one stream by other settings"
+        return [(choice, arrangement)] if shorter else []
 
 
 #: What stands in for a codec that this search does not write.
