@@ -56,8 +56,8 @@ def held_out(path: Path) -> None:
 def measured(text: Path) -> Measured:
     """Every candidate of the default plan whose loss is measured; of those that decode to the same, one."""
     found = gb.plan(
-        example.CHECKPOINT, recipe=example.RECIPE, model=example.MODEL, tokens=text, counts=example.EVALUATION
-    )  # fmt: skip
+        example.CHECKPOINT, recipe=example.RECIPE, model=example.MODEL, tokens=text, counts=example.COUNTS, no_fits=True
+    )
     evaluator = Evaluator(load_text(text))
     base = evaluator.losses(read_back(found.pack("baseline"), "baseline").state)
     losses = {trial.content: trial.window_nats for trial in found.trials if trial.window_nats is not None}

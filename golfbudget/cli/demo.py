@@ -51,6 +51,7 @@ def demo(
         recipe=example.RECIPE,
         model=example.MODEL,
         tokens=folder / example.EVALUATION.name,
+        counts=folder / example.COUNTS.name,
         seed=seed,
         cap=limit,
         cache=cache_folder(None, off=no_cache),

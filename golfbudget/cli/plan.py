@@ -64,7 +64,8 @@ def plan(
         Path | None,
         opt(
             "--counts FILE",
-            "Token counts: an .npy array, or safetensors with `counts`.  [default: of --calibration or --tokens]",
+            "Token counts: an .npy array, or safetensors with `counts`.  [default: of --calibration, or of the first "
+            "tenth of --tokens]",
         ),
     ] = None,
     schemes: Annotated[

@@ -11,6 +11,8 @@ FOLDER = Path(__file__).parent / "data"
 CHECKPOINT = FOLDER / "checkpoint.safetensors"
 ARTIFACT = FOLDER / "artifact.int8.ptz"
 EVALUATION = FOLDER / "evaluation.safetensors"
+#: How often the training text has each token.
+COUNTS = FOLDER / "counts.npy"
 RECIPE = "int8-zlib-small"
 MODEL = "builtin:example"
-FILES = (CHECKPOINT, ARTIFACT, EVALUATION)
+FILES = (CHECKPOINT, ARTIFACT, EVALUATION, COUNTS)

@@ -6,10 +6,6 @@ from dataclasses import dataclass, replace
 
 from golfbudget.quality.text import Text
 
-#: The share of a text that chooses, where there is no text of its own for that; errors are compared by divergence,
-#: which varies far less than loss, so that a tenth is enough.
-_CHOOSES = 10
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
@@ -25,7 +21,7 @@ def split(text: Text, calibration: Text | None) -> Texts:
     """The calibration text chooses where there is one, and else the first tenth of the only text."""
     if calibration is not None:
         return Texts(chooses=calibration, reports=text, chosen_on="the calibration text", reported_on="all of --tokens")
-    first = max(1, len(text.windows) // _CHOOSES)
+    first = text.choosing
     return Texts(
         chooses=text.first(first),
         reports=replace(text, windows=text.windows[first:], bytes_per_window=text.bytes_per_window[first:]),

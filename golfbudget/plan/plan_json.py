@@ -54,6 +54,7 @@ class SavedInputs:
     tokenizer: RecordedFile | None = None
     token_limit: int | None = None
     counts_of_tokens: bool = False
+    counted_tokens: int | None = None
     model_file: SavedModelFile | None = None
 
 

@@ -85,7 +85,7 @@ def prepare(request: PlanRequest) -> Prepared:
     else:
         files = SourceFiles(path=model_file.file, files=(model_file.file,))
         _refuse_measuring(request)
-    request = with_tokenizer(replace(request, tokens=_tokens(request)), files)
+    request = with_tokenizer(replace(request, tokens=_tokens(request), counts=_own_counts(request)), files)
     own = None if request.model is None or request.model in MODELS or is_hub(request.model) else request.model
     model = None if own is None else UserModel(own)
     if request.price is not None and not request.price > 0:
@@ -106,7 +106,7 @@ def prepare(request: PlanRequest) -> Prepared:
         request=request,
         source=source,
         roles=roles,
-        inputs=_recorded(request, source, model_file, files, encoders),
+        inputs=_recorded(request, source, model_file, files, encoders, _counted_tokens(request, text)),
         encoders=encoders,
         evaluator=evaluator,
         spread=load_rules().seed_spread,
@@ -135,15 +135,18 @@ def encoder_inputs(
 ) -> tuple[EncoderInputs, Text | None]:
     """What schemes may use besides matrices, and the evaluation text.
 
-    Token counts are those given, or else of the calibration text, and of the evaluation text where there is none: what
-    is fitted to that does better there than elsewhere, and better than what was trained on another.  Where losses are
-    measured, those of a text much too short for the vocabulary are not taken: a codebook that is fine where that text
-    has tokens and coarse where it has none makes it likelier than any other text.  `positions` bound the windows that a
-    text is cut into.  `UsageError` where texts cannot be used, or the one to train on is that of the evaluation.
+    Token counts are those given, or else of the calibration text, and of the evaluation text where there is none.
+    Where losses are measured on that, only the part of it that chooses is counted, for a codebook that is fine where a
+    text has tokens and coarse where it has none makes that text likelier than any other; and nothing of a text much too
+    short for the vocabulary.  `positions` bound the windows that a text is cut into.  `UsageError` where texts cannot
+    be used, or the one to train on is that of the evaluation.
     """
     text = None if request.tokens is None else _read_text(request, request.tokens, source.rows, positions)
     short = text is not None and request.model is not None and text.tokens < LEAST_COUNTED * source.rows
-    counts = None if text is None or short else text.counts
+    counts = None
+    if text is not None and not short:
+        first = _counted_tokens(request, text)
+        counts = text.counts if first is None else text.counted(first)
     if request.counts is not None:
         counts = _read_counts(request.counts, source.rows)
     if request.calibration is None:
@@ -189,6 +192,15 @@ def _read_text(request: PlanRequest, path: Path, vocabulary: int, positions: int
     return text if limit is None else text.first(max(2, limit // text.window))
 
 
+def _counted_tokens(request: PlanRequest, text: Text | None) -> int | None:
+    """How many tokens of the evaluation text are counted, from its beginning; None for all, or where others are."""
+    if text is None or request.counts is not None or request.calibration is not None:
+        return None
+    if request.model is None:
+        return request.counted_tokens
+    return text.choosing * text.window + 1
+
+
 def _read_counts(path: Path, vocabulary: int) -> Tensor:
     """Token counts, int64 [vocabulary], of an .npy array or safetensors with `counts`."""
     counts = read_tokens(path) if path.suffix == ".npy" else load_counts(path).numpy()
@@ -202,6 +214,7 @@ def _recorded(
     model_file: NamedModelFile | None,
     files: SourceFiles,
     encoders: EncoderInputs,
+    counted_tokens: int | None,
 ) -> Inputs:
     """What of a request has to be known to write any of its plan's files again; `files` are the source's."""
     return Inputs(
@@ -217,6 +230,7 @@ def _recorded(
         tokenizer=_file(request.tokenizer),
         token_limit=request.token_limit,
         counts_of_tokens=encoders.counts is not None and request.counts is None and request.tokens is not None,
+        counted_tokens=None if encoders.counts is None else counted_tokens,
         model_file=None if model_file is None else model_file.name,
         settings=request.settings,
         preview=source.preview,
@@ -252,6 +266,12 @@ def _tokens(request: PlanRequest) -> Path | None:
     if model is not None and request.tokens is None:
         raise UsageError(f"--model {model} needs --tokens FILE: the text to measure it on")
     return request.tokens
+
+
+def _own_counts(request: PlanRequest) -> Path | None:
+    """The counts asked for; the example's model on its own text has those of the text that it was trained on."""
+    own = request.model == example.MODEL and request.tokens is None and request.calibration is None
+    return example.COUNTS if own and request.counts is None else request.counts
 
 
 def _check_recovery(request: PlanRequest) -> None:

@@ -14,9 +14,10 @@ class PlanRequest:
     """The options of `golfbudget plan`, by their names there; None is the default of each.
 
     `path` is a checkpoint, an artifact, or a model file, which `settings` (`--set`) change.  `cap`, `code_bytes` and
-    `limit` (of what a stream may decode to) are in bytes, `price` in µbpb per kilobyte.  `trust_remote_code` lets
-    `--model hf` run code that a folder brings.  `jobs` None is one process for each core where the work is worth it;
-    without `cache`, the folder of kept results, everything is done anew; without `fits` single candidates decide.
+    `limit` (of what a stream may decode to) are in bytes, `price` in µbpb per kilobyte.  `counted_tokens` of `tokens`
+    are counted, where a saved plan says how many were.  `trust_remote_code` lets `--model hf` run code that a folder
+    brings.  `jobs` None is one process for each core where the work is worth it; without `cache`, the folder of kept
+    results, everything is done anew; without `fits` single candidates decide.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class PlanRequest:
     tokenizer: Path | None = None
     token_limit: int | None = None
     counts: Path | None = None
+    counted_tokens: int | None = None
     calibration: Path | None = None
     recover: int | None = None
     price: float | None = None

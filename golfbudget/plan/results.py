@@ -215,9 +215,9 @@ class RecordedFile:
 class Inputs:
     """Everything besides the source that decides a plan's bytes, so that any candidate can be written again.
 
-    `counts_of_tokens`: the file of counts is a text, whose tokens are counted.  `model_file` is the name or path of the
-    model file that the source's synthetic weights are drawn for, `settings` what was changed in it; `preview` the codec
-    that stands in for the recipe's own, as CODEC-LEVEL.
+    `counts_of_tokens`: the file of counts is a text, whose tokens are counted, the first `counted_tokens` or all.
+    `model_file` is the name or path of the model file that the source's synthetic weights are drawn for, `settings`
+    what was changed in it; `preview` the codec that stands in for the recipe's own, as CODEC-LEVEL.
     """
 
     source_path: str
@@ -232,6 +232,7 @@ class Inputs:
     tokenizer: RecordedFile | None = None
     token_limit: int | None = None
     counts_of_tokens: bool = False
+    counted_tokens: int | None = None
     model_file: str | None = None
     settings: Mapping[str, int | float | str] = field(default_factory=dict)
     preview: str | None = None

@@ -76,6 +76,7 @@ def _request(
         request,
         tokens=counts if inputs.counts_of_tokens else None,
         counts=None if inputs.counts_of_tokens else counts,
+        counted_tokens=inputs.counted_tokens,
         tokenizer=opened(inputs.tokenizer),
         token_limit=inputs.token_limit,
         calibration=opened(inputs.calibration),

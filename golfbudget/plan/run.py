@@ -197,9 +197,11 @@ def _counts_note(prepared: Prepared) -> str | None:
             f"{prepared.source.rows:,}, and its counts would say which tokens it has: nothing is fitted to them; "
             "--counts takes those of a longer text"
         )
-    if prepared.encoders.counts is not prepared.evaluator.text.counts:
+    counted = prepared.inputs.counted_tokens
+    if counted is None:
         return None
     return (
-        "token counts are those of the evaluation text: what is fitted to them (a bias, tiers, own rows) does a little "
-        "better here than on other text; --counts and --calibration take others"
+        f"token counts are those of the first {counted:,} tokens of the evaluation text, lest what is fitted to them "
+        "(codebooks, a bias, tiers, own rows) be fitted to what measures it; --counts and --calibration take those of "
+        "a longer text, which fit better"
     )
