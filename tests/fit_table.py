@@ -4,7 +4,7 @@
 
 Each row is the file of least loss at those bytes by fewer means than all: one step for every matrix, or one for each
 by its loss (allocation); integers rounded, along a trellis, or along one with error feedback.  All are written by the
-same layout, coder and codec, chosen on the first quarter of the text and measured on the rest.
+same layout, coder and codec, chosen on the first tenth of the text and measured on the rest.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
 from golfbudget.errors import ModelError, UsageError
+from golfbudget.hashing import bytes_hash
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.prepare import Prepared, prepare
 from golfbudget.plan.request import PlanRequest
@@ -28,6 +29,7 @@ from golfbudget.plan.rewrite import write_candidate
 from golfbudget.plan.run import make_plan, plan_of
 from golfbudget.quality.hub_evaluate import HubEvaluator
 from golfbudget.quality.hub_text import _SHORTEST, token_lengths
+from golfbudget.quality.text import Text
 from golfbudget.recipe.decoded import read_back
 
 transformers = pytest.importorskip("transformers", reason="needs golfbudget[hf]: transformers")
@@ -381,3 +383,26 @@ def test_counts_of_a_text_too_short_for_the_vocabulary_fit_nothing(tmp_path: Pat
     at.write_text(json.dumps(plan_json(plan)))
     trial = next(trial for trial in plan.trials if trial.candidate.scheme == "vq-logits")
     assert len(write_candidate(at, trial.name)) == trial.artifact_bytes
+
+
+def test_only_the_text_that_chooses_is_counted_and_files_are_written_again_so(tmp_path: Path) -> None:
+    """Counts of all of the text would fit what is measured on it to it."""
+    prepared = opened(folder_of("llama", tmp_path / "llama"), schemes=("vq-logits-bias",))
+    text, counts = prepared.evaluator.text if prepared.evaluator else None, prepared.encoders.counts
+    assert text is not None
+    assert counts is not None
+    assert (
+        counts.tolist() == np.bincount(ids_of(text)[: prepared.inputs.counted_tokens], minlength=len(counts)).tolist()
+    )
+    assert 8 * counts.sum() < text.tokens
+    plan = plan_of(prepared)
+    assert any("token counts are those of the first" in note for note in plan.notes)
+    at = tmp_path / "plan.json"
+    at.write_text(json.dumps(plan_json(plan)))
+    trial = next(iter(plan.trials.head))
+    assert bytes_hash(write_candidate(at, trial.name)) == trial.sha256
+
+
+def ids_of(text: Text) -> list[int]:
+    """The tokens of a text, whose windows overlap by one."""
+    return [int(text.windows[0, 0]), *text.windows[:, 1:].flatten().tolist()]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from golfbudget.artifact import open_artifact
 from golfbudget.errors import ModelError, UsageError
 from golfbudget.quality.baseline_model import BaselineModel, Shape
 from golfbudget.quality.evaluate import Evaluator
-from golfbudget.quality.text import Text, load_counts, load_text
+from golfbudget.quality.text import Text, check_counts, load_counts, load_text
 from golfbudget.recipe.state import checkpoint_state
 
 SHAPE = Shape(vocab=50, width=32, blocks=5, heads=4, kv_heads=2, hidden=64)
@@ -163,6 +165,25 @@ def test_the_example_has_the_text_it_must() -> None:
     assert sum(t.numel() for t in state.values()) <= 1_400_000
     assert sum(f.stat().st_size for f in example.FOLDER.iterdir()) <= 8_000_000
     assert torch.equal(load_counts(example.EVALUATION), text.counts)
+
+
+def test_the_example_has_the_counts_of_its_training_text() -> None:
+    counts = np.load(example.COUNTS)
+    known = json.loads((example.FOLDER / "provenance.json").read_text(encoding="utf-8"))
+    check_counts(counts, 1024, "counts.npy")
+    assert counts.sum() == known["training_tokens"]
+    # Of the same kind of text as the evaluation's, and not that text.
+    own = load_counts(example.EVALUATION).numpy()
+    assert 0.9 < np.corrcoef(np.log(own + 1), np.log(counts + 1))[0, 1] < 0.99
+
+
+@pytest.mark.slow
+def test_the_counts_of_the_example_are_made_again() -> None:
+    build = pytest.importorskip("golfbudget.example.build", reason="needs torch")
+    known = json.loads((example.FOLDER / "provenance.json").read_text(encoding="utf-8"))
+    if known["python"] != platform.python_version():
+        pytest.skip(f"the example's text is of Python {known['python']}")
+    assert np.array_equal(build.counts(), np.load(example.COUNTS))
 
 
 def test_the_examples_token_bytes_are_those_of_its_tokenizer() -> None:
