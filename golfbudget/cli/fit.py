@@ -42,7 +42,10 @@ def fit(
         Path | None,
         opt("--calibration FILE", "Text that chooses, in the form of --tokens; then --tokens only reports."),
     ] = None,
-    counts: Annotated[Path | None, opt("--counts FILE", "Token counts for schemes that use them.")] = None,
+    counts: Annotated[
+        Path | None,
+        opt("--counts FILE", "Token counts for schemes that use them.  [default: of the text that chooses]"),
+    ] = None,
     schemes: Annotated[
         str | None, opt("--schemes LIST", "Further schemes to try, by commas: names from `golfbudget schemes`.")
     ] = None,
