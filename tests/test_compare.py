@@ -190,6 +190,17 @@ def test_the_same_bytes_in_another_form_are_changed(tmp_path: Path) -> None:
     assert [(c.row.owner, c.same_content) for c in found.moved if c.row.tensors] == [("mystery", False)]
 
 
+def test_a_scale_that_changed_places_with_an_offset_is_a_change(tmp_path: Path) -> None:
+    first: Tensors = {
+        "x.weight": ("U8", [2, 2], b"abcd"),
+        "x.weight_scale_2": ("F32", [], b"1234"),
+        "x.input_scale": ("F32", [], b"5678"),
+    }
+    swapped = first | {"x.weight_scale_2": first["x.input_scale"], "x.input_scale": first["x.weight_scale_2"]}
+    found = compared(tmp_path, first, swapped)
+    assert [(c.row.owner, c.same_content) for c in found.moved] == [("x.weight", False)]
+
+
 def test_added_removed_and_renamed_are_told_apart(tmp_path: Path) -> None:
     new = {name: held for name, held in BASE.items() if name not in ("mystery", "blocks.1.mlp.fc.weight")}
     new["blocks.7.mlp.fc.weight"] = BASE["blocks.1.mlp.fc.weight"]

@@ -77,7 +77,8 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     if table is not None and table.own_shape and table.shape and not tokens.intersection(table.shape):
         tokens |= {max(table.shape), *_joined(inputs)}
     width = frozenset() if table is None else frozenset(table.shape) - tokens
-    outputs = [matrix for matrix in named if not tokens or not matrix.own_shape or fits(matrix, tokens, width)]
+    windows = [one for one in named if table is not None and one_storage(table, one)]
+    outputs = [one for one in named if not tokens or not one.own_shape or one in windows or fits(one, tokens, width)]
     rejected = {
         matrix.owner: f"named like an output matrix, but none of its dimensions is the vocabulary's ({_sizes(tokens)})"
         for matrix in named
@@ -90,9 +91,8 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     unread = [other for other in alike if table is not None and not (table.leaf.at_hand and other.leaf.at_hand)]
     copies = [other for other in alike if other not in unread and table is not None and equal(table, other)]
     pieces = [matrix for matrix in named if matrix not in outputs and is_part(matrix, width, tokens)]
-    windows = [one for one in outputs if table is not None and one_storage(table, one)]
     hidden = [] if table is None else could_be_output(matrices, table)
-    beside = None if table is None else what_is_here(artifact, resolution, config, table.stored)
+    beside = None if table is None else what_is_here(artifact, resolution, config)
 
     def judged(copies: Sequence[Matrix]) -> tuple[bool | None, str]:
         shared = table is not None and ("output" in table.kinds or any(other not in inputs for other in copies))

@@ -18,6 +18,7 @@ _BLOCKS: Mapping[str, int] = {"float8_e8m0fnu": 32, "float8_e4m3fn": 16}
 _BYTE_BLOCKS = (16, 32)
 #: Words in the names of scales that are none of the weights.
 _OTHERS = frozenset({"input", "output", "act", "activation", "pre", "smooth", "k", "v", "q", "kv", "in"})
+_SCALES = re.compile("scale|absmax|_sf")
 _TOLD = "matrices of bytes with scales are counted one parameter a byte; where a byte holds several, there are more"
 
 
@@ -59,7 +60,11 @@ def _rows(data: StoredTensor) -> int | None:
 
 def _scale(pack: Pack) -> StoredTensor | None:
     """The scale of the weights, of several the finest."""
-    scales = [tensor for ending, tensor in pack.parts.items() if _OTHERS.isdisjoint(re.split("[._]", ending))]
+    scales = [
+        tensor
+        for ending, tensor in pack.parts.items()
+        if _SCALES.search(ending) and _OTHERS.isdisjoint(re.split("[._]", ending))
+    ]
     return max(scales, key=lambda tensor: tensor.elements, default=None)
 
 

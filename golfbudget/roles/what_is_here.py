@@ -1,9 +1,9 @@
-"""Whether an artifact without an output matrix is a whole language model: an adapter, an encoder, a lone table."""
+"""Whether an artifact without an output matrix is a whole language model: or an adapter, an encoder, a classifier."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from golfbudget.artifact import Artifact
 from golfbudget.ledger import Role
@@ -25,15 +25,12 @@ _ENCODERS = re.compile(r"bert|encoder|clip$")
 _POOLED = range(1, 5)
 
 
-def what_is_here(artifact: Artifact, resolution: Resolution, config: ConfigJson, table: str) -> str | None:
+def what_is_here(artifact: Artifact, resolution: Resolution, config: ConfigJson) -> str | None:
     """Why that no output matrix is stored says nothing of a tie, in words; None where it does."""
     adapted = _adapter([tensor.name for tensor in artifact.tensors])
     if adapted is not None:
         return f"this is an adapter ({adapted}): what its model holds besides is not here"
-    counted = [name for name, one in resolution.names.items() if one.parameters and one.stated is None]
-    if counted == [table]:
-        return f"nothing but {table} is: what its model holds besides is not here"
-    encoder = _encoder(artifact)
+    encoder = encoder_of(artifact.values)
     if encoder is not None:
         return encoder
     if config.architecture is None and not any(
@@ -59,16 +56,16 @@ def _adapter(names: Iterable[str]) -> str | None:
     return next(iter(adapters.values()))
 
 
-def _encoder(artifact: Artifact) -> str | None:
+def encoder_of(values: Mapping[str, object]) -> str | None:
     """What a GGUF file says of itself, where that makes it an encoder."""
-    architecture = artifact.values.get("general.architecture")
+    architecture = values.get("general.architecture")
     if not isinstance(architecture, str):
         return None
     if _ENCODERS.search(architecture):
         return f"general.architecture is {architecture[:80]}, which has none"
     pooled, causal = (f"{architecture}.{key}" for key in ("pooling_type", "attention.causal"))
-    if artifact.values.get(pooled) in _POOLED:
+    if values.get(pooled) in _POOLED:
         return f"{pooled[:80]} says that it gives vectors"
-    if artifact.values.get(causal) is False:
+    if values.get(causal) is False:
         return f"{causal[:80]} says that it is an encoder"
     return None
