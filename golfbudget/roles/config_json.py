@@ -94,7 +94,7 @@ class ConfigJson(Struct, frozen=True, kw_only=True):
         """Values that share a scale."""
         return self._number(module, ("group_size", "q_group_size"), most=1 << 20)
 
-    def sizes(self, module: str) -> tuple[int, int] | None:
+    def shape_of(self, module: str) -> tuple[int, int] | None:
         """Outputs and inputs of a module, where the quantiser lists them."""
         layers = self.packing.get("config_for_layers")
         own = layers.get(module) if isinstance(layers, Mapping) else None

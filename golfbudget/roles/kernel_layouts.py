@@ -87,7 +87,7 @@ def spqr(pack: Pack) -> Unpacked | None:
 
 def vptq(pack: Pack) -> Unpacked | None:
     """Indices of centroids, packed; only the configuration says the matrix's sizes, module by module."""
-    sizes = pack.config.sizes(pack.module)
+    sizes = pack.config.shape_of(pack.module)
     if sizes is None:
         return Unpacked(shape=None)
     return Unpacked(shape=sizes, bits=8 * pack.data.stored_bytes / max(1, math.prod(sizes)))

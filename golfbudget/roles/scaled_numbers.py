@@ -12,6 +12,8 @@ from golfbudget.roles.unpacking import Pack, Unpacked, whole_bits
 
 _BYTES = ("uint8", "int8")
 _WORDS = ("int16", "uint16", "int32", "uint32", "int64", "uint64")
+#: Wide enough for one weight each, where a scale serves a row or all.
+_ONE_EACH = ("int16", "uint16")
 #: Values that share a scale of a type that its standard ties to one size: exponents to 32 (MX), NVFP4's to 16.
 _BLOCKS: Mapping[str, int] = {"float8_e8m0fnu": 32, "float8_e4m3fn": 16}
 #: The same where the exponents are stored as plain bytes.
@@ -42,7 +44,8 @@ def scaled(pack: Pack) -> Unpacked | None:  # noqa: PLR0911  (one way out per la
     if held is not None:
         return pack.checked((*lead[:-1], held[0], columns), held[1])
     if pack.data.dtype in _WORDS:
-        return Unpacked(shape=None)
+        single = pack.data.dtype in _ONE_EACH and scale.elements in (1, rows)
+        return plain(pack) if single else Unpacked(shape=None)
     bits = pack.config.bits(pack.module)
     if pack.data.dtype == "uint8" and bits in (2, 4):
         return Unpacked(shape=(*lead, columns * 8 // bits), bits=bits)
