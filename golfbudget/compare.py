@@ -226,6 +226,9 @@ class Comparison:
         if not self.by_totals and self.base.codecs != self.new.codecs:
             of = [" + ".join(side.codecs) or "none" for side in (self.base, self.new)]
             made.append(f"the codecs differ, base {of[0]}, new {of[1]}: bytes moved where contents are the same")
+        hashes = {self.base.sha256, self.new.sha256}
+        if not self.by_totals and not self.moved and len(hashes - {""}) > 1 and self.base.hashed and self.new.hashed:
+            made.append("the files differ, in headers, padding or order alone: every owner holds the same")
         made += [
             f"{side.report} holds no hashes of contents: changes at equal size and renames are not seen"
             for side in (self.base, self.new)

@@ -6,6 +6,7 @@ It reads every decoded byte, so only JSON reports and `compare` ask for it.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 
 from golfbudget.artifact import Artifact
@@ -38,9 +39,13 @@ def _row(artifact: Artifact, tensors: Mapping[str, StoredTensor], entries: list[
     if not stored:
         places = _places(entries)
         return _hash(artifact, "bytes", places).hex()[:DIGITS] if any(len(span) for _, span in places) else None
-    # Sorted, so that neither names nor the order in the file matter.
-    parts = sorted(_hash(artifact, _form(own[0], tensors), _places(own)) for own in stored.values())
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:DIGITS]
+    forms = {name: _form(own[0], tensors) for name, own in stored.items()}
+    digests = {name: _hash(artifact, forms[name], _places(own)) for name, own in stored.items()}
+    # Sorted, so that neither names nor the order in the file matter; but of two that are alike in form, a scale and an
+    # offset say, it matters which is which.
+    counts = Counter(forms.values())
+    twins = [digests[name] for name in sorted(stored) if counts[forms[name]] > 1]
+    return hashlib.sha256(b"".join([*sorted(digests.values()), *twins])).hexdigest()[:DIGITS]
 
 
 def _form(entry: Entry, tensors: Mapping[str, StoredTensor]) -> str:

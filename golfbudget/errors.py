@@ -78,11 +78,12 @@ _INSTALLS = {
 
 @contextmanager
 def readable(path: object) -> Iterator[None]:
-    """What the system says of a path in here is a `UsageError`: it cannot be read, and why."""
+    """What the system says of a path, or of one below it, in here is a `UsageError`: it cannot be read, and why."""
     try:
         yield
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+        place = error.filename if isinstance(error.filename, str) else path
+        raise UsageError(f"{place}: cannot be read: {error.strerror}") from None
 
 
 @contextmanager

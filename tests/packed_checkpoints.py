@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from packed_kernels import KERNELS, VPTQ
 from packed_layouts import (
     Packer,
     Stored,
@@ -262,4 +263,15 @@ LAYOUTS: dict[str, Layout] = {
     **{f"quanto-{bits}bit": Layout(linear=quanto(bits), quantization={"quant_method": "quanto"}) for bits in (2, 4, 8)},
     "bitnet": Layout(linear=bitnet, quantization={"quant_method": "bitnet"}),
     "bitnet-tied": Layout(linear=bitnet, quantization={"quant_method": "bitnet"}, tied=True),
+    **{f"kernel-{name}": Layout(linear=packer, config=False) for name, packer in KERNELS.items()},
+    "vptq": Layout(
+        linear=VPTQ,
+        quantization={
+            "quant_method": "vptq",
+            "config_for_layers": {
+                f"model.layers.0.{name}": {"out_features": outputs, "in_features": inputs}
+                for name, (outputs, inputs) in LINEAR.items()
+            },
+        },
+    ),
 }

@@ -190,6 +190,26 @@ def test_the_same_bytes_in_another_form_are_changed(tmp_path: Path) -> None:
     assert [(c.row.owner, c.same_content) for c in found.moved if c.row.tensors] == [("mystery", False)]
 
 
+def test_a_scale_that_changed_places_with_an_offset_is_a_change(tmp_path: Path) -> None:
+    first: Tensors = {
+        "x.weight": ("U8", [2, 2], b"abcd"),
+        "x.weight_scale_2": ("F32", [], b"1234"),
+        "x.input_scale": ("F32", [], b"5678"),
+    }
+    swapped = first | {"x.weight_scale_2": first["x.input_scale"], "x.input_scale": first["x.weight_scale_2"]}
+    found = compared(tmp_path, first, swapped)
+    assert [(c.row.owner, c.same_content) for c in found.moved] == [("x.weight", False)]
+
+
+def test_files_that_differ_where_no_owner_does_are_said_to(tmp_path: Path) -> None:
+    files = [saved(tmp_path / name, BASE) for name in ("a", "b")]
+    files[1].write_bytes(files[1].read_bytes().replace(b'"dtype": ', b'"dtype" :', 1))
+    found = compare(*(load_side(file) for file in files))
+    assert not found.moved
+    assert found.notes == ("the files differ, in headers, padding or order alone: every owner holds the same",)
+    assert not compare(load_side(files[0]), load_side(files[0])).notes
+
+
 def test_added_removed_and_renamed_are_told_apart(tmp_path: Path) -> None:
     new = {name: held for name, held in BASE.items() if name not in ("mystery", "blocks.1.mlp.fc.weight")}
     new["blocks.7.mlp.fc.weight"] = BASE["blocks.1.mlp.fc.weight"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -291,6 +293,38 @@ def test_a_file_that_an_index_beside_it_lists_is_a_part(tmp_path: Path) -> None:
     index(tmp_path / "model.safetensors.index.json", {"a": "a.safetensors", "b": "b.safetensors"})
     expected = "one of 2 files that model.safetensors.index.json lists"
     assert open_artifact(tmp_path / "a.safetensors").part_of == expected
+
+
+def test_tensors_that_the_index_leaves_out_are_said(tmp_path: Path) -> None:
+    tensors(tmp_path / "model-00001-of-00001.safetensors", "a", "b")
+    index(tmp_path / "model.safetensors.index.json", {"a": "model-00001-of-00001.safetensors"})
+    told = "model.safetensors.index.json lists 1 of the tensors in its files not (b); they count"
+    assert open_artifact(tmp_path).notes == (told,)
+
+
+@pytest.mark.parametrize("hidden", ["model.safetensors", "config.json"])
+def test_what_may_not_be_looked_at_is_named(tmp_path: Path, hidden: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors(tmp_path / "model.safetensors", "a")
+    (tmp_path / "config.json").write_text("{}")
+    looked = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path.name == hidden:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return looked(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    if hidden == "config.json":
+        assert "config.json was not used: cannot be read: Permission denied" in open_artifact(tmp_path).notes
+    else:
+        with pytest.raises(UsageError, match=r"model\.safetensors: cannot be read: Permission denied"):
+            open_artifact(tmp_path)
+
+
+def test_a_folder_of_no_regular_file_is_not_called_empty(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match="what it holds is no regular file"):
+        open_artifact(tmp_path)
 
 
 # What stands beside a file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from torch import Tensor
 from golfbudget.artifact import open_artifact
 from golfbudget.ledger import Role
 from golfbudget.roles import Assignment, assign, load_roles
+from golfbudget.roles.config_json import ConfigJson
+from golfbudget.roles.what_is_here import encoder_of
 
 ROWS, WIDTH = 96, 16
 TABLE = "model.embed_tokens.weight"
@@ -195,3 +198,97 @@ def test_the_text_table_is_the_one_that_is_tied(tmp_path: Path) -> None:
     found = opened(tmp_path, own, {"text_config": {"vocab_size": ROWS, "tie_word_embeddings": True}})
     assert found.head.table == "language_model.model.embed_tokens.weight"
     assert roles(found)["vision_tower.embeddings.weight"] is not Role.HEAD
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ({"model.layers.0.q_proj.lora_A.weight": (8, WIDTH)}, "this is an adapter (lora_A)"),
+        ({"score.weight": (3, WIDTH)}, "score.weight ends a model that has none"),
+        ({"bert.pooler.dense.weight": (WIDTH, WIDTH)}, "ends a model that has none"),
+        ({"head.weight": (3, WIDTH)}, "head.weight is named like one and is none"),
+        ({"lm_head.projection.weight": (ROWS, WIDTH)}, "lm_head.projection.weight [96, 16] has the input table's form"),
+        ({"adapter.out.weight": (ROWS, WIDTH)}, "adapter.out.weight [96, 16] has the input table's form"),
+    ],
+)
+def test_what_stands_beside_a_table_may_leave_the_tie_open(
+    tmp_path: Path, tensors: Mapping[str, tuple[int, int]], reason: str
+) -> None:
+    found = opened(tmp_path, {TABLE: matrix(), **{name: torch.randn(shape) for name, shape in tensors.items()}})
+    assert found.tied is None
+    assert reason in found.tied_reason
+    assert roles(found)[TABLE] is Role.EMBEDDING
+
+
+def test_an_adapter_beside_its_matrix_is_a_model(tmp_path: Path) -> None:
+    own = {"model.layers.1.q.weight": matrix(8), "model.layers.1.q.lora_A.default.weight": matrix(8)}
+    assert opened(tmp_path, {TABLE: matrix(), **own}).tied is True
+
+
+def test_a_layer_of_a_pipeline_is_no_model(tmp_path: Path) -> None:
+    file = tmp_path / "layer_00-model_00-model_states.pt"
+    torch.save({"word_embeddings.weight": matrix()}, file)
+    found = assign(open_artifact(file), load_roles())
+    assert found.tied is None
+    assert "layer 0 of a checkpoint in a file for every layer" in found.tied_reason
+
+
+def test_a_square_output_may_have_the_vocabularys_rows(tmp_path: Path) -> None:
+    found = opened(tmp_path, {"decoder.embed_tokens.0.weight": matrix(65, 64), "lm_heads.0.weight": matrix(64, 64)})
+    assert found.tied is False
+    assert roles(found)["lm_heads.0.weight"] is Role.HEAD
+
+
+def test_pieces_of_a_table_have_the_vocabulary_together(tmp_path: Path) -> None:
+    pieces = {f"model.embed_tokens.{n}.weight": matrix(ROWS // 2) for n in range(2)}
+    found = opened(tmp_path, {**pieces, "lm_head.weight": matrix()})
+    assert roles(found)["lm_head.weight"] is Role.HEAD
+
+
+def test_an_output_that_repeats_a_table_of_no_known_name_is_tied(tmp_path: Path) -> None:
+    table = matrix()
+    found = opened(tmp_path, {"embedding_layer.weight": table, "unembed.weight": table.clone()})
+    assert found.tied is True
+    assert roles(found)["embedding_layer.weight"] is roles(found)["unembed.weight"] is Role.HEAD
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_packed_tables_are_compared_too(tmp_path: Path, *, same: bool) -> None:
+    values, scales = torch.randint(-128, 127, (ROWS, WIDTH), dtype=torch.int8), torch.rand(ROWS, 1)
+    other = values.clone() if same else values.flip(0).contiguous()
+    own = {TABLE: values, f"{TABLE}_scale": scales, "lm_head.weight": other, "lm_head.weight_scale": scales.clone()}
+    found = opened(tmp_path, own)
+    assert found.tied is same
+    assert found.head.redundant_bytes == (ROWS * WIDTH + 4 * ROWS if same else 0)
+
+
+def test_an_output_packed_in_an_unknown_way_is_an_output(tmp_path: Path) -> None:
+    words = torch.randint(0, 1 << 20, (4, 2, 8, 4), dtype=torch.int32)
+    assert opened(tmp_path, {TABLE: matrix(), "lm_head.weight": words}).tied is False
+
+
+@pytest.mark.parametrize("window", ["transposed", "without padded rows"])
+def test_windows_on_one_storage_are_one_matrix(tmp_path: Path, window: str) -> None:
+    table = matrix()
+    output = table.t() if window == "transposed" else table[: ROWS - 2]
+    torch.save({TABLE: table, "lm_head.weight": output, "model.norm.weight": torch.ones(WIDTH)}, tmp_path / "m.pt")
+    found = assign(open_artifact(tmp_path / "m.pt"), load_roles())
+    assert found.tied is True
+    assert sum(entry.parameters for entry in found.ledger.entries) == ROWS * WIDTH + WIDTH
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("general.architecture", "t5encoder"), ("llama.pooling_type", 1), ("llama.attention.causal", False)],
+)
+def test_a_gguf_file_says_that_it_gives_no_logits(key: str, value: object) -> None:
+    values = {"general.architecture": "llama", key: value}
+    assert encoder_of(values) is not None
+    assert encoder_of({"general.architecture": "llama", "llama.attention.causal": True}) is None
+
+
+def test_a_configuration_of_many_keys_takes_no_time() -> None:
+    wide: Config = {f"k{n}": {"a": {}} for n in range(200_000)}
+    start = time.perf_counter()
+    ConfigJson.of(wide)
+    assert time.perf_counter() - start < 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,14 @@ def test_json_is_the_same_when_rerun(golfbudget: Run, tmp_path: Path) -> None:
     for name in ("a", "b"):
         golfbudget("inspect", example.ARTIFACT, "--format", "json", "-o", tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_json_has_the_notes_where_there_are_some(golfbudget: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("[]")
+    shutil.copy(example.CHECKPOINT, tmp_path / "model.safetensors")
+    told = report(golfbudget, tmp_path)["notes"]
+    assert told == ["config.json was not used: it holds no JSON object"]
+    assert "notes" not in report(golfbudget, example.CHECKPOINT)
 
 
 def test_code_counts_against_the_cap(golfbudget: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from standins import log_text, submission
 from golfbudget.errors import LimitError, UsageError
 from golfbudget.rules import load_rules
 from golfbudget.submission import Checked, check_submission
+from golfbudget.submission.folder import open_folder
 from golfbudget.submission.logs import read_log
 
 RULES = load_rules()
@@ -110,3 +112,16 @@ def test_no_model_and_no_program(tmp_path: Path) -> None:
     folder = submission(tmp_path, {"train.log": log_text()})
     checked = check_submission(folder, RULES, no_model=True)
     assert checked.chosen.fits is None
+
+
+def test_a_file_that_may_not_be_looked_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = submission(tmp_path, {"train_gpt.py": "x = 1\n", "secret.txt": "x"})
+
+    def is_file(path: Path) -> bool:
+        if path.name == "secret.txt":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return path.exists()
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    with pytest.raises(UsageError, match=r"secret\.txt: cannot be read: Permission denied"):
+        open_folder(folder, RULES.files)

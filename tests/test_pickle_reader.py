@@ -296,6 +296,11 @@ def test_long_names_and_many_views_take_time_in_proportion() -> None:
     assert time.process_time() - begin < 5
 
 
+@pytest.mark.parametrize("name", ["range", "xrange", "slice"])
+def test_plain_values_of_python_are_data(name: str) -> None:
+    opened(archive(b"\x80\x02c__builtin__\n" + name.encode() + b"\nK\x00K\x03K\x01\x87R."))
+
+
 def test_a_pickle_of_more_opcodes_than_memory_allows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickle_reader, "_MOST_OPCODES", 1000)
     with pytest.raises(LimitError, match=r"^m\.pt: the pickle at byte 46 has more than 1000 opcodes by byte 1047"):

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golfbudget.artifact import Artifact, open_bytes
+from golfbudget.artifact import Artifact, open_artifact, open_bytes
 from golfbudget.errors import ConfigError
 from golfbudget.ledger import Account, Role
 from golfbudget.roles import Assignment, assign, load_roles
@@ -243,3 +243,44 @@ def test_a_pattern_that_is_no_expression_is_refused(tmp_path: Path) -> None:
     rules.write_text('[[roles]]\nmatch = "("\nrole = "head"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match="no regular expression"):
         assign(saved({"x": weight()}), load_roles(rules))
+
+
+def test_training_is_known_however_deep_it_is_nested() -> None:
+    state = {"state": {0: {"exp_avg": torch.zeros(4)}}}
+    kept = {"trainer": {"optim": state}, "last_optimizer_state": state, "grads": {"w": torch.zeros(4)},
+            "best_val_loss": torch.tensor(3.0)}  # fmt: skip
+    found = assigned({"model": {"lm_head.weight": torch.ones(4, 3)}, **kept})
+    assert sum(e.parameters for e in found.ledger.entries) == 12
+    assert {e.role for e in found.ledger.entries if e.tensor and e.tensor != "model/lm_head.weight"} == {Role.TRAINING}
+
+
+def test_random_states_are_no_maps_and_their_neighbours_no_codebooks() -> None:
+    found = assigned({"up.weight": torch.randn(256, 4), "rng_state": torch.randint(0, 256, (5056,)).to(torch.uint8)})
+    assert not found.detected
+
+
+def test_nested_dicts_are_paths() -> None:
+    tensors = {"embed_tokens": {"weight": torch.randn(8, 3)}, "lm_head": {"weight": torch.randn(8, 3)}}
+    found = assigned(tensors)
+    assert found.tied is False
+    assert {e.owner for e in found.ledger.entries if e.tensor} == {"embed_tokens/weight", "lm_head/weight"}
+
+
+def test_modules_pickled_whole_have_the_names_of_their_states(tmp_path: Path) -> None:
+    model = torch.nn.Sequential()
+    model.add_module("embed_tokens", torch.nn.Embedding(8, 3))
+    model.add_module("lm_head", torch.nn.Linear(3, 8, bias=False))
+    torch.save(model, tmp_path / "model.pt")
+    found = assign(open_artifact(tmp_path / "model.pt"), load_roles())
+    assert found.tied is False
+    assert {e.owner for e in found.ledger.entries if e.tensor} == {"embed_tokens.weight", "lm_head.weight"}
+
+
+def test_numbers_that_several_tensors_look_at_are_counted_once() -> None:
+    both = torch.randn(100)
+    assert sum(e.parameters for e in assigned({"a": both[:60], "b": both[40:]}).ledger.entries) == 100
+
+
+def test_whole_numbers_that_may_be_packed_are_said() -> None:
+    found = assigned({"x.weight": torch.randint(0, 9, (4, 4), dtype=torch.int32)})
+    assert found.notes == ("x.weight hold whole numbers and are counted one parameter each; packed ones would be more",)

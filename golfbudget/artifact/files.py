@@ -26,6 +26,14 @@ def read_file(path: Path) -> Buffer:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path is a file, or one that may not be looked at: whoever opens that says why."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
+
+
 def read_json(path: Path) -> object:
     """The value of a JSON file; `CorruptError` when it is none, `UnsupportedError` for a Git LFS pointer.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct, structs
 
+from golfbudget.artifact.files import is_there
 from golfbudget.artifact.indexes import INDEX_SUFFIX, complete, few, listed_files, numbered, pieces, weight_map
 from golfbudget.artifact.telling import artifacts_among, compressed
 from golfbudget.errors import UsageError
@@ -54,7 +55,7 @@ class FolderChoice(Struct, frozen=True, kw_only=True):
 def choose(folder: Path) -> FolderChoice:
     """A folder's checkpoint.  `UsageError` when there is none or several, `CorruptError` when a file is missing."""
     here, revision = _snapshot(folder)
-    files = sorted(path for path in here.iterdir() if path.is_file())
+    files = sorted(path for path in here.iterdir() if is_there(path))
     choice = _first(here, files, weight_map) or _several(here, files) or _alone(here, files)
     return _told(choice, files, [revision] if revision else [])
 
@@ -187,6 +188,8 @@ def _hint(folder: Path, files: Sequence[Path], models: Sequence[Path]) -> str:
     if models:
         return "name the file itself"
     folders = sorted(path for path in folder.iterdir() if path.is_dir())[:_MOST_FOLDERS]
+    if not files and not folders and any(folder.iterdir()):
+        return "what it holds is no regular file"
     inside = [f"{path.name}/" for path in folders if _holds_weights(path)]
     return _beside(files, inside, [f"{path.name}/" for path in folders])
 

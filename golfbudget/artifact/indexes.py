@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from golfbudget.artifact.files import read_json
+from golfbudget.artifact.files import is_there, read_json
 from golfbudget.errors import CorruptError, GolfbudgetError
 
 INDEX_SUFFIX = ".index.json"
@@ -14,6 +14,8 @@ INDEX_SUFFIX = ".index.json"
 _NUMBERED = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5,6})-of-(?P<count>\d{5,6})(?P<suffix>\.[A-Za-z0-9]+)$")
 #: `consolidated.00.pth`, counted from zero; nothing in the name says how many there are.
 _PIECE = re.compile(r"^(?P<stem>consolidated)\.(?P<number>\d{2,3})(?P<suffix>\.(?:pth|pt|safetensors))$")
+#: `layer_00-model_00-model_states.pt`, what DeepSpeed's pipelines write: a file for every layer.
+_LAYER = re.compile(r"^layer_(?P<number>\d+)-model_(?:\d+|states)\b.*\.pt$")
 _NAMED = 4
 
 
@@ -44,7 +46,7 @@ def listed_files(
     index: Path,
     *,
     read: Callable[[Path], Mapping[str, str]] = weight_map,
-    there: Callable[[Path], bool] = Path.is_file,
+    there: Callable[[Path], bool] = is_there,
 ) -> tuple[Path, ...]:
     """The files that an index lists, in order of their names; `CorruptError` names those that are not there.
 
@@ -110,6 +112,9 @@ def part_of(
     found = _NUMBERED.match(file.name)
     if found is not None and int(found["count"]) > 1:
         return f"file {int(found['number'])} of {int(found['count'])} of a checkpoint in shards"
+    layer = _LAYER.match(file.name)
+    if layer is not None:
+        return f"layer {int(layer['number'])} of a checkpoint in a file for every layer"
     piece, neighbours = _PIECE.match(file.name), list(file.parent.glob("*") if beside is None else beside)
     if piece is not None:
         named = (_PIECE.match(other.name) for other in neighbours)

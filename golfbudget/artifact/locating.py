@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from golfbudget.artifact.files import read_json
+from golfbudget.artifact.files import is_there, read_json
 from golfbudget.artifact.folders import FolderChoice, choose
 from golfbudget.artifact.indexes import INDEX_SUFFIX, listed_files, part_of
 from golfbudget.errors import GolfbudgetError, UsageError, readable
@@ -82,7 +82,7 @@ def _config(folder: Path) -> tuple[Mapping[str, object] | None, tuple[str, ...]]
     A file is not refused for what stands beside it.
     """
     config = folder / CONFIG
-    return settings(str(config), lambda: read_json(config)) if config.is_file() else (None, ())
+    return settings(str(config), lambda: read_json(config)) if is_there(config) else (None, ())
 
 
 def settings(where: str, read: Callable[[], object]) -> tuple[Mapping[str, object] | None, tuple[str, ...]]:

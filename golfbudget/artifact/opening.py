@@ -12,7 +12,7 @@ from msgspec import structs
 from golfbudget import formats
 from golfbudget.artifact import peel as peeling
 from golfbudget.artifact.files import read_file, refuse_pointer
-from golfbudget.artifact.indexes import weight_map
+from golfbudget.artifact.indexes import few, weight_map
 from golfbudget.artifact.joining import Mark, repeated, told_apart, unfinished
 from golfbudget.artifact.locating import Location, locate_all
 from golfbudget.artifact.model import Artifact, Layer, Leaf, OpenedFile, Part, Remote, RemoteFile
@@ -111,6 +111,16 @@ def _checked(file: Path, forced: Format | None) -> HeldFile:
     return HeldFile(where=str(file), name=file.name, data=data, opened=OpenedFile(path=file, size=len(data)))
 
 
+def _with_unlisted(place: Location, index: HeldIndex, leaves: Sequence[Leaf]) -> Location:
+    """A note on tensors that the files hold and their index does not list: a loader may leave them out."""
+    found = (tensor.name for leaf in leaves for tensor in leaf.contents.tensors)
+    unlisted = [name for name in found if name not in index.listed]
+    if not unlisted:
+        return place
+    told = f"{index.name} lists {len(unlisted)} of the tensors in its files not ({few(unlisted)[:200]}); they count"
+    return structs.replace(place, notes=(*place.notes, told))
+
+
 @contextmanager
 def _way_out(forced: Format | None) -> Iterator[None]:
     """Every refusal of a file's bytes says once how they can be counted all the same."""
@@ -180,6 +190,8 @@ class _Opening:
                 raise CorruptError(f"{file.where}: {index.name} lists {shown}, and it is not")
             files.append(file.opened)
             marks.append(self._mark())
+        if index is not None and index.listed:
+            place = _with_unlisted(place, index, self.leaves)
         if place.pieces and repeated(self.leaves, marks):
             place = self._told_apart(place, marks)
         return self._made(path, sum(file.size for file in files), outermost, tuple(files), place)

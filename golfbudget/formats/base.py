@@ -105,6 +105,8 @@ class StoredTensor(Struct, frozen=True, kw_only=True):
     `offset` is its first element's byte in the container, None when its bytes are compressed inside it;
     `strides` are in elements.  `aliases` are further names for the same bytes.  `block` is set where a dtype packs
     elements of a row into blocks: elements per block and bytes per block.  Such a dtype is not in `DTYPE_BITS`.
+    `window` is the storage it looks at and the bytes of that from its first element to its last, where tensors of the
+    container may share one.
     """
 
     name: str
@@ -114,6 +116,7 @@ class StoredTensor(Struct, frozen=True, kw_only=True):
     offset: int | None
     aliases: tuple[str, ...] = ()
     block: tuple[int, int] | None = None
+    window: tuple[str, Span] | None = None
 
     @classmethod
     def in_rows(

@@ -159,4 +159,5 @@ def stored_tensors(views: list[StorageView], starts: Mapping[str, int | None]) -
             offset=None if start is None else start + first.extent().start,
             aliases=tuple(view.name for view in others),
             block=first.block,
+            window=(first.key, first.extent()),
         )

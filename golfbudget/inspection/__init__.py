@@ -42,6 +42,11 @@ class Inspection:
         budget = Budget(cap=cap, stored=artifact.size, code=code)
         return cls(artifact=artifact, assignment=assign(artifact, roles), budget=budget)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the file, and what was left open."""
+        return (*self.artifact.notes, *self.assignment.notes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:

@@ -207,6 +207,7 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
     tied: bool | UnsetType | None = UNSET
     tied_reason: str | UnsetType = UNSET
     redundant_bytes: _Amount | UnsetType = UNSET
+    notes: tuple[str, ...] | UnsetType = UNSET
     parameters: _Amount
     roles: tuple[RoleReport, ...]
     owners: tuple[OwnerReport, ...]
@@ -230,6 +231,7 @@ class InspectReport(msgspec.Struct, frozen=True, kw_only=True):
             tied=inspection.assignment.tied,
             tied_reason=inspection.assignment.tied_reason,
             redundant_bytes=inspection.assignment.head.redundant_bytes or UNSET,
+            notes=inspection.notes or UNSET,
             parameters=sum(entry.parameters for entry in ledger.entries),
             roles=role_reports(ledger, entropy),
             owners=_owners(inspection),

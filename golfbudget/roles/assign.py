@@ -177,6 +177,8 @@ def _line(part: Part, owner: str, role: Role, account: Account | None = None, ki
 
 def role_by(rule: RoleRule | None, owner: str, head: Head) -> Role:
     """The role that a rule gives, once it is known which matrix is the head."""
+    if rule is None and head.tied and owner == head.table:
+        return Role.HEAD  # No rule knows its name, and an output matrix repeats it.
     if rule is None or owner in head.rejected:
         return Role.UNASSIGNED
     if head.tied and rule.tied_role is not None and owner == head.table:

@@ -7,7 +7,9 @@ Multimodal models keep the language model's settings under a key of their own (`
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from msgspec import Struct, field
 
@@ -25,6 +27,8 @@ _LANGUAGE = (
 _OTHERS = re.compile(r"vision|visual|image|audio|speech|vit|codec|encoder|quantization|rope|task_specific|generation")
 _PACKING = ("quantization_config", "quantization", "compression_config")
 _DEEPEST = 6
+#: No matrix has more rows or columns.
+_LARGEST = 1 << 31
 _MOST_NODES = 4096
 #: Heads of models that give no logits of tokens, by the ends of their class names.
 _NO_HEAD = re.compile(
@@ -36,13 +40,14 @@ _NO_HEAD = re.compile(
 class ConfigJson(Struct, frozen=True, kw_only=True):
     """The settings that matter here; all are None or empty where nothing says them.
 
-    `tied` is what the configuration says and `tied_at` the key that says it.  `headless` names an architecture that has
-    no output over the vocabulary.
+    `tied` is what the configuration says and `tied_at` the key that says it.  `architecture` is the first that
+    it names, `headless` one that has no output over the vocabulary.
     """
 
     tied: bool | None = None
     tied_at: str = ""
     vocabularies: tuple[int, ...] = ()
+    architecture: str | None = None
     headless: str | None = None
     packing: Mapping[str, object] = field(default_factory=dict)
 
@@ -65,6 +70,7 @@ class ConfigJson(Struct, frozen=True, kw_only=True):
             tied=tied,
             tied_at=tied_at,
             vocabularies=tuple(vocabularies),
+            architecture=next(iter(_classes(config)), None),
             headless=_headless(config),
             packing=_packing(config),
         )
@@ -88,6 +94,21 @@ class ConfigJson(Struct, frozen=True, kw_only=True):
         """Values that share a scale."""
         return self._number(module, ("group_size", "q_group_size"), most=1 << 20)
 
+    def shape_of(self, module: str) -> tuple[int, int] | None:
+        """Outputs and inputs of a module, where the quantiser lists them."""
+        layers = self.packing.get("config_for_layers")
+        own = layers.get(module) if isinstance(layers, Mapping) else None
+        if not isinstance(own, Mapping):
+            return None
+        outputs, inputs = own.get("out_features"), own.get("in_features")
+        if (
+            type(outputs) is not int
+            or type(inputs) is not int
+            or not (0 < outputs < _LARGEST and 0 < inputs < _LARGEST)
+        ):
+            return None
+        return outputs, inputs
+
     def _number(self, module: str, keys: tuple[str, ...], most: int) -> int | None:
         own = self.packing.get(module)
         holders = [own] if isinstance(own, Mapping) else []
@@ -105,18 +126,18 @@ class ConfigJson(Struct, frozen=True, kw_only=True):
 
 def _language(config: Mapping[str, object]) -> Iterator[tuple[str, Mapping[str, object]]]:
     """The configuration itself, then every one of a language model inside it, nearest first."""
-    waiting: list[tuple[str, Mapping[str, object], int]] = [("", config, 0)]
+    waiting: deque[tuple[str, Mapping[str, object], int]] = deque([("", config, 0)])
     for _ in range(_MOST_NODES):
         if not waiting:
             return
-        path, holder, depth = waiting.pop(0)
+        path, holder, depth = waiting.popleft()
         yield path, holder
-        if depth >= _DEEPEST:
+        if depth >= _DEEPEST or len(waiting) >= _MOST_NODES:
             continue
-        inner = [(key, value) for key, value in holder.items() if isinstance(value, Mapping)]
+        inner = list(islice(((k, v) for k, v in holder.items() if isinstance(v, Mapping)), _MOST_NODES))
         known = [(key, value) for name in _LANGUAGE for key, value in inner if key == name]
         rest = [(key, value) for key, value in inner if key not in _LANGUAGE and not _OTHERS.search(key)]
-        waiting += [(f"{path}{key}.", value, depth + 1) for key, value in (*known, *rest) if key not in _PACKING]
+        waiting.extend((f"{path}{key}.", value, depth + 1) for key, value in (*known, *rest) if key not in _PACKING)
 
 
 def _packing(config: Mapping[str, object]) -> Mapping[str, object]:
@@ -130,14 +151,15 @@ def _packing(config: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _nested(config: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    waiting: list[tuple[Mapping[str, object], int]] = [(config, 0)]
+    waiting: deque[tuple[Mapping[str, object], int]] = deque([(config, 0)])
     for _ in range(_MOST_NODES):
         if not waiting:
             return
-        holder, depth = waiting.pop(0)
+        holder, depth = waiting.popleft()
         yield holder
-        if depth < _DEEPEST:
-            waiting += [(value, depth + 1) for value in holder.values() if isinstance(value, Mapping)]
+        if depth < _DEEPEST and len(waiting) < _MOST_NODES:
+            inner = (value for value in holder.values() if isinstance(value, Mapping))
+            waiting.extend((value, depth + 1) for value in islice(inner, _MOST_NODES))
 
 
 def _truth(said: object) -> bool | None:
@@ -147,8 +169,12 @@ def _truth(said: object) -> bool | None:
     return {"true": True, "false": False}.get(said.strip().lower()) if isinstance(said, str) else None
 
 
-def _headless(config: Mapping[str, object]) -> str | None:
+def _classes(config: Mapping[str, object]) -> list[str]:
     named = config.get("architectures")
-    classes = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+
+def _headless(config: Mapping[str, object]) -> str | None:
+    classes = _classes(config)
     without = [name for name in classes if _NO_HEAD.search(name)]
     return without[0] if without and len(without) == len(classes) else None

@@ -87,13 +87,15 @@ def _could_be_map(tensor: StoredTensor, one: ResolvedName, tokens: set[int]) -> 
         and tensor.contiguous
         and tensor.offset is not None
         and one.account is Account.WEIGHTS
+        and one.stated is None
         and not _COUNTS.search(tensor.name)
         and (not tokens or tensor.elements in tokens)
     )
 
 
 def _could_be_codebook(tensor: StoredTensor, one: ResolvedName) -> bool:
-    return len(tensor.shape) == 2 and tensor.dtype in _FLOATS and one.account is Account.WEIGHTS and one.rule is None
+    unclaimed = one.account is Account.WEIGHTS and one.rule is None and one.stated is None
+    return len(tensor.shape) == 2 and tensor.dtype in _FLOATS and unclaimed
 
 
 def _extent(leaf: Leaf, tensor: StoredTensor) -> tuple[int, int, int]:

@@ -17,7 +17,9 @@ from golfbudget.artifact import Artifact
 from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Account
 from golfbudget.roles.config_json import ConfigJson
+from golfbudget.roles.described import scales_beside
 from golfbudget.roles.families import FAMILIES, PackedFamily
+from golfbudget.roles.scaled_numbers import scaled
 from golfbudget.roles.unpacking import Pack, whole_numbers
 
 
@@ -61,18 +63,23 @@ def find_packed(artifact: Artifact) -> dict[str, PackedPart]:
     config = ConfigJson.of(artifact.config)
 
     unread: set[str] = set()
+    at = _Dotted(tensors)
 
     def numbers(name: str) -> tuple[int, ...] | None:
-        if name in stored and not stored[name][0].at_hand:
-            unread.add(name)
-        return whole_numbers(*stored[name]) if name in stored else None
+        tensor = at.get(name)
+        if tensor is None:
+            return None
+        leaf, _ = stored[tensor.name]
+        if not leaf.at_hand:
+            unread.add(tensor.name)
+        return whole_numbers(leaf, tensor)
 
     found: dict[str, PackedPart] = {}
     for family, stem in _stems(tensors):
-        data = tensors.get(stem + family.data)
+        data = at.get(stem + family.data)
         if data is None or data.name in found:
             continue
-        parts = {ending: tensors[stem + ending] for ending in family.parts if stem + ending in tensors}
+        parts = {ending: part for ending in family.parts if (part := at.get(stem + ending)) is not None}
         pack = Pack(
             stem=stem,
             data=data,
@@ -97,8 +104,55 @@ def find_packed(artifact: Artifact) -> dict[str, PackedPart]:
         found[data.name] = PackedPart(matrix=matrix, account=Account.WEIGHTS, data=True)
         for ending, tensor in parts.items():
             found.setdefault(tensor.name, PackedPart(matrix=matrix, account=family.parts[ending]))
+    found |= _described(tensors, found, config, artifact.values)
     found |= {name: _ao_bias(tensor) for name, tensor in tensors.items() if name.endswith(_AO_BIAS)}
     return found | _inside(artifact, tensors, found)
+
+
+class _Dotted:
+    """Tensors by their dotted names, whether dots or the slashes of nested dicts stand in them."""
+
+    def __init__(self, tensors: Mapping[str, StoredTensor]) -> None:
+        self.exact = tensors
+        self.dotted = {name.replace("/", "."): tensor for name, tensor in tensors.items() if "/" in name}
+
+    def get(self, name: str) -> StoredTensor | None:
+        """The tensor of that name, or of the same path."""
+        return self.exact.get(name) or self.dotted.get(name.replace("/", "."))
+
+
+def _described(
+    tensors: Mapping[str, StoredTensor],
+    found: Mapping[str, PackedPart],
+    config: ConfigJson,
+    values: Mapping[str, object],
+) -> dict[str, PackedPart]:
+    """Matrices of narrow numbers with scales that no family names; and such scales of matrices that are known."""
+    groups: dict[str, list[str]] = {}
+    for scale, matrix in scales_beside(tensors, lambda name: name in found and found[name].data):
+        if scale not in found:
+            groups.setdefault(matrix, []).append(scale)
+    made: dict[str, PackedPart] = {}
+    for name, scales in groups.items():
+        known = found.get(name)
+        if known is not None and not known.data:
+            continue
+        stem = name.removesuffix(".weight")
+        parts = {scale.removeprefix(stem): tensors[scale] for scale in scales}
+        pack = Pack(
+            stem=stem, data=tensors[name], parts=parts, numbers=lambda _: None, config=config, values=values,
+            plain=tensors,
+        )  # fmt: skip
+        unpacked = None if known is not None else scaled(pack)
+        if unpacked is not None:
+            made_of = PackedMatrix(
+                family=unpacked.family or "scaled", stored=name, owner=name, shape=unpacked.shape, bits=unpacked.bits,
+                notes=unpacked.notes,
+            )  # fmt: skip
+            known = made[name] = PackedPart(matrix=made_of, account=Account.WEIGHTS, data=True)
+        if known is not None:
+            made |= {scale: PackedPart(matrix=known.matrix, account=Account.SCALES) for scale in scales}
+    return made
 
 
 def _ao_bias(tensor: StoredTensor) -> PackedPart:
@@ -112,11 +166,12 @@ def _stems(tensors: Mapping[str, StoredTensor]) -> Iterator[tuple[PackedFamily, 
     endings = sorted({need for family in FAMILIES for need in family.needs}, key=len, reverse=True)
     tails: dict[str, list[str]] = {}
     for ending in endings:
-        tails.setdefault(ending[-3:], []).append(ending)
+        tails.setdefault(ending.replace("/", ".")[-2:], []).append(ending)
     stems: dict[str, list[str]] = {ending: [] for ending in endings}
     for name in tensors:
-        for ending in tails.get(name[-3:], ()):
-            if name.endswith(ending):
+        dotted = name.replace("/", ".")
+        for ending in tails.get(dotted[-2:], ()):
+            if dotted.endswith(ending.replace("/", ".")):
                 stems[ending].append(name[: -len(ending)])
     for family in FAMILIES:
         seen = dict.fromkeys(stem for need in family.needs for stem in stems[need])

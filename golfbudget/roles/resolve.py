@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,6 +20,7 @@ from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Account, Role
 from golfbudget.roles.packed import PackedMatrix, PackedPart, find_packed
 from golfbudget.roles.rules import AccountRule, NameRule, RoleRule, Roles
+from golfbudget.roles.sharing import shared_elements
 
 COUNTED = frozenset({Account.WEIGHTS, Account.BIAS, Account.CODEBOOK})
 #: A table of packed values, in bytes or in a tensor, whose shape or length stands beside it.
@@ -32,6 +33,8 @@ _META = ("{owner}/bits", "{owner}/type", "m/{owner}/bits", "m/{owner}", "m/{owne
 _WORDS = ((r"ternary", math.log2(3)), (r"binary|bitplane", 1.0), (r"\bfp8|float8", 8.0), (r"fp16|float16|bf16", 16.0),
           (r"fp32|float32", 32.0))  # fmt: skip
 _MOST_DIMENSIONS = 16
+#: Whole numbers so wide that no quantiser stores one weight in each.
+WIDE_NUMBERS = frozenset({"int32", "uint32", "int64", "uint64"})
 
 
 class ResolvedName(Struct, frozen=True, kw_only=True):
@@ -113,6 +116,7 @@ def _resolve(artifact: Artifact, roles: Roles, *, copies: bool) -> Resolution:
     resolver.keep_apart(found.values())
     notes: dict[str, None] = {}
     unknown: dict[str, list[str]] = {}
+    words: list[str] = []
     names = {}
     for name, one in found.items():
         counted = _parameters(name, one, tensors.get(name), artifact.values)
@@ -121,13 +125,33 @@ def _resolve(artifact: Artifact, roles: Roles, *, copies: bool) -> Resolution:
             unknown.setdefault("" if one.packed is None else one.packed.matrix.family, []).append(owner)
         if one.packed is not None and one.packed.data:
             notes.update(dict.fromkeys(one.packed.matrix.notes))
+        elif counted and _may_be_packed(tensors.get(name)):
+            words.append(owner)
         names[name] = resolver.finished(one, owner, counted or 0)
     for family, own in unknown.items():
-        which = f"{own[0]} and {len(own) - 1} others" if len(own) > 1 else own[0]
-        notes[f"neither shapes nor config.json tell the parameters of {which} ({family}); they are not counted"] = None
+        notes[
+            f"neither shapes nor config.json tell the parameters of {_which(own)} ({family}); they are not counted"
+        ] = None
+    if words:
+        notes[f"{_which(words)} hold whole numbers and are counted one parameter each; packed ones would be more"] = (
+            None
+        )
+    plain = {name for name, one in names.items() if one.parameters and one.packed is None and name in tensors}
+    for name, elements in shared_elements(artifact, plain).items():
+        names[name] = msgspec.structs.replace(names[name], parameters=elements)
     held = {name: len(strings[name]) if name in strings else tensors[name].stored_bytes for name in names}
     models = {model.owner: model for model in _models(names, held, tensors, artifact.values)}
     return Resolution(names=names, models=models, notes=tuple(notes), resolver=resolver)
+
+
+def _which(owners: Sequence[str]) -> str:
+    """The first of several, and how many others there are."""
+    return f"{owners[0]} and {len(owners) - 1} others" if len(owners) > 1 else owners[0]
+
+
+def _may_be_packed(tensor: StoredTensor | None) -> bool:
+    """Whether a matrix has numbers so wide that no quantiser would store one weight in each."""
+    return tensor is not None and len(tensor.shape) > 1 and tensor.dtype in WIDE_NUMBERS
 
 
 @dataclass(slots=True, kw_only=True)

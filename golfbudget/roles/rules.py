@@ -28,6 +28,10 @@ _ANY_DIGIT = re.compile(r"0-9|\{\d*,?\d*\}")
 _MOST_REMEMBERED = 1 << 16
 
 
+#: Where torch keeps the parameters of a module, and the modules in it.
+_MODULE, _INSIDE = "/_parameters/", re.compile(r"(?:^|(?<=/))_(?:modules|parameters|buffers)/")
+
+
 class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     match: str
 
@@ -94,19 +98,24 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return stored, None
 
     def unwrapped(self, owner: str) -> str:
-        """The owner without what wraps it; each wrapper is taken off once, in the order of the rules."""
+        """The owner without what wraps it; each wrapper is taken off once, in the order of the rules.
+
+        A module that was pickled whole has its parameters in dicts of its own, which are no part of their names.
+        """
+        if _MODULE in f"/{owner}":
+            owner = _INSIDE.sub("", owner).replace("/", ".") or owner
         for rule in self._matching(owner, self.wrappers):
             rest = rule.pattern.sub("", owner, count=1)
             owner = rest or owner
         return owner
 
     def rule_of(self, owner: str) -> RoleRule | None:
-        """The first role rule that matches an owner."""
-        return next(iter(self._matching(owner, self.roles)), None)
+        """The first role rule that matches an owner; nested dicts are paths as dotted names are."""
+        return next(iter(self._matching(owner.replace("/", "."), self.roles)), None)
 
     def account_rule(self, owner: str) -> AccountRule | None:
         """The first account rule that matches an owner, None for plain weights."""
-        return next(iter(self._matching(owner, self.accounts)), None)
+        return next(iter(self._matching(owner.replace("/", "."), self.accounts)), None)
 
     def number(self, rule: AnyRule) -> int:
         """Where a rule stands among those of its kind, from 1 on."""

@@ -24,6 +24,8 @@ _WORDS = ("int32", "uint32", "int16", "uint16", "int64")
 #: A shape or a state is this long at most; what is longer is no description.
 _MOST_NUMBERS = 1 << 16
 _MOST_BITS = 8
+#: Where HQQ's shape stands below its module.
+_SHAPES = (".shape", "/meta/shape", "/shape")
 #: Group sizes of MLX, the default first, and the bits that it packs.
 _MLX_GROUPS, _MLX_BITS = (64, 32, 128, 16), (2, 3, 4, 5, 6, 8)
 
@@ -78,7 +80,7 @@ def whole_numbers(leaf: Leaf, tensor: StoredTensor) -> tuple[int, ...] | None:
     return tuple(array(code, bytes(leaf.data[tensor.offset : tensor.offset + tensor.stored_bytes])))
 
 
-def _qweight(pack: Pack) -> Unpacked | None:
+def qweight(pack: Pack) -> Unpacked | None:  # noqa: PLR0911  (one way out per layout)
     """GPTQ packs along the inputs ([I·b/w, O]), AWQ along the outputs ([I, O·b/w]); scales are [I/g, O]."""
     scales = pack.shape(".scales")
     word = DTYPE_BITS.get(pack.data.dtype, 0)
@@ -88,31 +90,42 @@ def _qweight(pack: Pack) -> Unpacked | None:
     outputs = scales[-1]
     if not outputs or not rows or not columns:
         return None
+    if pack.data.dtype == "uint8" and scales[:-1] == (*lead, rows):
+        # FP-Quant: floats of four bits along the inputs, a scale for every 16 or 32.
+        held = 2 * columns
+        return (
+            Unpacked(shape=(*lead, rows, held), bits=4, family="fp-quant")
+            if held in (16 * outputs, 32 * outputs)
+            else None
+        )
     if columns != outputs:
-        bits = _whole_bits(columns * word, outputs)
+        bits = whole_bits(columns * word, outputs)
+        if len(scales) > 1 and (not scales[-2] or rows % scales[-2]):
+            return Unpacked(shape=None, family="awq")
         return None if bits is None else pack.checked((*lead, outputs, rows), bits, "awq")
     order, zeros = pack.parts.get(".g_idx"), pack.shape(".qzeros")
     inputs = order.elements // math.prod(lead) if order is not None and order.elements else None
-    bits = _whole_bits(rows * word, inputs) if inputs else None
+    bits = whole_bits(rows * word, inputs) if inputs else None
     if bits is None and zeros:
         wide = DTYPE_BITS.get(pack.parts[".qzeros"].dtype, 0)
-        bits = _whole_bits(zeros[-1] * wide, outputs)
+        bits = whole_bits(zeros[-1] * wide, outputs)
     if bits is None:
         bits = pack.config.bits(pack.module)
     if bits is None and (group := pack.config.group(pack.module)) is not None and len(scales) > 1:
-        bits = _whole_bits(rows * word, scales[-2] * group)
+        bits = whole_bits(rows * word, scales[-2] * group)
     if bits is None or rows * word % bits:
         return Unpacked(shape=None, family="gptq")
     return pack.checked((*lead, outputs, rows * word // bits), bits, "gptq")
 
 
-def _whole_bits(held: int, values: int) -> int | None:
+def whole_bits(held: int, values: int) -> int | None:
     """Bits of one of so many values in so many bits, where that is a whole number of at most eight."""
     bits, rest = divmod(held, values) if values else (0, 1)
     return bits if not rest and 0 < bits <= _MOST_BITS else None
 
 
-def _exl2(pack: Pack) -> Unpacked | None:
+def exl2(pack: Pack) -> Unpacked | None:
+    """Rows of as many bits as each group has, and a permutation of the inputs."""
     if len(pack.data.shape) != 2:
         return None
     order = pack.parts.get(".q_perm") or pack.parts.get(".q_invperm")
@@ -123,15 +136,7 @@ def _exl2(pack: Pack) -> Unpacked | None:
     return Unpacked(shape=(outputs, order.elements), bits=round(8 * pack.data.stored_bytes / max(1, elements), 2))
 
 
-def _exl3(pack: Pack) -> Unpacked | None:
-    inputs, outputs = pack.parts.get(".suh"), pack.parts.get(".svh")
-    if inputs is None or outputs is None:
-        return None
-    elements = inputs.elements * outputs.elements
-    return Unpacked(shape=(outputs.elements, inputs.elements), bits=8 * pack.data.stored_bytes / max(1, elements))
-
-
-def _aqlm(pack: Pack) -> Unpacked | None:
+def aqlm(pack: Pack) -> Unpacked | None:
     """Codes [O/o, I/i, n] of codebooks [n, size, o, i]."""
     books = pack.shape(".codebooks")
     if books is None or len(books) != 4 or len(pack.data.shape) != 3:
@@ -141,7 +146,7 @@ def _aqlm(pack: Pack) -> Unpacked | None:
     return Unpacked(shape=(outputs, inputs), bits=bits)
 
 
-def _bitsandbytes(pack: Pack) -> Unpacked | None:
+def bitsandbytes(pack: Pack) -> Unpacked | None:
     """Two values a byte, as a column of bytes; the state beside it holds the shape as JSON."""
     if pack.data.dtype not in DTYPE_BITS or pack.data.elements == 0:
         return None
@@ -159,7 +164,7 @@ def _bitsandbytes(pack: Pack) -> Unpacked | None:
     return Unpacked(shape=(held,), bits=4, family=family)
 
 
-def _compressed(pack: Pack) -> Unpacked | None:
+def compressed(pack: Pack) -> Unpacked | None:
     """Words of several values along the inputs ([O, I·b/32]) with the shape beside them, or two 4-bit floats a byte."""
     if len(pack.data.shape) < 2:
         return None
@@ -190,7 +195,7 @@ def _fitting_bits(columns: int, word: int, inputs: int) -> int | None:
     return next(iter(exact or fitting), None)
 
 
-def _sparse(pack: Pack) -> Unpacked | None:
+def sparse(pack: Pack) -> Unpacked | None:
     """The values that are not zero, and a bit for every place."""
     shape = pack.numbers(f"{pack.stem}.weight.shape")
     if not shape or any(n <= 0 for n in shape):
@@ -198,16 +203,16 @@ def _sparse(pack: Pack) -> Unpacked | None:
     return Unpacked(shape=shape)
 
 
-def _mxfp4(pack: Pack) -> Unpacked | None:
+def mxfp4(pack: Pack) -> Unpacked | None:
     """Blocks [..., O, I/32, 16] of two values a byte, each with an exponent."""
-    scales = pack.shape("_scales")
+    scales = pack.shape("_scales") or pack.shape(".scales")
     if pack.data.dtype not in _SUBBYTE or scales is None or pack.data.shape[:-1] != scales or len(scales) < 1:
         return None
     *lead, blocks, width = pack.data.shape
     return Unpacked(shape=(*lead, 2 * blocks * width), bits=4)
 
 
-def _hqq(pack: Pack) -> Unpacked | None:
+def hqq(pack: Pack) -> Unpacked | None:
     """8/b values a byte; the shape stands beside them."""
     shape = pack.numbers(f"{pack.stem}.shape")
     stated = pack.numbers(f"{pack.stem}.nbits")
@@ -217,7 +222,7 @@ def _hqq(pack: Pack) -> Unpacked | None:
         number = _stated_shape(pack)
         shape = number or None
     if shape and all(n > 0 for n in shape):
-        fitting = _whole_bits(held, math.prod(shape))
+        fitting = whole_bits(held, math.prod(shape))
         return Unpacked(shape=tuple(shape), bits=bits or fitting)
     if bits is None or not 0 < bits <= _MOST_BITS:
         return Unpacked(shape=None)
@@ -228,15 +233,19 @@ def _hqq(pack: Pack) -> Unpacked | None:
 
 def _stated_shape(pack: Pack) -> tuple[int, ...]:
     """A shape among the plain values of a pickle."""
-    sizes: list[int] = []
-    while isinstance(size := pack.values.get(f"{pack.stem}.shape/{len(sizes)}"), int) and size > 0 and len(sizes) < 8:
-        sizes.append(size)
-    return tuple(sizes)
+    for place in _SHAPES:
+        sizes: list[int] = []
+        at = f"{pack.stem}{place}"
+        while isinstance(size := pack.values.get(f"{at}/{len(sizes)}"), int) and size > 0 and len(sizes) < 8:
+            sizes.append(size)
+        if sizes:
+            return tuple(sizes)
+    return ()
 
 
-def _mlx(pack: Pack) -> Unpacked | None:  # noqa: PLR0911  (one way out per kind)
+def mlx(pack: Pack) -> Unpacked | None:  # noqa: PLR0911  (one way out per kind)
     """Words of 32 bits along the inputs, with scales and biases for every group of inputs."""
-    scales, biases = pack.shape(".scales"), pack.shape(".biases")
+    scales, biases = pack.shape(".scales"), pack.shape(".biases") or pack.shape(".qbiases")
     if pack.data.dtype not in ("uint32", "int32") or len(pack.data.shape) < 2 or scales is None:
         return None
     if len(scales) != len(pack.data.shape) or scales[:-1] != pack.data.shape[:-1] or biases not in (None, scales):
@@ -265,7 +274,7 @@ def _mlx(pack: Pack) -> Unpacked | None:  # noqa: PLR0911  (one way out per kind
     return Unpacked(shape=None, notes=(note,)) if fitting else None
 
 
-def _qdata(pack: Pack) -> Unpacked | None:
+def qdata(pack: Pack) -> Unpacked | None:
     """Torchao's values as a plain tensor: 4-bit ones stand two a byte, and their scales share no dimension of it."""
     if pack.data.dtype != "uint8" or len(pack.data.shape) < 2:
         return Unpacked(shape=pack.data.shape, bits=DTYPE_BITS.get(pack.data.dtype))
@@ -273,51 +282,11 @@ def _qdata(pack: Pack) -> Unpacked | None:
     return Unpacked(shape=(*lead, 2 * columns), bits=4)
 
 
-def _plain(pack: Pack) -> Unpacked | None:
-    """One value an element."""
-    return Unpacked(shape=pack.data.shape, bits=DTYPE_BITS.get(pack.data.dtype))
-
-
-def _scaled(pack: Pack) -> Unpacked | None:
-    """A weight with scales beside it: one value an element, two a byte (NVFP4) or four (BitNet) by what the scales say.
-
-    NVFP4 has a scale for every 16 inputs, so twice as many inputs as bytes; BitNet has one scale and stores [O/4, I].
-    """
-    scale = pack.parts.get(".weight_scale")
-    if pack.data.dtype not in _SUBBYTE or len(pack.data.shape) < 2 or scale is None:
-        return _plain(pack)
-    *lead, columns = pack.data.shape
-    if pack.data.dtype == "uint8" and scale.elements == 1 and len(lead) == 1:
-        return Unpacked(shape=(4 * lead[0], columns), bits=math.log2(3), family="bitnet")
-    blocks = scale.shape[-1] if len(scale.shape) == len(pack.data.shape) else 0
-    if pack.data.dtype == "uint8" and blocks > 1 and 2 * columns in (16 * blocks, 32 * blocks):
-        return pack.checked((*lead, 2 * columns), 4, "nvfp4" if 2 * columns == 16 * blocks else "mxfp4")
-    return _plain(pack)
-
-
-def _quanto(pack: Pack) -> Unpacked | None:
+def quanto(pack: Pack) -> Unpacked | None:
     """Bytes of two or four values [O·I/g / n, g] with a scale for every group: rows of scales times the group."""
     scales = pack.shape(".weight._scale")
     if scales is None or len(pack.data.shape) != 2 or not scales or not pack.data.elements:
         return None
     values = scales[0] * pack.data.shape[1]
-    bits = _whole_bits(8 * pack.data.stored_bytes, values)
+    bits = whole_bits(8 * pack.data.stored_bytes, values)
     return Unpacked(shape=None) if bits is None else Unpacked(shape=(scales[0], pack.data.shape[1]), bits=bits)
-
-
-UNPACKERS: Mapping[str, Callable[[Pack], Unpacked | None]] = {
-    "qweight": _qweight,
-    "exl2": _exl2,
-    "exl3": _exl3,
-    "aqlm": _aqlm,
-    "bitsandbytes": _bitsandbytes,
-    "compressed-tensors": _compressed,
-    "sparse": _sparse,
-    "mxfp4": _mxfp4,
-    "hqq": _hqq,
-    "mlx": _mlx,
-    "qdata": _qdata,
-    "quanto": _quanto,
-    "plain": _plain,
-    "scaled": _scaled,
-}

@@ -10,7 +10,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from golfbudget.errors import LimitError, UsageError
+from golfbudget.errors import LimitError, UsageError, readable
 from golfbudget.hub import refuse_hub_path
 from golfbudget.rules import Files
 
@@ -126,15 +126,18 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
 def open_folder(root: Path, patterns: Files) -> Folder:
     """List a folder.  Raises `UsageError` for a path that is none, `LimitError` for one with too many files."""
     refuse_hub_path(root, "this takes folders that are here; {download}, and name DIR")
-    if not root.is_dir():
-        what = "a file" if root.exists() else "nothing"
-        raise UsageError(f"{root}: expected a submission folder, found {what}")
+    with readable(root):
+        if not root.is_dir():
+            what = "a file" if root.exists() else "nothing"
+            raise UsageError(f"{root}: expected a submission folder, found {what}")
     files: list[SubmissionFile] = []
     links: list[Path] = []
     for path in _walked(root, links):
         name = path.relative_to(root).as_posix()
-        if path.is_file():
-            files.append(_file(name, path.stat().st_size, patterns))
+        with readable(path):
+            size = path.stat().st_size if path.is_file() else None
+        if size is not None:
+            files.append(_file(name, size, patterns))
         elif _file(name, 0, patterns).kind in _READ:
             what = "a link to nothing" if path.is_symlink() and not path.exists() else "no regular file"
             raise UsageError(f"{path}: {what}, expected a file; put the file itself there, or remove it")

@@ -142,7 +142,7 @@ KNOWN_CALLS = frozenset({"numpy dtype", REBUILT_BY_TYPE, "torch.serialization _g
     BYTES,
     OBJECTS,
     PASSED,
-    _names(_BUILTINS, "complex", "frozenset", "list", "range", "set", "slice", "tuple"),
+    _names(_BUILTINS, "complex", "frozenset", "list", "range", "set", "slice", "tuple", "xrange"),
     _names(("datetime",), "date", "datetime", "time", "timedelta", "timezone"),
     _names(("numpy.core.numeric", "numpy._core.numeric"), "_frombuffer"),
     _names(_NUMPY, "_reconstruct", "scalar"),
