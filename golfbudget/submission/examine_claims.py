@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from golfbudget.rules import Convention
-from golfbudget.submission.claims import About, Claim
+from golfbudget.submission.claims import About, Claim, Stated
 from golfbudget.submission.conventions import Tally
 from golfbudget.submission.findings import Checked, Finding
 from golfbudget.submission.folder import matches
@@ -111,9 +111,12 @@ def _logged_model(checked: Checked) -> Iterator[Finding]:
 
 
 def _unread(checked: Checked) -> Iterator[Finding]:
-    for stated in checked.stated.unread:
-        message = f"{stated.place}: {stated.key} is {stated.text!r}, which is no count of bytes; write a whole number"
-        yield Finding(code="GB304", message=message, place=stated.place)
+    yield from map(_no_count, checked.stated.unread)
+
+
+def _no_count(stated: Stated) -> Finding:
+    message = f"{stated.place}: {stated.key} is {stated.text!r}, which is no count of bytes; write a whole number"
+    return Finding(code="GB304", message=message, place=stated.place)
 
 
 def _total(checked: Checked, matched: Matched) -> Iterator[Finding]:
@@ -170,6 +173,16 @@ def _megabytes(checked: Checked) -> Iterator[Finding]:
         if stated.about is About.TOTAL and not stated.mean and numbers and is_of_none(stated.text, numbers):
             message = f"{stated.place}: {stated.key} is {stated.text}, which no count gives{_largest(checked)}"
             yield Finding(code="GB304", message=message, place=stated.place)
+    codes = [checked.code.length, *(run.code.number for run in checked.runs if run.code)]
+    codes += [] if checked.packed is None else [checked.packed.length]
+    for stated in checked.stated.amounts:
+        among = codes if stated.about is About.CODE else numbers if stated.about is About.TOTAL else []
+        if stated.span is None and stated.about is not About.OTHER:
+            yield _no_count(stated)
+        elif stated.span and among and not any(stated.span[0] <= number <= stated.span[1] for number in among):
+            said = _largest(checked) if stated.about is About.TOTAL else f"; the code on disk has {codes[0]:,} bytes"
+            message = f"{stated.place}: {stated.key} is {stated.text}, which no count gives{said}"
+            yield Finding(code="GB304", message=message, place=stated.place)
     for path, text in prose(checked):
         for wrong in sizes_in_text(text, numbers):
             place = Place(file=path, line=wrong.line)
@@ -225,7 +238,7 @@ def _over(tally: Tally, *, chosen: bool) -> Iterator[Finding]:
         return
     over, row = tally.largest.total - tally.cap, tally.largest
     # A run without a label of its own is called by its file, which need not be said twice.
-    where = "" if row.label == str(row.place) else f"; {row.place}"
+    where = "" if row.place is None or row.label == str(row.place) else f"; {row.place}"
     message = (
         f"over the cap of {tally.cap:,} bytes by {over:,} as {tally.convention}: {row.total:,} bytes ({row.label}"
         + (f"; code {row.code:,}, model {row.model:,}" if row.code is not None and row.model is not None else "")

@@ -121,6 +121,11 @@ class Run:
         return any(figure is not None and figure.rounded for figure in (self.model, self.total))
 
     @property
+    def cut(self) -> bool:
+        """Whether digits of its export may be missing, as the log ends with the last one of them."""
+        return any(figure is not None and figure.open for figure in (self.model, self.total, self.code))
+
+    @property
     def source(self) -> str:
         return self.sources[0]
 
@@ -159,29 +164,35 @@ def named_like_log(path: str) -> bool:
     >>> [named_like_log(name) for name in ("train_v3.txt", "logs/a.txt", "a.log", "requirements.txt", "train_data.txt")]
     [True, True, True, False, False]
     """
-    if path.endswith(_LOG_SUFFIXES):
+    if path.lower().endswith(_LOG_SUFFIXES):
         return True
     return bool(_LOG_NAME.search(path)) and not _DATA_NAME.search(path)
 
 
 def decode(data: bytes, where: str) -> str:
-    """UTF-8 or UTF-16, with or without a mark in front.  `CorruptError` where the bytes are no text."""
+    """UTF-8 or UTF-16, with or without a mark in front, else Latin-1.  `CorruptError` where the bytes are no text."""
     for mark, encoding in _UTF16.items():
         if data.startswith(mark):
             return _checked(data[2:].decode(encoding, errors="replace"), where)
     for half, encoding in ((data[1:512:2], "utf-16-le"), (data[:512:2], "utf-16-be")):
         if half.count(0) > len(half) // 2:
             return _checked(data.decode(encoding, errors="replace"), where)
-    return _checked(data.decode("utf-8-sig", errors="replace"), where)
+    text = data.decode("utf-8-sig", errors="replace")
+    # One byte for each letter: as Latin-1 has it, or Windows; control characters still tell what is no text.
+    return _checked(data.decode("latin-1") if _noise(text, "\ufffd") > _MOST_NOISE * len(text) else text, where)
+
+
+def _noise(text: str, signs: Iterable[str]) -> int:
+    return sum(map(text.count, signs))
 
 
 def _checked(text: str, where: str) -> str:
     controls = (chr(code) for code in range(32) if code not in (8, 9, 10, 12, 13, 27))
-    noise = sum(map(text.count, ("\ufffd", *controls)))
+    noise = _noise(text, ("\ufffd", *controls))
     if noise > _MOST_NOISE * len(text):
         raise CorruptError(
             f"{where}: not a readable log: {noise} of {len(text)} characters are no text, neither as UTF-8 nor as "
-            "UTF-16; leave the file out, or name the logs that count with --log FILE"
+            "UTF-16 or Latin-1; leave the file out, or name the logs that count with --log FILE"
         )
     return text
 
@@ -213,10 +224,13 @@ def parse(text: str, source: str) -> list[Run]:
 
 
 def _lines(text: str, where: str) -> Iterator[tuple[int, str, LogLine]]:
-    """Every line with its number and what it says."""
-    told = 0
-    for number, line in enumerate(text.splitlines(), 1):
+    """Every line with its number and what it says; a figure stays `open` only at the end of a text without one."""
+    told, lines = 0, text.splitlines()
+    unended = len(lines) if lines and text.endswith(lines[-1]) else 0
+    for number, line in enumerate(lines, 1):
         read = read_line(line, number)
+        if number != unended and any(figure.open for figure in read.figures):
+            read = replace(read, figures=tuple(replace(figure, open=False) for figure in read.figures))
         told += len(read.figures)
         if told > _MOST_FIGURES:
             what = f"more than {_MOST_FIGURES} figures, expected the log of a few runs"
