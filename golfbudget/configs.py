@@ -67,7 +67,7 @@ def load(
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # Bad syntax or encoding, numbers of absurd length, deep nesting.
-        keys = ", ".join((whole or kind).__struct_fields__)  # type: ignore[attr-defined]
+        keys = ", ".join((whole or kind).__struct_fields__)  # type: ignore[union-attr]
         raise ConfigError(
             f"{path}: not valid TOML: {error}; found {_looks(path)}, expected a TOML file with keys of {keys}"
         ) from None

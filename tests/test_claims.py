@@ -107,6 +107,25 @@ def test_of_stated_models_and_totals_the_largest_that_ships_counts(
     assert checked.chosen.largest.total == total
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("Total submission size: 15,123,456 bytes", True),
+        ("- **Total submission size int8+zlib:** `15123456 bytes`", True),
+        ("Total submission size: 15,903,000 bytes", False),
+        ("Total submission size: 15.12 MB", False),
+        ("the baseline's total submission size: 15863489 bytes", False),
+        ("saved in total: 30,000 bytes of 16,000,000", False),
+        ("Budget: 15,903,000 / 16,000,000 bytes", False),
+    ],
+)
+def test_a_total_in_a_readme_is_held_against_the_counts(tmp_path: Path, line: str, *, told: bool) -> None:
+    submission(tmp_path, {"README.md": f"# Mine\n\n{line}\n{line}\n"})
+    messages = [finding.message for finding in claimed(tmp_path, "{}").findings if finding.code == "GB304"]
+    said = "README.md, line 3 says 15,123,456 bytes in total, which no count gives; the largest run has 15,903,000"
+    assert messages == ([said] if told else [])
+
+
 @pytest.mark.parametrize("text", ['{"\\ud800_bytes_total": 15903000}', '{"bytes_total": null, "artifact_mb": 15.9}'])
 def test_a_claim_in_an_odd_spelling_is_read(tmp_path: Path, text: str) -> None:
     found = claimed(tmp_path, text)

@@ -202,6 +202,12 @@ def test_numbers_that_may_be_those_of_parts_are_told(tmp_path: Path, names: tupl
     assert ("GB404" in check(tmp_path, "x = 1\n", **files).codes(Severity.WARNING)) == parts
 
 
+def test_a_tree_of_submissions_is_called_one(tmp_path: Path) -> None:
+    submission(tmp_path, {f"records/{name}/train_gpt.py": "x = 1\n" for name in "abc"})
+    with pytest.raises(UsageError, match=r"found programs in 3 folders below \(records/a, records/b, records/c, …\)"):
+        check_submission(tmp_path, RULES)
+
+
 def test_training_state_is_never_the_model(tmp_path: Path) -> None:
     model, state = (lzma.compress(Random(at).randbytes(4000 + at)) for at in (1, 2))
     checked = check(tmp_path, "x = 1\n", **{"final_model.int8.ptz": model, "optimizer_state.ptz": state})
@@ -218,7 +224,12 @@ def test_a_text_of_several_lines_is_no_model(tmp_path: Path) -> None:
     "path", ["train_gpt.py", "train.log", "submission.json", "final_model.int8.ptz", "helper.py", "lib"]
 )
 def test_what_may_not_be_read_is_named(tmp_path: Path, path: str) -> None:
-    files = {"submission.json": "{}", "final_model.int8.ptz": b"x" * 2000, "helper.py": HELPER, "lib/a.py": HELPER}
+    files: dict[str, str | bytes] = {
+        "submission.json": "{}",
+        "final_model.int8.ptz": b"x" * 2000,
+        "helper.py": HELPER,
+        "lib/a.py": HELPER,
+    }
     check(tmp_path, "import helper\n", **files)
     tmp_path.chmod(0o755)
     (tmp_path / path).chmod(0)

@@ -137,7 +137,7 @@ def _parsed(path: Path) -> tuple[bytes, object]:
     """The text of a JSON file, and what it says."""
     try:
         if path.stat().st_size > _LONGEST:
-            raise LimitError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_LONGEST}")
+            raise LimitError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_LONGEST}; leave it out")
         text = path.read_bytes()
         return text, json.loads(text, object_pairs_hook=_object)
     except OSError as error:
@@ -145,7 +145,9 @@ def _parsed(path: Path) -> tuple[bytes, object]:
     except _RepeatedKeyError as error:
         raise CorruptError(f"{path}: {error} stands twice in one object, expected once; leave one of them") from None
     except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{path}: not valid JSON: {error}; correct the file, or leave it out") from None
+        raise CorruptError(
+            f"{path}: not valid JSON: {str(error).partition(';')[0]}; correct the file, or leave it out"
+        ) from None
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

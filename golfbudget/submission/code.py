@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hashes
@@ -167,6 +167,12 @@ def _rivals(folder: Folder, entry: SubmissionFile, found: Reached) -> list[tuple
 def _nothing(folder: Folder, rules: Rules) -> str:
     present = ", ".join(file.path for file in folder.of(FileKind.CODE)[:6])
     held = f"code of other names ({present})" if present else "no code at all"
+    below = {str(PurePosixPath(file.path).parent) for file in folder.of(FileKind.CODE) if "/" in file.path and
+             matches(PurePosixPath(file.path).name, rules.files.entry)}  # fmt: skip
+    if len(below) > 1:
+        held = (
+            f"programs in {len(below)} folders below ({', '.join(sorted(below)[:4])}, …), which are checked one by one"
+        )
     return (
         f"expected the program under a name such as {', '.join(rules.files.entry[:3])}, found {held}; "
         "say which file it is with --code FILE"

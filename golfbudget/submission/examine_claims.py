@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from golfbudget.rules import Convention
 from golfbudget.submission.claims import About, Claim, Stated
 from golfbudget.submission.conventions import Tally
 from golfbudget.submission.findings import Checked, Finding
-from golfbudget.submission.folder import matches
 from golfbudget.submission.matching import Matched, Sort
 from golfbudget.submission.megabytes import MEBI, Mistaken, is_of_none, mistaken, sizes_in_text
 from golfbudget.submission.places import Place, listed
-
-_LONGEST_TEXT = 1 << 22
-#: Texts in which people write the size of their artifact.
-_PROSE = ("README*",)
+from golfbudget.submission.prose import examine_prose, prose
 
 
 def examine_claims(checked: Checked) -> Iterator[Finding]:
@@ -30,6 +25,7 @@ def examine_claims(checked: Checked) -> Iterator[Finding]:
             yield from _total(checked, matched)
     yield from _unread(checked)
     yield from _megabytes(checked)
+    yield from examine_prose(checked, known_bytes(checked))
 
 
 def _compressed(checked: Checked) -> set[int]:
@@ -194,21 +190,6 @@ def known_bytes(checked: Checked) -> list[int]:
     numbers = [row.total for tally in checked.tallies.values() for row in tally.rows]
     numbers += [model.size for model in checked.models]
     return numbers + [matched.claim.number for matched in checked.matched if matched.claim.about is About.TOTAL]
-
-
-def prose(checked: Checked) -> Iterator[tuple[str, str]]:
-    """The texts in which people write sizes: path and content."""
-    for file in checked.folder.files:
-        if matches(file.path, _PROSE) and file.size <= _LONGEST_TEXT:
-            yield file.path, _text(checked.folder.place(file))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        # Prose proves nothing; not being able to read it is no reason to stop.
-        return ""
 
 
 def _mebibytes(where: str, place: Place, wrong: Mistaken) -> Finding:

@@ -204,7 +204,8 @@ def read_log(path: Path, name: str, *, asked: bool = False) -> Log:
     """
     try:
         if path.stat().st_size > _LONGEST_LOG:
-            raise LimitError(f"{path}: {path.stat().st_size} bytes, expected a log of at most {_LONGEST_LOG}")
+            what = f"{path.stat().st_size} bytes, expected a log of at most {_LONGEST_LOG}"
+            raise LimitError(f"{path}: {what}; leave it out, or name the logs that count with --log FILE")
         data = path.read_bytes()
     except OSError as error:
         what = f"cannot be read: {error.strerror}; name the logs that count with --log FILE"
