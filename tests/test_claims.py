@@ -79,6 +79,7 @@ def test_a_claim_in_whatever_key_and_unit_is_held_against_the_counts(tmp_path: P
         '{"artifact_kb": 15903, "artifact_mib": 15.166, "artifact_gb": 0.0159, "artifact_mb": 16, "code_kb": 3}',
         '{"bytes": {"total": 15903000, "code": 3000, "model": 15900000}}',
         '{"artifact": "final_model.ptz", "submission": "mine", "size": "small", "config": {"vocab_size": 5}}',
+        '{"model": {"size": 512, "layers": 9}, "code": {"size": 1}}',
         '{"data": {"bytes": 5}, "train": {"bytes": 6}, "bytes_raw": {"model": 7}, "max_size": 16000000}',
     ],
 )

@@ -77,9 +77,14 @@ def named(keys: Keys) -> KeyWords:
     own = _named(names[-1] if names else "")
     if len(names) == 1 and own.words.lower() == "bytes":
         return _named("total_bytes")
-    if own.in_megabytes or own.unit or (own.in_bytes and own.about is not About.OTHER) or len(names) < 2:
+    if len(names) < 2 or own.in_megabytes or own.unit or not _words(names[-1]) <= _INNER:
         return own
-    return _named(f"{names[-2]}_{names[-1]}") if _words(names[-1]) <= _INNER else own
+    if own.in_bytes and own.about is not About.OTHER and not own.bare:
+        return own
+    both = _named(f"{names[-2]}_{names[-1]}")
+    if own.words.lower() == "size" and not _words(names[-2]) & _ABOUT[About.TOTAL]:
+        return _named("")  # The size of a model may be one of its dimensions.
+    return both
 
 
 def _words(name: str) -> set[str]:

@@ -23,6 +23,8 @@ _LONGEST_LOG = 1 << 28
 _MOST_FIGURES = 1000
 #: A text with more signs than this share that are no text is no log.
 _MOST_NOISE = 0.01
+#: A text with more letters than this share that are not ASCII has two bytes for them.
+_MOST_LETTERS = 0.25
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 #: A line of training: what follows it is another export only if a new run began.
 _STEP = re.compile(r"(?:\A|[\s\[|:])(?:step|iter|epoch)\w*[ :=]*\d", re.IGNORECASE)
@@ -178,8 +180,9 @@ def decode(data: bytes, where: str) -> str:
         if half.count(0) > len(half) // 2:
             return _checked(data.decode(encoding, errors="replace"), where)
     text = data.decode("utf-8-sig", errors="replace")
-    # One byte for each letter: as Latin-1 has it, or Windows; control characters still tell what is no text.
-    return _checked(data.decode("latin-1") if _noise(text, "\ufffd") > _MOST_NOISE * len(text) else text, where)
+    # One byte for each letter, as Latin-1 has it, or Windows: some letters are not ASCII, most are.
+    latin = _MOST_NOISE * len(text) < _noise(text, "\ufffd") < _MOST_LETTERS * len(text)
+    return _checked(data.decode("latin-1") if latin else text, where)
 
 
 def _noise(text: str, signs: Iterable[str]) -> int:

@@ -159,6 +159,8 @@ def _of_call(node: ast.Call, paths: Paths) -> Iterator[Need]:
     elif name in _READERS:
         method = [receiver] if receiver is not None and name in _METHODS else []
         for argument in (*method, *arguments):
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, int):
+                continue  # How much is read.
             yield from (Need(How.READ, text, node.lineno) for text in paths.of(argument))
     elif name in _IMPORTERS:
         if node.args:
