@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import time
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,13 @@ def test_figures_in_other_words(text: str, code: int | None, model: int | None, 
 def test_rounded_code_does_not_spoil_what_is_exact(tmp_path: Path) -> None:
     checked = check(tmp_path, {"train.log": f"Code: 0.05 MB\nSerialized model int8+zlib: {MODEL} bytes\n"})
     assert [row.total for row in checked.tallies[Convention.LOGGED].rows] == [MODEL + CODE]
+
+
+def test_lines_of_gaps_take_no_time() -> None:
+    start = time.process_time()
+    assert found(("Total size: " + " " * 900 + "x\n") * 200) == []
+    assert time.process_time() - start < 2
+    assert found("Total size:" + " " * 900 + "15 bytes\n") == [(None, None, None, 15)]
 
 
 EXPORTS = (

@@ -18,6 +18,7 @@ from golfbudget.submission.logobjects import LONGEST_OBJECT, texts_of
 #: Longer lines are dumped data, unless they are objects.
 LONGEST_LINE = 1000
 _I = re.IGNORECASE
+_GAP = re.compile(r"[ \t]{3,}")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 #: Words without which a line gives no figure; nearly all lines of a log have none.
 _WORTH = re.compile(
@@ -114,6 +115,8 @@ def read_line(line: str, number: int) -> LogLine:
     seed = _seed(line) if "seed" in line.lower() else None
     if not _WORTH.search(line):
         return _NOTHING if seed is None else LogLine(seed=seed)
+    # Long gaps are tried at every length; two spaces are as good, and still no single one.
+    line = _GAP.sub("  ", line)
     figures = tuple(_figures(line, number))
     speaks = all(sign.search(line) for sign in (_AMOUNT, _SPEAKS))
     silent = not figures and not any(sign.search(line) for sign in (_NOT_THOSE, _DUMPED))
