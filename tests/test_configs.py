@@ -92,3 +92,49 @@ def test_a_wrong_recipe_is_refused_by_key(tmp_path: Path, change: tuple[str, str
 def test_an_unknown_name_lists_the_shipped_ones() -> None:
     with pytest.raises(ConfigError, match=r"known: .*int8-zlib, int8-zlib-small, .* or give a \.toml path"):
         load_recipe("int4")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "config.json",
+            b'{"vocab_size": 5}',
+            r"config\.json: JSON, expected a TOML file whose name ends in \.toml; known",
+        ),
+        ("train_gpt.py", b"import torch\n", r"train_gpt\.py: a Python program, expected a TOML file"),
+        (
+            "model.ptz",
+            b"\x78\x9c\xff\0" * 9,
+            r"model\.ptz: no text \(golfbudget inspect says what is in it\), expected",
+        ),
+        ("a.yaml", b"x: 1\n", r"a\.yaml: YAML, expected a TOML file"),
+        ("notes", b"hello", r"notes: other text, expected a TOML file"),
+        ("folder", None, r"folder: a folder, expected a TOML file"),
+        (
+            "x/config.json",
+            b'{"x": 5}',
+            r"config\.json: not valid TOML: .*; found JSON, expected a TOML file with keys of name, ",
+        ),
+        (
+            "x/m.toml",
+            b"a = \n",
+            r"m\.toml: not valid TOML: .*line 1.*; found TOML with a mistake, expected .* keys of name, ",
+        ),
+        (
+            "x/m.toml",
+            b"[project]\n",
+            r"m\.toml: Object contains unknown field `project`, expected keys of name, ",
+        ),
+        ("x/m.toml", b"", r"m\.toml: Object missing required field `name`, expected keys of name, "),
+    ],
+)
+def test_a_file_that_is_no_toml_is_called_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(name)
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        load_model(name)

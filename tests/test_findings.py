@@ -65,6 +65,10 @@ CASES: dict[str, tuple[Files, tuple[str | None, int | None]]] = {
     "GB207": ({"train_gpt.py": "\n", "train.log": log_text()}, ("train_gpt.py", None)),
     "GB208": ({"train_gpt.py": "import os\nexec(open(os.environ['X']).read())\n"}, ("train_gpt.py", 2)),
     "GB209": ({"table.xyz": b"\0\1" * 99, "train.log": log_text()}, ("table.xyz", None)),
+    "GB210": (
+        {"train_gpt.py": "\nexec(input())\n", "helper.py": "y = 2\n", "train.log": log_text()},
+        ("train_gpt.py", 2),
+    ),
     "GB301": ({**seeds(15_000_000, 15_000_200), "submission.json": f'{{"n": 1,\n"bytes_total": {15_000_100 + CODE}}}'},
               ("submission.json", 2)),
     "GB302": (stated(bytes_total=15_000_000), ("submission.json", 2)),
@@ -85,6 +89,11 @@ CASES: dict[str, tuple[Files, tuple[str | None, int | None]]] = {
     ),
     "GB402": ({"final_model.int8.ptz": b""}, ("final_model.int8.ptz", None)),
     "GB403": ({"final_model.int8.ptz": b"\0" * 5000}, ("final_model.int8.ptz", None)),
+    "GB404": (
+        {"model_a.ptz": WEIGHTS, "model_b.ptz": WEIGHTS[::-1] + b"x",
+         "train.log": log_text(code=CODE, model=len(WEIGHTS), label="int8+lzma")},
+        ("model_b.ptz", None),
+    ),
     "GB501": ({"train.log": log_text()}, ("train.log", 7)),
     "GB502": ({"a.log": log_text(), "b.log": log_text(model=15_815_000)}, ("a.log", 7)),
     "GB503": ({"train.log": "step 1\nthe exported thing weighs 15,000,000 bytes as artifact\n"}, ("train.log", 2)),

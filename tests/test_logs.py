@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ PLAIN = (
 )
 PREFIXES = [
     "[rank0]: ", "0: ", "INFO:root:", "2026-04-01 12:00:00,123 - train - INFO - ", "\x1b[32m[12:00:01]\x1b[0m ",
-    "wandb: ", "worker-3 | ", "(RayTrainWorker pid=17) ",
+    "wandb: ", "worker-3 | ", "(RayTrainWorker pid=17) ", "[100%] ", "100%|████| 20/20 [00:10<00:00, 1.9it/s] ",
+    "2026-04-01T12:00:00.1234567Z ", "2026-04-01T12:00:00.123456789Z stdout F ", "GPU0 ",
 ]  # fmt: skip
 
 
@@ -94,8 +96,9 @@ def test_numbers_of_something_else_are_no_figures(line: str) -> None:
 
 @pytest.mark.parametrize(
     "number",
-    ["15,99 MB", "15,990 MB", "15 990 000 bytes", "15\u202f990\u202f000 bytes", "15'990'000 bytes", "15.990.000 bytes",
-     "1,5990,000 bytes", "15,990,00 bytes", "15.99e6 bytes", "1599e4, x=5", "0xF3FD70, x=5", "16M, x=5", "16 M x=5",
+    ["15,99 MB", "15,990 MB", "15 990 000", "15 990 00 bytes", "15 9900 000 bytes", "15'990.000 bytes", "15.990 bytes",
+     "1,5990,000 bytes", "15 990,000 bytes", "15 990 000 MB", "15.990.000 MB",
+     "15,990,00 bytes", "15.99e6 bytes", "1599e4, x=5", "0xF3FD70, x=5", "16M, x=5", "16 M x=5",
      "15990000 bits x=5", "17059912 params x=5", "99% of 16,000,000 bytes", "<16000000 bytes", "-5 bytes",
      "15940000 + 50000 bytes", "15940000 (model) + 50000 (code) = 15990000 bytes", "5,000 bytes over the cap",
      "5,000 bytes less than before"],
@@ -103,6 +106,70 @@ def test_numbers_of_something_else_are_no_figures(line: str) -> None:
 @pytest.mark.parametrize("name", ["Total submission size int8+zlib: ", "model size ", "total_bytes="])
 def test_a_number_is_understood_whole_or_not_at_all(name: str, number: str) -> None:
     assert found(name + number) == []
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["15 990 000 bytes", "15\u202f990\u202f000 bytes", "15\u00a0990\u00a0000 B", "15\u2009990\u2009000 bytes",
+     "15'990'000 bytes", "15\u2019990\u2019000 bytes", "15.990.000 bytes", "15_990_000 bytes", "15990000.0 bytes",
+     "15,990,000 bytes exceeds 15,900,000"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["Total submission size int8+zlib: ", "total_bytes="])
+def test_groups_of_three_digits_are_one_number_where_the_unit_follows(name: str, number: str) -> None:
+    assert found(name + number) == [(None, None, None, MODEL)]
+
+
+def test_without_a_sign_a_group_may_be_a_number_of_its_own() -> None:
+    assert found("model 3 990 000 bytes") == found("wrote model 15 990 000 bytes") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"artifact": {"code_bytes": 4, "model_bytes": 15, "total_bytes": 19}}',
+        '{"final": {"bytes": {"code": 4, "model": 15, "total": 19}}}',
+        "{'code_bytes': 4, 'model_bytes': 15, 'total_bytes': 19}",
+        '{"size/code_bytes": 4.0, "size/model_bytes": "15", "size/total_bytes": 1.9e1}',
+        '{"log": "Code size: 4 bytes\\nmodel_bytes: 15\\nTotal size: 19 bytes\\n", "stream": "stdout"}',
+        json.dumps({"note": "x" * 5000, "code_bytes": 4, "model_bytes": 15, "total_bytes": 19}),
+    ],
+)
+def test_objects_are_read_at_any_depth_and_length(line: str) -> None:
+    assert found(line) == [(None, 4, 15, 19)]
+    assert found("\x1b[32m" + line + "\x1b[0m") == [(None, 4, 15, 19)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"model": {"size": 512, "code": 3}}', '{"total": [15990000]}', '{"bytes": NaN}', "{x: 15}", "{[]: 1}", "{" * 900],
+)
+def test_objects_of_other_numbers_say_nothing(line: str) -> None:
+    assert found(line) == []
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_number_at_the_end_of_a_log_without_an_end_may_be_cut(tmp_path: Path, *, ended: bool) -> None:
+    text = f"Code size: {CODE} bytes\nTotal submission size int8+zlib: 1602000" + ("\n" if ended else "")
+    warned = messages(check(tmp_path, {"train.log": text}), "GB505")
+    assert [message.split(";")[0] for message in warned] == (
+        []
+        if ended
+        else [
+            "train.log, line 2: the log ends with a number, and without an end of line or a unit: digits may be missing"
+        ]
+    )
+
+
+def test_a_total_alone_is_that_of_the_code_on_disk(tmp_path: Path) -> None:
+    stated = json.dumps({"bytes_total": 15_950_000, "bytes_code": CODE})
+    checked = check(tmp_path, {"train.log": "total_bytes: 16020000\n", "submission.json": stated})
+    assert checked.chosen.largest is not None
+    assert (checked.chosen.largest.total, checked.chosen.fits) == (16_020_000, False)
+
+
+def test_logs_of_one_byte_a_letter_are_read(tmp_path: Path) -> None:
+    checked = check(tmp_path, {"train.log": PLAIN.encode() + "Größe: ähnlich\n".encode("latin-1")})
+    assert [run.total and run.total.number for run in checked.runs] == [MODEL + CODE]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +191,13 @@ def test_figures_in_other_words(text: str, code: int | None, model: int | None, 
 def test_rounded_code_does_not_spoil_what_is_exact(tmp_path: Path) -> None:
     checked = check(tmp_path, {"train.log": f"Code: 0.05 MB\nSerialized model int8+zlib: {MODEL} bytes\n"})
     assert [row.total for row in checked.tallies[Convention.LOGGED].rows] == [MODEL + CODE]
+
+
+def test_lines_of_gaps_take_no_time() -> None:
+    start = time.process_time()
+    assert found(("Total size: " + " " * 900 + "x\n") * 200) == []
+    assert time.process_time() - start < 2
+    assert found("Total size:" + " " * 900 + "15 bytes\n") == [(None, None, None, 15)]
 
 
 EXPORTS = (

@@ -58,7 +58,7 @@ def test_the_answer_is_the_makers(cases: Path, name: str, finding: str | None) -
 
 
 #: Findings about a whole file, or about files that nothing names.
-WHOLE = {"GB104", "GB205", "GB207", "GB209", "GB402", "GB403", "GB507"}
+WHOLE = {"GB104", "GB205", "GB207", "GB209", "GB402", "GB403", "GB404", "GB507"}
 
 
 def test_findings_of_the_cases_name_lines_that_are_there(cases: Path) -> None:

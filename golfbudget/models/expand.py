@@ -127,7 +127,7 @@ def load_model(name: str | Path, *, variables: Mapping[str, Amount] | None = Non
 
 
 def _load(path: Path) -> ModelFile:
-    base = configs.load(path, Base).base
+    base = configs.load(path, Base, whole=ModelFile).base
     if base is None:
         return configs.load(path, ModelFile)
     below = path.parent / base if base.endswith(".toml") else configs.find("models", base)

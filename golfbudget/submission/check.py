@@ -22,7 +22,7 @@ from golfbudget.submission.findings import Checked
 from golfbudget.submission.folder import FileKind, Folder, for_people, open_folder
 from golfbudget.submission.logs import Run, distinct, named_seeds, read_log
 from golfbudget.submission.matching import Agreement, Matched, Sort, match
-from golfbudget.submission.model_files import model_files
+from golfbudget.submission.model_files import ModelFiles, model_files
 from golfbudget.submission.packed_code import packed_code_bytes
 from golfbudget.submission.packing_matters import hangs_on_packing
 from golfbudget.submission.weights_in_code import holds_weights
@@ -55,10 +55,11 @@ def check_submission(
     given = [folder.named(path, "--model", FileKind.MODEL) for path in model]
     named, seeds = named_seeds(every_run, {file.path: file.seed for file in logs})
     different = distinct(named)
-    files = [] if given else model_files(folder, program, different, stated.numbers)
+    models_found = ModelFiles() if given or no_model else model_files(folder, program, different, stated.numbers)
+    files = list(models_found.files)
     lengths = {file.size for file in given or files}
     runs = [run for run in choose(different, lengths, stated.numbers) if run.model or run.total]
-    models = () if no_model else find_models(folder, rules, given, files, runs, stated.numbers)
+    models = () if no_model else find_models(folder, rules, given, files, runs, stated.numbers, program.length)
     if no_model or (not models and not runs and holds_weights(program.programs)):
         models = (CountedModel(size=0, source="no model file", absent=True),)
     program = program.without_models(file for model in models for file in model.files)
@@ -68,6 +69,7 @@ def check_submission(
         convention=convention or rules.convention,
         code=program,
         models=models,
+        left=models_found.left,
         runs=tuple(runs),
         every_run=len(every_run),
         stated=stated,
@@ -109,6 +111,7 @@ def _claims(folder: Folder) -> Claims:
         megabytes=tuple(text for claims in read for text in claims.megabytes),
         codecs=tuple(text for claims in read for text in claims.codecs),
         unread=tuple(text for claims in read for text in claims.unread),
+        amounts=tuple(text for claims in read for text in claims.amounts),
     )
 
 

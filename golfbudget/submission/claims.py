@@ -6,46 +6,25 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
 from golfbudget.errors import CorruptError, LimitError, UsageError
+from golfbudget.submission.claimkeys import SEED, About, Keys, as_amount, named, span
 from golfbudget.submission.places import Place
+
+__all__ = ["About", "Claim", "Claims", "Stated", "read_claims"]
 
 #: Public files have two kilobytes and a dozen figures.
 _LONGEST = 1 << 20
 _MOST = 1000
 _DEEPEST = 40
 _LONGEST_SHOWN = 120
+#: A text that gives an amount of bytes, whatever the unit.
+_AMOUNT = re.compile(r"\d *(?:[kmgt]i?b|bytes|b)\b", re.IGNORECASE)
 #: No count of bytes is larger.
 _LARGEST = 1 << 63
 _WHOLE = re.compile(r" *(\d{1,3}(?:[,_]\d{3})+|\d{1,20})(?: *(?:bytes|B))? *", re.IGNORECASE)
-_BYTES = re.compile(r"(?:^|_)bytes(?:_|$)|(?:artifact|submission|code|model|total|file)_size$", re.IGNORECASE)
-_MEGABYTES = re.compile(r"(?:^|_)(?:mb|megabytes)(?:_|$)", re.IGNORECASE)
 _CODECS = re.compile(r"zlib|zstd|lzma|xz|brotli|bz2|gzip", re.IGNORECASE)
-_SEED = re.compile(r"(?:seed[_\-]?)?(\d{1,10})", re.IGNORECASE)
-#: Where the words of a key meet: `totalBytes`, `total-bytes`, `Total Bytes`.
-_SEAM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
-#: The keys that lead to a value; a number for the place in a list.
-_Keys = tuple[str | int, ...]
-
-
-class About(StrEnum):
-    """What a claim is about, as far as its key says."""
-
-    TOTAL = "total"
-    MODEL = "model"
-    CODE = "code"
-    OTHER = "other"
-
-
-#: Words of a key that say what its number is about; the first that has one decides.
-_ABOUT = {
-    About.OTHER: {"limit", "cap", "budget", "headroom", "payload", "raw", "train", "read"},
-    About.CODE: {"code", "wrapper", "wrapped"},
-    About.MODEL: {"model", "weights"},
-    About.TOTAL: {"total", "artifact", "submission", "size"},
-}
 
 
 def _named(place: Place, key: str) -> str:
@@ -81,7 +60,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """A statement that is no number of bytes: megabytes as printed, a codec's name, or what nobody can count with."""
+    """A statement that is no number of bytes: megabytes as printed, a codec's name, or what nobody can count with.
+
+    `span`: the bytes, from and to, that an amount in another unit may stand for.
+    """
 
     source: str
     key: str
@@ -89,6 +71,7 @@ class Stated:
     about: About = About.OTHER
     mean: bool = False
     line: int | None = None
+    span: tuple[int, int] | None = None
 
     @property
     def place(self) -> Place:
@@ -101,12 +84,13 @@ class Stated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """All of one file; `unread` are claims of bytes that are no whole number of them."""
+    """All of one file; `unread` are claims of bytes that are no whole number of them, `amounts` are in other units."""
 
     numbers: tuple[Claim, ...] = ()
     megabytes: tuple[Stated, ...] = ()
     codecs: tuple[Stated, ...] = ()
     unread: tuple[Stated, ...] = ()
+    amounts: tuple[Stated, ...] = ()
 
 
 class _RepeatedKeyError(ValueError):
@@ -115,40 +99,55 @@ class _RepeatedKeyError(ValueError):
 
 def read_claims(path: Path, name: str) -> Claims:
     """Read a JSON file.  Raises `UsageError`, `LimitError` or `CorruptError`, with line and column, or the key."""
-    try:
-        if path.stat().st_size > _LONGEST:
-            raise LimitError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_LONGEST}")
-        text = path.read_bytes()
-        parsed: object = json.loads(text, object_pairs_hook=_object)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    except _RepeatedKeyError as error:
-        raise CorruptError(f"{path}: {error} stands twice in one object, expected once; leave one of them") from None
-    except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{path}: not valid JSON: {error}; correct the file, or leave it out") from None
-    numbers, megabytes, codecs, unread = [], [], [], []
+    text, parsed = _parsed(path)
+    numbers, megabytes, codecs, unread, amounts = [], [], [], [], []
     for keys, value, beside in _leaves(parsed, (), str(path)):
-        key, number = _naming(keys), _whole(value)
-        in_bytes, in_megabytes = bool(_BYTES.search(key)), bool(_MEGABYTES.search(key))
-        codec = _CODECS.search(key if number is not None or value is True else str(value))
-        names_codec = codec and (number is None or in_bytes) and _names_codec(key, value)
-        if not (in_bytes or in_megabytes or names_codec):
+        key, number = named(keys), _whole(value)
+        codec = _CODECS.search(key.words if number is not None or value is True else str(value))
+        names_codec = codec and (number is None or key.in_bytes) and _names_codec(key.words, value)
+        in_bytes = key.in_bytes and (number is not None or not key.bare or bool(_AMOUNT.search(str(value))))
+        if not (in_bytes or key.in_megabytes or key.unit or names_codec):
             continue
         claim = _claim(name, keys, number or 0, beside, _line(text, keys))
         told = Stated(
             source=name, key=claim.key, text=_short(value), about=claim.about, mean=claim.mean, line=claim.line
         )
-        if in_megabytes and isinstance(value, int | float | str):
+        if key.in_megabytes and isinstance(value, int | float | str):
             megabytes.append(told)
+        elif key.unit and value is not None:
+            amounts.append(replace(told, span=span(value, key.unit)))
         elif in_bytes and number is not None:
             numbers.append(claim)
         elif in_bytes and value is not None and claim.about is not About.OTHER:
             unread.append(told)
         if codec and names_codec:
             codecs.append(replace(told, text=codec[0].lower()))
-        if len(numbers) + len(megabytes) + len(codecs) + len(unread) > _MOST:
+        if len(numbers) + len(megabytes) + len(codecs) + len(unread) + len(amounts) > _MOST:
             raise LimitError(f"{path}: more than {_MOST} figures, expected the claims of one submission")
-    return Claims(numbers=tuple(numbers), megabytes=tuple(megabytes), codecs=tuple(codecs), unread=tuple(unread))
+    return Claims(
+        numbers=tuple(numbers),
+        megabytes=tuple(megabytes),
+        codecs=tuple(codecs),
+        unread=tuple(unread),
+        amounts=tuple(amounts),
+    )
+
+
+def _parsed(path: Path) -> tuple[bytes, object]:
+    """The text of a JSON file, and what it says."""
+    try:
+        if path.stat().st_size > _LONGEST:
+            raise LimitError(f"{path}: {path.stat().st_size} bytes, expected JSON of at most {_LONGEST}; leave it out")
+        text = path.read_bytes()
+        return text, json.loads(text, object_pairs_hook=_object)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    except _RepeatedKeyError as error:
+        raise CorruptError(f"{path}: {error} stands twice in one object, expected once; leave one of them") from None
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(
+            f"{path}: not valid JSON: {str(error).partition(';')[0]}; correct the file, or leave it out"
+        ) from None
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -167,12 +166,6 @@ def _short(value: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def _naming(keys: _Keys) -> str:
-    """The words of the key that names a value: the last one that is neither a seed nor a place in a list."""
-    names = [key for key in keys if isinstance(key, str) and not _SEED.fullmatch(key)]
-    return _SEAM.sub("_", names[-1]) if names else ""
-
-
 def _names_codec(key: str, value: object) -> bool:
     """Whether a key is about the export, and not a text that speaks of many things."""
     if isinstance(value, str):
@@ -180,7 +173,7 @@ def _names_codec(key: str, value: object) -> bool:
     return value is True or _whole(value) is not None
 
 
-def _line(text: bytes, keys: _Keys) -> int | None:
+def _line(text: bytes, keys: Keys) -> int | None:
     """The line of a key, found by the keys that lead to it; None where the file spells them otherwise."""
     at = 0
     for key in keys:
@@ -194,12 +187,12 @@ def _line(text: bytes, keys: _Keys) -> int | None:
 
 
 def _leaves(
-    value: object, keys: _Keys, where: str, seed: int | None = None
-) -> Iterator[tuple[_Keys, object, int | None]]:
+    value: object, keys: Keys, where: str, seed: int | None = None
+) -> Iterator[tuple[Keys, object, int | None]]:
     """Every value with its keys and the seed that its object, or one around it, gives."""
     if len(keys) > _DEEPEST:
         raise LimitError(f"{where}: objects inside one another at more than {_DEEPEST} levels, expected a few")
-    if isinstance(value, dict):
+    if isinstance(value, dict) and isinstance(value := as_amount(value), dict):
         own = _whole(value.get("seed"))
         for key, inner in value.items():
             yield from _leaves(inner, (*keys, key), where, seed if own is None or not keys else own)
@@ -223,16 +216,16 @@ def _whole(value: object) -> int | None:
     return number if 0 <= number < _LARGEST else None
 
 
-def _claim(source: str, keys: _Keys, number: int, beside: int | None, line: int | None) -> Claim:
-    words = set(_naming(keys).lower().split("_"))
-    about = next((about for about, told in _ABOUT.items() if told & words), About.OTHER)
-    named = [match for key in keys if isinstance(key, str) and (match := _SEED.fullmatch(key))]
-    seed = int(named[-1][1]) if named and "seed" in ".".join(map(str, keys)).lower() else None
+def _claim(source: str, keys: Keys, number: int, beside: int | None, line: int | None) -> Claim:
+    key = named(keys)
+    words = set(key.words.lower().split("_"))
+    seeds = [match for one in keys if isinstance(one, str) and (match := SEED.fullmatch(one))]
+    seed = int(seeds[-1][1]) if seeds and "seed" in ".".join(map(str, keys)).lower() else None
     return Claim(
         source=source,
         key=_short(".".join(map(str, keys))),
         number=number,
-        about=about,
+        about=key.about,
         seed=beside if beside is not None else seed,
         line=line,
         mean=bool({"mean", "avg", "average"} & words),

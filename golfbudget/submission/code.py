@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from golfbudget.errors import UsageError
 from golfbudget.hashing import file_hashes
@@ -28,7 +28,8 @@ class Code:
     """The code of a submission, and the data that it reads.
 
     `candidates` are files named like models that the program reads and does not write: `without_models` counts those
-    that are none.  `problems` says why what a file needs is not known; `written` where the program writes a file.
+    that are none.  `problems` says why what a file needs is not known; `written` where the program writes a file;
+    `unfollowed` where it runs or imports what only running it tells.
     With none or several programs to choose from, `undecided` says so, `briefly` in three words, and nothing is counted.
     """
 
@@ -37,6 +38,7 @@ class Code:
     candidates: tuple[Counted, ...] = ()
     problems: Mapping[str, Problem] = field(default_factory=dict)
     written: Mapping[str, Place] = field(default_factory=dict)
+    unfollowed: tuple[Place, ...] = ()
     programs: tuple[Program, ...] = ()
     undecided: str = ""
     briefly: str = ""
@@ -118,6 +120,7 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
         candidates=tuple(found.candidates) if rules.count.code == "reached" else (),
         problems=found.problems,
         written=found.written,
+        unfollowed=tuple(found.unfollowed),
         programs=tuple(found.programs),
     )
 
@@ -139,8 +142,9 @@ def _entries(folder: Folder, rules: Rules) -> list[SubmissionFile]:
     for pattern in rules.files.entry:
         matching = [file for file in top if matches(file.path, [pattern])]
         if matching:
-            return matching
-    programs = [file for file in top if file.path.endswith(".py")]
+            # Of names that differ in letter case alone, the one that is as the rules have it.
+            return [file for file in matching if file.path == pattern] or matching
+    programs = [file for file in top if file.path.lower().endswith(".py")]
     return programs if len(programs) == 1 else []
 
 
@@ -152,7 +156,7 @@ def _rivals(folder: Folder, entry: SubmissionFile, found: Reached) -> list[tuple
     inside = {entry.path, *(one.file.path for one in found.counted)}
     rivals: list[tuple[SubmissionFile, Sequence[Counted]]] = []
     for file in folder.of(FileKind.CODE):
-        if "/" in file.path or not file.path.endswith(".py") or file.path in inside:
+        if "/" in file.path or not file.path.lower().endswith(".py") or file.path in inside:
             continue
         other = reach(folder, [file])
         if other.unpacks and entry.path not in {one.file.path for one in other.counted}:
@@ -163,6 +167,12 @@ def _rivals(folder: Folder, entry: SubmissionFile, found: Reached) -> list[tuple
 def _nothing(folder: Folder, rules: Rules) -> str:
     present = ", ".join(file.path for file in folder.of(FileKind.CODE)[:6])
     held = f"code of other names ({present})" if present else "no code at all"
+    below = {str(PurePosixPath(file.path).parent) for file in folder.of(FileKind.CODE) if "/" in file.path and
+             matches(PurePosixPath(file.path).name, rules.files.entry)}  # fmt: skip
+    if len(below) > 1:
+        held = (
+            f"programs in {len(below)} folders below ({', '.join(sorted(below)[:4])}, …), which are checked one by one"
+        )
     return (
         f"expected the program under a name such as {', '.join(rules.files.entry[:3])}, found {held}; "
         "say which file it is with --code FILE"

@@ -8,6 +8,7 @@ folder   every file that the rules do not leave out, with one model
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from golfbudget.submission.code import Code
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
 from golfbudget.submission.logs import Run
 from golfbudget.submission.places import Place
+
+#: What the keys of models that ship say of them.
+_SMALL = re.compile(r"(?<!un)compressed|(?<!un)quanti[sz]ed|zlib|zstd|lzma|brotli|int\d|export", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +102,12 @@ def find_models(
     files: list[SubmissionFile],
     runs: Sequence[Run],
     claims: Sequence[Claim],
+    code: int,
 ) -> tuple[CountedModel, ...]:
     """The model of each run: `given` files, else `files` if there are any, else what logs say, else what the JSON says.
 
-    Megabytes of a log are rounded, and the last resort.
+    Megabytes of a log are rounded, and the last resort.  `code` is what the code on disk takes, for logs that print a
+    total alone.
 
     Raises `UsageError` for several files with nothing to choose by.
     """
@@ -111,22 +117,26 @@ def find_models(
     together = rules.count.models == "sum"
     if files:
         return _of_files(folder, files, together=together)
-    logged = _of_logs(run for run in runs if not run.rounded)
+    logged = _of_logs((run for run in runs if not run.rounded), code)
     if logged:
         return logged
     files = folder.of(FileKind.CHECKPOINT)
     if files:
         return _of_files(folder, files, together=together)
-    return _of_claims(claims) or _of_logs(runs)
+    return _of_claims(claims, code) or _of_logs(runs, code)
 
 
-def _of_logs(runs: Iterable[Run]) -> tuple[CountedModel, ...]:
-    """What logs print: the model, or what the total leaves for it.  Where both are there, the larger one counts."""
+def _of_logs(runs: Iterable[Run], code: int) -> tuple[CountedModel, ...]:
+    """What logs print: the model, or what the total leaves for it.  Where both are there, the larger one counts.
+
+    A total without its code is that of the `code` on disk.
+    """
     models = []
     for run in runs:
         sizes = [run.model.number] if run.model else []
-        if run.total and run.code and run.total.number > run.code.number:
-            sizes.append(run.total.number - run.code.number)
+        counted = run.code.number if run.code else code
+        if run.total and run.total.number > counted and (run.code or not run.model):
+            sizes.append(run.total.number - counted)
         if sizes:
             model = CountedModel(size=max(sizes), source=run.source, place=run.place, seed=run.seed, number=run.number)
             models.append(model)
@@ -152,29 +162,46 @@ def _of_files(folder: Folder, files: list[SubmissionFile], *, together: bool) ->
     )
 
 
-def _of_claims(claims: Sequence[Claim]) -> tuple[CountedModel, ...]:
-    """What a JSON says of its model: the figure itself, or total less code."""
+def _of_claims(claims: Sequence[Claim], shipped: int) -> tuple[CountedModel, ...]:
+    """What a JSON says of its model, seed by seed: the figure itself, or total less code; the larger where both are.
+
+    The code is the one it states; the `shipped` one serves only to hold a total against a model.
+    """
     usable = [claim for claim in claims if not claim.mean]
-    for claim in usable:
-        if claim.about is About.MODEL:
-            source = f"{claim.source}: {claim.key}"
-            model = CountedModel(size=claim.number, source=source, place=claim.place, seed=claim.seed, stated=True)
-            return (model,)
-    codes = [claim for claim in usable if claim.about is About.CODE]
-    totals = [claim for claim in usable if claim.about is About.TOTAL]
-    if not codes:
-        return ()
+    stated = [(claim, claim.number, claim.key) for claim in usable if claim.about is About.MODEL]
+    if len({claim.seed for claim, _, _ in stated}) < len(stated):
+        # Several figures of one model: what a total or the word says is the one that ships, else the first.
+        stated = _shipping(stated, usable)
+    code = next((claim.number for claim in usable if claim.about is About.CODE), shipped if stated else None)
+    if code is not None:
+        totals = (claim for claim in usable if claim.about is About.TOTAL and claim.number > code)
+        stated += [(claim, claim.number - code, f"{claim.key} less code") for claim in totals]
+    largest: dict[int | None, tuple[Claim, int, str]] = {}
+    for one in stated:
+        before = largest.get(one[0].seed)
+        if before is None or one[1] > before[1]:
+            largest[one[0].seed] = one
     return tuple(
-        CountedModel(
-            size=total.number - codes[0].number,
-            source=f"{total.source}: {total.key} less code",
-            place=total.place,
-            seed=total.seed,
-            stated=True,
-        )
-        for total in totals
-        if total.number > codes[0].number
+        CountedModel(size=size, source=f"{claim.source}: {key}", place=claim.place, seed=claim.seed, stated=True)
+        for claim, size, key in largest.values()
     )
+
+
+_Stated = tuple[Claim, int, str]
+
+
+def _shipping(models: Sequence[_Stated], claims: Sequence[Claim]) -> list[_Stated]:
+    """Of several stated models of one seed the one that sums to a total with the code, or is called compressed."""
+    totals = {claim.number for claim in claims if claim.about is About.TOTAL}
+    codes = {claim.number for claim in claims if claim.about is About.CODE}
+    kept: dict[int | None, _Stated] = {}
+    for one in sorted(models, key=lambda one: (not any(one[1] + code in totals for code in codes), not _small(one[2]))):
+        kept.setdefault(one[0].seed, one)
+    return list(kept.values())
+
+
+def _small(key: str) -> bool:
+    return bool(_SMALL.search(key))
 
 
 _NOT_PACKED = "the code was not packed, as nothing that was asked for hangs on it"

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from golfbudget.rules import Convention
-from golfbudget.submission.claims import About, Claim
+from golfbudget.submission.claims import About, Claim, Stated
 from golfbudget.submission.conventions import Tally
 from golfbudget.submission.findings import Checked, Finding
-from golfbudget.submission.folder import matches
 from golfbudget.submission.matching import Matched, Sort
 from golfbudget.submission.megabytes import MEBI, Mistaken, is_of_none, mistaken, sizes_in_text
 from golfbudget.submission.places import Place, listed
-
-_LONGEST_TEXT = 1 << 22
-#: Texts in which people write the size of their artifact.
-_PROSE = ("README*",)
+from golfbudget.submission.prose import examine_prose, prose
 
 
 def examine_claims(checked: Checked) -> Iterator[Finding]:
@@ -30,6 +25,7 @@ def examine_claims(checked: Checked) -> Iterator[Finding]:
             yield from _total(checked, matched)
     yield from _unread(checked)
     yield from _megabytes(checked)
+    yield from examine_prose(checked, known_bytes(checked))
 
 
 def _compressed(checked: Checked) -> set[int]:
@@ -111,9 +107,12 @@ def _logged_model(checked: Checked) -> Iterator[Finding]:
 
 
 def _unread(checked: Checked) -> Iterator[Finding]:
-    for stated in checked.stated.unread:
-        message = f"{stated.place}: {stated.key} is {stated.text!r}, which is no count of bytes; write a whole number"
-        yield Finding(code="GB304", message=message, place=stated.place)
+    yield from map(_no_count, checked.stated.unread)
+
+
+def _no_count(stated: Stated) -> Finding:
+    message = f"{stated.place}: {stated.key} is {stated.text!r}, which is no count of bytes; write a whole number"
+    return Finding(code="GB304", message=message, place=stated.place)
 
 
 def _total(checked: Checked, matched: Matched) -> Iterator[Finding]:
@@ -170,6 +169,16 @@ def _megabytes(checked: Checked) -> Iterator[Finding]:
         if stated.about is About.TOTAL and not stated.mean and numbers and is_of_none(stated.text, numbers):
             message = f"{stated.place}: {stated.key} is {stated.text}, which no count gives{_largest(checked)}"
             yield Finding(code="GB304", message=message, place=stated.place)
+    codes = [checked.code.length, *(run.code.number for run in checked.runs if run.code)]
+    codes += [] if checked.packed is None else [checked.packed.length]
+    for stated in checked.stated.amounts:
+        among = codes if stated.about is About.CODE else numbers if stated.about is About.TOTAL else []
+        if stated.span is None and stated.about is not About.OTHER:
+            yield _no_count(stated)
+        elif stated.span and among and not any(stated.span[0] <= number <= stated.span[1] for number in among):
+            said = _largest(checked) if stated.about is About.TOTAL else f"; the code on disk has {codes[0]:,} bytes"
+            message = f"{stated.place}: {stated.key} is {stated.text}, which no count gives{said}"
+            yield Finding(code="GB304", message=message, place=stated.place)
     for path, text in prose(checked):
         for wrong in sizes_in_text(text, numbers):
             place = Place(file=path, line=wrong.line)
@@ -181,21 +190,6 @@ def known_bytes(checked: Checked) -> list[int]:
     numbers = [row.total for tally in checked.tallies.values() for row in tally.rows]
     numbers += [model.size for model in checked.models]
     return numbers + [matched.claim.number for matched in checked.matched if matched.claim.about is About.TOTAL]
-
-
-def prose(checked: Checked) -> Iterator[tuple[str, str]]:
-    """The texts in which people write sizes: path and content."""
-    for file in checked.folder.files:
-        if matches(file.path, _PROSE) and file.size <= _LONGEST_TEXT:
-            yield file.path, _text(checked.folder.place(file))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        # Prose proves nothing; not being able to read it is no reason to stop.
-        return ""
 
 
 def _mebibytes(where: str, place: Place, wrong: Mistaken) -> Finding:
@@ -225,7 +219,7 @@ def _over(tally: Tally, *, chosen: bool) -> Iterator[Finding]:
         return
     over, row = tally.largest.total - tally.cap, tally.largest
     # A run without a label of its own is called by its file, which need not be said twice.
-    where = "" if row.label == str(row.place) else f"; {row.place}"
+    where = "" if row.place is None or row.label == str(row.place) else f"; {row.place}"
     message = (
         f"over the cap of {tally.cap:,} bytes by {over:,} as {tally.convention}: {row.total:,} bytes ({row.label}"
         + (f"; code {row.code:,}, model {row.model:,}" if row.code is not None and row.model is not None else "")

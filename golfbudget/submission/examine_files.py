@@ -28,7 +28,7 @@ _SAME = {"lzma": "xz"}
 
 
 def examine_files(checked: Checked) -> Iterator[Finding]:
-    """GB203 to GB209, GB4xx, and caps written in MiB."""
+    """GB203 to GB210, GB4xx, and caps written in MiB."""
     yield from _helpers(checked)
     yield from _stub(checked)
     yield from _uncounted(checked)
@@ -36,6 +36,7 @@ def examine_files(checked: Checked) -> Iterator[Finding]:
     yield from _unknown(checked)
     yield from _caps(checked)
     yield from _models(checked)
+    yield from _beside(checked)
     yield from _labels(checked)
 
 
@@ -81,6 +82,14 @@ def _uncounted(checked: Checked) -> Iterator[Finding]:
             "names the program)"
         )
         yield Finding(code="GB205", message=message, place=Place(file=files[0].path))
+    files += [use.file for use in file_uses(checked) if use.unknown]
+    if files and checked.code.unfollowed and not checked.code.undecided:
+        place = checked.code.unfollowed[0]
+        message = (
+            f"{listed(checked.code.unfollowed)}: what is run or imported here only running it would tell; it may be "
+            f"{lengths(files)}, which is not counted (--code FILE for each that is)"
+        )
+        yield Finding(code="GB210", message=message, place=place)
 
 
 def _unreadable(checked: Checked) -> Iterator[Finding]:
@@ -155,6 +164,27 @@ def _models(checked: Checked) -> Iterator[Finding]:
                 yield Finding(code="GB401", message=message, place=next(iter(places.values())))
 
 
+def _beside(checked: Checked) -> Iterator[Finding]:
+    """Files that may be parts of a model of which one counts."""
+    if checked.left:
+        counted = ", ".join(file.path for model in checked.models for file in model.files)
+        message = (
+            f"not counted, as logs or claims have the length of {counted}: {lengths(list(checked.left))}; if the model "
+            "is in all of them, name each with --model FILE"
+        )
+        yield Finding(code="GB404", message=message, place=Place(file=checked.left[0].path))
+    files = [file for model in checked.models if len(model.files) == 1 for file in model.files]
+    seeds = sorted(file.seed for file in files if file.seed is not None)
+    # Parts are numbered from 0 or 1, and so are few seeds; `seed` in a name tells.
+    numbered = len(seeds) > 1 and seeds == list(range(seeds[0], seeds[0] + len(seeds))) and seeds[0] in (0, 1)
+    if numbered and len(seeds) == len(files) and not any("seed" in file.path.lower() for file in files):
+        message = (
+            f"taken for one model of each seed, of which the largest counts: {lengths(files)}; if they are parts of "
+            'one, name each with --model FILE and count them as the sum (rules: models = "sum")'
+        )
+        yield Finding(code="GB404", message=message, place=Place(file=files[0].path))
+
+
 def _without_path(message: str, checked: Checked, file: SubmissionFile) -> str:
     return message.replace(f"{checked.folder.place(file)}: ", "").replace(str(checked.folder.place(file)), file.path)
 
@@ -204,6 +234,8 @@ def _labels(checked: Checked) -> Iterator[Finding]:
 
 #: No language model of the contest is smaller; the smallest public smoke test has 20 kB.
 _SMALLEST = 1024
+#: Signs of a text that are not printed.
+_BREAKS = dict.fromkeys(map(ord, "\t\n\r"))
 _POINTER = b"version https://git-lfs"
 
 
@@ -250,6 +282,6 @@ def _constant(data: bytes) -> bool:
 
 def _text(head: bytes) -> bool:
     try:
-        return head.decode().isprintable()
+        return head.decode().translate(_BREAKS).isprintable()
     except UnicodeDecodeError:
         return False

@@ -108,6 +108,13 @@ def _weak(checked: Checked) -> Iterator[Finding]:
     elif row.claimed and any(run.rounded and run.source == row.source for run in checked.runs):
         message = f"{row.place} gives megabytes, not bytes: {row.total:,} is rounded, and MB may mean MiB"
         yield Finding(code="GB505", message=message, place=row.place)
+    for run in checked.runs:
+        if run.cut:
+            message = (
+                f"{run.place}: the log ends with a number, and without an end of line or a unit: digits may be "
+                "missing; end it with a line break if it is whole"
+            )
+            yield Finding(code="GB505", message=message, place=run.place)
 
 
 def _others(run: Run) -> Finding:

@@ -60,6 +60,7 @@ TABLE: dict[str, FindingKind] = {
         ("GB207", _E, "the program is empty"),
         ("GB208", _E, "the program cannot be parsed, or runs what is not found: what it needs is unknown"),
         ("GB209", _N, "files of no known kind that the program does not name; they are not counted"),
+        ("GB210", _W, "the program runs or imports what only running it tells, and files beside it are not counted"),
         ("GB301", _W, "a claimed total is a mean"),
         ("GB302", _W, "a claimed total is the model alone, without code"),
         ("GB303", _W, "a claimed total is not that of the largest run"),
@@ -69,11 +70,20 @@ TABLE: dict[str, FindingKind] = {
         ("GB401", _W, "a label contradicts the codec"),
         ("GB402", _E, "the model file is empty or a placeholder"),
         ("GB403", _W, "the model file holds no readable model"),
+        (
+            "GB404",
+            _W,
+            "a model file is not counted, or taken for that of another seed, that may be a part of the model",
+        ),
         ("GB501", _N, "model bytes are claimed: there is no model file"),
         ("GB502", _N, "several different runs of one seed; the largest counts"),
         ("GB503", _W, "a log has no byte figure that is understood"),
         ("GB504", _W, "logs whose names say different seeds print one seed"),
-        ("GB505", _W, "what counts rests on the submission's own JSON, or on rounded figures"),
+        (
+            "GB505",
+            _W,
+            "what counts rests on the submission's own JSON, or on figures that are rounded or may be cut off",
+        ),
         ("GB506", _N, "a log has several exports; the others are named"),
         ("GB507", _W, "there is no model file: the code alone is counted"),
         ("GB508", _W, "another export of the log is over the cap, and no file says which one ships"),
@@ -108,8 +118,9 @@ class Finding:
 class Checked:
     """A checked submission: what it holds, what that counts for, what is claimed, what was found.
 
-    `packed` is None where the code was not packed.  `seeds`: seeds that logs print whose names say others, and
-    where.  Where `strict`, a warning fails it, too.
+    `packed` is None where the code was not packed.  `left`: model files that logs or claims decided
+    against.  `seeds`: seeds that logs print whose names say others, and where.  Where `strict`, a warning fails it,
+    too.
     """
 
     folder: Folder
@@ -122,6 +133,7 @@ class Checked:
     stated: Claims
     tallies: Mapping[Convention, Tally] = field(default_factory=dict)
     matched: tuple[Matched, ...] = ()
+    left: tuple[SubmissionFile, ...] = ()
     packed: PackedCode | None = None
     logs: tuple[Log, ...] = ()
     seeds: Mapping[int, Sequence[Place]] = field(default_factory=dict)

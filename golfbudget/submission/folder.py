@@ -18,6 +18,8 @@ from golfbudget.rules import Files
 _MOST_FILES = 20_000
 #: Folders that programs leave behind, and hidden ones: no part of a submission.
 _SKIPPED = re.compile(r"\..*|__pycache__|.*\.egg-info|node_modules")
+#: What a Mac puts beside a file of the same name on other disks and in archives.
+_APPLE = "._"
 #: `final_model_seed42.ptz`, `model.s42.ptz`, `seed_42/final_model.ptz`.
 _SEED = re.compile(r"(?:^|[^a-z])(?:seed[_\-=]?|s)(\d{1,10})(?!\d)", re.IGNORECASE)
 
@@ -114,13 +116,14 @@ def for_people(path: str) -> bool:
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a path fits a pattern: by its name, or whole where the pattern has a slash.
+    """Whether a path fits a pattern: by its name, or whole where the pattern has a slash; letter case does not count.
 
-    >>> matches("logs/train.log", ["*.log"]), matches("tokenizers/a.model", ["tokenizers/*"]), matches("a.py", ["b.py"])
+    >>> matches("logs/train.LOG", ["*.log"]), matches("tokenizers/a.model", ["tokenizers/*"]), matches("a.py", ["b.py"])
     (True, True, False)
     """
+    path = path.lower()
     name = PurePosixPath(path).name
-    return any(fnmatchcase(path if "/" in pattern else name, pattern) for pattern in patterns)
+    return any(fnmatchcase(path if "/" in pattern else name, pattern.lower()) for pattern in patterns)
 
 
 def open_folder(root: Path, patterns: Files) -> Folder:
@@ -175,4 +178,6 @@ def _file(path: str, size: int, patterns: Files) -> SubmissionFile:
     # The values of these kinds are the names of the rules' patterns; the first that fits says what a file is.
     known = [kind for kind in FileKind if kind is not FileKind.OTHER]
     kind = next((kind for kind in known if matches(path, getattr(patterns, kind))), FileKind.OTHER)
+    if PurePosixPath(path).name.startswith(_APPLE):
+        kind = FileKind.SIDE
     return SubmissionFile(path=path, size=size, kind=kind, side=matches(path, patterns.side))

@@ -51,6 +51,8 @@ _MADE = frozenset({
 _SCALED_PER = re.compile(r"\bper[-_](?=row|group|channel|tensor|block|column|matrix)", _I)
 #: Words that may stand before a name without being part of it.
 _BEFORE = frozenset({"rank", "worker", "node", "process", "proc", "pid", "main", "stdout", "stderr", "train", "seed"})
+#: The same with a number: `GPU0`, `rank3`.
+_NUMBERED = re.compile(r"(?:gpu|cuda|device|rank|worker|node|host|proc|process)\d+")
 #: The name that public scripts give a figure: what follows is its label.
 _PHRASE = re.compile(
     r"(?:serialized|exported)[ _]*model|total[ _]submission[ _]size|code[ _]size|model[ _]bytes|code[ _]bytes", _I
@@ -95,7 +97,10 @@ def _understood(name: str) -> bool:
     phrase = _PHRASE.search(name)
     before = _FILE_NAME.sub(" ", name[: phrase.start()] if phrase else name)
     known = _PLAIN | _MADE | _CODE | _TOTAL | _MODEL | _RAW | _BEFORE
-    return all(word in known or word[0].isdigit() or _CODEC.search(word) for word in words_of(before))
+    return all(
+        word in known or word[0].isdigit() or _CODEC.search(word) or _NUMBERED.fullmatch(word)
+        for word in words_of(before)
+    )
 
 
 def _what(words: set[str]) -> str | None:

@@ -23,6 +23,8 @@ _LONGEST_LOG = 1 << 28
 _MOST_FIGURES = 1000
 #: A text with more signs than this share that are no text is no log.
 _MOST_NOISE = 0.01
+#: A text with more letters than this share that are not ASCII has two bytes for them.
+_MOST_LETTERS = 0.25
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 #: A line of training: what follows it is another export only if a new run began.
 _STEP = re.compile(r"(?:\A|[\s\[|:])(?:step|iter|epoch)\w*[ :=]*\d", re.IGNORECASE)
@@ -121,6 +123,11 @@ class Run:
         return any(figure is not None and figure.rounded for figure in (self.model, self.total))
 
     @property
+    def cut(self) -> bool:
+        """Whether digits of its export may be missing, as the log ends with the last one of them."""
+        return any(figure is not None and figure.open for figure in (self.model, self.total, self.code))
+
+    @property
     def source(self) -> str:
         return self.sources[0]
 
@@ -159,29 +166,36 @@ def named_like_log(path: str) -> bool:
     >>> [named_like_log(name) for name in ("train_v3.txt", "logs/a.txt", "a.log", "requirements.txt", "train_data.txt")]
     [True, True, True, False, False]
     """
-    if path.endswith(_LOG_SUFFIXES):
+    if path.lower().endswith(_LOG_SUFFIXES):
         return True
     return bool(_LOG_NAME.search(path)) and not _DATA_NAME.search(path)
 
 
 def decode(data: bytes, where: str) -> str:
-    """UTF-8 or UTF-16, with or without a mark in front.  `CorruptError` where the bytes are no text."""
+    """UTF-8 or UTF-16, with or without a mark in front, else Latin-1.  `CorruptError` where the bytes are no text."""
     for mark, encoding in _UTF16.items():
         if data.startswith(mark):
             return _checked(data[2:].decode(encoding, errors="replace"), where)
     for half, encoding in ((data[1:512:2], "utf-16-le"), (data[:512:2], "utf-16-be")):
         if half.count(0) > len(half) // 2:
             return _checked(data.decode(encoding, errors="replace"), where)
-    return _checked(data.decode("utf-8-sig", errors="replace"), where)
+    text = data.decode("utf-8-sig", errors="replace")
+    # One byte for each letter, as Latin-1 has it, or Windows: some letters are not ASCII, most are.
+    latin = _MOST_NOISE * len(text) < _noise(text, "\ufffd") < _MOST_LETTERS * len(text)
+    return _checked(data.decode("latin-1") if latin else text, where)
+
+
+def _noise(text: str, signs: Iterable[str]) -> int:
+    return sum(map(text.count, signs))
 
 
 def _checked(text: str, where: str) -> str:
     controls = (chr(code) for code in range(32) if code not in (8, 9, 10, 12, 13, 27))
-    noise = sum(map(text.count, ("\ufffd", *controls)))
+    noise = _noise(text, ("\ufffd", *controls))
     if noise > _MOST_NOISE * len(text):
         raise CorruptError(
             f"{where}: not a readable log: {noise} of {len(text)} characters are no text, neither as UTF-8 nor as "
-            "UTF-16; leave the file out, or name the logs that count with --log FILE"
+            "UTF-16 or Latin-1; leave the file out, or name the logs that count with --log FILE"
         )
     return text
 
@@ -193,7 +207,8 @@ def read_log(path: Path, name: str, *, asked: bool = False) -> Log:
     """
     try:
         if path.stat().st_size > _LONGEST_LOG:
-            raise LimitError(f"{path}: {path.stat().st_size} bytes, expected a log of at most {_LONGEST_LOG}")
+            what = f"{path.stat().st_size} bytes, expected a log of at most {_LONGEST_LOG}"
+            raise LimitError(f"{path}: {what}; leave it out, or name the logs that count with --log FILE")
         data = path.read_bytes()
     except OSError as error:
         what = f"cannot be read: {error.strerror}; name the logs that count with --log FILE"
@@ -213,10 +228,13 @@ def parse(text: str, source: str) -> list[Run]:
 
 
 def _lines(text: str, where: str) -> Iterator[tuple[int, str, LogLine]]:
-    """Every line with its number and what it says."""
-    told = 0
-    for number, line in enumerate(text.splitlines(), 1):
+    """Every line with its number and what it says; a figure stays `open` only at the end of a text without one."""
+    told, lines = 0, text.splitlines()
+    unended = len(lines) if lines and text.endswith(lines[-1]) else 0
+    for number, line in enumerate(lines, 1):
         read = read_line(line, number)
+        if number != unended and any(figure.open for figure in read.figures):
+            read = replace(read, figures=tuple(replace(figure, open=False) for figure in read.figures))
         told += len(read.figures)
         if told > _MOST_FIGURES:
             what = f"more than {_MOST_FIGURES} figures, expected the log of a few runs"

@@ -61,13 +61,14 @@ def mistaken(text: str, numbers: Sequence[int]) -> Iterator[Mistaken]:
 def is_of_none(text: str, numbers: Sequence[int]) -> bool:
     """Whether a decimal number of megabytes is right for none of the numbers, in MB or MiB, even cut off.
 
-    >>> [is_of_none(text, [15374243]) for text in ("15.37", "15.38", "14.66", "15.3", "12.10", "16")]
-    [False, False, False, False, True, False]
+    >>> [is_of_none(text, [15374243]) for text in ("15.37", "15.38", "14.66", "15.3", "12.10", "16", "13")]
+    [False, False, False, False, True, False, True]
     """
-    spans = _spans(text)
+    spans = _spans(text, whole=True)
     if spans is None:
         return False
-    return not any(2 * low - high <= number <= 2 * high - low for number in numbers for low, high in spans.values())
+    # Twice the span of what is rounded holds what is cut off, or rounded up.
+    return not any(3 * low - high <= 2 * number <= 3 * high - low for number in numbers for low, high in spans.values())
 
 
 def may_be_of(text: str, numbers: Sequence[int], least: int, most: int) -> bool:
@@ -82,12 +83,16 @@ def may_be_of(text: str, numbers: Sequence[int], least: int, most: int) -> bool:
     return any(least <= high and low <= most for low, high in spans.values())
 
 
-def _spans(text: str) -> dict[int, tuple[Fraction, Fraction]] | None:
-    """The bytes that a decimal number of megabytes can stand for, by unit; None for what is no such number."""
-    match = re.fullmatch(r"\s*~?(\d{1,4})\.(\d{1,3})\s*(?:MB)?\s*", text)
-    if match is None:
+def _spans(text: str, *, whole: bool = False) -> dict[int, tuple[Fraction, Fraction]] | None:
+    """The bytes that a decimal number of megabytes can stand for, by unit; None for what is no such number.
+
+    One without decimals is told only where `whole`.
+    """
+    match = re.fullmatch(r"\s*~?(\d{1,4})(?:\.(\d{1,6}))?\s*(?:MB)?\s*", text)
+    if match is None or not (whole or match[2]):
         return None
-    value, half = Fraction(f"{match[1]}.{match[2]}"), Fraction(1, 2 * 10 ** len(match[2]))
+    decimals = match[2] or "0"
+    value, half = Fraction(f"{match[1]}.{decimals}"), Fraction(1, 2 * 10 ** len(match[2] or ""))
     return {unit: ((value - half) * unit, (value + half) * unit) for unit in (MEGA, MEBI)}
 
 

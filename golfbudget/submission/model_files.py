@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from golfbudget.artifact.telling import compressed, distinct_files, named_like_model, named_otherwise
 from golfbudget.submission.claims import About, Claim
@@ -11,9 +12,20 @@ from golfbudget.submission.code import Code
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile
 from golfbudget.submission.logs import Run
 
+#: Training state is never the weights.
+_STATE = re.compile(r"optim(?:izer)?(?![a-z])", re.IGNORECASE)
 
-def model_files(folder: Folder, code: Code, runs: Sequence[Run], claims: Sequence[Claim]) -> list[SubmissionFile]:
-    """Files that are exported models, without copies; of several without seeds those that logs or claims agree with."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFiles:
+    """Files that are exported models, without copies; `left` are those that logs or claims decided against."""
+
+    files: tuple[SubmissionFile, ...] = ()
+    left: tuple[SubmissionFile, ...] = ()
+
+
+def model_files(folder: Folder, code: Code, runs: Sequence[Run], claims: Sequence[Claim]) -> ModelFiles:
+    """The model files of a folder; of several without seeds those that logs or claims agree with."""
     used, told = {file.path for file in code.files}, _told(runs, claims)
     # What the program reads, by a name that speaks of no model and at a length that nobody tells of, is an input.
     read = {one.file.path for one in code.candidates}
@@ -29,13 +41,17 @@ def model_files(folder: Folder, code: Code, runs: Sequence[Run], claims: Sequenc
             for file in folder.of(FileKind.CHECKPOINT)
             if file.path not in used and named_like_model(file.path) and compressed(folder.place(file))
         ]
+    found = [file for file in found if not _STATE.search(file.path)] or found
     if len(found) < 2:
-        return found
+        return ModelFiles(files=tuple(found))
     places = {folder.place(file): file for file in found}
     found = [places[path] for path in distinct_files(list(places))]
     patterned = {file.path for file in folder.of(FileKind.MODEL)}
     found = [file for file in found if file.path in patterned or named_like_model(file.path)] or found
-    return _agreed(found, told) if len(found) > 1 else found
+    agreed = _agreed(found, told) if len(found) > 1 else found
+    # What the program reads beside its model counts as data.
+    left = [file for file in found if file not in agreed and file.path not in used | read]
+    return ModelFiles(files=tuple(agreed), left=tuple(left))
 
 
 def _free(file: SubmissionFile, used: Collection[str]) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from golfbudget.formats.python.syntax import parse
+from golfbudget.submission.executed import with_literals
 from golfbudget.submission.nodes import nodes as all_nodes
-from golfbudget.submission.paths import RESOURCES, Paths, called
+from golfbudget.submission.paths import RESOURCES, UNKNOWN, Paths, called
 
 _IMPORTERS = {"import_module", "__import__", "run_module"}
 #: Calls that read the file they are given, or that they are a method of.
@@ -21,7 +20,8 @@ _READERS = {
     "load_file", "safe_open", "load_library", "LoadLibrary", "CDLL", "PyDLL", "cdll", "run_path", "from_file",
     "spec_from_file_location", "read_csv", "read_parquet", "ZipFile", "is_zipfile", "TarFile", "from_pretrained",
     "load_from_disk", "load_inline", "CUDAExtension", "CppExtension", "Extension", "BZ2File", "GzipFile", "LZMAFile",
-    "load_module", "unpack_archive", "from_buffer", "read_image", "load_state_dict", "SourceFileLoader",
+    "load_module", "unpack_archive", "from_buffer", "read_image", "load_state_dict", "SourceFileLoader", "read",
+    "read_json", "read_table", "parse",
 }  # fmt: skip
 _LISTERS = RESOURCES | {"glob", "iglob", "rglob", "iterdir", "listdir", "scandir", "walk", "copytree"}
 _RUNNERS = {"run", "Popen", "call", "check_call", "check_output", "system", "getoutput", "execv", "execvp", "spawn"}
@@ -34,11 +34,12 @@ _WRITERS = {
 _METHODS = {"read_text", "read_bytes", "write_text", "write_bytes", "open", "unlink", "iterdir"}
 _COMPOSERS = {"join", "joinpath", "with_name", "with_suffix", "with_stem", "replace", "format"}
 _PATH_INSERTERS = {"insert", "append", "extend", "addsitedir"}
-#: Calls that run the text that they are given.
-_LITERALS = {"exec", "eval", "compile"}
-#: A syntax tree takes some 700 bytes for each character.
-_LONGEST_RUN = 1 << 19
+#: What a command writes into: the file behind it is none that it needs.
+_INTO = re.compile(r"(?:\d|&)?>{1,2}|tee|-a|-o|--out(?:put)?")
 _MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
+#: What a module is run by: a package has a module of its own for that.
+_ENDS = ("", ".__main__")
+_PATTERN = re.compile(r"[A-Za-z_][\w.*]{0,200}")
 _RUN_MODULE = re.compile(r"(?:^|\s)-m\s+([A-Za-z_][\w.]{0,200})")
 _MODE = re.compile(r"[rwaxbtU+]{1,4}")
 
@@ -49,6 +50,7 @@ class How(StrEnum):
     IMPORTED = "imported"
     NAMED = "named"
     READ = "read"
+    RUN = "run"
     WRITTEN = "written"
 
 
@@ -64,7 +66,7 @@ class Need:
 
 def needs(nodes: Sequence[ast.AST], here: str) -> tuple[list[Need], list[str]]:
     """What a program that is `here` speaks of, and the folders that it adds to where that is looked for."""
-    nodes = _with_literals(nodes)
+    nodes = with_literals(nodes)
     paths = Paths(nodes, here)
     found: list[Need] = []
     folders: list[str] = []
@@ -82,6 +84,9 @@ def needs(nodes: Sequence[ast.AST], here: str) -> tuple[list[Need], list[str]]:
                 folders += [text for argument in node.args[-1:] for text in paths.of(argument)]
             elif called(node) == "chdir":
                 folders += [text for argument in node.args[:1] for text in paths.of(argument)]
+        elif isinstance(node, ast.Assign | ast.AugAssign) and any(map(_is_search_path, _targets(node))):
+            lists = (one for one in all_nodes(node.value) if isinstance(one, ast.List | ast.Tuple))
+            folders += [text for one in lists for item in one.elts for text in paths.of(item)]
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Add):
             # Sums of strings are mostly messages: they count only where all of it is known.
             known = paths.of(node)
@@ -90,24 +95,6 @@ def needs(nodes: Sequence[ast.AST], here: str) -> tuple[list[Need], list[str]]:
         elif isinstance(node, ast.JoinedStr):
             found += [Need(How.NAMED, text, node.lineno) for text in paths.of(node) if "*" not in text]
     return found, folders
-
-
-def _with_literals(program: Sequence[ast.AST]) -> Sequence[ast.AST]:
-    """The nodes, and those of the literals that the program runs, all of which stand where the literal does."""
-    more: list[ast.AST] = []
-    for node in program:
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and called(node) in _LITERALS):
-            continue
-        text = node.args[0] if node.args else None
-        if isinstance(text, ast.Constant) and isinstance(text.value, str | bytes) and len(text.value) <= _LONGEST_RUN:
-            with suppress(SyntaxError):
-                data = text.value if isinstance(text.value, bytes) else text.value.encode("utf-8", "surrogatepass")
-                inside = all_nodes(parse(data))
-                for one in inside:
-                    if hasattr(one, "lineno"):
-                        one.lineno = node.lineno
-                more += inside
-    return (*program, *more)
 
 
 def _modules(node: ast.AST, paths: Paths) -> Iterator[tuple[int, str]]:
@@ -121,10 +108,29 @@ def _modules(node: ast.AST, paths: Paths) -> Iterator[tuple[int, str]]:
             yield node.level, f"{node.module}.{alias.name}" if node.module else alias.name
     elif isinstance(node, ast.Call) and node.args:
         if called(node) in _IMPORTERS:
-            yield from ((0, text) for text in paths.of(node.args[0]) if _MODULE.fullmatch(text))
+            named = [text for text in paths.of(node.args[0]) if text == UNKNOWN or _MODULE.fullmatch(text)]
+            yield from ((0, text + end) for text in named for end in _ENDS if not end or called(node) == "run_module")
         elif called(node) in _RUNNERS:
-            said = [_said(argument, paths) for argument in node.args]
-            yield from ((0, match[1]) for match in _RUN_MODULE.finditer(" ".join(said)))
+            said = " ".join(_said(argument, paths) for argument in node.args)
+            yield from ((0, match[1] + end) for match in _RUN_MODULE.finditer(said) for end in _ENDS)
+
+
+def _targets(node: ast.Assign | ast.AugAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
+
+
+def _is_search_path(node: ast.expr) -> bool:
+    """`sys.path`, whole or a part of it."""
+    inside = node.value if isinstance(node, ast.Subscript) else node
+    return isinstance(inside, ast.Attribute) and inside.attr == "path" and getattr(inside.value, "id", "") == "sys"
+
+
+def _imported_by_pattern(node: ast.Call, paths: Paths) -> Iterator[str]:
+    """Files of the modules that an import of `"models." + name` may mean."""
+    for text in paths.of(node.args[0]):
+        if UNKNOWN in text and _PATTERN.fullmatch(text):
+            stem = text.replace(".", "/")
+            yield from (f"{stem}.py", f"{stem}/__init__.py")
 
 
 def _said(node: ast.expr, paths: Paths) -> str:
@@ -153,14 +159,28 @@ def _of_call(node: ast.Call, paths: Paths) -> Iterator[Need]:
     elif name in _READERS:
         method = [receiver] if receiver is not None and name in _METHODS else []
         for argument in (*method, *arguments):
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, int):
+                continue  # How much is read.
             yield from (Need(How.READ, text, node.lineno) for text in paths.of(argument))
+    elif name in _IMPORTERS:
+        if node.args:
+            yield from (Need(How.READ, text, node.lineno) for text in _imported_by_pattern(node, paths))
     elif name in _RUNNERS:
         for argument in arguments:
-            for item in argument.elts if isinstance(argument, ast.List | ast.Tuple) else (argument,):
-                for text in paths.of(item):
-                    yield from (Need(How.NAMED, word, node.lineno) for word in dict.fromkeys([text, *text.split()]))
+            yield from _of_command(argument, node.lineno, paths)
     elif name in _COMPOSERS:
         yield from (Need(How.NAMED, text, node.lineno) for text in paths.of(node))
+
+
+def _of_command(argument: ast.expr, line: int, paths: Paths) -> Iterator[Need]:
+    """The words of a command: it runs or reads the files they name, but for those that it writes into."""
+    before = ""
+    for item in argument.elts if isinstance(argument, ast.List | ast.Tuple) else (argument,):
+        for text in paths.of(item):
+            for word in dict.fromkeys([text, *text.split()]):
+                into = _INTO.fullmatch(before) or ">" in word[:2]
+                yield Need(How.NAMED if into else How.RUN, word, line)
+                before = word
 
 
 def _mode(node: ast.Call) -> str:

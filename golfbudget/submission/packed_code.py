@@ -40,7 +40,7 @@ def packed_code_bytes(files: Sequence[Path]) -> PackedCode:
 
 
 def _packed(path: Path) -> PackedCode:
-    if path.suffix != _PYTHON:
+    if path.suffix.lower() != _PYTHON:
         return PackedCode(length=path.stat().st_size)
     source = path.read_bytes()
     known = path.name, hashlib.sha256(source).digest()

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from golfbudget.rules import Convention
 from golfbudget.submission.claims import About
-from golfbudget.submission.examine_claims import known_bytes, prose
+from golfbudget.submission.examine_claims import known_bytes
 from golfbudget.submission.findings import Checked
 from golfbudget.submission.matching import Matched, Sort
 from golfbudget.submission.megabytes import may_be_of, said_in_text
+from golfbudget.submission.prose import prose, unknown_totals
 
 #: Conventions that a claim is compared with before the packed one, in whatever order they are asked.
 _BEFORE = (Convention.LOGGED, Convention.SHIPPED)
@@ -28,12 +29,10 @@ def hangs_on_packing(checked: Checked) -> bool:
         return True
     if any(_claim_hangs(checked, matched) for matched in checked.matched):
         return True
-    numbers = known_bytes(checked)
-    return any(
-        may_be_of(text, numbers, row.total - checked.code.length, row.total)
-        for row in shipped.rows
-        for text in _megabytes(checked)
-    )
+    numbers, ranges = known_bytes(checked), [(row.total - checked.code.length, row.total) for row in shipped.rows]
+    if any(least < number <= most for _, number in unknown_totals(checked, numbers) for least, most in ranges):
+        return True
+    return any(may_be_of(text, numbers, least, most) for least, most in ranges for text in _megabytes(checked))
 
 
 def _megabytes(checked: Checked) -> Iterator[str]:

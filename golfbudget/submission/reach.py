@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
+from golfbudget.submission.executed import unfollowed_line
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile, for_people
+from golfbudget.submission.logs import named_like_log
 from golfbudget.submission.needs import How, Need, needs, needs_of_text
-from golfbudget.submission.paths import ROOT
+from golfbudget.submission.paths import ROOT, UNKNOWN
 from golfbudget.submission.places import Place
 from golfbudget.submission.sources import Problem, Program, Sources, executes, executing_line, read_sources, runs_hidden
 
@@ -37,7 +39,10 @@ class Counted:
 
 @dataclass(slots=True)
 class Reached:
-    """What programs lead to.  `unpacks` says that one of the entries runs what it or a file beside it packs."""
+    """What programs lead to.  `unpacks` says that one of the entries runs what it or a file beside it packs.
+
+    `unfollowed`: where they run or import what only running them tells.
+    """
 
     counted: list[Counted] = field(default_factory=list)
     candidates: list[Counted] = field(default_factory=list)
@@ -45,6 +50,7 @@ class Reached:
     written: dict[str, Place] = field(default_factory=dict)
     programs: list[Program] = field(default_factory=list)
     unpacks: bool = False
+    unfollowed: list[Place] = field(default_factory=list)
 
 
 def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
@@ -60,22 +66,29 @@ def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
         if file.path in seen and sources.programs and seen[file.path].how != "entry":
             seen[file.path] = _as_program(seen[file.path])
         is_entry = seen[file.path].how == "entry"
-        if sources.problem and (is_entry or ".py" in file.path):
+        if sources.problem and (is_entry or ".py" in file.path.lower()):
             found.problems[file.path] = sources.problem
         packed = any(program.unpacked for program in sources.programs)
         by = seen[file.path].by
         found.unpacks |= packed and (
-            is_entry or (by in seen and seen[by].how == "entry" and not file.path.endswith(".py"))
+            is_entry or (by in seen and seen[by].how == "entry" and not file.path.lower().endswith(".py"))
         )
         if not packed and not sources.problem and any(runs_hidden(program) for program in sources.programs):
             runners.append(sources.programs[0])
+        elif not packed:
+            lines = ((program, unfollowed_line(program.nodes)) for program in sources.programs)
+            found.unfollowed += [program.place(line) for program, line in lines if line is not None]
         runs = any(executes(program) for program in sources.programs)
         for need, place, folders in _needs(folder, file, sources):
+            if need.how is How.IMPORTED and need.path == UNKNOWN:
+                found.unfollowed.append(place)
+                continue
             for target in _targets(need, file, folder, folders):
                 if need.how is How.WRITTEN:
                     found.written.setdefault(target.path, place)
                 elif target.path not in seen:
-                    how = "named" if need.how is How.READ and target.kind is FileKind.CODE else str(need.how)
+                    code = need.how is How.READ and target.kind is FileKind.CODE
+                    how = "named" if code or need.how is How.RUN else str(need.how)
                     seen[target.path] = Counted(file=target, how=how, by=file.path, place=place)
                     waiting.append((target, runs))
     _finish(found, list(seen.values()), runners)
@@ -108,8 +121,8 @@ def _settle(found: Reached, counted: Counted) -> None:
 
 def _sources(folder: Folder, file: SubmissionFile, *, meant: bool) -> Sources:
     """The programs in a file; data is looked into only where a program `meant` to run it names it."""
-    suffix = PurePosixPath(file.path).suffix
-    if file.kind is FileKind.CODE and ".py" in file.path:
+    suffix = PurePosixPath(file.path).suffix.lower()
+    if file.kind is FileKind.CODE and ".py" in file.path.lower():
         return read_sources(folder.place(file), file.path)
     if not meant or file.size > _LONGEST_PACKED or suffix in (".so", ".cu", ".h"):
         return Sources()
@@ -150,8 +163,9 @@ def _takes(need: Need, file: SubmissionFile, *, exact: bool) -> bool:
     if file.kind in (FileKind.CLAIMS, FileKind.TOKENIZER, FileKind.DATA):
         return False
     if file.side or file.kind is FileKind.LOG:
-        read = need.how is How.READ and not for_people(file.path)
-        return read and (exact or "/" in file.path)
+        if for_people(file.path) or (need.how is How.RUN and named_like_log(file.path)):
+            return False
+        return need.how in (How.READ, How.RUN) and (exact or "/" in file.path)
     # A word without a dot is a file's name by chance.
     return need.how is How.READ or "." in need.path or "/" in need.path
 
@@ -185,7 +199,7 @@ def _matching(need: Need, folder: Folder, folders: Sequence[PurePosixPath]) -> I
         return
     if _WILD.search(text):
         pattern = _pattern(text, folder)
-        if need.how is not How.NAMED or text.startswith(ROOT):
+        if need.how not in (How.NAMED, How.RUN) or text.startswith(ROOT):
             for file in folder.files if pattern else ():
                 if any(fnmatchcase(file.path, one) for one in pattern):
                     yield file, False
