@@ -15,8 +15,8 @@ from standins import log_text, submission
 from golfbudget.errors import LimitError, UsageError
 from golfbudget.rules import load_rules
 from golfbudget.submission import Checked, check_submission
-from golfbudget.submission.folder import open_folder
 from golfbudget.submission.findings import Severity
+from golfbudget.submission.folder import open_folder
 from golfbudget.submission.logs import read_log
 
 RULES = load_rules()
