@@ -109,6 +109,10 @@ def find_packed(artifact: Artifact) -> dict[str, PackedPart]:
     return found | _inside(artifact, tensors, found)
 
 
+#: How names of this package's own schemes begin: rules say what each table is, and none is the matrix itself.
+_SCHEMES = "schemes/"
+
+
 class _Dotted:
     """Tensors by their dotted names, whether dots or the slashes of nested dicts stand in them."""
 
@@ -135,7 +139,7 @@ def _described(
     made: dict[str, PackedPart] = {}
     for name, scales in groups.items():
         known = found.get(name)
-        if known is not None and not known.data:
+        if (known is not None and not known.data) or name.startswith(_SCHEMES):
             continue
         stem = name.removesuffix(".weight")
         parts = {scale.removeprefix(stem): tensors[scale] for scale in scales}
