@@ -175,6 +175,11 @@ def test_what_comes_out_of_the_file_is_what_the_scheme_decodes(planned: Planned,
         ledger = assign(artifact, load_roles()).ledger
         owned = {entry.owner for entry in ledger.entries if entry.role in (Role.HEAD, Role.TRUNK, Role.EMBEDDING)}
         assert set(candidate.owners) <= owned
+        # A codebook stays one, whatever scales stand beside it.
+        accounts = {entry.tensor: str(entry.account) for entry in ledger.entries if entry.tensor is not None}
+        for table in trial.tables:
+            name = f"schemes/{table.owner}/{table.name}"
+            assert accounts.get(name, table.account) == table.account, name
         assert not [entry for entry in ledger.entries if entry.role is Role.UNASSIGNED]
 
 
