@@ -10,13 +10,16 @@ STAMP := $(VENV)/installed
 #: Tests of what the plain install does, which take seconds: they run under the newest Python at hand, too.
 QUICK := ledger logs program submission findings weights_in_code check compare_totals configs unpickle inspect custom_layout
 
-.PHONY: demo test newest architectures records smollm study lint bench clean
+.PHONY: demo test slow newest architectures records smollm study lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/golfbudget demo --save build/example
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --durations 25
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 25
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow --numprocesses $(JOBS) --dist worksteal --durations 25
 
 newest: $(STAMP)
 	@newest="$$(.ci/newest $(BIN)/python)"; \

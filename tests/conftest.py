@@ -32,14 +32,22 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 
 #: What stands beside the tests has no doctests, and some of it imports whole libraries.
 collect_ignore = [path.name for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")]
-#: These take longest, and one process makes them: it begins with the tests that need them.
-_FIRST = frozenset({"demo", "installation"})
+#: These take longest, and one process makes them: it begins with the tests that need them, which all are slow.
+_LONGEST = frozenset({"demo", "installation"})
 T = TypeVar("T")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Tests of what is installed come first."""
-    items.sort(key=lambda item: _FIRST.isdisjoint(getattr(item, "fixturenames", ())))
+    """Tests of what is installed are slow and come first."""
+
+    def needs_none(item: pytest.Item) -> bool:
+        return _LONGEST.isdisjoint(getattr(item, "fixturenames", ()))
+
+    for item in items:
+        if not needs_none(item):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=needs_none)
 
 
 @pytest.fixture(scope="session")

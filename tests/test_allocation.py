@@ -52,6 +52,7 @@ def choices_of(losses: st.SearchStrategy[float], most: int) -> st.SearchStrategy
     return st.lists(st.lists(option, min_size=1, max_size=4), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(choices_of(st.integers(0, 5).map(float), 12), st.integers(-30, 40))
 def test_the_allocation_is_the_best_of_all_choices_and_ties_go_to_fewer_bytes(choices: Choices, cap: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -25,10 +26,15 @@ def layers(page: str) -> list[dict[str, str]]:
 #: A module may import its own layer and those before it.
 LAYERS = layers(PAGE.read_text(encoding="utf-8"))
 FILES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES
 }
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """A file's syntax tree, read when a test asks: every process that collects these tests would read them all."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def layer(name: str) -> int:
@@ -38,7 +44,7 @@ def layer(name: str) -> int:
 def imported(path: Path) -> set[str]:
     """First components below `golfbudget` of every import in a file, lazy ones included."""
     names: set[str] = set()
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             parts = node.module.split(".")
             if parts[0] == "golfbudget":
@@ -53,7 +59,7 @@ def dependencies(module: str) -> set[str]:
     and they need nothing of it.  A file that does import from its own package's `__init__` closes a circle.
     """
     modules: set[str] = set()
-    for node in ast.walk(TREES[MODULES[module]]):
+    for node in ast.walk(tree(MODULES[module])):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names if alias.name in MODULES}
         elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
@@ -94,8 +100,8 @@ def test_the_page_shows_every_room_once() -> None:
 
 def test_no_public_class_is_defined_twice() -> None:
     places: dict[str, list[Path]] = {}
-    for path, tree in TREES.items():
-        for node in tree.body:
+    for path in FILES:
+        for node in tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(path)
     assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
@@ -105,11 +111,11 @@ def test_reading_commands_do_not_reach_torch() -> None:
     """Only the rooms that the page marks import torch and its kind, or numpy before they need it."""
     never = {"torch", "sklearn", "faiss", "scipy"}
     rooms = {room: what for group in LAYERS for room, what in group.items()}
-    for path, tree in TREES.items():
+    for path in FILES:
         what = rooms.get(path.relative_to(PACKAGE).with_suffix("").parts[0], "")
         if not what.endswith("(torch)"):
-            assert not outside(ast.walk(tree)) & never, path
-            assert what.endswith("(numpy)") or "numpy" not in outside(tree.body), path
+            assert not outside(ast.walk(tree(path))) & never, path
+            assert what.endswith("(numpy)") or "numpy" not in outside(tree(path).body), path
 
 
 def test_files_stay_small() -> None:

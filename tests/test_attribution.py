@@ -290,6 +290,7 @@ def test_the_limit_is_kept_promptly() -> None:
         codecs.decode(codecs.get("zlib"), bomb, where="test", limit=1_000_000, foresee=Foreseer())
 
 
+@pytest.mark.slow
 @given(count=st.integers(0, 40), protocol=st.integers(2, 5), data=st.data())
 @settings(max_examples=40)
 def test_a_pickle_is_followed_to_its_end(count: int, protocol: int, data: st.DataObject) -> None:

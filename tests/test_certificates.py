@@ -82,6 +82,7 @@ def test_there_are_as_many_partitions_as_bell_counted() -> None:
     assert [sum(1 for _ in set_partitions(range(n))) for n in range(8)] == [1, 1, 2, 5, 15, 52, 203, 877]
 
 
+@pytest.mark.slow
 @given(SMALL_COUNTS)
 def test_floors_of_a_map_are_their_definitions(counts: list[int]) -> None:
     for partition in set_partitions(range(len(counts))):
@@ -91,6 +92,7 @@ def test_floors_of_a_map_are_their_definitions(counts: list[int]) -> None:
         assert abs(biased_floor_nats(counts, codes) - biased(counts, partition)) <= 1e-12
 
 
+@pytest.mark.slow
 @given(SMALL_COUNTS)
 def test_the_best_floor_is_that_of_the_best_of_all_partitions(counts: list[int]) -> None:
     every = list(set_partitions(range(len(counts))))

@@ -232,6 +232,7 @@ def test_progress_is_told_of_every_folder(folders: dict[str, Path]) -> None:
     assert {steps for _, steps in told} == {7}
 
 
+@pytest.mark.slow
 def test_all_public_runs_are_one_table(golfbudget: Run, runs: Path, tmp_path: Path) -> None:
     sources = sorted(path for path in runs.iterdir() if path.is_dir())
     made = [stand_in(source, tmp_path / source.name) for source in sources]

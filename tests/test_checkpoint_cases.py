@@ -21,6 +21,7 @@ def answers(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return folder, json.loads((folder / "answers.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_every_answer_is_right(answers: tuple[Path, dict[str, dict[str, Any]]]) -> None:
     folder, known = answers
     wrong = {name: found for name, answer in known.items() if (found := _wrong(folder / name, answer))}

@@ -257,6 +257,7 @@ def hook(folder: Path, *files: str, arguments: list[str] | None = None) -> subpr
     )
 
 
+@pytest.mark.slow
 def test_the_hook_refuses_files_over_the_cap(tmp_path: Path) -> None:
     shutil.copy(example.ARTIFACT, tmp_path / "a model.ptz")
     shutil.copy(example.CHECKPOINT, tmp_path / "b.safetensors")

@@ -141,6 +141,7 @@ def library() -> dict[str, PackedProgram]:
     return {name: pack_code(load(LIBRARY / f"{name}.py"), name=f"{name}.py") for name in MODULES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_a_packed_module_does_what_the_module_does(
     library: dict[str, PackedProgram], name: str, tmp_path: Path
@@ -161,6 +162,7 @@ def test_a_packed_module_does_what_the_module_does(
     assert len(json.loads(results[0][1])) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_a_packed_module_is_small_and_counted(library: dict[str, PackedProgram], name: str) -> None:
     packed = library[name]
@@ -177,6 +179,7 @@ def test_a_packed_module_is_small_and_counted(library: dict[str, PackedProgram],
     ast.parse(packed.stub, feature_version=(3, 10))
 
 
+@pytest.mark.slow
 def test_the_ledger_of_a_packed_file_holds_its_source(library: dict[str, PackedProgram]) -> None:
     packed = library["argparse"]
     artifact = opened(packed.stub, "argparse.py")
@@ -281,6 +284,7 @@ def test_annotations_go_only_when_allowed() -> None:
     assert gone.length < kept.length
 
 
+@pytest.mark.slow
 def test_brotli_is_used_only_when_allowed(tmp_path: Path) -> None:
     source = load(LIBRARY / "textwrap.py") + b"\nprint(shorten('some text', 7))\n"
     plain = pack_code(source, name="x.py")
@@ -396,6 +400,7 @@ def _starts(python: str) -> bool:
     return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("form", ["printable", *FORMS])
 def test_every_form_runs_on_every_python_at_hand(form: str, tmp_path: Path) -> None:
@@ -409,6 +414,7 @@ def test_every_form_runs_on_every_python_at_hand(form: str, tmp_path: Path) -> N
         assert (done.returncode, done.stdout) == (0, f"__main__ {[[7] * 3] * 3}\n"), (python, done.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("form", ["printable", *FORMS])
 @pytest.mark.parametrize("minified", [True, False])
@@ -451,18 +457,21 @@ def test_a_packed_program_is_unpacked_and_its_source_packed() -> None:
     assert b"b85decode" in more.source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_nothing_is_smaller_by_hand(library: dict[str, PackedProgram], name: str) -> None:
     packed = library[name]
     assert packed.length <= min(map(len, by_hand(packed.source)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["textwrap", "imaplib"])
 def test_brotli_is_no_larger_than_by_hand(name: str) -> None:
     packed = pack_code(load(LIBRARY / f"{name}.py"), name="x.py", allow=["brotli"])
     assert packed.length <= min(map(len, by_hand(packed.source, with_brotli=True)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["contextlib", "fractions"])
 def test_brotli_is_no_larger_than_what_minifies_with_less_care(name: str) -> None:
     source = load(LIBRARY / f"{name}.py")
@@ -494,6 +503,7 @@ def test_every_module_is_packed_no_larger_than_by_hand(path: Path) -> None:
     check_module(path)
 
 
+@pytest.mark.slow
 def test_packing_depends_on_no_hash_seed() -> None:
     program = (
         "import sys, hashlib; from golfbudget.code_packing import pack_code; "
@@ -548,6 +558,7 @@ def names_after(source: bytes) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 @given(
     statements=st.lists(STATEMENTS, min_size=1, max_size=8),
     newline=st.sampled_from(["\n", "\r\n"]),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import Run
+from marks import slow_for
 from models import repeated_rows_model, save
 
 from golfbudget import example
@@ -54,6 +55,16 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "a repacked file": ("repack", "broken.safetensors"),
 }
 
+#: One of each kind of end: what each of the others does beside it, `make slow` compares.
+QUICK = {
+    "help",
+    "a missing argument",
+    "a broken file",
+    "a table",
+    "a gate that fails",
+    "a report that cannot be written",
+}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -64,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", slow_for(COMMANDS.keys() - QUICK, COMMANDS))
 def test_a_command_does_the_same_here_and_in_a_process(
     golfbudget: Run, golfbudget_process: Run, folder: Path, name: str
 ) -> None:

@@ -666,6 +666,7 @@ def test_github_writes_the_summary_and_the_comment(
     assert golfbudget("compare", base, base, "--format", "github").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_comment_is_never_longer_than_github_takes() -> None:
     new = side([Owned(owner=f"{'x' * 100}{n}", role=Role.TRUNK, stored_bytes=n) for n in range(3000)])
     found = compare(side([]), new)

@@ -41,6 +41,7 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bare_interpreter_reads_what_the_reader_reads(kind: str, tmp_path: Path) -> None:
     files: dict[str, Path] = {}
@@ -79,6 +80,7 @@ def test_the_examples_decoder_runs_as_it_is_counted(tmp_path: Path) -> None:
     assert sorted(done.stdout.splitlines()) == sorted(listed)
 
 
+@pytest.mark.slow
 def test_torchs_own_decoder_is_shorter() -> None:
     ours, theirs = decoder(example.ARTIFACT, Framework.NUMPY), decoder(example.ARTIFACT, Framework.TORCH)
     assert theirs.tensors == ours.tensors
@@ -236,6 +238,7 @@ def test_the_command_answers_first_and_writes_the_program(golfbudget: Run, tmp_p
     assert packed["packed_bytes"] == size
 
 
+@pytest.mark.slow
 def test_the_artifact_is_not_written_over(golfbudget: Run, tmp_path: Path) -> None:
     file = tmp_path / "final_model.int8.ptz"
     file.write_bytes(example.ARTIFACT.read_bytes())

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from command_line import Run, environment
 from installed import Demo
+from marks import slow_for
 from transcripts import (
     PAGES,
     REWRITE,
@@ -66,6 +67,9 @@ STEPS = {
     "docs/ways/review.md": 4,
     "docs/ways/under-the-cap.md": 3,
 }
+#: Pages without a plan that take over a second and a half.
+SLOW = ("docs/estimate.md", "docs/executors.md", "docs/repack.md", "docs/vocabulary.md", "docs/ways/fifty-folders.md",
+        "docs/ways/over-the-cap.md", "docs/ways/review.md", "docs/ways/under-the-cap.md")  # fmt: skip
 PROGRAM = Path("golfbudget", "example", "train.py")
 
 
@@ -135,8 +139,7 @@ def test_a_page_shows_what_its_commands_print(page: str, folder: Path, golfbudge
     compare(page, folder, golfbudget, demo)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in STEPS if not needs_the_demo(page)])
+@pytest.mark.parametrize("page", slow_for(SLOW, (page for page in STEPS if not needs_the_demo(page))))
 def test_a_page_without_a_plan_shows_what_its_commands_print(page: str, example_folder: Path, golfbudget: Run) -> None:
     compare(page, example_folder, golfbudget, None)
 
@@ -164,7 +167,6 @@ def test_no_transcript_got_lost() -> None:
     assert {page: count for page, text in TEXTS.items() if (count := len(list(steps(text))))} == STEPS
 
 
-@pytest.mark.slow
 def test_the_picture_of_inspect_is_what_the_terminal_shows(folder: Path) -> None:
     command = "golfbudget inspect build/example/artifact.int8.ptz"
     drawn = picture(command, terminal(folder, *shlex.split(command)[1:]))
@@ -174,7 +176,6 @@ def test_the_picture_of_inspect_is_what_the_terminal_shows(folder: Path) -> None
     assert path.read_text(encoding="utf-8") == drawn
 
 
-@pytest.mark.slow
 def test_the_picture_of_the_verdict_is_what_the_terminal_shows(folder: Path) -> None:
     drawn = picture("make demo", terminal(folder, "demo", "--save", "build/example"))
     path = ROOT / "docs" / "verdict.svg"

@@ -13,14 +13,6 @@ from pathlib import Path
 import golfbudget
 
 PACKAGE = Path(golfbudget.__file__).parent
-TREES = {
-    path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))
-}
-NODES = [node for tree in TREES.values() for node in ast.walk(tree)]
-CLASSES = {node.name: node for node in NODES if isinstance(node, ast.ClassDef)}
-FUNCTIONS = [node for node in NODES if isinstance(node, ast.FunctionDef)]
-DEFINED: list[ast.FunctionDef | ast.ClassDef] = [*FUNCTIONS, *CLASSES.values()]
-
 #: A shape: `[rows, columns]`, `[...]`, or words for it; `[-levels, levels]` is a range.
 SHAPE = re.compile(r"\[(?!-)[^\[\]]*\]|\b(any|same|that|its|own|\w+'s) shape\b|\bscalar\b")
 #: One shape that goes for all arrays of a function: "both [rows]", "all of one shape".
@@ -38,6 +30,26 @@ ELSEWHERE = re.compile(
 ENDS = {"Exit", "KeyboardInterrupt", "NotImplementedError", "SystemExit"}
 
 
+# The package as syntax trees, read when the first test asks: every process that collects these tests would read it.
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    paths = sorted(PACKAGE.rglob("*.py"))
+    return {path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+
+
+@cache
+def defined() -> list[ast.FunctionDef | ast.ClassDef]:
+    nodes = (node for tree in trees().values() for node in ast.walk(tree))
+    return [node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+
+
+@cache
+def classes() -> dict[str, ast.ClassDef]:
+    return {node.name: node for node in defined() if isinstance(node, ast.ClassDef)}
+
+
 def last(node: ast.AST | None) -> str:
     """The last part of a name with dots."""
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
@@ -52,7 +64,7 @@ def docstring(node: ast.FunctionDef | ast.ClassDef) -> str:
 def bases(name: str) -> tuple[str, ...]:
     """What a class inherits from, in the package and next to it."""
     found: list[str] = []
-    for node in CLASSES[name].bases if name in CLASSES else ():
+    for node in classes()[name].bases if name in classes() else ():
         base = last(node.value if isinstance(node, ast.Subscript) else node)
         if base != name:
             found += [base, *bases(base)]
@@ -61,19 +73,22 @@ def bases(name: str) -> tuple[str, ...]:
 
 @cache
 def methods(name: str) -> dict[str, ast.FunctionDef]:
-    body = CLASSES[name].body if name in CLASSES else ()
+    body = classes()[name].body if name in classes() else ()
     return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
 
 
 @cache
 def members(name: str) -> set[str]:
     """Methods and fields of a class."""
-    body = CLASSES[name].body if name in CLASSES else ()
+    body = classes()[name].body if name in classes() else ()
     fields = {last(node.target) for node in body if isinstance(node, ast.AnnAssign)}
     return {*methods(name), *fields, *(last(node.targets[0]) for node in body if isinstance(node, ast.Assign))}
 
 
-PROTOCOLS = {name: members(name) for name in CLASSES if "Protocol" in bases(name)}
+@cache
+def protocols() -> dict[str, set[str]]:
+    """Methods and fields of each protocol."""
+    return {name: members(name) for name in classes() if "Protocol" in bases(name)}
 
 
 @cache
@@ -85,8 +100,11 @@ def kinds(error: str) -> set[str]:
     return names | above if "BaseException" in above else set()
 
 
-#: Errors that a function makes for others to raise, by the function's name.
-MAKERS = {node.name: {last(part) for part in ast.walk(node.returns)} for node in FUNCTIONS if node.returns is not None}
+@cache
+def makers() -> dict[str, set[str]]:
+    """Errors that a function makes for others to raise, by the function's name."""
+    returned = {node.name: node.returns for node in defined() if isinstance(node, ast.FunctionDef)}
+    return {name: {last(part) for part in ast.walk(node)} for name, node in returned.items() if node is not None}
 
 
 def raised(nodes: Iterable[ast.AST], caught: frozenset[str] = frozenset()) -> set[str]:
@@ -95,7 +113,7 @@ def raised(nodes: Iterable[ast.AST], caught: frozenset[str] = frozenset()) -> se
     for node in nodes:
         if isinstance(node, ast.Raise) and node.exc is not None:
             name = last(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
-            made = {name} if kinds(name) else MAKERS.get(name, set())
+            made = {name} if kinds(name) else makers().get(name, set())
             found |= {error for error in made if kinds(error) and not kinds(error) & caught}
         elif isinstance(node, ast.Try):
             here = {last(part) for handler in node.handlers if handler.type for part in ast.walk(handler.type)}
@@ -137,7 +155,9 @@ def own_aliases(tree: ast.Module) -> set[str]:
     }
 
 
-ALIASES = {".".join(("golfbudget", *path.with_suffix("").parts)): own_aliases(tree) for path, tree in TREES.items()}
+@cache
+def aliases_of_modules() -> dict[str, set[str]]:
+    return {".".join(("golfbudget", *path.with_suffix("").parts)): own_aliases(tree) for path, tree in trees().items()}
 
 
 def known_aliases(tree: ast.Module) -> set[str]:
@@ -145,7 +165,7 @@ def known_aliases(tree: ast.Module) -> set[str]:
     found = own_aliases(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            found |= {alias.name for alias in node.names} & ALIASES.get(node.module or "", set())
+            found |= {alias.name for alias in node.names} & aliases_of_modules().get(node.module or "", set())
     return found
 
 
@@ -169,14 +189,14 @@ class Told:
             return docstring(self.node)
         family = [self.owner, *bases(self.owner)]
         whole = set().union(*map(members, family))
-        family += [name for name, parts in PROTOCOLS.items() if parts <= whole and name not in family]
+        family += [name for name, parts in protocols().items() if parts <= whole and name not in family]
         return " ".join(docstring(found) for name in family if (found := methods(name).get(self.node.name)))
 
     def elsewhere(self, what: str) -> str:
         """The docstrings that this one names for `errors` or `shapes`."""
         found = [match[2] for match in ELSEWHERE.finditer(self.text) if what in match[1].lower()]
         named = {name.rpartition(".")[2] for names in found for name in re.findall(r"`([\w.]+)`", names)}
-        return " ".join(docstring(node) for node in DEFINED if node.name in named) if named else ""
+        return " ".join(docstring(node) for node in defined() if node.name in named) if named else ""
 
     @property
     def parameters(self) -> list[ast.arg]:
@@ -191,7 +211,7 @@ class Told:
     def missing_shapes(self) -> int:
         """How many arrays, the returned one included, come without a shape."""
         arrays = [arg.arg for arg in self.parameters if is_array(arg.annotation, self.aliases)]
-        of_class = "" if self.owner is None or not arrays else docstring(CLASSES[self.owner])
+        of_class = "" if self.owner is None or not arrays else docstring(classes()[self.owner])
         wanted = sum(not re.search(rf"`{name}`[^.;]*\[", of_class) for name in arrays)
         wanted += is_array(self.node.returns, self.aliases)
         if COMMON.search(self.text) or SHAPE.search(self.elsewhere("shapes")):
@@ -221,17 +241,19 @@ def is_public(node: ast.FunctionDef, path: Path) -> bool:
     return not (node.name.startswith("_") or is_command or only_typed)
 
 
-PUBLIC = [
-    Told(path=path, node=node, owner=owner, aliases=aliases)
-    for path, tree in TREES.items()
-    for aliases in [known_aliases(tree)]
-    for owner, node in with_owners(tree)
-    if is_public(node, path)
-]
+@cache
+def public() -> list[Told]:
+    return [
+        Told(path=path, node=node, owner=owner, aliases=aliases)
+        for path, tree in trees().items()
+        for aliases in [known_aliases(tree)]
+        for owner, node in with_owners(tree)
+        if is_public(node, path)
+    ]
 
 
 def untold(question: Callable[[Told], object]) -> dict[str, object]:
-    return {str(told): found for told in PUBLIC if (found := question(told))}
+    return {str(told): found for told in public() if (found := question(told))}
 
 
 def test_every_public_function_says_what_it_does() -> None:

@@ -441,6 +441,7 @@ def test_a_candidate_is_held_against_the_matrix_that_it_was_made_from(
     assert one.limit_bits == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_plan_says_it_of_the_candidates_that_matter(
     planned: tuple[dict[str, Tensor], PlanRequest], tmp_path: Path
 ) -> None:

@@ -167,6 +167,7 @@ def small(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_formula_and_measurement_agree_for_every_codec(small: Path) -> None:
     """On 650,000 weights what codecs spend beside order 0 (tables, matches tried) still shows a little."""
     for codec, level in (("zlib", 9), ("zstd", 19), ("xz", 6), ("brotli", 11), ("bz2", 9), ("none", 0)):
@@ -324,6 +325,7 @@ def test_a_sweep_is_a_table_over_all_combinations(small: Path, golfbudget: Run) 
     assert markdown.startswith("| vocabulary | embedding.bits | parameters | payload | artifact | headroom | fits |\n")
 
 
+@pytest.mark.slow
 def test_codecs_are_swept_by_writing_files(small: Path, golfbudget: Run) -> None:
     report = json.loads(golfbudget("estimate", small, "--sweep", "codec=zlib,zstd,none", "--format", "json").stdout)
     found = {point["settings"]["codec"]: point for point in report["points"]}
@@ -384,6 +386,7 @@ def test_an_embedded_recipe_whose_pattern_matches_nothing_is_refused(tmp_path: P
     )
 
 
+@pytest.mark.slow
 def test_the_config_of_an_artifact_estimates_its_container_to_the_byte(tmp_path: Path, golfbudget: Run) -> None:
     from golfbudget import example
 

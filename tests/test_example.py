@@ -70,7 +70,6 @@ def test_the_shipped_artifact_is_what_its_recipe_makes_of_the_checkpoint() -> No
     assert all(torch.equal(rebuilt[name], shipped[name]) for name in rebuilt)
 
 
-@pytest.mark.slow
 def test_the_wheel_holds_configs_and_example_and_no_tests(installation: Installation) -> None:
     names = zipfile.ZipFile(installation.wheel).namelist()
     for needed in (
@@ -85,7 +84,6 @@ def test_the_wheel_holds_configs_and_example_and_no_tests(installation: Installa
     assert not [name for name in names if name.startswith(("tests", "configs"))]
 
 
-@pytest.mark.slow
 def test_the_installed_program_inspects_from_another_folder(installation: Installation, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(example.CHECKPOINT.read_bytes())
     done = installation.run("inspect", "model.safetensors", "--format", "json", cwd=tmp_path)
@@ -118,7 +116,6 @@ def test_the_example_is_decided_by_measurement(demo: Demo) -> None:
     assert quality["low"] <= quality["delta"] <= quality["high"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", *CANDIDATES])
 def test_every_candidate_packs_to_the_counted_bytes(
     demo: Demo, source: PlanSource, name: str, monkeypatch: pytest.MonkeyPatch
@@ -151,7 +148,6 @@ def test_every_candidate_packs_to_the_counted_bytes(
         assert judged.worst_row.row == counted["quality"]["worst_row"]["row"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["head-int4", "head-vq-int-k512-b8-shared"])
 def test_a_packed_candidate_has_the_measured_loss(
     demo: Demo, evaluator: Evaluator, baseline_losses: Losses, name: str, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import Run, environment
-from distributed import LocalCluster
+from distributed import Client, LocalCluster, Worker
 from executor_tasks import busy_alone, dying, slow, square, threads_of_torch
 from models import save, state
 from standins import submission
@@ -89,6 +89,7 @@ def alone(model: Path) -> str:
 # The same figures
 
 
+@pytest.mark.slow
 def test_a_plan_by_dask_workers_is_the_same_to_the_byte(dask: str, model: Path, alone: str) -> None:
     assert planned(model, executor=dask) == alone
     assert len(json.loads(alone)["candidates"]) > 7
@@ -134,6 +135,7 @@ def test_losses_measured_by_others_are_the_same_and_no_tensor_travels(dask: str,
     assert all(path.name.startswith("plan-") for path in (tmp_path / "cache").iterdir())
 
 
+@pytest.mark.slow
 def test_what_a_fit_asks_for_is_the_same_by_others(dask: str, tmp_path: Path) -> None:
     named = files(tmp_path)
 
@@ -156,6 +158,7 @@ def test_what_a_fit_asks_for_is_the_same_by_others(dask: str, tmp_path: Path) ->
     assert fitted(dask) == fitted(None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_sweep_by_others_is_the_same_table(dask: str, *, fast: bool) -> None:
     more: dict[str, Any] = {"set": SMALL, "sweep": SWEEP, "fast": fast}
@@ -169,6 +172,7 @@ def test_a_sweep_by_batch_jobs_is_the_same_table() -> None:
     assert found.to_json() == gb.estimate("baseline", **more).to_json()
 
 
+@pytest.mark.slow
 def test_folders_checked_by_others_are_in_the_order_given(
     golfbudget: Run, dask: str, spawned: ProcessPoolExecutor, tmp_path: Path
 ) -> None:
@@ -194,6 +198,7 @@ def done(executor: Executor | str, function: Callable[[Any, Any], Any], shared: 
             return processes.in_order(function, tasks)
 
 
+@pytest.mark.slow
 def test_every_task_gives_its_own_result(dask: str, spawned: ProcessPoolExecutor) -> None:
     numbers = [5, 3, 8, 1, 2]
     for executor in (dask, spawned):
@@ -202,10 +207,12 @@ def test_every_task_gives_its_own_result(dask: str, spawned: ProcessPoolExecutor
             done(executor, square, 7, [1, 13, 2])
 
 
+@pytest.mark.slow
 def test_workers_use_one_thread_of_torch_each(spawned: ProcessPoolExecutor) -> None:
     assert {*done(spawned, threads_of_torch, torch.zeros(1), [1, 2, 3])} == {1}
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_time_alone(dask: str, cluster: LocalCluster, tmp_path: Path) -> None:
     before = worker_processes(cluster)
     assert done(dask, dying, tmp_path, [1, 11, 2, 3, 4]) == [2, 12, 3, 4, 5]
@@ -213,6 +220,7 @@ def test_a_worker_that_is_killed_costs_time_alone(dask: str, cluster: LocalClust
     assert worker_processes(cluster) != before
 
 
+@pytest.mark.slow
 def test_a_plan_goes_on_when_a_worker_is_killed(dask: str, cluster: LocalCluster, model: Path, alone: str) -> None:
     killed: list[int] = []
 
@@ -226,6 +234,7 @@ def test_a_plan_goes_on_when_a_worker_is_killed(dask: str, cluster: LocalCluster
     assert killed[2] not in worker_processes(cluster)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_is_submitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from submitit.core.core import Job
 
@@ -261,6 +270,7 @@ def test_a_task_that_is_lost_again_and_again_is_named(tmp_path: Path) -> None:
         done(pool, dying, tmp_path, [11, 2, 3])
 
 
+@pytest.mark.slow
 def test_a_run_that_is_left_is_called_off(dask: str, tmp_path: Path) -> None:
     with working_on(dask) as jobs, Processes(tmp_path, jobs or 0) as processes:
         for number, _ in processes.results(slow, range(200)):
@@ -272,6 +282,7 @@ def test_a_run_that_is_left_is_called_off(dask: str, tmp_path: Path) -> None:
     assert begun == len(list(tmp_path.iterdir())) < 100
 
 
+@pytest.mark.slow
 def test_jobs_end_with_what_asked_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(PACKAGE.parent), str(Path(__file__).parent))))
     with working_on("slurm:cluster=local"):
@@ -361,6 +372,19 @@ def until_more_are_kept(process: subprocess.Popen[str], folder: Path) -> None:
     raise AssertionError(process.communicate())
 
 
+def until_nothing_runs(executor: str) -> None:
+    """Wait until workers have ended what a killed process asked of them: until then they write in its folder."""
+
+    def running(dask_worker: Worker) -> int:
+        return len(dask_worker.state.all_running_tasks)
+
+    deadline = time.monotonic() + 60
+    with Client(executor.removeprefix("dask:")) as client:
+        while any(client.run(running).values()):
+            assert time.monotonic() < deadline, "the workers are still busy"
+            time.sleep(0.05)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent as signals")
 @pytest.mark.slow
 def test_a_plan_that_is_interrupted_or_killed_goes_on_where_it_was(dask: str, model: Path, tmp_path: Path) -> None:
@@ -378,6 +402,7 @@ def test_a_plan_that_is_interrupted_or_killed_goes_on_where_it_was(dask: str, mo
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").glob("plan-*")}
     assert all(cache.read(path.parent, path.name) is not None for path in kept)
     (left,) = (tmp_path / "cache").glob("work-*")
+    until_nothing_runs(dask)
     os.utime(left, (0, 0))
     more = {"schemes": "scalar,ternary", "cache": tmp_path / "cache", "no_cache": False}
     found = planned(model, executor=dask, **more)
@@ -451,6 +476,7 @@ def test_what_names_no_executor_is_refused_in_a_line(golfbudget: Run, model: Pat
     assert REFUSED[spelled] in told.stderr
 
 
+@pytest.mark.slow
 def test_an_address_that_does_not_answer_is_refused_in_seconds(golfbudget: Run, model: Path) -> None:
     start = time.monotonic()
     told = golfbudget("fit", model, "--cap", "25kB", "--executor", "dask:tcp://127.0.0.1:9")
@@ -484,6 +510,7 @@ def test_a_package_that_is_not_installed_is_named(
         done(spelled, square, 1, [1, 2])
 
 
+@pytest.mark.slow
 def test_options_that_do_nothing_are_refused(golfbudget: Run) -> None:
     told = golfbudget("estimate", "baseline", "--fast", "--executor", "slurm")
     assert (told.returncode, "there is none" in told.stderr) == (2, True)
@@ -498,6 +525,7 @@ def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path, model: Path) 
         planned(model, executor=pool, cache=tmp_path / "file" / "cache", no_cache=False)
 
 
+@pytest.mark.slow
 def test_threads_do_one_thing_at_a_time(tmp_path: Path) -> None:
     """Libraries set threads and folders of a whole process."""
     with ThreadPoolExecutor(4) as pool:

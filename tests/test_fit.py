@@ -55,6 +55,7 @@ def fitted(folder: Path) -> gb.FitResult:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_cap_is_used_up_and_never_exceeded(fitted: gb.FitResult) -> None:
     found = fitted.fit
     assert found.binding
@@ -64,6 +65,7 @@ def test_the_cap_is_used_up_and_never_exceeded(fitted: gb.FitResult) -> None:
     assert sum(entry.stored_bits for entry in fitted.ledger.entries) == 8 * len(fitted.data)
 
 
+@pytest.mark.slow
 def test_every_matrix_has_a_line_and_they_are_worth_about_the_same(fitted: gb.FitResult) -> None:
     choices = fitted.fit.choices
     assert {each.owner for each in choices} >= {"tok_emb.weight", "blocks.0.mlp.fc.weight", "blocks.1.attn.c_q.weight"}
@@ -74,6 +76,7 @@ def test_every_matrix_has_a_line_and_they_are_worth_about_the_same(fitted: gb.Fi
     assert all(each.coder in ("rans", "brotli", "lzma", "xz", "zlib", "zstd", "none") for each in choices)
 
 
+@pytest.mark.slow
 def test_what_chooses_does_not_report(fitted: gb.FitResult, folder: Path) -> None:
     quality = fitted.fit.quality
     assert quality.evidence == "measured"
@@ -87,6 +90,7 @@ def test_what_chooses_does_not_report(fitted: gb.FitResult, folder: Path) -> Non
     assert texts.chooses.windows[-1, -1] == texts.reports.windows[0, 0]
 
 
+@pytest.mark.slow
 def test_the_pasted_loader_gives_the_measured_loss(fitted: gb.FitResult, folder: Path, tmp_path: Path) -> None:
     """In a bare interpreter: a state dict, which loses on the reporting text what the report says."""
     (tmp_path / "model.fit").write_bytes(fitted.data)
@@ -112,6 +116,7 @@ def test_the_pasted_loader_gives_the_measured_loss(fitted: gb.FitResult, folder:
     assert loss == pytest.approx(found.baseline.bits_per_byte + found.quality.delta, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_more_bytes_lose_less(folder: Path, fitted: gb.FitResult) -> None:
     smaller = gb.fit(
         folder / "model.safetensors", cap=CAP - 10_000, recipe="int8-zlib-small", model="builtin:baseline",
@@ -134,6 +139,7 @@ def _matrices(result: gb.FitResult, folder: Path) -> tuple[list[torch.Tensor], l
     return [source[name] for name in names], [read[name] for name in names]
 
 
+@pytest.mark.slow
 def test_json_has_the_contracts_fields(fitted: gb.FitResult) -> None:
     saved = fitted.to_dict()
     wanted = {"source", "recipe", "cap", "code_bytes", "artifact_bytes", "decoder_bytes", "counted_bytes", "headroom"}
@@ -145,6 +151,7 @@ def test_json_has_the_contracts_fields(fitted: gb.FitResult) -> None:
     assert str(fitted).startswith("fitted: ")
 
 
+@pytest.mark.slow
 def test_the_page_shows_all_of_the_file(fitted: gb.FitResult) -> None:
     page = fitted.to_html()
     found = re.search('<script type="application/json" id="picture">(.*?)</script>', page)
@@ -154,6 +161,7 @@ def test_the_page_shows_all_of_the_file(fitted: gb.FitResult) -> None:
     assert [point["kind"] for point in picture["plane"]["points"]] == ["baseline", "fitted"]
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_file_and_its_loader(golfbudget: Run, folder: Path, tmp_path: Path) -> None:
     model, out, decoder = folder / "model.safetensors", tmp_path / "m.fit", tmp_path / "d.py"
     ran = golfbudget(

@@ -45,6 +45,7 @@ def costs(own: FittingBench, target: int) -> MenuCosts:
     return own.costs(menus_of(own, target, HeadKind.PLAIN))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choice",
     [
@@ -73,6 +74,7 @@ def test_what_has_no_rows_of_its_own_is_priced_whole(model: Path) -> None:
         assert own.desk.sample("tok_emb.weight", MatrixChoice.of("trellis", {"step": 0.5})) is None
 
 
+@pytest.mark.slow
 def test_another_fit_asks_only_for_what_is_new(model: Path, tmp_path: Path) -> None:
     asked: list[str] = []
 

@@ -58,6 +58,7 @@ def states() -> tuple[Tensor, Tensor, Tensor]:
     return hidden.flatten(0, 1).clone(), windows[:, 1:].flatten(), model.head.detach().clone()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codes", [64, 256])
 @pytest.mark.parametrize("biased", [False, True])
 def test_training_a_codebook_on_the_very_text_does_not_cross_the_floor(

@@ -66,6 +66,7 @@ def plan(named: dict[str, Path]) -> Plan:
     return planned(named, fresh=named["fresh"])
 
 
+@pytest.mark.slow
 def test_the_finalists_have_the_figures_of_a_plan_on_that_text(plan: Plan, named: dict[str, Path]) -> None:
     other = planned(named, tokens=named["fresh"], counts=named["tokens"])
     verdict, vq = plan.verdict, plan.vq
@@ -84,6 +85,7 @@ def test_the_finalists_have_the_figures_of_a_plan_on_that_text(plan: Plan, named
     assert plan.fresh_evaluation == other.evaluation
 
 
+@pytest.mark.slow
 def test_nothing_else_of_a_plan_depends_on_the_fresh_text(plan: Plan, named: dict[str, Path]) -> None:
     alone = planned(named)
     assert (alone.fresh, alone.fresh_evaluation) == ((), None)
@@ -94,6 +96,7 @@ def test_nothing_else_of_a_plan_depends_on_the_fresh_text(plan: Plan, named: dic
     assert json.dumps(with_it) == json.dumps(plan_json(alone))
 
 
+@pytest.mark.slow
 def test_reports_have_both_changes_side_by_side(plan: Plan, tmp_path: Path) -> None:
     text = rendered(document(plan, details=True), ReportFormat.TABLE)
     for found in plan.fresh:

@@ -329,6 +329,7 @@ SAMPLE = written(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, derandomize=True)
 @given(
     cut=st.integers(0, len(SAMPLE)),

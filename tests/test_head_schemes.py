@@ -95,6 +95,7 @@ def test_raw_sizes_are_the_published_ones(name: str, options: Options, expected:
 # Values and maps
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 9), st.integers(1, 9), st.integers(2, 8), st.sampled_from(["packed", "bytes"]), st.integers(0, 999)
 )

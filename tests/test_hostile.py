@@ -485,6 +485,7 @@ print(done.stdout + done.stderr)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "message", "kilobytes"),
     [
@@ -573,6 +574,7 @@ def test_the_whole_files_are_read(kind: str, nest: tuple[str, ...]) -> None:
 KEYS = st.sampled_from(list(WRAPPED))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, derandomize=True)
 @given(KEYS, st.data(), NAMES)
 def test_a_file_cut_anywhere_gives_a_ledger_or_an_error(
@@ -582,6 +584,7 @@ def test_a_file_cut_anywhere_gives_a_ledger_or_an_error(
     ledger_or_error(whole[: data.draw(st.integers(1, len(whole) - 1))], name)
 
 
+@pytest.mark.slow
 @settings(max_examples=700, derandomize=True)
 @given(KEYS, st.data(), NAMES)
 def test_a_file_with_changed_bytes_gives_a_ledger_or_an_error(
@@ -594,6 +597,7 @@ def test_a_file_with_changed_bytes_gives_a_ledger_or_an_error(
     ledger_or_error(bytes(changed), name)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, derandomize=True)
 @given(st.sampled_from(list(SMALL)), st.sampled_from(NESTS[1:]), st.data(), NAMES)
 def test_a_changed_file_inside_sound_codecs_gives_a_ledger_or_an_error(

@@ -193,6 +193,7 @@ def test_data_cannot_end_its_element() -> None:
     assert json.loads(text) == {"<!--": "</script>&\u2028"}
 
 
+@pytest.mark.slow
 def test_the_library_is_the_same_each_time_and_asks_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,7 +107,6 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 REPORTS = ("inspect", "compare", "check", "estimate", "sweep", "plan", "fit", "schemes", "explain")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", REPORTS)
 def test_nothing_is_kept_from_anyone(name: str, texts: dict[str, str], opened: Opener) -> None:
     """No fault that axe-core finds, and nothing wider than the page, on a desk and on a phone."""

@@ -25,7 +25,12 @@ from golfbudget.schemes import Context
 from golfbudget.schemes.packed_integers import pack_words, unpack_words
 
 transformers = pytest.importorskip("transformers", reason="needs golfbudget[hf]: transformers")
-pytest.importorskip("compressed_tensors", reason="needs golfbudget[hf]: compressed-tensors")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reader() -> None:
+    """What transformers reads packed integers with; it takes six seconds to import, and one process is enough."""
+    pytest.importorskip("compressed_tensors", reason="needs golfbudget[hf]: compressed-tensors")
 
 
 def loaded(folder: Path) -> Any:  # noqa: ANN401
@@ -33,6 +38,7 @@ def loaded(folder: Path) -> Any:  # noqa: ANN401
     return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_transformers_loads_what_was_written_and_loses_what_was_measured(tmp_path: Path) -> None:
     folder = folder_of("llama", tmp_path / "llama")
@@ -115,6 +121,7 @@ def test_a_scheme_of_one_layout_has_no_place_in_another() -> None:
         quantise({"a": torch.randn(4, 32)}, recipe)
 
 
+@pytest.mark.slow
 def test_other_files_are_no_folders_for_transformers(tmp_path: Path) -> None:
     folder = folder_of("gpt2", tmp_path / "gpt2")
     plan = plan_of(opened(folder, model=None, tokens=None, schemes=("scalar",)))

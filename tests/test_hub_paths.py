@@ -487,7 +487,6 @@ def test_commands_for_files_that_are_here_say_how_to_have_them_here(
     assert not hub.asked
 
 
-@pytest.mark.slow
 def test_a_plan_runs_the_model_that_it_fetched(hub: Hub, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     text = tmp_path / "text.txt"
@@ -566,6 +565,7 @@ def modules(hub: Hub, *arguments: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_process_asks_the_endpoint_of_its_environment_and_imports_no_more_than_it_takes(hub: Hub) -> None:
     done = run_process("inspect", "hf://org/llama", environ=hub.environ)
     assert done.returncode == 0, done.stderr

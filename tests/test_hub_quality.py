@@ -99,6 +99,7 @@ def test_the_librarys_loss_with_labels_is_that_of_windows_without_their_last_tok
     assert found.token_losses(prepared.source.reference)[:4].mean() == pytest.approx(loss, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_plan_measures_what_the_written_files_lose_in_transformers(tmp_path: Path, kind: str) -> None:
     """Files are read back, put into transformers' own model, and run there."""
@@ -370,6 +371,7 @@ def test_a_folder_without_its_configuration_is_run_by_another(tmp_path: Path) ->
     )
 
 
+@pytest.mark.slow
 def test_counts_of_a_text_too_short_for_the_vocabulary_fit_nothing(tmp_path: Path) -> None:
     """Fitted to its own counts a codebook is fine just where that text has tokens, which no other text rewards."""
     folder = folder_of("llama", tmp_path / "llama")
@@ -385,6 +387,7 @@ def test_counts_of_a_text_too_short_for_the_vocabulary_fit_nothing(tmp_path: Pat
     assert len(write_candidate(at, trial.name)) == trial.artifact_bytes
 
 
+@pytest.mark.slow
 def test_only_the_text_that_chooses_is_counted_and_files_are_written_again_so(tmp_path: Path) -> None:
     """Counts of all of the text would fit what is measured on it to it."""
     prepared = opened(folder_of("llama", tmp_path / "llama"), schemes=("vq-logits-bias",))

@@ -45,6 +45,7 @@ def saved(folder: Path, plan: Plan) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_folder_of_transformers_is_planned_and_packed(tmp_path: Path, kind: str) -> None:
     folder = folder_of(kind, tmp_path / kind)
@@ -59,6 +60,7 @@ def test_a_folder_of_transformers_is_planned_and_packed(tmp_path: Path, kind: st
         assert trial is None or hashlib.sha256(data).hexdigest() == trial.sha256
 
 
+@pytest.mark.slow
 def test_packing_notices_a_changed_shard(tmp_path: Path) -> None:
     folder = folder_of("llama", tmp_path / "llama")
     plan = saved(tmp_path, planned(folder, schemes=("scalar",)))
@@ -70,6 +72,7 @@ def test_packing_notices_a_changed_shard(tmp_path: Path) -> None:
         write_candidate(plan, "baseline")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_1"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_gguf_file_is_its_own_baseline(tmp_path: Path, kind: str, *, tied: bool) -> None:
@@ -100,6 +103,7 @@ def test_a_gguf_file_is_its_own_baseline(tmp_path: Path, kind: str, *, tied: boo
     ]
 
 
+@pytest.mark.slow
 def test_what_ggml_has_no_type_for_stands_in_the_file_with_its_label(tmp_path: Path) -> None:
     path = gguf_of(tmp_path / "m.gguf")
     plan = planned(path)
@@ -152,6 +156,7 @@ def test_blocks_are_the_packages_own(kind: str, columns: int) -> None:
     assert gguf.GGML_QUANT_SIZES[member] == (known.elements, known.bytes)
 
 
+@pytest.mark.slow
 def test_blocks_are_no_candidates_for_other_files(tmp_path: Path) -> None:
     folder = folder_of("gpt2", tmp_path / "gpt2")
     plan = planned(folder, schemes=("scalar", "ggml"))
@@ -191,6 +196,7 @@ def test_a_gguf_file_of_types_that_no_recipe_writes_has_no_config(tmp_path: Path
         describe(open_bytes(path.read_bytes(), name="m.gguf"), name="again", tied=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["gguf-q4_0", "safetensors-int8"])
 def test_a_codec_lies_on_top_of_what_users_ship(tmp_path: Path, recipe: str) -> None:
     folder, own = folder_of("llama", tmp_path / "llama"), tmp_path / "own.toml"

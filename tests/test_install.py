@@ -58,7 +58,6 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_the_plain_install_is_small(installation: Installation) -> None:
     brought, compiled = installed_bytes(installation.folder)
     assert brought < LARGEST
@@ -68,7 +67,6 @@ def test_the_plain_install_is_small(installation: Installation) -> None:
     assert not names & errors.PLAN_MODULES
 
 
-@pytest.mark.slow
 def test_the_docs_print_what_the_plain_install_takes(installation: Installation) -> None:
     text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     if platform_line() not in text:
@@ -91,7 +89,6 @@ PLAIN = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_plain_install_runs(installation: Installation, elsewhere: Path, name: str) -> None:
     command, shown = PLAIN[name]
@@ -100,7 +97,6 @@ def test_the_plain_install_runs(installation: Installation, elsewhere: Path, nam
     assert shown in done.stdout
 
 
-@pytest.mark.slow
 def test_the_plain_install_repacks_to_the_same_bytes(installation: Installation, elsewhere: Path) -> None:
     done = installation.run(
         *("repack", example.ARTIFACT.name, "--no-cache", "--levers", "container", "-o", "smaller.gbpk"), cwd=elsewhere
@@ -110,7 +106,6 @@ def test_the_plain_install_repacks_to_the_same_bytes(installation: Installation,
     assert (elsewhere / "smaller.gbpk").read_bytes() == packed.data
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

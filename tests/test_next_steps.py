@@ -137,6 +137,7 @@ def test_what_repack_writes_is_the_model_of_a_submission(golfbudget: Run, tmp_pa
     assert [model.source for model in found.submissions[0].models] == ["final.gbpk"]
 
 
+@pytest.mark.slow
 def test_of_many_folders_those_that_need_someone_have_rows(golfbudget: Run, tmp_path: Path) -> None:
     write(tmp_path / "records")
     folders = [f"records/{number:02}" for number in range(50)]

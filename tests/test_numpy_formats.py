@@ -125,6 +125,7 @@ TREES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=250, derandomize=True)
 @given(st.dictionaries(st.text("uvwxyz", min_size=1, max_size=3), TREES, max_size=4), st.integers(2, 5))
 def test_arrays_of_any_dtype_layout_and_protocol_are_numpys(value: dict[str, object], protocol: int) -> None:
@@ -327,6 +328,7 @@ def test_a_large_payload_is_not_copied_many_times() -> None:
         assert peak < copies * size, protocol
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("literal", "use"),
     [
@@ -568,6 +570,7 @@ SMALL = {f"pickle {protocol}": pickle.dumps(VALUE, protocol) for protocol in ran
 SMALL |= {"npy": npy(np.arange(5.0)), "npz": npz({"w": np.arange(3)}), "npz stored": npz({"w": np.arange(3)}, method=0)}
 
 
+@pytest.mark.slow
 @settings(max_examples=400, derandomize=True)
 @given(st.sampled_from(list(SMALL)), st.data(), st.sampled_from(["m.bin", "m.pkl", "m.npy", "m.npz", "m.pt"]))
 def test_a_changed_or_cut_file_gives_a_ledger_or_an_error_that_names_it(

@@ -115,6 +115,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return report(tmp_path_factory.mktemp("plain"), PROGRAM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_form_changes_nothing_but_the_stub(form: str, plain: dict[str, object], tmp_path: Path) -> None:
     assert report(tmp_path, FORMS[form]()) == plain

@@ -151,6 +151,7 @@ def test_items_and_arguments_of_an_unknown_class_are_found_by_number() -> None:
     assert contents.values["p/0#2"] == 5
 
 
+@pytest.mark.slow
 def test_shared_states_and_arguments_take_time_in_proportion() -> None:
     state = b"\x80\x02}q\x00(" + b"".join(b"M" + struct.pack("<H", n) + b"N" for n in range(20_000)) + b"u0"
     begin = time.process_time()

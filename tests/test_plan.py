@@ -45,6 +45,7 @@ def ternary(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     return planned(save(tmp_path_factory.mktemp("ternary"), ternary_trunk_model()))
 
 
+@pytest.mark.slow
 def test_a_head_of_repeated_rows_is_won_by_vq(repeated: Plan) -> None:
     """64 well-separated rows under noise just below half an int8 step, above a random trunk."""
     assert (repeated.vq.answer, repeated.verdict.winner) == (Answer.YES, Winner.HEAD)
@@ -55,6 +56,7 @@ def test_a_head_of_repeated_rows_is_won_by_vq(repeated: Plan) -> None:
     assert 60_000 < (repeated.vq.margin_bytes or 0) < 75_000
 
 
+@pytest.mark.slow
 def test_a_trunk_of_three_values_is_won_by_the_trunk(ternary: Plan) -> None:
     """Rows of -s, 0 and +s under the same noise, under a random dense head."""
     assert (ternary.vq.answer, ternary.verdict.winner) == (Answer.NO, Winner.TRUNK)
@@ -65,6 +67,7 @@ def test_a_trunk_of_three_values_is_won_by_the_trunk(ternary: Plan) -> None:
     assert "untrained" in ternary.vq.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_the_truths_do_not_depend_on_the_noise(tmp_path: Path, seed: int) -> None:
     head = planned(save(tmp_path, repeated_rows_model(seed), "h.safetensors"), schemes=("vq-logits", "scalar"))
@@ -73,6 +76,7 @@ def test_the_truths_do_not_depend_on_the_noise(tmp_path: Path, seed: int) -> Non
     assert (trunk.vq.answer, trunk.verdict.winner) == (Answer.NO, Winner.TRUNK)
 
 
+@pytest.mark.slow
 def test_the_equal_error_rule_lets_pass_what_it_says(repeated: Plan, ternary: Plan) -> None:
     for plan in (repeated, ternary):
         for trial in plan.trials:
@@ -86,6 +90,7 @@ def test_the_equal_error_rule_lets_pass_what_it_says(repeated: Plan, ternary: Pl
                 assert quality.error_ratio > EQUAL_ERROR
 
 
+@pytest.mark.slow
 def test_savings_are_differences_of_real_files(repeated: Plan) -> None:
     baseline = repeated.baseline.artifact.size
     for trial in repeated.trials:
@@ -99,6 +104,7 @@ def test_savings_are_differences_of_real_files(repeated: Plan) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_tied_head_kept_dense_on_the_input_side_adds_bytes(repeated: Plan) -> None:
     dense = [trial for trial in repeated.trials if trial.candidate.input_side == "dense"]
     assert dense
@@ -108,6 +114,7 @@ def test_a_tied_head_kept_dense_on_the_input_side_adds_bytes(repeated: Plan) -> 
     assert tying.value == min(-trial.saved_bytes for trial in dense)
 
 
+@pytest.mark.slow
 def test_structure_that_beats_the_ceiling_is_reported_and_the_ceiling_prunes_nothing(
     repeated: Plan, ternary: Plan
 ) -> None:
@@ -121,6 +128,7 @@ def test_structure_that_beats_the_ceiling_is_reported_and_the_ceiling_prunes_not
         assert {trial.loser for trial in plan.trials} <= {None, "tying"}
 
 
+@pytest.mark.slow
 def test_every_head_has_its_rank_bound_and_nothing_else_has_one(repeated: Plan) -> None:
     bounds = {trial.name: trial.rank_bound for trial in repeated.trials}
     for trial in repeated.trials:
@@ -143,6 +151,7 @@ def test_an_untied_head_is_replaced_alone(tmp_path: Path) -> None:
     assert best.candidate.owners == ("lm_head.weight",)
 
 
+@pytest.mark.slow
 def test_over_a_cap_only_one_candidate_meets(tmp_path: Path, repeated: Plan) -> None:
     best = repeated.trial("head-vq64-shared")
     assert best is not None
@@ -157,6 +166,7 @@ def test_over_a_cap_only_one_candidate_meets(tmp_path: Path, repeated: Plan) -> 
     assert nothing.verdict.winner is Winner.NONE
 
 
+@pytest.mark.slow
 def test_a_plan_from_an_artifact_recognises_its_recipe(tmp_path: Path) -> None:
     path = tmp_path / "final_model.int8.ptz"
     path.write_bytes(artifact_bytes(quantise(repeated_rows_model(), load_recipe()), load_recipe()))
@@ -169,6 +179,7 @@ def test_a_plan_from_an_artifact_recognises_its_recipe(tmp_path: Path) -> None:
     assert int8.quality.evidence is Evidence.EQUAL_ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["none", "xz", "zstd", "brotli", "gzip", "bz2"])
 def test_an_artifact_in_another_codec_is_planned_in_that_codec(tmp_path: Path, codec: str) -> None:
     from golfbudget import codecs
@@ -181,6 +192,7 @@ def test_an_artifact_in_another_codec_is_planned_in_that_codec(tmp_path: Path, c
     assert plan.baseline.artifact.size == path.stat().st_size
 
 
+@pytest.mark.slow
 def test_packed_candidates_have_the_counted_bytes_and_the_judged_matrices(tmp_path: Path, repeated: Plan) -> None:
     saved = tmp_path / "plan.json"
     saved.write_text(json.dumps(plan_json(repeated)), encoding="utf-8")
@@ -216,6 +228,7 @@ def test_a_plan_whose_source_changed_packs_nothing(tmp_path: Path) -> None:
         write_candidate(saved, "baseline")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [{}, {"codec": "brotli"}, {"codec": "zip", "level": 1}, {"codec": "zlib", "level": 10**12},
                 {"codec": "zlib", "level": "9"}, {"codec": 5, "level": 5}],
@@ -238,6 +251,7 @@ def test_bytes_that_are_no_text_are_no_saved_plan(tmp_path: Path) -> None:
         load_plan(tmp_path / "plan.json")
 
 
+@pytest.mark.slow
 def test_a_saved_plan_reads_as_what_was_written(tmp_path: Path, repeated: Plan) -> None:
     path, document = tmp_path / "plan.json", plan_json(repeated)
     path.write_text(json.dumps(document), encoding="utf-8")
@@ -292,6 +306,7 @@ def test_choices_that_contradict_each_other_are_refused_at_once(tmp_path: Path) 
         planned(example.ARTIFACT, recipe="int8-zlib")
 
 
+@pytest.mark.slow
 def test_plan_json_and_table_from_the_command_line(tmp_path: Path, golfbudget: Run) -> None:
     path = save(tmp_path, repeated_rows_model())
     saved = tmp_path / "plan.json"

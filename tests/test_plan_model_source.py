@@ -127,6 +127,7 @@ def test_a_model_file_is_planned_from_the_artifact_that_estimate_measures(tmp_pa
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trunk", [INTEGERS, TERNARY], ids=["integers", "ternary"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_of_model_recipes_is_planned_and_packed(tmp_path: Path, layout: str, trunk: str) -> None:
@@ -149,6 +150,7 @@ def test_a_layout_without_a_place_for_encoded_matrices_is_refused(tmp_path: Path
     )
 
 
+@pytest.mark.slow
 def test_plans_of_one_seed_are_equal_and_of_two_are_not(tmp_path: Path) -> None:
     path = written(tmp_path)
     few: dict[str, object] = {"schemes": ("vq-logits", "ternary")}
@@ -233,6 +235,7 @@ def test_a_saved_plan_and_its_model_file_move_together(tmp_path: Path, monkeypat
     assert len(write_candidate(new / "plan.json", "baseline")) == plan.baseline.artifact.size
 
 
+@pytest.mark.slow
 def test_a_preview_writes_every_file_by_its_codec_and_says_so(tmp_path: Path) -> None:
     path = written(tmp_path)
     plan = planned(path, preview="zstd-3", schemes=("scalar", "vq-logits", "repack"))
@@ -255,6 +258,7 @@ def test_a_preview_writes_every_file_by_its_codec_and_says_so(tmp_path: Path) ->
     assert plan_json(planned(path))["preview"] is None
 
 
+@pytest.mark.slow
 def test_a_checkpoint_and_an_artifact_are_previewed_too(tmp_path: Path) -> None:
     path = save(tmp_path, repeated_rows_model())
     plain = planned(path, schemes=("repack",))
@@ -314,6 +318,7 @@ def test_a_file_opened_without_pricing_holds_the_same(tmp_path: Path) -> None:
     assert (plain.values, plain.tensors, plain.layers) == (priced.values, priced.tensors, priced.layers)
 
 
+@pytest.mark.slow
 def test_the_weights_do_not_depend_on_threads(tmp_path: Path) -> None:
     path = written(tmp_path)
     before = torch.get_num_threads()

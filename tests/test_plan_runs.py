@@ -53,18 +53,21 @@ def in_processes(function: Callable[[int, int], int], shared: int, tasks: Sequen
         return dict(processes.results(function, tasks))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_every_task_gives_its_own_result(jobs: int) -> None:
     numbers = [5, 3, 8, 1, 2]
     assert in_processes(square, 7, numbers, jobs) == {i: 7 + n * n for i, n in enumerate(numbers)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_a_task_raises_is_raised_here(jobs: int) -> None:
     with pytest.raises(ValueError, match="unlucky"):
         in_processes(square, 0, [1, 2, 13, 4, 5, 6], jobs)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_an_error_and_not_a_wait_for_ever() -> None:
     with pytest.raises(WorkerDiedError, match="--jobs"):
         in_processes(square, 0, [1, 99, 2, 3], 2)
@@ -113,6 +116,7 @@ def waited(done: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_plan_by_two_processes_is_the_same_to_the_byte(tmp_path: Path) -> None:
     """Schemes that add up in k-means of either library, in singular vectors, and not at all; and every codec."""
     generator = torch.Generator().manual_seed(3)
@@ -124,6 +128,7 @@ def test_a_plan_by_two_processes_is_the_same_to_the_byte(tmp_path: Path) -> None
     assert len(json.loads(texts[0])["candidates"]) > 30
 
 
+@pytest.mark.slow
 def test_losses_are_the_same_whatever_the_number_of_processes(tmp_path: Path) -> None:
     """Each candidate is run whole in one process, on one thread: to the last digit, and kept for the next plan."""
     named = files(tmp_path)
@@ -143,6 +148,7 @@ def test_losses_are_the_same_whatever_the_number_of_processes(tmp_path: Path) ->
     assert {trial["side"] for trial in trials} >= {"head", "trunk"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [False, True])
 def test_files_that_decode_to_the_same_are_run_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
@@ -173,6 +179,7 @@ def test_files_that_decode_to_the_same_are_run_once(
     assert len(run) == (len({*run}) if kept else 2 * len({*run}))
 
 
+@pytest.mark.slow
 def test_processes_take_one_run_of_tasks_after_another() -> None:
     with Processes(7, 2) as processes:
         for numbers in ([5, 3, 8], [1], [2, 4, 6, 9]):
@@ -183,6 +190,7 @@ def test_processes_take_one_run_of_tasks_after_another() -> None:
         assert dict(processes.results(square, [6, 7])) == {0: 43, 1: 56}
 
 
+@pytest.mark.slow
 def test_a_second_plan_writes_nothing_anew(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "cache"
     first = plan_json(planned(model, cache=folder))
@@ -213,6 +221,7 @@ def test_a_second_plan_writes_nothing_anew(model: Path, tmp_path: Path, monkeypa
     assert len(list(folder.iterdir())) == len(entries) + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "other facts"])
 def test_a_damaged_entry_is_made_again(model: Path, tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "cache"
@@ -266,6 +275,7 @@ def alive(group: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_plan_wrote_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Candidates that share their encodings are one task; those of it that were done are kept, too."""
     path, folder = save(tmp_path, repeated_rows_model()), tmp_path / "cache"
@@ -304,6 +314,7 @@ def test_what_an_interrupted_plan_wrote_is_not_written_again(tmp_path: Path, mon
     assert plan_json(planned(path, schemes=("vq-logits", "ternary"))) == found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent as signals")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_interrupt_ends_a_plan_at_once_and_leaves_nothing_half_done(model: Path, tmp_path: Path, jobs: int) -> None:

@@ -142,6 +142,7 @@ def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["their_scheme:Halves", "their_scheme:made"])
 def test_an_installed_scheme_is_listed_computed_and_found(tmp_path: Path, target: str) -> None:
     env = install(tmp_path, target, "golfbudget.schemes")
@@ -155,6 +156,7 @@ def test_an_installed_scheme_is_listed_computed_and_found(tmp_path: Path, target
     assert found.stdout == "False fp16 as it is\n", found.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "message"),
     [
@@ -172,6 +174,7 @@ def test_a_broken_scheme_is_named(tmp_path: Path, target: str, message: str) -> 
     assert re.search(message, done.stderr), done.stderr
 
 
+@pytest.mark.slow
 def test_our_own_schemes_need_no_others(tmp_path: Path) -> None:
     env = install(tmp_path, "no_such_module:X", "golfbudget.schemes")
     code = "from golfbudget import schemes; print(schemes.get('scalar').name)"

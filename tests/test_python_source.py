@@ -388,6 +388,7 @@ def test_any_generated_stub_gives_back_what_was_put_in(stub: tuple[bytes, str, s
 SMALL = [STUBS[name][0].encode() for name in ("raw LZMA2", "from imports", "names all the way", "adjacent literals")]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, derandomize=True)
 @given(
     data=st.sampled_from(SMALL),

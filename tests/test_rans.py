@@ -56,6 +56,7 @@ def runs(draw: st.DrawFn) -> SymbolRun:
     return SymbolRun(symbols=symbols, rows=rows, states=draw(st.sampled_from((None, 4, 8))))
 
 
+@pytest.mark.slow
 @given(st.lists(runs(), max_size=4))
 @settings(max_examples=25)
 def test_every_decoder_gives_the_symbols_back(made: list[SymbolRun]) -> None:

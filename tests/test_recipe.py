@@ -163,6 +163,7 @@ CODED: dict[str, dict[str, int | float | str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", CODED)
 def test_a_coder_takes_what_it_makes_smaller_and_every_byte_keeps_its_owner(scheme: str) -> None:
     weights = state()

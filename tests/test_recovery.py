@@ -127,6 +127,7 @@ def table(export: Export, name: str) -> Tensor:
 # The training itself
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheme", "options"),
     [
@@ -153,12 +154,14 @@ def test_recovery_lowers_the_loss_of_a_vq_head_and_keeps_its_codes(
         assert not torch.equal(table(after, "bias"), table(before, "bias"))
 
 
+@pytest.mark.slow
 def test_a_model_that_loses_no_finite_number_is_refused(state: dict[str, Tensor], training: Training) -> None:
     broken = {**state, "blocks.0.attn.q_gain": state["blocks.0.attn.q_gain"] * torch.nan}
     with pytest.raises(ModelError, match="not finite before the first step"):
         recover(exported(broken), broken, training, 1)
 
 
+@pytest.mark.slow
 def test_tied_rows_stay_tied_and_the_floor_holds(state: dict[str, Tensor], training: Training, text: Text) -> None:
     before = exported(state, "vq-logits", codes=16)
     after = recover(before, state, training, STEPS)
@@ -224,6 +227,7 @@ def test_no_step_changes_nothing(
     assert artifact_bytes(after, recipe) == artifact_bytes(before, recipe)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(state: dict[str, Tensor], training: Training) -> None:
     recipe, before = load_recipe("int8-zlib-small"), exported(state, "vq-logits", codes=16)
     files = [
@@ -308,6 +312,7 @@ def test_what_is_kept_is_the_best_on_the_held_out_text(state: dict[str, Tensor],
         assert held_nats(after, training) <= held_nats(before, training)
 
 
+@pytest.mark.slow
 def test_a_spoiled_map_is_mended_on_the_way(
     monkeypatch: pytest.MonkeyPatch, state: dict[str, Tensor], training: Training, text: Text
 ) -> None:
@@ -331,6 +336,7 @@ def test_a_spoiled_map_is_mended_on_the_way(
     assert nats(after, text) < nats(as_it_is, text)
 
 
+@pytest.mark.slow
 def test_care_is_better_than_one_rate_on_the_text_alone(
     monkeypatch: pytest.MonkeyPatch, state: dict[str, Tensor], training: Training, text: Text
 ) -> None:
@@ -398,6 +404,7 @@ def plan(folder: Path) -> Plan:
     return planned(folder)
 
 
+@pytest.mark.slow
 def test_every_side_gets_the_same_steps_and_so_does_the_baseline(plan: Plan) -> None:
     recovered = [trial.candidate for trial in plan.trials if trial.candidate.steps]
     assert {candidate.steps for candidate in recovered} == {STEPS}
@@ -413,6 +420,7 @@ def test_every_side_gets_the_same_steps_and_so_does_the_baseline(plan: Plan) -> 
     assert "no merit of any scheme" in lines[0]
 
 
+@pytest.mark.slow
 def test_prices_are_of_schemes_without_training(plan: Plan) -> None:
     assert plan.verdict.prices
     for exchange in plan.verdict.prices.values():
@@ -421,6 +429,7 @@ def test_prices_are_of_schemes_without_training(plan: Plan) -> None:
         assert trial.candidate.steps == 0
 
 
+@pytest.mark.slow
 def test_recovered_trials_are_judged_as_others_are(plan: Plan) -> None:
     vq = [trial for trial in plan.trials if trial.candidate.is_vq and trial.candidate.steps]
     assert vq
@@ -433,6 +442,7 @@ def test_recovered_trials_are_judged_as_others_are(plan: Plan) -> None:
         assert trial.saved_bytes == plan.baseline.artifact.size - trial.counted_bytes
 
 
+@pytest.mark.slow
 def test_pack_trains_again_and_writes_the_counted_bytes(tmp_path: Path, plan: Plan) -> None:
     saved = tmp_path / "plan.json"
     saved.write_text(json.dumps(plan_json(plan)), encoding="utf-8")
@@ -489,6 +499,7 @@ def test_the_command_refuses_with_two(folder: Path, golfbudget: Run) -> None:
     assert "--recover 5 needs --model" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_recovered_vq_head_wins_over_recovered_rivals_only(plan: Plan) -> None:
     vq = next(trial for trial in plan.trials if trial.candidate.is_vq and trial.candidate.steps)
     answer = VqAnswer(

@@ -174,6 +174,7 @@ def arrays() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["m.safetensors", "m.npz", "m.pkl"])
 def test_other_containers_are_rebuilt(name: str, tmp_path: Path) -> None:
     given_arrays, out = arrays(), io.BytesIO()
@@ -551,6 +552,7 @@ def test_json_adds_up_and_a_second_run_comes_from_the_cache(tmp_path: Path, golf
     assert kept.read_bytes() == whole_result
 
 
+@pytest.mark.slow
 def test_a_cached_result_is_used_and_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "m.ptz", zlib.compress(saved(model()), 9))
     first = repack(path, cached=tmp_path / "cache")
@@ -587,6 +589,7 @@ def test_bad_options_are_refused(arguments: list[str], message: str, tmp_path: P
     assert message in done.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_at_once_and_leaves_no_file(tmp_path: Path) -> None:
     noise = torch.randint(-40, 40, (6_000_000,), dtype=torch.int8)
     path = write(tmp_path / "m.pt", saved({"w": noise}))
@@ -623,6 +626,7 @@ def test_the_levers_asked_for_are_the_only_ones_tried(tmp_path: Path) -> None:
     assert all("brotli" not in step.choice for step in packed.steps)
 
 
+@pytest.mark.slow
 def test_other_settings_of_codecs_are_tried_last_and_never_longer(tmp_path: Path) -> None:
     path = write(tmp_path / "m.ptz", zlib.compress(saved(model()), 9))
     without = repack(path, levers=[lever for lever in Lever if lever is not Lever.SETTINGS])
@@ -672,6 +676,7 @@ def check_public(packed: Repacked, path: Path) -> None:
     assert same(executed(packed.decoder_source, packed.data, "o"), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGER)])
 def test_public_torch_archives_lose_bytes_and_nothing_else(name: str, corpus: Path) -> None:
     check_public(repack(corpus / name), corpus / name)

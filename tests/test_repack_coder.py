@@ -65,6 +65,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Repacked:
     return repacked(model(), tmp_path_factory.mktemp("packed"))
 
 
+@pytest.mark.slow
 def test_each_tensor_gets_the_coder_that_is_shorter(packed: Repacked) -> None:
     assert packed.data is not None
     (step,) = [step for step in packed.steps if step.lever is Lever.CODER]
@@ -79,6 +80,7 @@ def test_each_tensor_gets_the_coder_that_is_shorter(packed: Repacked) -> None:
     assert same(executed(packed.decoder_source, packed.data), model())
 
 
+@pytest.mark.slow
 def test_streams_are_listed_and_sum_to_the_file(packed: Repacked) -> None:
     assert packed.data is not None
     assert 5 + 5 * len(packed.streams) + sum(stream.bytes for stream in packed.streams) == len(packed.data)
@@ -88,6 +90,7 @@ def test_streams_are_listed_and_sum_to_the_file(packed: Repacked) -> None:
     assert f"rans {sum(stream.tensors for stream in rans)} tensors" in text
 
 
+@pytest.mark.slow
 def test_what_each_tensor_costs_is_what_its_symbols_took(packed: Repacked) -> None:
     """Tensors of one table differ only by their symbols: each costs its order-0 bits, to within the coder's own."""
     assert packed.data is not None
@@ -105,6 +108,7 @@ def test_what_each_tensor_costs_is_what_its_symbols_took(packed: Repacked) -> No
     assert 0 < rans.slack_bytes < 0.008 * rans.floor_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", ["torch", "numpy"])
 def test_a_trellis_coded_matrix_has_its_machine_found(framework: str, tmp_path: Path) -> None:
     matrix = torch.randn(256, 512, generator=torch.Generator().manual_seed(0))
@@ -131,12 +135,14 @@ def test_the_lever_is_left_where_its_decoder_takes_more(tmp_path: Path) -> None:
     assert "def r(d)" not in packed.decoder_source
 
 
+@pytest.mark.slow
 def test_without_the_lever_nothing_is_coded(tmp_path: Path) -> None:
     levers = tuple(lever for lever in Lever if lever is not Lever.CODER)
     packed = repacked(model(), tmp_path, levers=levers)
     assert "rans" not in {stream.coder for stream in packed.streams}
 
 
+@pytest.mark.slow
 def test_planes_of_scales_are_coded_where_that_is_shorter(tmp_path: Path) -> None:
     """The high bytes of scales are few, and the low ones noise that no codec shortens."""
     rng = np.random.default_rng(0)
@@ -177,6 +183,7 @@ def test_joined_tables_take_no_more_than_a_table_each(drawn: list[tuple[float, i
 # Files that lie
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_a_damaged_pack_gives_a_tiling_or_an_error(seed: int, packed: Repacked) -> None:
     chance, data = random.Random(seed), bytearray(packed.data or b"")

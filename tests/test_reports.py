@@ -127,6 +127,7 @@ def test_every_view_sums_to_the_file(by: str, entropy: bool) -> None:  # noqa: F
             assert sum(int(row["slack_bytes"] or 0) for row in parsed(found, by)) == everything.slack
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(max_size=12), unique=True, min_size=1, max_size=5))
 def test_no_name_breaks_a_format(names: list[str]) -> None:
     names = [name.encode(errors="replace").decode() for name in names]

@@ -284,3 +284,11 @@ def test_numbers_that_several_tensors_look_at_are_counted_once() -> None:
 def test_whole_numbers_that_may_be_packed_are_said() -> None:
     found = assigned({"x.weight": torch.randint(0, 9, (4, 4), dtype=torch.int32)})
     assert found.notes == ("x.weight hold whole numbers and are counted one parameter each; packed ones would be more",)
+
+
+def test_truths_are_counted_and_said_and_maps_between_vocabularies_are_no_parameters() -> None:
+    """A matrix of signs may be stored so, a mask as well: nothing in the file tells which."""
+    tensors = {"x.weight": torch.rand(4, 4) < 0.5, "d2t": torch.arange(5), "t2d": torch.rand(9) < 0.5}
+    found = assigned(tensors)
+    assert found.notes == ("x.weight hold true or false and are counted one parameter each; masks would be none",)
+    assert sum(entry.parameters for entry in found.ledger.entries) == 16

@@ -108,6 +108,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Planned:
     return Planned(folder=folder, prepared=opened, plan=plan)
 
 
+@pytest.mark.slow
 def test_every_scheme_has_candidates_on_the_sides_it_is_for(planned: Planned) -> None:
     tried = Counter((t.candidate.scheme, t.candidate.side) for t in planned.plan.trials)
     ours = set(schemes.registered())
@@ -120,6 +121,7 @@ def test_every_scheme_has_candidates_on_the_sides_it_is_for(planned: Planned) ->
     assert not planned.plan.notes or not any("left out" in note for note in planned.plan.notes)
 
 
+@pytest.mark.slow
 def test_a_tied_model_says_what_becomes_of_its_input_table(planned: Planned) -> None:
     heads = [t.candidate for t in planned.plan.trials if t.candidate.side is Side.HEAD]
     assert {c.input_side for c in heads} == {"shared", "dense", *INPUT_SCHEMES}
@@ -134,6 +136,7 @@ def test_a_tied_model_says_what_becomes_of_its_input_table(planned: Planned) -> 
             )
 
 
+@pytest.mark.slow
 def test_parts_of_the_trunk_are_tried_by_themselves(planned: Planned) -> None:
     by_name = {t.candidate.name: t.candidate for t in planned.plan.trials}
     attention, mlp, trunk = (by_name[f"{part}-int5"].owners for part in ("attention", "mlp", "trunk"))
@@ -142,6 +145,7 @@ def test_parts_of_the_trunk_are_tried_by_themselves(planned: Planned) -> None:
     assert all(".attn." in name for name in attention)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", sorted({*HEAD, *TRUNK}))
 def test_what_comes_out_of_the_file_is_what_the_scheme_decodes(planned: Planned, scheme: str) -> None:
     """Every candidate of the scheme: counted length, digest, matrices, biases, and who owns the bytes."""
@@ -183,6 +187,7 @@ def test_what_comes_out_of_the_file_is_what_the_scheme_decodes(planned: Planned,
         assert not [entry for entry in ledger.entries if entry.role is Role.UNASSIGNED]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", sorted({*HEAD, *TRUNK, REPACK}))
 def test_pack_writes_the_counted_file_and_unpack_reads_it(planned: Planned, scheme: str) -> None:
     trial = next(t for t in planned.plan.trials if t.candidate.scheme == scheme)
@@ -192,6 +197,7 @@ def test_pack_writes_the_counted_file_and_unpack_reads_it(planned: Planned, sche
     assert read_back(data, "packed").tensors().keys() >= planned.source.reference.keys()
 
 
+@pytest.mark.slow
 def test_replaced_input_tables_are_packed_too(planned: Planned) -> None:
     for side in INPUT_SCHEMES:
         trial = next(t for t in planned.plan.trials if t.candidate.input_side == side)
@@ -199,6 +205,7 @@ def test_replaced_input_tables_are_packed_too(planned: Planned) -> None:
         assert hashlib.sha256(data).hexdigest() == trial.sha256
 
 
+@pytest.mark.slow
 def test_a_bias_is_part_of_what_is_measured(tmp_path: Path) -> None:
     """Against a forward pass and cross-entropy of torch's own, with the bias added to the logits."""
     opened = prepared(tmp_path, schemes=("vq-logits-bias",))
@@ -240,6 +247,7 @@ def test_a_bias_is_not_passed_by_a_rule_about_matrices(tmp_path: Path) -> None:
     assert all(t.quality.evidence is Evidence.MODELLED for t in plan.trials)
 
 
+@pytest.mark.slow
 def test_unpack_gives_the_bias_beside_its_matrix(planned: Planned, golfbudget: Run) -> None:
     trial = next(t for t in planned.plan.trials if t.candidate.scheme == "vq-logits-bias")
     packed, out = planned.folder / "bias.ptz", planned.folder / "bias.safetensors"
@@ -252,6 +260,7 @@ def test_unpack_gives_the_bias_beside_its_matrix(planned: Planned, golfbudget: R
     assert loaded[f"{owner.removesuffix('.weight')}.bias"].shape == (VOCABULARY,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["vq-logits-bias", "hashed", "product", "lqer", "ternary-bitmask", "tiers", "bands"])
 def test_tables_that_lie_are_refused_in_words(planned: Planned, scheme: str) -> None:
     """Any table cut short, of another type or gone, and a shape beyond reason."""
@@ -301,6 +310,7 @@ def test_an_untied_head_is_replaced_by_every_scheme(tmp_path: Path) -> None:
     assert {(c.owners, c.input_side) for c in heads} == {(("lm_head.weight",), None)}
 
 
+@pytest.mark.slow
 def test_the_default_is_few_and_named_lists_add_up(planned: Planned) -> None:
     source = planned.source
     default = candidates(source, None, ("counts",)).candidates
@@ -311,6 +321,7 @@ def test_the_default_is_few_and_named_lists_add_up(planned: Planned) -> None:
     assert {c.scheme for c in more[len(default) :]} == {"lqer"}
 
 
+@pytest.mark.slow
 def test_where_losses_are_measured_scalars_are_rounded_in_more_ways(planned: Planned) -> None:
     """By error alone the fitted scale always wins, so without a model no other is tried."""
     source = planned.source
@@ -322,6 +333,7 @@ def test_where_losses_are_measured_scalars_are_rounded_in_more_ways(planned: Pla
     assert candidates(source, ("vq-logits",), measured=True) == candidates(source, ("vq-logits",))
 
 
+@pytest.mark.slow
 def test_calibration_needs_a_model_and_gives_true_moments(planned: Planned, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--calibration .* needs --model"):
         prepared(tmp_path, model=None)

@@ -44,6 +44,7 @@ def test_fitted_scales_are_as_good_as_a_fine_search(levels: int) -> None:
     assert float((fitted / best).max()) < 1.05
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-4, 4, width=16), min_size=1, max_size=7))
 @settings(max_examples=60)
 def test_ternary_equals_a_search_over_every_assignment(row: list[float]) -> None:

@@ -75,6 +75,7 @@ def test_of_very_many_rows_equal_ones_are_counted(monkeypatch: pytest.MonkeyPatc
     assert structural_codes(copies(0.1).numpy(), 0.0) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 1e-3])
 def test_a_planted_number_wins_though_it_is_in_no_grid(noise: float, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(3)
@@ -89,6 +90,7 @@ def test_a_planted_number_wins_though_it_is_in_no_grid(noise: float, tmp_path: P
     assert best.saved_bytes > 30_000
 
 
+@pytest.mark.slow
 def test_noise_under_the_recipes_step_leaves_the_planted_number(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(4)
     tensors = state(repeated_head(generator, 100), [torch.randn(512, 2 * WIDTH, generator=generator)])

@@ -38,6 +38,7 @@ def test_the_page_is_what_its_results_make_of_it() -> None:
     assert set(marks[1::2]) == {"end"}
 
 
+@pytest.mark.slow
 def test_the_first_paragraph_is_the_answer_and_follows_the_results() -> None:
     told = answer(STUDY)
     assert PAGE.read_text(encoding="utf-8").split("<!-- end -->")[0].strip().endswith(told)

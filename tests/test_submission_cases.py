@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from marks import slow_for
 
 import golfbudget as gb
 from golfbudget.rules import Convention, load_rules
@@ -29,6 +30,9 @@ FINDINGS = {
     "seeds-of-files-and-lines-differ": "the names say other seeds than the lines",
 }
 
+#: Those whose model files are as large as a cap.
+SLOW = ("log-budget-line", "log-of-the-mlx-script", "model-named-br")
+
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,8 +45,9 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize(("name", "finding"), FINDINGS.items())
-def test_the_answer_is_the_makers(cases: Path, name: str, finding: str | None) -> None:
+@pytest.mark.parametrize("name", slow_for(SLOW, FINDINGS))
+def test_the_answer_is_the_makers(cases: Path, name: str) -> None:
+    finding = FINDINGS[name]
     answer: dict[str, Any] = json.loads((cases / "answers.json").read_text(encoding="utf-8"))[name]
     found: Checked = check_submission(cases / name, load_rules(), packed=False)
     for convention in (Convention.LOGGED, Convention.SHIPPED):
@@ -61,6 +66,7 @@ def test_the_answer_is_the_makers(cases: Path, name: str, finding: str | None) -
 WHOLE = {"GB104", "GB205", "GB207", "GB209", "GB402", "GB403", "GB404", "GB507"}
 
 
+@pytest.mark.slow
 def test_findings_of_the_cases_name_lines_that_are_there(cases: Path) -> None:
     checks = gb.check(*filter(Path.is_dir, cases.iterdir()), packed=False, jobs=1).submissions
     places = [(checked.folder.root, found) for checked in checks for found in checked.findings]

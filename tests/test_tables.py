@@ -32,6 +32,7 @@ def test_a_row_says_what_training_gave_back_and_what_is_left_over_the_unchanged_
     )
 
 
+@pytest.mark.slow
 def test_the_example_is_trained_on_text_of_its_own_and_measured_on_other_text(tmp_path: Path) -> None:
     train, measure = load_text(recovery_table.training_text(tmp_path)), load_text(example.EVALUATION)
     assert train.tokens > 2 * measure.tokens

@@ -116,6 +116,7 @@ def test_rows_beyond_the_tokenizer_are_boundaries_and_too_few_rows_are_refused()
         token_bytes(Pieces(), 8)
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(codec="utf-8", exclude_characters=" \u2581", exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_bytes_of_words_are_the_bytes_of_the_text(words: str) -> None:
     """Through the real library: single spaces between words, whatever the words are made of."""

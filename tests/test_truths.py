@@ -42,6 +42,7 @@ from golfbudget.recipe.sharing import shared
 from golfbudget.rollup import roll_up
 
 
+@pytest.mark.slow
 def test_a_head_of_low_rank_is_won_by_factors_and_not_by_vq(tmp_path: Path) -> None:
     """Rank 16 of 128 under noise below int8's step: 16-bit factors take a third of the bytes at no more error."""
     plan = planned(save(tmp_path, low_rank_model()), schemes=("scalar", "factorised", "vq-logits", "repack"))
@@ -67,6 +68,7 @@ def tied(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     )
 
 
+@pytest.mark.slow
 def test_where_ties_hurt_a_bias_repairs_them(tied: Plan) -> None:
     """One code for each of 32 groups: uniform odds within a group without a bias, the text's own with one."""
     plain, mended = tied.trial("head-vq32"), tied.trial("head-vq-bias-k32-b8-bias8")
@@ -89,6 +91,7 @@ def test_where_ties_hurt_a_bias_repairs_them(tied: Plan) -> None:
     assert (tied.verdict.winner, tied.verdict.evidence) == (Winner.HEAD, Evidence.MEASURED)
 
 
+@pytest.mark.slow
 def test_two_tokens_give_no_answer(tmp_path: Path) -> None:
     """On them a head that is fitted to their own counts wins; and those of no text so short are taken by themselves."""
     named = files(tmp_path, tied=False)
@@ -110,6 +113,7 @@ def test_two_tokens_give_no_answer(tmp_path: Path) -> None:
     assert plan.verdict.settle == "measure on about 128 tokens (--tokens): 2 are too few to decide"
 
 
+@pytest.mark.slow
 def test_over_the_cap_the_only_one_that_fits_is_the_trunks(tmp_path: Path) -> None:
     path = save(tmp_path, ternary_trunk_model())
     schemes = ("scalar", "vq-logits", "ternary-packed")
@@ -176,6 +180,7 @@ def few_levels(generator: torch.Generator, side: int = 256) -> torch.Tensor:
     return levels * (1 + torch.randint(0, 8, (side, 1), generator=generator) / 8) / 8
 
 
+@pytest.mark.slow
 def test_a_trunk_that_the_recipe_keeps_has_candidates_and_wins(tmp_path: Path) -> None:
     """Repeated rows in the head tempt VQ, but the trunk as int4 saves more, at no error at all."""
     generator = torch.Generator().manual_seed(0)
@@ -198,6 +203,7 @@ def test_a_trunk_that_the_recipe_keeps_has_candidates_and_wins(tmp_path: Path) -
     assert "no trunk candidate was tried" in alone.vq.reason
 
 
+@pytest.mark.slow
 def test_what_is_kept_does_not_spoil_what_is_free_on_the_rest(tmp_path: Path) -> None:
     """Three values in large matrices, noise in a small one: rounding that one is not free by the equal-error rule."""
     tensors = ternary_trunk_model()
@@ -218,6 +224,7 @@ def stored(plan: Plan, owner: str) -> int:
     return roll_up(plan.baseline.assignment.ledger, lambda entry: entry.owner)[owner].stored_bytes
 
 
+@pytest.mark.slow
 def test_layers_that_are_equal_are_stored_once_by_the_trunk(tmp_path: Path) -> None:
     """Four layers of which two repeat the others: half the trunk's bytes are free, and the verdict is the trunk's."""
     generator = torch.Generator().manual_seed(0)
@@ -285,6 +292,7 @@ def test_a_copy_of_the_token_table_is_stored_once_at_no_loss(tmp_path: Path) -> 
     assert not any("lossless-shared" in reason for reason in plan.verdict.reasons)
 
 
+@pytest.mark.slow
 def test_where_a_layout_stores_each_tensor_by_itself_the_note_says_what_to_change(tmp_path: Path) -> None:
     plan = planned(save(tmp_path, untied_copy()), recipe=own_recipe(tmp_path), schemes=("scalar", "repack"))
     assert plan.trial("lossless-shared") is None

@@ -11,7 +11,6 @@ import pytest
 import torch
 from blobs import saved
 from command_line import Run
-from torch.distributed.checkpoint.state_dict_saver import save
 
 from golfbudget import formats
 from golfbudget.artifact import open_artifact
@@ -120,6 +119,8 @@ def test_a_folder_of_one_says_what_it_is(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_a_distributed_checkpoint_says_how_to_join_it(tmp_path: Path) -> None:
+    from torch.distributed.checkpoint.state_dict_saver import save  # Takes seconds, and one process is enough.
+
     save({"w": torch.ones(4)}, checkpoint_id=tmp_path, no_dist=True)
     with pytest.raises(UsageError, match=r"it holds __0_0\.distcp: a share of a torch distributed.*dcp_to_torch_save"):
         open_artifact(tmp_path)

@@ -90,6 +90,7 @@ def row(plan: VocabularyPlan, label: str, name: str) -> HeadRow:
     return found
 
 
+@pytest.mark.slow
 def test_a_control_weighs_what_public_files_of_its_step_do() -> None:
     """int8 at k = 20: 4.716 bits a weight were measured in a public artifact, scales apart."""
     plan = asked("sp8192", "256:2.0", schemes=("scalar",))
@@ -101,6 +102,7 @@ def test_a_control_weighs_what_public_files_of_its_step_do() -> None:
     assert 13_000_000 < (plan.trunk.bytes or 0) < 14_000_000
 
 
+@pytest.mark.slow
 def test_floors_of_counts_over_rank_are_those_published(model: Path) -> None:
     plan = asked(model, "1024:2.44", "8192:3.72", schemes=("default",))
     expected = {1024: (0.190, 0.4845455, 0.867), 8192: (0.149, 0.380, 0.680)}
@@ -280,6 +282,7 @@ def test_checkpoint_and_artifact_give_their_own_trunk() -> None:
         assert plan.others == ()
 
 
+@pytest.mark.slow
 def test_a_synthetic_head_weighs_what_the_real_one_does(corpus: Path) -> None:
     """The public artifact's own table takes 162 kB of its file; its rows lie at the scale floor."""
     path = corpus / "int8_zlib_4mb" / "final_model.int8.ptz"
@@ -292,6 +295,7 @@ def test_a_synthetic_head_weighs_what_the_real_one_does(corpus: Path) -> None:
     assert trap.saved_bytes < 0
 
 
+@pytest.mark.slow
 def test_public_tokenizers_are_compared_on_one_text(model: Path, corpus: Path) -> None:
     pytest.importorskip("sentencepiece")
     files = [corpus / "tokenizers" / f"fineweb_{size}_bpe.model" for size in (8192, 1024, 4096)]

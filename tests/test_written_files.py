@@ -69,6 +69,7 @@ def test_a_pipe_takes_the_bytes_and_stays(golfbudget: Run, tmp_path: Path) -> No
         os.close(reader)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_is_one_line(golfbudget_process: Run, tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:

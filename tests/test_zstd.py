@@ -233,6 +233,7 @@ def test_a_sequence_belongs_to_the_first_byte_of_its_match() -> None:
     assert [b - a for a, b in pairwise(before)] == [8, 8, 8, 2, 0, 0, 0, 8, 8, 8, 2, 0, 0, 0, 8]
 
 
+@pytest.mark.slow
 @given(
     parts=st.lists(
         st.tuples(st.sampled_from(sorted(textures())), st.integers(0, 2000), st.integers(1, 2500)), max_size=6
@@ -321,6 +322,7 @@ def test_what_follows_the_last_frame_is_trailing() -> None:
 # Tools that are not ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     ["-1", "--fast=5", "--ultra -22 --long=31", "--long=27 -3", "--no-check -9", "-T0 -6", "--adapt", "--rsyncable",

@@ -117,6 +117,7 @@ def _resolve(artifact: Artifact, roles: Roles, *, copies: bool) -> Resolution:
     notes: dict[str, None] = {}
     unknown: dict[str, list[str]] = {}
     words: list[str] = []
+    truths: list[str] = []
     names = {}
     for name, one in found.items():
         counted = _parameters(name, one, tensors.get(name), artifact.values)
@@ -127,6 +128,8 @@ def _resolve(artifact: Artifact, roles: Roles, *, copies: bool) -> Resolution:
             notes.update(dict.fromkeys(one.packed.matrix.notes))
         elif counted and _may_be_packed(tensors.get(name)):
             words.append(owner)
+        elif counted and name in tensors and tensors[name].dtype == "bool":
+            truths.append(owner)
         names[name] = resolver.finished(one, owner, counted or 0)
     for family, own in unknown.items():
         notes[
@@ -136,6 +139,8 @@ def _resolve(artifact: Artifact, roles: Roles, *, copies: bool) -> Resolution:
         notes[f"{_which(words)} hold whole numbers and are counted one parameter each; packed ones would be more"] = (
             None
         )
+    if truths:
+        notes[f"{_which(truths)} hold true or false and are counted one parameter each; masks would be none"] = None
     plain = {name for name, one in names.items() if one.parameters and one.packed is None and name in tensors}
     for name, elements in shared_elements(artifact, plain).items():
         names[name] = msgspec.structs.replace(names[name], parameters=elements)

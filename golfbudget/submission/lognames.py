@@ -7,6 +7,7 @@ alone says nothing, as people print totals of tokens, of layers and of what they
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _I = re.IGNORECASE
 #: Words of sizes that are no part of an artifact.
@@ -69,11 +70,17 @@ _NOUN = {
 }
 
 
-def words_of(name: str) -> set[str]:
+#: Names that are remembered: a log prints a few of them again and again.
+_MOST_REMEMBERED = 1024
+
+
+@lru_cache(_MOST_REMEMBERED)
+def words_of(name: str) -> frozenset[str]:
     """The words of a name, in small letters."""
-    return {word for word in re.split(r"[^a-z0-9]+", _SCALED_PER.sub(" ", name).lower()) if word}
+    return frozenset(word for word in re.split(r"[^a-z0-9]+", _SCALED_PER.sub(" ", name).lower()) if word)
 
 
+@lru_cache(_MOST_REMEMBERED)
 def what_is(name: str, *, used: bool = False) -> tuple[str, str] | None:
     """What a number of this name is (`raw`, `code`, `model`, `total`, `artifact`), and its label; None for any other.
 
@@ -103,7 +110,7 @@ def _understood(name: str) -> bool:
     )
 
 
-def _what(words: set[str]) -> str | None:
+def _what(words: frozenset[str]) -> str | None:
     """What a number is, by the words of its name."""
     code, total = bool(words & _CODE), bool(words & _TOTAL)
     if words & (_OTHER | _NOT_A_SIZE) or ("saved" in words and (code or total)) or ("wrote" in words and code):
@@ -116,7 +123,7 @@ def _what(words: set[str]) -> str | None:
     return "artifact" if "artifact" in words else "model" if nouns else None
 
 
-def _label(what: str, name: str, words: set[str]) -> str:
+def _label(what: str, name: str, words: frozenset[str]) -> str:
     noun = _NOUN.get(what)
     match = noun.search(name) if noun else None
     rest = name[match.end() :] if match else ""
@@ -129,7 +136,7 @@ def _label(what: str, name: str, words: set[str]) -> str:
     return rest
 
 
-def _is_raw(label: str, words: set[str], name: str) -> bool:
+def _is_raw(label: str, words: frozenset[str], name: str) -> bool:
     """Whether a model is the unquantised one: by its label, or for want of one where the public scripts have one."""
     if _CODEC.search(label) and "uncompressed" not in words and "unquantized" not in words:
         return False
