@@ -124,6 +124,10 @@ NEEDED = {
     "json": ("import json\nT = json.load(open('vocab_map.json'))\n", "vocab_map.json"),
     "text": ("from pathlib import Path\nP = Path('prefix.txt').read_text()\n", "prefix.txt"),
     "library": ("import ctypes\nL = ctypes.CDLL('./libx.so')\n", "libx.so"),
+    "library of a Mac": ("import ctypes\nL = ctypes.CDLL('./libx.dylib')\n", "libx.dylib"),
+    "built module": ("import fast\n", "fast.cpython-312-x86_64-linux-gnu.so"),
+    "built module of Windows": ("import fast\n", "fast.pyd"),
+    "built module of Windows for one Python": ("import fast\n", "fast.cp312-win_amd64.pyd"),
     "command": ("import subprocess\nsubprocess.run(['bash', 'build.sh'])\n", "build.sh"),
     "command in one string": ("import os\nos.system('nvcc -o x k/a.cu')\n", "k/a.cu"),
     "path of modules": (

@@ -124,7 +124,7 @@ def _sources(folder: Folder, file: SubmissionFile, *, meant: bool) -> Sources:
     suffix = PurePosixPath(file.path).suffix.lower()
     if file.kind is FileKind.CODE and ".py" in file.path.lower():
         return read_sources(folder.place(file), file.path)
-    if not meant or file.size > _LONGEST_PACKED or suffix in (".so", ".cu", ".h"):
+    if not meant or file.size > _LONGEST_PACKED or suffix in (".so", ".pyd", ".dylib", ".cu", ".h"):
         return Sources()
     return read_sources(folder.place(file), file.path)
 
@@ -182,10 +182,11 @@ def _module_files(
     for base in folders:
         for stop in range(1, len(parts) + 1):
             stem = base.joinpath(*parts[:stop])
-            names = [f"{stem}.py", f"{stem}/__init__.py", f"{stem}.so", f"{stem}.pyx"]
+            names = [f"{stem}.py", f"{stem}/__init__.py", f"{stem}.so", f"{stem}.pyd", f"{stem}.pyx"]
             if folder.get(names[0]) is None:
                 names.append(f"{stem}.pyc")  # Python takes it where there is no source.
-            names += [one.path for one in folder.of(FileKind.CODE) if fnmatchcase(one.path, f"{stem}.*.so")]
+            for built in (f"{stem}.*.so", f"{stem}.*.pyd"):
+                names += [one.path for one in folder.of(FileKind.CODE) if fnmatchcase(one.path, built)]
             for name in names:
                 present = folder.get(name)
                 if present is not None and present.kind is FileKind.CODE:
