@@ -55,6 +55,7 @@ def rows(steps: int, names: tuple[str, ...]) -> Iterator[str]:
                 recipe=example.RECIPE,
                 model=example.MODEL,
                 tokens=example.EVALUATION,
+                counts=example.COUNTS,
                 calibration=training_text(Path(folder)),
                 recover=steps,
             )

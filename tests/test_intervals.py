@@ -8,10 +8,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
 from scipy.stats import norm, t
 
-from golfbudget.quality.intervals import ENOUGH_BLOCKS, Interval, block_length, ratio_interval, tokens_wanted
+from golfbudget.quality.intervals import (
+    ENOUGH_BLOCKS,
+    Interval,
+    block_length,
+    long_run_variance,
+    ratio_interval,
+    tokens_wanted,
+)
 
 Values = NDArray[np.float64]
 WINDOWS, SIMULATIONS, RESAMPLES = 400, 400, 300
@@ -56,7 +64,7 @@ def coverage(
     return hits / SIMULATIONS
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.2, 0.4, 0.6])
+@pytest.mark.parametrize("rho", [0.0, 0.2, 0.4, 0.6, 0.8])
 def test_intervals_of_correlated_losses_cover_the_truth(rho: float) -> None:
     assert 0.90 <= coverage(lambda rng: autoregressive(rng, rho)) <= 0.98
 
@@ -127,6 +135,32 @@ def test_blocks_are_never_more_than_an_eighth_of_the_windows() -> None:
     assert block_length(np.arange(15.0)) == block_length(np.arange(2.0)) == block_length(np.zeros(99)) == 1
 
 
+def yule_walker(values: Values, order: int) -> tuple[float, float]:
+    """What an autoregressive model of that order leaves of the variance, and what its sums vary by, per value."""
+    inside = values - values.mean()
+    covariances = np.array([inside[lag:] @ inside[: len(inside) - lag] for lag in range(order + 1)]) / len(inside)
+    weights = solve_toeplitz(covariances[:-1], covariances[1:]) if order else np.zeros(0)
+    left = float(covariances[0] - weights @ covariances[1:])
+    return left, left * len(values) / (len(values) - order) / (1 - float(weights.sum())) ** 2
+
+
+@pytest.mark.parametrize("rho", [-0.4, 0.0, 0.4, 0.9])
+def test_sums_vary_as_the_autoregressive_model_of_least_cost_says(rho: float) -> None:
+    values = autoregressive(np.random.default_rng(7), rho)
+    fitted = [yule_walker(values, order) for order in range(int(10 * math.log10(WINDOWS)) + 1)]
+    costs = [WINDOWS * math.log(left) + 2 * order for order, (left, _) in enumerate(fitted)]
+    assert long_run_variance(values) == pytest.approx(fitted[int(np.argmin(costs))][1], rel=1e-6)
+
+
+def test_sums_vary_as_theory_says() -> None:
+    assert long_run_variance(np.zeros(99)) == 0
+    for rho in (-0.3, 0.0, 0.3, 0.6):
+        found = [long_run_variance(autoregressive(np.random.default_rng(seed), rho, 4000)) for seed in range(20)]
+        assert np.mean(found) == pytest.approx((1 + rho) / (1 - rho), rel=0.1)
+    rising = np.arange(200.0)
+    assert long_run_variance(rising) <= 200 * rising.var()
+
+
 def every_draw(amounts: Values, weights: Values) -> Values:
     """The ratio of each of the n^n equally likely draws of single windows."""
     count = len(amounts)
@@ -150,6 +184,9 @@ def test_blocks_are_drawn_around_the_end_and_the_last_is_cut_to_fit() -> None:
     values = np.repeat([0.0, 5.0, 1.0, 7.0], 6)[:23]
     assert block_length(values - values.mean()) == 2
     found, deviation = ratio_interval(values, np.ones(23), seed=0, resamples=50_000), deviation_of_pairs(values)
+    # Pairs are cut where six in a row are alike.
+    pairs = np.var(values + np.roll(values, -1)) / 2
+    deviation *= math.sqrt(long_run_variance(values) / pairs)
     assert found.high - found.low == pytest.approx(2 * t.ppf(0.975, 10) * math.sqrt(11 / 10) * deviation, rel=0.05)
 
 

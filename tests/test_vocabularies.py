@@ -426,7 +426,13 @@ def test_the_command_prints_a_table_and_the_same_json_twice(model: Path, golfbud
     text = tmp_path / "text.txt"
     text.write_text("\n".join(page.read_text(encoding="utf-8") for page in PAGES), encoding="utf-8")
     arguments = ["plan", model, "--vocab", TOKENIZER, "--vocab", "256:1.9", "--tokens", text]
-    shown = golfbudget(*arguments, "--code", "30kB", "--price", "5")
+    brief = golfbudget(*arguments, "--schemes", "vq-logits-int").stdout
+    assert "where restructuring starts to pay" in brief
+    assert brief.splitlines()[-1].startswith("more: ")
+    assert brief.count("vq-int-k") < golfbudget(*arguments, "--schemes", "vq-logits-int", "--details").stdout.count(
+        "vq-int-k"
+    )
+    shown = golfbudget(*arguments, "--code", "30kB", "--price", "5", "--details")
     assert shown.returncode == 0, shown.stderr
     assert "tokenizer.model: the text uses" not in shown.stdout
     for words in (

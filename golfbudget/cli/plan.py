@@ -182,7 +182,7 @@ def plan(
         )  # fmt: skip
         with watched(not quiet, "plan") as progress:
             made = plan_vocabularies(request, progress)
-        emit(document(made), output_format, output)
+        emit(document(made, details=details), output_format, output)
         return
     from golfbudget.api.plan import plan as plan_file
     from golfbudget.estimate.settings import parse_settings

@@ -1,7 +1,9 @@
 """Bootstrap intervals of a ratio of sums over windows of one text, in which neighbouring windows are alike.
 
 Windows are drawn in blocks of neighbours, around the text's end to its beginning (the circular block bootstrap: Politis
-& Romano 1992).  How many windows a block has follows from how far their differences correlate.
+& Romano 1992).  How many windows a block has follows from how far their differences correlate.  Blocks are cut where
+windows are still alike, and vary too little for it: draws are spread out to what an autoregressive model of the
+windows says their sum varies by, where that is more.
 """
 
 from __future__ import annotations
@@ -67,7 +69,8 @@ def ratio_interval(
     """Interval of sum(amounts) / sum(weights), both [n] in the text's order, over blocks drawn with replacement.
 
     The blocks' length is that of the ratio's first-order part, amounts - ratio * weights.  Quantiles are the expanded
-    ones of Hesterberg 2015 (doi:10.1080/00031305.2015.1089789): plain ones are too narrow where blocks are few.
+    ones of Hesterberg 2015 (doi:10.1080/00031305.2015.1089789): plain ones are too narrow where blocks are few.  Both
+    ends are then as much farther from the ratio as its deviation is larger by `long_run_variance` than in blocks.
     Draws without any weight say nothing and are left out; where no draw has any the interval is (nan, nan).
     """
     windows = len(amounts)
@@ -76,13 +79,15 @@ def ratio_interval(
     delta = float(amounts.sum()) / float(weights.sum())
     inside = amounts - weights * delta
     length = block_length(inside)
+    variance, wider = _spread(inside, length)
     drawn = _drawn(amounts, weights, length, seed=seed, resamples=resamples)
     ratios = np.concatenate([over[under > 0] / under[under > 0] for over, under in drawn])
     low, high = math.nan, math.nan
     if len(ratios):
         share = _expanded(confidence, windows // length)
-        low, high = map(float, np.quantile(ratios, [(1 - share) / 2, (1 + share) / 2]))
-    return Interval(delta=delta, low=low, high=high, blocks=_worth(inside, length))
+        ends = np.quantile(ratios, [(1 - share) / 2, (1 + share) / 2])
+        low, high = map(float, delta + wider * (ends - delta))
+    return Interval(delta=delta, low=low, high=high, blocks=_worth(inside, variance))
 
 
 def block_length(values: Values) -> int:
@@ -118,15 +123,55 @@ def block_length(values: Values) -> int:
     return max(1, min(math.ceil(best), most))
 
 
-def _worth(values: Values, length: int) -> int:
-    """Independent windows that would vary together as little as these [n], whose sum is zero, do in blocks.
+def long_run_variance(values: Values) -> float:
+    """What the variance of the sum of values [n] is, per value, were the series as long as one likes.
+
+    That of the autoregressive model of their autocovariances (Yule and Walker; the order by Akaike's criterion, at most
+    10 log10 n), which of the usual ways comes nearest for short series (Thompson 2010, arXiv:1011.0175).  At
+    most n times the variance of one: all cannot vary together more than that.  So few that one is a block tell nothing
+    of their neighbours: theirs is the variance of one.
+
+    >>> alone = np.sin(np.arange(200) ** 2)
+    >>> round(long_run_variance(alone), 2), round(long_run_variance(np.repeat(alone[:50], 4)), 2)
+    (0.49, 1.05)
+    """
+    windows = len(values)
+    inside = values - values.mean()
+    furthest = int(10 * math.log10(windows)) if windows >= 2 * FEWEST_BLOCKS else 0
+    covariances = np.array([inside[lag:] @ inside[: windows - lag] for lag in range(furthest + 1)]) / windows
+    best_cost, best = math.inf, float(covariances[0])
+    weights, left = np.zeros(0), float(covariances[0])
+    for order in range(furthest + 1):
+        if order:
+            # Levinson's recursion: one weight more, and what is left of the variance.
+            next_one = (covariances[order] - weights @ covariances[order - 1 : 0 : -1]) / left
+            weights = np.append(weights - next_one * weights[::-1], next_one)
+            left *= 1 - next_one**2
+        if left <= 0:
+            break
+        cost = windows * math.log(left) + 2 * order
+        if cost < best_cost:
+            best_cost, best = cost, left * windows / (windows - order) / (1 - float(weights.sum())) ** 2
+    return float(min(best, windows * covariances[0]))
+
+
+def _spread(values: Values, length: int) -> tuple[float, float]:
+    """The variance per window of the sum of these [n], whose own is zero, and how much less blocks deviate by."""
+    sums = _block_sums(values, length)
+    in_blocks = float(sums @ sums) / length / len(values)
+    if not in_blocks:
+        return 0.0, 1.0
+    variance = max(in_blocks, long_run_variance(values))
+    return variance, math.sqrt(variance / in_blocks)
+
+
+def _worth(values: Values, variance: float) -> int:
+    """Independent windows whose sum would vary as little as that of these [n], of so much variance per window.
 
     As many as there are, where neighbours are not alike, or vary against each other.
     """
-    windows, alone = len(values), float(values @ values)
-    sums = _block_sums(values, length)
-    together = float(sums @ sums) / length
-    return int(windows * min(1.0, alone / together)) if together else windows
+    windows, alone = len(values), float(values @ values) / len(values)
+    return int(windows * min(1.0, alone / variance)) if variance else windows
 
 
 def _drawn(

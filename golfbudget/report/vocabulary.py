@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from golfbudget.evidence import Evidence
 from golfbudget.plan.vocabulary.results import Figures, Floor, HeadRow, Vocabulary, VocabularyPlan, vocabulary_json
 from golfbudget.report import document as doc
@@ -9,13 +11,43 @@ from golfbudget.report.inspect import code_counted
 from golfbudget.report.numbers import count, percent
 
 
-def document(plan: VocabularyPlan) -> doc.Document:
-    """Figures of the vocabularies, every head scheme at each, and what follows."""
-    facts, rows, legend = doc.Facts(rows=tuple(heading(plan)), order=-1), _heads(plan), doc.prose(*_legend(plan))
+def document(plan: VocabularyPlan, *, details: bool = False) -> doc.Document:
+    """What follows, and the head schemes that it rests on; with `details` all schemes and how each figure is known."""
+    every = {vocabulary.figures.label: vocabulary.rows for vocabulary in plan.vocabularies}
+    shown = (
+        every
+        if details
+        else {vocabulary.figures.label: shortlist(plan, vocabulary) for vocabulary in plan.vocabularies}
+    )
+    facts = heading(plan) if details else [row for row in heading(plan) if row[0] in _FIRST]
+    facts += [] if details else [("price", f"{plan.price:g} µbpb per kB")]
     answers = (*(answer(plan, vocabulary) for vocabulary in plan.vocabularies), *conclusion(plan))
     closing = doc.prose(doc.bold("where restructuring starts to pay"), *map(doc.bullet, answers))
-    parts = (facts, _figures(plan), rows, legend, closing)
-    return doc.Document(parts=parts, data=lambda: vocabulary_json(plan), csv=lambda: rows)
+    legend = _legend(plan) if details else _needed(plan)
+    table = _heads(plan, shown, _ALL if details else _BRIEF)
+    parts = [doc.Facts(rows=tuple(facts), order=-1), _figures(plan), table, doc.prose(*legend), closing]
+    left = sum(map(len, every.values())) - sum(map(len, shown.values()))
+    if not details:
+        rows = f"{count(left)} head scheme{'' if left == 1 else 's'}, " if left else ""
+        parts.append(doc.prose(f"more: {rows}how every figure is known (--details)", tight=True))
+    return doc.Document(parts=tuple(parts), data=lambda: vocabulary_json(plan), csv=lambda: _heads(plan, every, _ALL))
+
+
+#: Facts without which the table says nothing.
+_FIRST = frozenset({"model", "recipe", "cap"})
+
+
+def shortlist(plan: VocabularyPlan, vocabulary: Vocabulary) -> tuple[HeadRow, ...]:
+    """The control and, of each scheme, the row that saves most and the one nearest to the control that fits the cap."""
+    control, *others = vocabulary.rows
+    kinds: dict[str | None, list[HeadRow]] = {}
+    for row in others:
+        kinds.setdefault(row.scheme, []).append(row)
+    kept = [control]
+    for rows in kinds.values():
+        fitting = [row for row in rows if (plan.headroom(row) or 0) >= 0] or rows
+        kept += [max(rows, key=lambda row: row.saved_bytes), min(fitting, key=lambda row: row.saved_bytes)]
+    return tuple(row for row in vocabulary.rows if any(row is one for one in kept))
 
 
 def heading(plan: VocabularyPlan) -> list[tuple[str, str]]:
@@ -81,16 +113,29 @@ def _figures(plan: VocabularyPlan) -> doc.Grid:
     return doc.grid((doc.name("vocabulary"), *map(doc.number, headings)), rows)
 
 
-def _heads(plan: VocabularyPlan) -> doc.Grid:
+#: Columns of the head schemes: what is printed above them, and their keys.
+_AMOUNTS = (
+    ("head\nbytes", "head_bytes"), ("saved\nbytes", "saved_bytes"), ("trunk bytes\nleft", "trunk_bytes_left"),
+    ("headroom", "headroom"), ("codes", "codes"), ("floor\nnats/token", "floor_nats_per_token"),
+    ("floor\nbits/byte", "floor_bits_per_byte"), ("pays under\nbits/byte", "break_even_bits_per_byte"),
+)  # fmt: skip
+_ALL = tuple(key for _, key in _AMOUNTS)
+_BRIEF = ("saved_bytes", "headroom", "floor_bits_per_byte", "break_even_bits_per_byte")
+
+
+def _heads(plan: VocabularyPlan, shown: Mapping[str, Sequence[HeadRow]], keys: Sequence[str]) -> doc.Grid:
     names = (doc.name("vocabulary", "vocabulary"), doc.name("head scheme", "name"))
-    bytes_ = ("head\nbytes", "head_bytes"), ("saved\nbytes", "saved_bytes"), ("trunk bytes\nleft", "trunk_bytes_left")
-    floors = ("floor\nnats/token", "floor_nats_per_token"), ("floor\nbits/byte", "floor_bits_per_byte")
-    pays = ("pays under\nbits/byte", "break_even_bits_per_byte")
-    amounts = (doc.number(*one) for one in (*bytes_, ("headroom", "headroom"), ("codes", "codes"), *floors, pays))
+    kept = [at for at, (_, key) in enumerate(_AMOUNTS) if key in keys]
+    amounts = (doc.number(*_AMOUNTS[at]) for at in kept)
+
+    def cells(vocabulary: Vocabulary, row: HeadRow) -> tuple[str | doc.Cell, ...]:
+        label, name, *figures = _cells(plan, vocabulary, row)
+        return (label, name, *(figures[at] for at in kept))
+
     rows = [
-        doc.GridRow(cells=_cells(plan, vocabulary, row), apart=bool(at) and not place)
+        doc.GridRow(cells=cells(vocabulary, row), apart=bool(at) and not place)
         for at, vocabulary in enumerate(plan.vocabularies)
-        for place, row in enumerate(vocabulary.rows)
+        for place, row in enumerate(shown[vocabulary.figures.label])
     ]
     return doc.grid((*names, *amounts), rows)
 
@@ -102,7 +147,7 @@ def _cells(plan: VocabularyPlan, vocabulary: Vocabulary, row: HeadRow) -> tuple[
         mark = "" if floor.known is Evidence.CERTIFIED else " m"
         codes = doc.Cell(text=count(floor.codes) + ("+bias" if floor.biased else ""), value=floor.codes)
         nats = _figure(floor.nats_per_token, ".4f", mark)
-        bits = _figure(floor.bits_per_byte, ".4f")
+        bits = _figure(floor.bits_per_byte, ".4f", mark)
     return (
         vocabulary.figures.label,
         row.name,
@@ -136,9 +181,23 @@ def _legend(plan: VocabularyPlan) -> list[str]:
         "a floor is on the whole loss and pays-under on a change: the two are not to be compared with each other",
         "rows are held against the control of their own vocabulary: what another one does to the loss, training shows",
     ]
-    if any(row.floor is not None and row.floor.known is Evidence.MODELLED for v in plan.vocabularies for row in v.rows):
-        lines.append("m: modelled, of token counts ∝ 1/rank; such a floor proves nothing about a text")
-    return lines
+    return lines + _modelled(plan)
+
+
+def _needed(plan: VocabularyPlan) -> list[str]:
+    """What the short table cannot be read without."""
+    return [
+        f"headroom: what the cap leaves for the trunk less the model's own trunk ({plan.trunk.known})",
+        "floor: the least loss with so many codes; pays under: the change of loss that the saved bytes are worth",
+        *_modelled(plan),
+    ]
+
+
+def _modelled(plan: VocabularyPlan) -> list[str]:
+    rows = (row for vocabulary in plan.vocabularies for row in vocabulary.rows)
+    if not any(row.floor is not None and row.floor.known is Evidence.MODELLED for row in rows):
+        return []
+    return ["m: modelled, of token counts ∝ 1/rank; such a floor proves nothing about a text"]
 
 
 def answer(plan: VocabularyPlan, vocabulary: Vocabulary) -> str:
