@@ -213,4 +213,6 @@ def test_what_to_do_next_where_nobody_wins(large: Plan) -> None:
     open_ = replace(none, winner=Winner.UNDECIDED, settle="longer text")
     assert "what would settle it: longer text" in rendered(document(replace(large, verdict=open_)), ReportFormat.TABLE)
     losses = large.trials.where(lambda one: one.candidate.side is not Side.LOSSLESS)
-    assert "next:" not in rendered(document(replace(large, verdict=none, trials=losses)), ReportFormat.TABLE)
+    shown = rendered(document(replace(large, verdict=none, trials=losses)), ReportFormat.TABLE)
+    assert f"next: golfbudget fit {large.inputs.source_path}" in shown
+    assert "--candidate" not in shown

@@ -181,6 +181,12 @@ def replace_budget(inspected: Inspection, *, cap: int) -> Inspection:
     return replace(inspected, budget=type(inspected.budget)(cap=cap, stored=inspected.artifact.size, code=None))
 
 
+def test_a_plan_without_a_candidate_to_pack_says_to_fit(golfbudget: Run, checkpoint: Path, tmp_path: Path) -> None:
+    shown = golfbudget("plan", checkpoint, "--schemes", "ternary", "--no-fits", "--cap", "8kB", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert commands(shown.stdout) == [["fit", str(checkpoint), "--cap", "8000", "-o", "FILE"]]
+
+
 @pytest.mark.slow
 def test_a_fit_that_does_not_bind_says_what_its_bytes_would_buy(checkpoint: Path, tmp_path: Path) -> None:
     found = gb.fit(tmp_path / checkpoint, cap="16MB", no_cache=True, jobs=1, head="plain", effort=0)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command_line import Run
@@ -20,6 +21,8 @@ from golfbudget import schemes
 from golfbudget.artifact import open_bytes
 from golfbudget.certificates import tie_floor_nats
 from golfbudget.errors import GolfbudgetError, ModelError
+from golfbudget.plan.building import build
+from golfbudget.plan.candidates import again, candidates
 from golfbudget.plan.grids import HEAD, grid
 from golfbudget.plan.plan_json import plan_json
 from golfbudget.plan.prepare import prepare
@@ -451,6 +454,21 @@ def test_pack_trains_again_and_writes_the_counted_bytes(tmp_path: Path, plan: Pl
         data = write_candidate(saved, trial.candidate.name)
         assert len(data) == trial.artifact_bytes
         read_export(open_bytes(data, name="again"))
+
+
+@pytest.mark.slow
+def test_what_is_trained_is_fitted_to_the_counts_that_are_given(tmp_path: Path, folder: Path) -> None:
+    """They are of all of a training text, of which the calibration text is a part."""
+    np.save(tmp_path / "counts.npy", np.arange(VOCABULARY) ** 2)
+    asked = prepare(choices(folder, counts=tmp_path / "counts.npy"))
+    found = candidates(asked.source, ("vq-logits",)).candidates
+    trained = again(next(one for one in found if one.side is Side.HEAD), 1)
+    own = prepare(choices(folder)).encoders
+    given, ours, theirs = (
+        build(asked.source, trained, encoders).data
+        for encoders in (asked.encoders, dataclasses.replace(asked.encoders, counts_given=False), own)
+    )
+    assert given != ours == theirs
 
 
 @pytest.mark.slow

@@ -35,11 +35,13 @@ _NOT_ENCODED = (REPACK, RECIPE, SHARED)
 class EncoderInputs:
     """What schemes may use besides matrices: seed, token counts, and covariances of matrices' inputs by name.
 
-    `states` are inputs of the output head.  `training` is what candidates with steps of fine-tuning take these on.
+    `states` are inputs of the output head.  `training` is what candidates with steps of fine-tuning take these on;
+    `counts_given`: the token counts are of a text that the user counted, and no text at hand tells them better.
     """
 
     seed: int = 0
     counts: Tensor | None = None
+    counts_given: bool = False
     covariances: Mapping[str, Tensor] = field(default_factory=dict)
     states: HeadStates | None = None
     training: Training | None = None
@@ -113,10 +115,10 @@ def _codec_of(candidate: Candidate) -> tuple[str, int]:
 
 
 def _for_training(candidate: Candidate, inputs: EncoderInputs, rows: int) -> EncoderInputs:
-    """What is trained is fitted to the text that it is trained on from the beginning: to that one's token counts."""
+    """What is trained is fitted from the beginning to the counts of the text that it is trained on, or to those given."""
     if inputs.training is None:
         raise UsageError(f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given")
-    return replace(inputs, counts=inputs.training.counts(rows))
+    return inputs if inputs.counts_given else replace(inputs, counts=inputs.training.counts(rows))
 
 
 def baseline_file(source: PlanSource) -> bytes:

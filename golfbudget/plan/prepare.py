@@ -147,21 +147,23 @@ def encoder_inputs(
     if text is not None and not short:
         first = _counted_tokens(request, text)
         counts = text.counts if first is None else text.counted(first)
+    given = request.counts is not None
     if request.counts is not None:
         counts = _read_counts(request.counts, source.rows)
     if request.calibration is None:
-        return EncoderInputs(seed=request.seed, counts=counts), text
+        return EncoderInputs(seed=request.seed, counts=counts, counts_given=given), text
     calibration = _read_text(request, request.calibration, source.rows)
     if request.recover is not None and text is not None and text.mostly_in(calibration):
         raise UsageError(
             f"--recover {request.recover}: --calibration {request.calibration} holds the text of --tokens "
             f"{request.tokens}; training on the text that losses are measured on measures nothing: give another"
         )
-    counts = calibration.counts if request.counts is None else counts
+    counts = counts if given else calibration.counts
     training = Training(text=calibration, seed=request.seed)
     found = calibrate(source.reference, calibration)
     inputs = EncoderInputs(
-        seed=request.seed, counts=counts, covariances=found.covariances, states=found.states, training=training
+        seed=request.seed, counts=counts, counts_given=given, covariances=found.covariances, states=found.states,
+        training=training,
     )  # fmt: skip
     return inputs, text
 

@@ -145,6 +145,8 @@ def _next(plan: Plan, saved: str | None, asked: PlanRequest | None) -> Iterator[
         yield doc.Line(text=("or one candidate: " if plan.budgets else "next: ", doc.code(command)))
         if saved is None:
             yield doc.Line(text="plan.json is this plan: the same command with --format json -o plan.json")
+    elif not plan.budgets:
+        yield doc.Line(text=("next: ", doc.code(f"{_fit(plan, asked)}{_cap(plan)} -o FILE")))
 
 
 def _cap(plan: Plan) -> str:
