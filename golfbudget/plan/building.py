@@ -115,7 +115,7 @@ def _codec_of(candidate: Candidate) -> tuple[str, int]:
 
 
 def _for_training(candidate: Candidate, inputs: EncoderInputs, rows: int) -> EncoderInputs:
-    """What is trained is fitted from the beginning to the counts of the text that it is trained on, or to those given."""
+    """What is trained begins fitted to the counts of the text that it is trained on, or to those that are given."""
     if inputs.training is None:
         raise UsageError(f"candidate {candidate.name} is trained for {candidate.steps} steps, and no text is given")
     return inputs if inputs.counts_given else replace(inputs, counts=inputs.training.counts(rows))

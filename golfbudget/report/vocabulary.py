@@ -25,7 +25,7 @@ def document(plan: VocabularyPlan, *, details: bool = False) -> doc.Document:
     closing = doc.prose(doc.bold("where restructuring starts to pay"), *map(doc.bullet, answers))
     legend = _legend(plan) if details else _needed(plan)
     table = _heads(plan, shown, _ALL if details else _BRIEF)
-    parts = [doc.Facts(rows=tuple(facts), order=-1), _figures(plan), table, doc.prose(*legend), closing]
+    parts: list[doc.Part] = [doc.Facts(rows=tuple(facts), order=-1), _figures(plan), table, doc.prose(*legend), closing]
     left = sum(map(len, every.values())) - sum(map(len, shown.values()))
     if not details:
         rows = f"{count(left)} head scheme{'' if left == 1 else 's'}, " if left else ""
