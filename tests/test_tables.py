@@ -74,7 +74,7 @@ def test_parts_agree_where_nothing_but_chance_sets_them_apart() -> None:
     lines = coverage_table.table(found, 200).splitlines()
     assert lines[2].startswith("| its evaluation text and 200 other windows | 20 | ")
     assert lines[4].startswith("| quarters of all | 120 | ")
-    assert "times as wide, 1.9 in the middle" in lines[6]
+    assert "times as wide, 2.2 in the middle" in lines[6]
 
 
 def test_another_library_is_not_the_text_of_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
