@@ -292,3 +292,5 @@ def test_truths_are_counted_and_said_and_maps_between_vocabularies_are_no_parame
     found = assigned(tensors)
     assert found.notes == ("x.weight hold true or false and are counted one parameter each; masks would be none",)
     assert sum(entry.parameters for entry in found.ledger.entries) == 16
+    maps = [entry for entry in found.ledger.entries if entry.owner in ("d2t", "t2d") and entry.tensor]
+    assert {(entry.role, entry.account) for entry in maps} == {(Role.HEAD, Account.MAPPING)}
