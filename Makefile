@@ -3,6 +3,8 @@
 PYTHON ?= python3
 #: Test processes side by side, each on one thread.
 JOBS ?= 2
+#: A process that dies, as one whose test hangs, ends the run.
+PROCESSES := --numprocesses $(JOBS) --max-worker-restart 0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
@@ -16,10 +18,10 @@ demo: $(STAMP)
 	$(BIN)/golfbudget demo --save build/example
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 25
+	$(BIN)/python -m pytest $(PROCESSES) --dist loadfile --durations 25
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow --numprocesses $(JOBS) --dist worksteal --durations 25
+	$(BIN)/python -m pytest -m slow $(PROCESSES) --dist worksteal --durations 25
 
 newest: $(STAMP)
 	@newest="$$(.ci/newest $(BIN)/python)"; \

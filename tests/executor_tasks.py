@@ -19,6 +19,7 @@ def dying(marks: Path, number: int) -> int:
     """Its process is killed while it is at work on it, once for each number over ten."""
     if number > 10 and not (marks / str(number)).exists():
         (marks / str(number)).touch()
+        time.sleep(0.3)  # Other tasks are handed over by then.
         os.kill(os.getpid(), signal.SIGKILL)
     return number + 1
 
