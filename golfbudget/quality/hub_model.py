@@ -20,6 +20,8 @@ from golfbudget.quality.hub_config import HubConfig, PlacedNames
 #: How far the head's product of its inputs may be from the model's own logits, relative to the largest of them.
 _AGREE = 1e-5
 _SHOWN = 6
+#: Bytes at whose multiples torch puts tensors.
+_ALIGNED = 64
 
 
 class _ReachedError(Exception):
@@ -95,20 +97,28 @@ class HubModel:
             )
 
     def fill(self, state: HubState) -> None:
-        """Copy a state into the skeleton, where another is in it."""
+        """Give the skeleton a state's tensors, where it has another's; they are not copied where they are as it wants.
+
+        Else a model is in memory twice.
+        """
         if self._filled is state:
             return
         names = self._names(state.values)
         own = self.skeleton.state_dict(keep_vars=True)
-        with torch.no_grad():
-            for name, place in names.places.items():
-                if name in state.values and own[place] is not self.output.weight:
-                    own[place].copy_(names.shaped(name, state.values[name]))
-            self.output.weight.copy_(state.head)
+        for name, place in names.places.items():
+            if name in state.values and own[place] is not self.output.weight:
+                own[place].data = _as(own[place], names.shaped(name, state.values[name]))
+        self.output.weight.data = _as(self.output.weight, state.head)
         self._filled = state
 
     def let_go(self) -> None:
-        """Hold no state's own tensors any longer."""
+        """Hold no state's tensors any longer: the skeleton keeps their shapes alone."""
+        if self._filled is None:
+            return
+        own = self.skeleton.state_dict(keep_vars=True)
+        for place in {*self._names(self._filled.values).places.values()}:
+            own[place].data = own[place].new_zeros(()).expand(own[place].shape)
+        self.output.weight.data = self.output.weight.new_zeros(()).expand(self.output.weight.shape)
         self._filled = None
 
     def run(self, ids: Tensor, before: Tensor | None) -> Tensor:
@@ -152,6 +162,15 @@ class HubModel:
             whole, parts = self.run(ids, None), state.logits(self.hidden(ids, None))
             self.split = float((whole - parts).abs().max()) <= _AGREE * max(1.0, float(whole.abs().max()))
         return self.split
+
+
+def _as(wanted: Tensor, tensor: Tensor) -> Tensor:
+    """A tensor in the type that is wanted, of its own shape, laid out as libraries of products do best with.
+
+    What lies elsewhere may be summed in another order, and the figures would depend on who read it.
+    """
+    found = tensor.to(wanted.dtype).contiguous()
+    return found if found.data_ptr() % _ALIGNED == 0 else found.clone()
 
 
 def _built(config: HubConfig, head: str, own_head: str) -> HubModel:
