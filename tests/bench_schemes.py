@@ -15,7 +15,7 @@ import torch
 from bench_page import Timing
 
 from golfbudget import codecs, example, schemes
-from golfbudget.codecs import rans
+from golfbudget.codecs.rans import encoding as rans
 from golfbudget.plan.grids import HEAD, TRUNK, grid, label
 from golfbudget.repacking import repack
 from golfbudget.schemes import Context, Options

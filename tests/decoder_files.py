@@ -20,7 +20,7 @@ from test_repack import held, packed_as, saved
 from torch import Tensor
 
 from golfbudget import codecs, configs, schemes
-from golfbudget.codecs.rans import SymbolRun, best, encode_runs
+from golfbudget.codecs.rans.encoding import SymbolRun, best, encode_runs
 from golfbudget.filters import shuffle
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes

@@ -17,8 +17,8 @@ from rans_walker import walk, walked, walked_costs
 
 from golfbudget import codecs
 from golfbudget.code_packing import pack_code
-from golfbudget.codecs.rans import SymbolRun, best, encode, encode_runs
 from golfbudget.codecs.rans.decoders import source
+from golfbudget.codecs.rans.encoding import SymbolRun, best, encode, encode_runs
 from golfbudget.codecs.rans.machine import parities
 from golfbudget.codecs.rans.tables import TOTAL, cost, entries, window
 from golfbudget.errors import CorruptError, LimitError, UnsupportedError

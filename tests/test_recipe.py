@@ -16,7 +16,7 @@ from torch import Tensor
 
 from golfbudget import codecs, configs
 from golfbudget.artifact import open_bytes
-from golfbudget.codecs import rans
+from golfbudget.codecs.rans import encoding as rans
 from golfbudget.errors import ConfigError, CorruptError, LimitError, UnsupportedError, UsageError
 from golfbudget.filters import shuffle
 from golfbudget.ledger import Account, Ledger, Role

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golfbudget.artifact import open_bytes
-from golfbudget.codecs.rans import SymbolRun, encode, encode_runs
+from golfbudget.codecs.rans.encoding import SymbolRun, encode, encode_runs
 from golfbudget.efficiency.measuring import efficiency
 from golfbudget.entropy import floor_bytes, measure
 from golfbudget.errors import GolfbudgetError

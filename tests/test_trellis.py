@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from golfbudget import schemes
-from golfbudget.codecs import rans
+from golfbudget.codecs.rans import encoding as rans
 from golfbudget.errors import UsageError
 from golfbudget.estimate.measured import draw
 from golfbudget.estimate.settings import make_request

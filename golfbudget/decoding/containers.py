@@ -10,7 +10,7 @@ import pickletools
 import warnings
 from collections.abc import Callable, Mapping
 
-from golfbudget.codecs.rans import has_columns
+from golfbudget.codecs.rans.decoding import has_columns
 from golfbudget.decoding.loader import Held, Loader
 from golfbudget.decoding.numbers import letter, reading, widened
 from golfbudget.dtypes import STORAGE_DTYPES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from golfbudget.codecs.rans import has_columns
 from golfbudget.codecs.rans.decoders import source as rans_source
+from golfbudget.codecs.rans.decoding import has_columns
 from golfbudget.decoding.loader import Held, Loader
 from golfbudget.decoding.numbers import cast
 from golfbudget.decoding.tables import matrices

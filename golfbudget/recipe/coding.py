@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from golfbudget import codecs
-from golfbudget.codecs import rans
+from golfbudget.codecs.rans import encoding as rans
 from golfbudget.recipe.config import Recipe
 from golfbudget.recipe.export import Export
 from golfbudget.recipe.layouts.packed import integer_tables

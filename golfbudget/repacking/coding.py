@@ -12,8 +12,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from golfbudget import codecs
-from golfbudget.codecs.rans import SymbolRun
-from golfbudget.codecs.rans.encoding import HEADER, likely, run_bits
+from golfbudget.codecs.rans.encoding import HEADER, SymbolRun, likely, run_bits
 from golfbudget.filters import shuffle
 from golfbudget.formats.pack import stream_table
 from golfbudget.repacking.compressors import Compressor, RunForm

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from golfbudget.codecs.rans import SymbolRun, encode_runs
+from golfbudget.codecs.rans.encoding import SymbolRun, encode_runs
 from golfbudget.progress import Progress
 from golfbudget.repacking.settings import TUNED, brotli_stream, lzma_file, tuned
 from golfbudget.workers import in_threads

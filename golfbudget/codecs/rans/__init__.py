@@ -20,8 +20,3 @@ that begin at c, it is the one that holds x mod 255², and leaves x = f·(x // 2
 
 Reading order: `tables`, `machine`, `encoding`, `decoding`, `codec`, `decoders`.
 """
-
-from golfbudget.codecs.rans.decoding import has_columns
-from golfbudget.codecs.rans.encoding import SymbolRun, best, encode, encode_runs
-
-__all__ = ["SymbolRun", "best", "encode", "encode_runs", "has_columns"]

@@ -1,4 +1,7 @@
-"""The codec.  Nothing in the bytes says what they are, so that only a container that names it has it read."""
+"""The codec.  Nothing in the bytes says what they are, so that only a container that names it has it read.
+
+Most commands meet none: what reads and writes it is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from golfbudget.codecs.base import Buffer, Codec, Decoder, Method, register
-from golfbudget.codecs.rans.decoding import RansDecoder, RunHeader
-from golfbudget.codecs.rans.encoding import START, encode
 from golfbudget.errors import CorruptError
 from golfbudget.ledger import Span
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from golfbudget.codecs.rans.decoding import RunHeader
+
+#: Bytes before the lanes' states: how many lanes and how many runs there are.
+_START = 4
 
 
 @register
@@ -28,18 +34,24 @@ class Rans(Codec):
     levels = range(1)
 
     def header_length(self, data: Buffer, start: int) -> int:
-        return START.size + 4 * int.from_bytes(data[start : start + 2], "little")
+        return _START + 4 * int.from_bytes(data[start : start + 2], "little")
 
     def decoder(self) -> Decoder:
+        from golfbudget.codecs.rans.decoding import RansDecoder
+
         return RansDecoder()
 
     def encode(self, data: Buffer, level: int) -> bytes:
+        from golfbudget.codecs.rans.encoding import encode
+
         return encode(data)
 
     def costs(
         self, data: Buffer, stored: Span, decoded: Buffer, offsets: Sequence[int], *, where: str
     ) -> Sequence[int]:
         """By decoding again, and looking where the stream is when the last symbol of a range can be told."""
+        from golfbudget.codecs.rans.decoding import RansDecoder
+
         raw = bytes(memoryview(data)[stored.start : stored.stop])
         seen = _Seen(offsets, self.header_length(raw, 0))
         decoder = RansDecoder(seen.step)
