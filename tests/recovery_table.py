@@ -2,7 +2,7 @@
 
     python tests/recovery_table.py [STEPS [CANDIDATE...]]
 
-trains on a part of the example's own training text (every twelfth file of the running interpreter's standard library,
+trains on a part of the example's own training text (every third file of the running interpreter's standard library,
 which must be the one that the example was made from), measures on its evaluation text, and prints the table as
 markdown, a row at a time.  A hundred steps take some minutes for each candidate.
 """
@@ -28,7 +28,7 @@ from golfbudget.quality.evaluate import Evaluator, Losses
 from golfbudget.recipe.decoded import read_back
 from golfbudget.schemes.threads import one_thread
 
-ONE_FILE_IN = 12
+ONE_FILE_IN = 3
 CANDIDATES = ("head-int4", "head-vq-int-k256-b8-shared", "head-vq-int-k512-b8-shared", "trunk-int5")
 
 

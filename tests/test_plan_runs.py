@@ -17,6 +17,7 @@ from models import repeated_rows_model, save, state
 from test_scheme_files import files
 
 from golfbudget import cache
+from golfbudget.errors import UsageError
 from golfbudget.evidence import Evidence
 from golfbudget.plan import trying
 from golfbudget.plan.building import Built, baseline_file, build
@@ -51,6 +52,32 @@ def square(offset: int, number: int) -> int:
 def in_processes(function: Callable[[int, int], int], shared: int, tasks: Sequence[int], jobs: int) -> dict[int, int]:
     with Processes(shared, jobs) as processes:
         return dict(processes.results(function, tasks))
+
+
+@pytest.mark.slow
+def test_files_are_compared_at_the_budgets_that_are_asked_for_too(tmp_path: Path) -> None:
+    named = files(tmp_path)
+    choices = {
+        "recipe": str(named["recipe"]), "model": "builtin:baseline", "tokens": named["tokens"],
+        "schemes": ("scalar", "vq-logits-int"), "jobs": 1,
+    }  # fmt: skip
+    own = planned(named["path"], **choices, fits=False).baseline.artifact.size
+    found = planned(named["path"], **choices, budgets=(own * 7 // 10, own // 3)).budgets
+    assert [budget.bytes for budget in found] == [own, own * 7 // 10, round(own / 2), own // 3]
+    fitted = [(budget, file) for budget in found for file in (budget.without, budget.with_head, budget.vq) if file]
+    assert len(fitted) > 6
+    assert all(file.counted_bytes <= budget.bytes for budget, file in fitted)
+    with pytest.raises(UsageError, match=f"--budgets: {own + 1:,} bytes are more than the {own:,}"):
+        planned(named["path"], **choices, budgets=(own + 1,))
+
+
+@pytest.mark.parametrize(("more", "told"), [
+    ({}, "needs --model and --tokens"),
+    ({"model": "builtin:baseline", "tokens": Path("text"), "fits": False}, "does nothing with --no-fits"),
+])  # fmt: skip
+def test_budgets_that_nothing_is_fitted_for_are_refused(model: Path, more: dict[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match=f"--budgets {told}"):
+        planned(model, budgets=(5_000,), **more)
 
 
 @pytest.mark.slow

@@ -109,6 +109,10 @@ def plan(
     no_fits: Annotated[
         bool, opt("--no-fits", "Fit no files to the same bytes: single candidates decide, in less time.")
     ] = False,
+    budgets: Annotated[
+        str | None,
+        opt("--budgets LIST", "Compare the best files at these bytes, too, by commas, such as 700kB,400kB."),
+    ] = None,
     jobs: options.Jobs = None,
     executor: options.Executor = None,
     cache: options.Cache = None,
@@ -166,7 +170,7 @@ def plan(
         tried = chosen_schemes(schemes)
         runs_model = {
             "--model": model, "--calibration": calibration, "--tokenizer": tokenizer, "--token-limit": token_limit,
-            "--fresh": fresh,
+            "--fresh": fresh, "--budgets": budgets,
         }  # fmt: skip
         if executor not in (None, LOCAL):
             raise UsageError(f"--executor {executor} does nothing with --vocab, which is done in seconds; leave it out")
@@ -204,6 +208,7 @@ def plan(
         price=price,
         recover=recover,
         no_fits=no_fits,
+        budgets=budgets,
         jobs=jobs,
         executor=executor,
         cache=cache,

@@ -49,8 +49,9 @@ def fitted_budgets(shop: Workshop, trials: Trials) -> tuple[BudgetPoint, ...]:
     wanted = request.fits and not request.recover and fits_budgets(request, prepared.source)
     if not wanted or prepared.evaluator is None or prepared.source.preview is not None or not heads:
         return ()
+    sizes = _sizes(target, request.budgets)
     of = {
-        "target": target,
+        "sizes": sizes,
         "heads": [[choice.scheme, *choice.options] for choice in heads],
         "text": prepared.evaluator.key,
         "model": prepared.request.model,
@@ -68,11 +69,21 @@ def fitted_budgets(shop: Workshop, trials: Trials) -> tuple[BudgetPoint, ...]:
         menus = menus_of(own, target, HeadKind.PLAIN, coarse=True)
         head = prepared.source.head
         costs = own.costs({**menus, head: (*menus[head], *heads)})
-        files = [(size, _files(own, costs, size)) for size in (round(share * target) for share in _CURVE)]
+        files = [(size, _files(own, costs, size)) for size in sizes]
         found = tuple(_measured(own, costs, files, heads, baseline))
     if prepared.repeatable:
         cache.keep_facts(of, {"budgets": msgspec.to_builtins(found)})
     return found
+
+
+def _sizes(target: int, more: Sequence[int]) -> list[int]:
+    """Bytes at which files are compared, most first.  `UsageError` for more than are to be met."""
+    for size in more:
+        if size > target:
+            raise UsageError(
+                f"--budgets: {size:,} bytes are more than the {target:,} that files are compared at first; name fewer"
+            )
+    return sorted({*(round(share * target) for share in _CURVE), *more}, reverse=True)
 
 
 def _heads(trials: Trials) -> dict[MatrixChoice, str]:

@@ -91,6 +91,7 @@ def prepare(request: PlanRequest) -> Prepared:
     if request.price is not None and not request.price > 0:
         raise UsageError(f"--price {request.price:g}: expected µbpb per kilobyte, a number over zero")
     _check_recovery(request)
+    _check_budgets(request)
     if request.fresh is not None and request.model is None:
         raise UsageError(f"--fresh {request.fresh} needs --model and --tokens: the model to run on that text, too")
     source, roles = opened_source(request, model_file)
@@ -287,6 +288,17 @@ def _check_recovery(request: PlanRequest) -> None:
         raise UsageError(f"{flag} needs --model {' or '.join(MODELS)}: the model to train")
     if request.calibration is None:
         raise UsageError(f"{flag} needs --calibration FILE: a text to train on, other than the one of --tokens")
+
+
+def _check_budgets(request: PlanRequest) -> None:
+    """`UsageError` where `--budgets` asks for files that nothing fits."""
+    if not request.budgets:
+        return
+    if request.model is None or request.tokens is None:
+        raise UsageError("--budgets needs --model and --tokens: files are fitted by their loss")
+    for done, flag in ((request.recover is not None, "--recover"), (not request.fits, "--no-fits")):
+        if done:
+            raise UsageError(f"--budgets does nothing with {flag}, where no files are fitted; leave one of them out")
 
 
 def _evaluator(text: Text, model: UserModel | None, source: PlanSource) -> Evaluator:

@@ -17,7 +17,8 @@ class PlanRequest:
     `limit` (of what a stream may decode to) are in bytes, `price` in µbpb per kilobyte.  `counted_tokens` of `tokens`
     are counted, where a saved plan says how many were.  `trust_remote_code` lets `--model hf` run code that a folder
     brings.  `jobs` None is one process for each core where the work is worth it; without `cache`, the folder of kept
-    results, everything is done anew; without `fits` single candidates decide.
+    results, everything is done anew; without `fits` single candidates decide.  At `budgets`, in bytes, the best files
+    are compared besides those where they always are.
     """
 
     path: Path
@@ -43,4 +44,5 @@ class PlanRequest:
     jobs: int | None = None
     cache: Path | None = None
     fits: bool = True
+    budgets: tuple[int, ...] = ()
     limit: int = DECODED_LIMIT
