@@ -23,9 +23,9 @@ test: $(STAMP)
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow $(PROCESSES) --dist worksteal --durations 25
 
-newest: $(STAMP)
-	@newest="$$(.ci/newest $(BIN)/python)"; \
-	if [ -z "$$newest" ]; then echo "no Python newer than that of $(VENV) is at hand"; exit; fi; \
+newest:
+	@newest="$$(.ci/newest $(PYTHON))"; \
+	if [ -z "$$newest" ]; then echo "no Python newer than $(PYTHON) is at hand"; exit; fi; \
 	"$$newest" --version && "$$newest" -m venv --clear build/newest && \
 	build/newest/bin/python -m pip install --quiet --constraint constraints.txt \
 		--editable . filelock hypothesis pytest && \

@@ -6,7 +6,6 @@ export.  Tables, caches, tokenizers, logs and data are none, however they are co
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,9 +81,16 @@ def distinct_files(paths: Sequence[Path]) -> list[Path]:
     kept: dict[tuple[int, bytes], Path] = {}
     sizes = [path.stat().st_size for path in paths]
     for path, size in zip(paths, sizes, strict=True):
-        digest = b"" if sizes.count(size) == 1 or not size else hashlib.sha256(read_file(path)).digest()
+        digest = b"" if sizes.count(size) == 1 or not size else _digest(path)
         kept.setdefault((size, digest), path)
     return list(kept.values())
+
+
+def _digest(path: Path) -> bytes:
+    # Few folders have files of one size, and the library takes longer to load than most of what is here.
+    import hashlib
+
+    return hashlib.sha256(read_file(path)).digest()
 
 
 def artifacts_among(paths: Sequence[Path]) -> list[Path]:

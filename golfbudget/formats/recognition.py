@@ -279,9 +279,11 @@ class PythonSource:
 
 def _is_text(head: bytes) -> bool:
     """Whether a file's first bytes are in their encoding, without the null that no source may hold."""
-    from golfbudget.formats.python.text import declared
+    encoding = "utf-8"
+    if b"coding" in head[:_SOURCE_HEAD]:
+        from golfbudget.formats.python.text import declared
 
-    encoding = declared(head) if b"coding" in head[:_SOURCE_HEAD] else "utf-8"
+        encoding = declared(head)
     try:
         return "\0" not in codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
