@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from golfbudget.workers import elsewhere
 from golfbudget.workers.elsewhere import WorkerDiedError
+from golfbudget.workers.memory import give_back
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -57,6 +58,7 @@ class Processes(Generic[S]):
             yield from elsewhere.results(place, self._laid, function, tasks)
             return
         self._start(min(self.jobs, len(tasks)))
+        give_back()
         finished = False
         try:
             yield from _hand_out(list(self._running), function, tasks)
@@ -151,6 +153,9 @@ def _work(connection: Connection, shared: S) -> None:
         except Exception as error:  # noqa: BLE001  (raised again where the results are handed over)
             answer = False, error
         connection.send(answer)
+        # The next task may be long in coming.
+        del function, task, answer
+        give_back()
 
 
 def _end_with_parent() -> None:
