@@ -44,12 +44,12 @@ _PLAIN = frozenset({
 })  # fmt: skip
 #: Words of how weights were made small, and of which weights they are.
 _MADE = frozenset({
-    "gptq", "awq", "hqq", "lqer", "qat", "trellis", "hadamard", "rotated", "codebook", "vq", "fp8", "fp4", "mxfp4",
+    "gptq", "awq", "hqq", "lqer", "qat", "trellis", "hadamard", "rotated", "vq", "fp8", "fp4", "mxfp4",
     "nvfp4", "rans", "ans", "huffman", "arithmetic", "entropy", "coded", "calibrated", "clipped", "mixed", "precision",
-    "grouped", "row", "rows", "group", "channel", "ema", "swa", "averaged", "after", "shipped", "produced",
+    "grouped", "rowwise", "ema", "swa", "averaged", "after", "shipped", "produced",
 })  # fmt: skip
-#: How finely something is scaled, and no average.
-_SCALED_PER = re.compile(r"\bper[-_](?=row|group|channel|tensor|block|column|matrix)", _I)
+#: How finely something is scaled, and no average or part of it.
+_SCALED_PER = re.compile(r"\bper[-_](?:row|group|channel|tensor|block|column|matrix)s?\b", _I)
 #: Words that may stand before a name without being part of it.
 _BEFORE = frozenset({"rank", "worker", "node", "process", "proc", "pid", "main", "stdout", "stderr", "train", "seed"})
 #: The same with a number: `GPU0`, `rank3`.
@@ -88,10 +88,14 @@ def what_is(name: str, *, used: bool = False) -> tuple[str, str] | None:
 
     >>> what_is("Total submission size int8+zlib"), what_is("Total eval bytes"), what_is("total code bytes")
     (('total', 'int8+zlib'), None, ('code', ''))
+    >>> what_is("codebook total"), what_is("vq total"), what_is("total vq+zlib")
+    (None, None, ('total', 'vq+zlib'))
     """
     words = words_of(name)
     what = _what(words)
     if what is None or not _understood(name) or ("budget" in words and not used):
+        return None
+    if what == "total" and _of_a_part(name, words):
         return None
     label = _label(what, name, words)
     if what == "model" and _is_raw(label, words, name):
@@ -108,6 +112,13 @@ def _understood(name: str) -> bool:
         word in known or word[0].isdigit() or _CODEC.search(word) or _NUMBERED.fullmatch(word)
         for word in words_of(before)
     )
+
+
+def _of_a_part(name: str, words: frozenset[str]) -> bool:
+    """Whether a total is one of what was made some way (`vq total`), and nothing says of what whole."""
+    noun = _NOUN["total"].search(name)
+    front = name[: noun.start()] if noun else ""
+    return not words & {"submission", "artifact"} and bool(words_of(front) & _MADE)
 
 
 def _what(words: frozenset[str]) -> str | None:
