@@ -69,11 +69,15 @@ def test_files_are_compared_at_the_budgets_that_are_asked_for_too(tmp_path: Path
     assert all(file.counted_bytes <= budget.bytes for budget, file in fitted)
     with pytest.raises(UsageError, match=f"--budgets: {own + 1:,} bytes are more than the {own:,}"):
         planned(named["path"], **choices, budgets=(own + 1,))
+    left = planned(named["path"], **{**choices, "schemes": ("scalar",)}, budgets=(own // 2,))
+    assert not left.budgets
+    assert [note for note in left.notes if note.startswith("--budgets: no files were compared")]
 
 
 @pytest.mark.parametrize(("more", "told"), [
     ({}, "needs --model and --tokens"),
     ({"model": "builtin:baseline", "tokens": Path("text"), "fits": False}, "does nothing with --no-fits"),
+    ({"model": "builtin:baseline", "tokens": Path("text"), "preview": "zstd-3"}, "does nothing with --preview"),
 ])  # fmt: skip
 def test_budgets_that_nothing_is_fitted_for_are_refused(model: Path, more: dict[str, object], told: str) -> None:
     with pytest.raises(UsageError, match=f"--budgets {told}"):

@@ -296,8 +296,9 @@ def _check_budgets(request: PlanRequest) -> None:
         return
     if request.model is None or request.tokens is None:
         raise UsageError("--budgets needs --model and --tokens: files are fitted by their loss")
-    for done, flag in ((request.recover is not None, "--recover"), (not request.fits, "--no-fits")):
-        if done:
+    others = {"--recover": request.recover, "--preview": request.preview, "--no-fits": None if request.fits else True}
+    for flag, given in others.items():
+        if given is not None:
             raise UsageError(f"--budgets does nothing with {flag}, where no files are fitted; leave one of them out")
 
 

@@ -30,6 +30,8 @@ from golfbudget.progress import Progress, unwatched
 from golfbudget.recipe.config import Integer, rule_for
 from golfbudget.schemes.threads import one_thread
 
+_NO_BUDGETS = "--budgets: no files were compared, for no restructured head was tried that may win; see --schemes"
+
 
 def make_plan(request: PlanRequest, progress: Progress = unwatched) -> Plan:
     """Open what a request names, try every candidate, and decide."""
@@ -95,6 +97,7 @@ def plan_of(prepared: Prepared, progress: Progress = unwatched) -> Plan:
             *source.notes, *chosen.notes, *sharing_notes(source, trials, shop.baseline.inspection.artifact.size),
             *filter(None, [_counts_note(prepared), _floor_note(source), joint.reason, too_large_note(request, source)]),
             *(["no files were fitted to the same bytes (--no-fits)"] if measured and not request.fits else []),
+            *([_NO_BUDGETS] if request.budgets and not budgets and not too_large_note(request, source) else []),
         ),
     )  # fmt: skip
 

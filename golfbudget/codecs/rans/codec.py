@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from golfbudget.codecs.rans.decoding import RunHeader
 
-#: Bytes before the lanes' states: how many lanes and how many runs there are.
-_START = 4
-
 
 @register
 class Rans(Codec):
@@ -34,7 +31,9 @@ class Rans(Codec):
     levels = range(1)
 
     def header_length(self, data: Buffer, start: int) -> int:
-        return _START + 4 * int.from_bytes(data[start : start + 2], "little")
+        from golfbudget.codecs.rans.encoding import START
+
+        return START.size + 4 * int.from_bytes(data[start : start + 2], "little")
 
     def decoder(self) -> Decoder:
         from golfbudget.codecs.rans.decoding import RansDecoder
