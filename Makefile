@@ -9,6 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
+#: Byte code is written where a module is first used: compiling all of torch takes longer than installing it.
+PIP := -m pip install --quiet --no-compile --constraint constraints.txt
+unexport PYTHONDONTWRITEBYTECODE
+
 #: Tests of what the plain install does, which take seconds: they run under the newest Python at hand, too.
 QUICK := ledger logs program submission findings weights_in_code check compare_totals configs unpickle inspect custom_layout
 
@@ -27,19 +31,19 @@ newest:
 	@newest="$$(.ci/newest $(PYTHON))"; \
 	if [ -z "$$newest" ]; then echo "no Python newer than $(PYTHON) is at hand"; exit; fi; \
 	"$$newest" --version && "$$newest" -m venv --clear build/newest && \
-	build/newest/bin/python -m pip install --quiet --constraint constraints.txt \
+	build/newest/bin/python $(PIP) \
 		--editable . filelock hypothesis pytest && \
 	PATH="$$PWD/build/newest/bin:$$PATH" build/newest/bin/python -m pytest --quiet $(QUICK:%=tests/test_%.py)
 
 architectures: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[architectures]'
+	$(BIN)/python $(PIP) --editable '.[architectures]'
 	$(BIN)/python -m pytest -m architectures tests/test_architectures.py
 
 records: $(STAMP)
 	$(BIN)/python -m pytest -m record
 
 smollm: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[smollm]'
+	$(BIN)/python $(PIP) --editable '.[smollm]'
 	$(BIN)/python tests/smollm.py
 
 study: $(STAMP)
@@ -55,7 +59,7 @@ bench: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python $(PIP) --editable '.[dev]'
 	touch $@
 
 clean:
