@@ -14,7 +14,9 @@ PIP := -m pip install --quiet --no-compile --constraint constraints.txt
 unexport PYTHONDONTWRITEBYTECODE
 
 #: Tests of what the plain install does, which take seconds: they run under the newest Python at hand, too.
-QUICK := ledger logs program submission findings weights_in_code check compare_totals configs unpickle inspect custom_layout
+QUICK := $(addprefix tests/,reading/test_ledger.py reading/test_unpickle.py reading/test_custom_layout.py \
+	report/test_inspect.py project/test_configs.py \
+	$(addprefix submission/test_,logs.py program.py submission.py findings.py weights_in_code.py check.py compare_totals.py))
 
 .PHONY: demo test slow newest architectures records smollm study lint bench clean
 
@@ -33,11 +35,11 @@ newest:
 	"$$newest" --version && "$$newest" -m venv --clear build/newest && \
 	build/newest/bin/python $(PIP) \
 		--editable . filelock hypothesis pytest && \
-	PATH="$$PWD/build/newest/bin:$$PATH" build/newest/bin/python -m pytest --quiet $(QUICK:%=tests/test_%.py)
+	PATH="$$PWD/build/newest/bin:$$PATH" build/newest/bin/python -m pytest --quiet $(QUICK)
 
 architectures: $(STAMP)
 	$(BIN)/python $(PIP) --editable '.[architectures]'
-	$(BIN)/python -m pytest -m architectures tests/test_architectures.py
+	$(BIN)/python -m pytest -m architectures tests/roles/test_architectures.py
 
 records: $(STAMP)
 	$(BIN)/python -m pytest -m record

@@ -19,9 +19,9 @@ from typing import Any
 
 import msgspec
 import torch
-from architecture_answers import KINDS, Answer, compared, page
 from safetensors.torch import load_file
-from shrinking import CUTS, OVERRIDES, merged, shrink
+from support.architecture_answers import KINDS, Answer, compared, page
+from support.shrinking import CUTS, OVERRIDES, merged, shrink
 from torch import Tensor
 
 _MOST_PARAMETERS = 40_000_000

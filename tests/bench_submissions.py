@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench_page import Timing
-from programs import by_hand, by_minifier
-from standins import log_text, submission
+from support.programs import by_hand, by_minifier
+from support.standins import log_text, submission
 
 import golfbudget as gb
 from golfbudget.code_packing import pack_code

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from command_line import Run, run_here, run_process
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
-from installed import Demo, Installation, build_wheel, install, run_demo, with_plan
+from support.command_line import Run, run_here, run_process
+from support.installed import Demo, Installation, build_wheel, install, run_demo, with_plan
 
 settings.register_profile("golfbudget", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("golfbudget")
@@ -31,7 +31,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["GOLFBUDGET_CACHE"], ignore_errors=True)
 
 #: What stands beside the tests has no doctests, and some of it imports whole libraries.
-collect_ignore = [path.name for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")]
+collect_ignore = [str(path) for path in Path(__file__).parent.rglob("*.py") if not path.name.startswith("test_")]
 #: These take longest, and one process makes them: it begins with the tests that need them, which all are slow.
 _LONGEST = frozenset({"demo", "installation"})
 T = TypeVar("T")

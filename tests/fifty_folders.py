@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from standins import log_text, submission
+from support.standins import log_text, submission
 
 CODE, MODEL = 47_642, 15_815_847
 #: What is wrong with which: over the cap, a claim that is none of the figures, no log, nothing to count at all.

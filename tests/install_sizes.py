@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from installed import build_wheel, install, installed_bytes
+from support.installed import build_wheel, install, installed_bytes
 
 
 def platform_line() -> str:
