@@ -35,7 +35,7 @@ def filled(assembler: Assembler, found: Found, target: int) -> Assembled:
             if FULL * target <= len(best.data):
                 return best
             # From where the last try came out, in proportion; within what is known to fit and not to fit.
-            factor *= 2 ** (8 * (0.5 * (1 + FULL) * target - current) / weights)
+            factor = _moved(factor, 0.5 * (1 + FULL) * target - current, weights)
             if not low < factor < high:
                 factor = math.sqrt(low * high) if high < _MOST else min(factor, _MOST)
             if factor <= low:
@@ -51,3 +51,14 @@ def filled(assembler: Assembler, found: Found, target: int) -> Assembled:
             if low >= _MOST or high / low < 1 + 1e-4:
                 break
     return best
+
+
+def _moved(factor: float, lacking: float, weights: int) -> float:
+    """The factor that so many more bytes, or fewer, ask of a matrix of so many weights; a bit a weight at most.
+
+    >>> _moved(1.0, 100, 1_600), _moved(1.0, -100, 800)
+    (1.4142135623730951, 0.5)
+    >>> _moved(1.25, 1_000_000, 16)  # no vector takes up a megabyte
+    2.5
+    """
+    return factor * 2 ** max(-1.0, min(1.0, 8 * lacking / weights))
