@@ -330,7 +330,7 @@ def test_the_lines_of_the_docs_run_in_a_notebook_and_show_a_table(page: str, tmp
     assert len(cells[0][0].replace("\n\n", "\n").splitlines()) == 6
     environment = {"IPYTHONDIR": str(tmp_path / "ipython"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, ROOT / "tests" / "notebook.py"],
+        [sys.executable, ROOT / "tests" / "support" / "notebook.py"],
         input=json.dumps([code for code, _ in cells]),
         cwd=tmp_path,
         env=os.environ | environment,
