@@ -17,6 +17,8 @@ _UNITS = {
     "": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3,
     "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3,
 }  # fmt: skip
+#: Digits, or thousands set apart by commas or as Python does it.
+_WHOLE = r"\d{1,3}(?:,\d{3}){1,9}|\d{1,30}(?:_\d{1,30}){0,9}"
 
 
 class Budget(Struct, frozen=True, kw_only=True):
@@ -43,10 +45,12 @@ class Budget(Struct, frozen=True, kw_only=True):
 def parse_size(text: str) -> int:
     """A number of bytes: `16000000`, `16MB` (decimal) or `16MiB` (binary).  `UsageError` otherwise.
 
-    >>> parse_size("16MB"), parse_size("16 MiB"), parse_size("1.5kB")
-    (16000000, 16777216, 1500)
+    A comma sets thousands apart and nothing else: `1,5MB`, as half the world writes 1.5, is not 15 MB.
+
+    >>> parse_size("16MB"), parse_size("16 MiB"), parse_size("1.5kB"), parse_size("16,000,000")
+    (16000000, 16777216, 1500, 16000000)
     """
-    number = re.fullmatch(r"(\d[\d_,]{0,30})(?:\.(\d{1,30}))?\s*([A-Za-z]{0,3})", text.strip(), re.ASCII)
+    number = re.fullmatch(rf"({_WHOLE})(?:\.(\d{{1,30}}))?\s*([A-Za-z]{{0,3}})", text.strip(), re.ASCII)
     unit = _UNITS.get(number[3].upper()) if number else None
     if number is None or unit is None:
         raise UsageError(f"{text[:80]!r} is no size; write 16000000, 16MB (decimal) or 16MiB (binary)")

@@ -183,10 +183,20 @@ def test_version_and_no_arguments(golfbudget: Run) -> None:
     assert golfbudget().returncode == 2
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "16XB", "1.0001kB", "1e6", "16 M B"])
+@pytest.mark.parametrize("text", [
+    "", "x", "-1", "16XB", "1.0001kB", "1e6", "16 M B", "1,5MB", "16,00,000", "1,", ",5", "16,000,00", "1__6", "1_",
+])  # fmt: skip
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_size(text)
+
+
+def test_thousands_may_be_set_apart() -> None:
+    assert [parse_size(text) for text in ("16,000,000", "1,234.5 kB", "16_000_000")] == [
+        16_000_000,
+        1_234_500,
+        16_000_000,
+    ]
 
 
 def test_code_that_is_neither_file_nor_size_is_refused() -> None:
