@@ -24,7 +24,7 @@ from golfbudget.version import __version__
 INTERRUPTED = 130
 TROUBLE = 2
 #: What writing to stdout ends with where no more can be written; such errors name no file.
-_UNWRITTEN = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
+_UNWRITTEN = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF})
 
 #: Commands in the order of the help, and the modules under `golfbudget.cli` that hold their functions.
 COMMANDS = {
@@ -109,6 +109,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run with the given arguments; returns the exit code."""
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that cannot show a character gets its escape, not a traceback.
@@ -129,13 +130,26 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("golfbudget: interrupted\n")
         return INTERRUPTED
-    except OSError as error:
+    except (OSError, SystemExit) as error:
         return _system_trouble(error)
     return code if isinstance(code, int) else 0
 
 
-def _system_trouble(error: OSError) -> int:
+def _open_closed() -> None:
+    """Streams that the caller closed (`>&-`): writing to stdout fails, as to any closed file; stderr takes all."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _system_trouble(error: OSError | SystemExit) -> int:
     """Names that no file can have, folders that may not be read, a full disk: what names a file is no bug."""
+    if isinstance(error, SystemExit):
+        # Click ends with 1, which says that a gate failed, where the reader of a pipe went away.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise error
+        error = error.__context__
     if error.filename is not None:
         return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}")
     if error.errno not in _UNWRITTEN:

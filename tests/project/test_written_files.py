@@ -86,6 +86,38 @@ def test_a_full_disk_is_one_line(golfbudget_process: Run, tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("arguments", [("inspect", "model.ptz", "--cap", "16MB"), ("--help",)])
+def test_a_reader_that_goes_away_is_no_failed_gate(model: Path, arguments: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "golfbudget", *arguments]
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, cwd=model.parent, env=environment()
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (2, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes the streams")
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code", "told"),
+    [
+        (">&-", "inspect model.ptz", 2, "golfbudget: error: the output cannot be written: Bad file descriptor\n"),
+        (">&-", "inspect model.ptz --format json", 2, "golfbudget: error: the output cannot be written: Bad file d"),
+        (">&-", "inspect model.ptz -o report.txt", 0, ""),
+        ("2>&-", "inspect nope", 2, ""),
+    ],
+)
+def test_closed_streams_are_no_failed_gate(model: Path, closed: str, arguments: str, code: int, told: str) -> None:
+    command = f'exec "{sys.executable}" -m golfbudget {arguments} {closed}'
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, check=False, cwd=model.parent, env=environment()
+    )  # fmt: skip
+    assert done.returncode == code
+    assert done.stderr.startswith(told)
+    assert "Traceback" not in done.stderr
+
+
 LONG = "x" * 300
 
 
