@@ -91,6 +91,11 @@ def test_without_a_terminal_lines_are_of_any_length(golfbudget: Run, golfbudget_
         assert (here.stdout, here.stderr) == (process.stdout, process.stderr)
 
 
+def test_no_columns_are_none_that_were_named(golfbudget: Run, folder: Path) -> None:
+    named, other = (golfbudget(*COMMANDS["a table of owners"], cwd=folder, environ=e) for e in ({"COLUMNS": "0"}, {}))
+    assert named.stdout == other.stdout != ""
+
+
 def state() -> dict[str, object]:
     """What a command could leave changed in this process."""
     return {

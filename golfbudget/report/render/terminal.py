@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
+from shutil import get_terminal_size
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -31,12 +32,13 @@ def screen_width() -> int | None:
 
 
 def _bounded() -> bool:
-    return sys.stdout.isatty() or "COLUMNS" in os.environ
+    # What knows no width says 0.
+    return sys.stdout.isatty() or os.environ.get("COLUMNS", "0") != "0"
 
 
 def console() -> Console:
     """A console on stdout, colourless and unwrapped unless that is a terminal."""
-    width = None if _bounded() else _UNBOUNDED
+    width = get_terminal_size().columns if _bounded() else _UNBOUNDED
     return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
