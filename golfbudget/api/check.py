@@ -12,7 +12,7 @@ from golfbudget.errors import UsageError
 from golfbudget.rules import DEFAULT, Convention, Rules, load_rules
 from golfbudget.submission import Checked, check_submission
 from golfbudget.submission.batch import UNJUDGED, Judgement, Outcome, Unchecked, check_all, verdict
-from golfbudget.workers import Where, working_on
+from golfbudget.workers import Where, check_spelling, working_on
 
 if TYPE_CHECKING:
     from golfbudget.report.document import Document
@@ -155,6 +155,8 @@ def check(
             executor=executor,
             progress=progress,
         )
+    # One folder is checked here, whoever else could.
+    check_spelling(executor)
     loaded, chosen = _rules(rules, convention)
     checked = check_submission(
         Path(submissions[0]), loaded, convention=chosen, model=paths(model), code=paths(code), log=paths(log),

@@ -5,7 +5,7 @@ each other's.  They are this machine's, or whatever an executor (`concurrent.fut
 """
 
 from golfbudget.workers.elsewhere import WorkerDiedError, WorkerDiffersError, shared_folder
-from golfbudget.workers.executors import LOCAL, Where, working_on
+from golfbudget.workers.executors import LOCAL, Where, check_spelling, working_on
 from golfbudget.workers.processes import Processes
 from golfbudget.workers.threads import in_threads
 
@@ -15,6 +15,7 @@ __all__ = [
     "Where",
     "WorkerDiedError",
     "WorkerDiffersError",
+    "check_spelling",
     "in_threads",
     "shared_folder",
     "working_on",

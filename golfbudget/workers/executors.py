@@ -35,6 +35,20 @@ _SEVERAL = 2
 _PREFIX, _STALE_SECONDS = "work-", 7 * 86_400
 
 
+def check_spelling(where: Where) -> None:
+    """`UsageError` for what names no executor, whether or not there is work to hand out."""
+    if where is None or isinstance(where, Executor):
+        return
+    if not isinstance(where, str):
+        raise UsageError(f"executor {type(where).__name__}: expected a spelling, or a concurrent.futures.Executor")
+    kind, _, rest = where.partition(":")
+    if where != LOCAL and (kind not in (DASK, SLURM) or (kind == DASK and not rest)):
+        raise UsageError(
+            f"--executor {where[:80]}: expected local, dask:ADDRESS (such as dask:tcp://host:8786) or slurm, with "
+            "options as in slurm:partition=NAME,time=MINUTES"
+        )
+
+
 @contextmanager
 def working_on(where: Where, *, jobs: int | None = None, cache: Path | None = None) -> Iterator[int | None]:
     """Tasks of this block are done by that executor; yields the number of jobs to ask for.
@@ -42,17 +56,11 @@ def working_on(where: Where, *, jobs: int | None = None, cache: Path | None = No
     `jobs` bounds the calls under way; what is handed over lies in `cache`, or the user's cache.  `UsageError` for what
     names no executor and for one that does not answer, `MissingExtraError` where its package is not installed.
     """
+    check_spelling(where)
     if where is None or where == LOCAL:
         yield jobs
         return
     kind, _, rest = where.partition(":") if isinstance(where, str) else ("", "", "")
-    if isinstance(where, str) and (kind not in (DASK, SLURM) or (kind == DASK and not rest)):
-        raise UsageError(
-            f"--executor {where[:80]}: expected local, dask:ADDRESS (such as dask:tcp://host:8786) or slurm, with "
-            "options as in slurm:partition=NAME,time=MINUTES"
-        )
-    if not isinstance(where, str) and not isinstance(where, Executor):
-        raise UsageError(f"executor {type(where).__name__}: expected a spelling, or a concurrent.futures.Executor")
     with _work_folder(cache or default_folder()) as folder, explained():
         if isinstance(where, Executor):
             place = Workplace(name=type(where).__name__, executor=where, folder=folder, most=jobs)

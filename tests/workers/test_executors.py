@@ -477,6 +477,14 @@ def test_what_names_no_executor_is_refused_in_a_line(golfbudget: Run, model: Pat
     assert REFUSED[spelled] in told.stderr
 
 
+def test_what_names_no_executor_is_refused_for_one_folder_too(golfbudget: Run, tmp_path: Path) -> None:
+    (tmp_path / "train_gpt.py").write_text("x = 1\n", encoding="utf-8")
+    told = golfbudget("check", tmp_path, "--no-model", "--executor", "moon")
+    assert told.returncode == 2
+    assert "--executor moon: expected local, dask:ADDRESS" in told.stderr
+    assert golfbudget("check", tmp_path, "--no-model", "--executor", "local").returncode == 0
+
+
 @pytest.mark.slow
 def test_an_address_that_does_not_answer_is_refused_in_seconds(golfbudget: Run, model: Path) -> None:
     start = time.monotonic()
