@@ -137,8 +137,9 @@ def _conventions(checked: Checked) -> doc.Grid:
         cells = (code, model, other, total) if others else (code, model, total)
         label = f"{convention} *" if chosen else str(convention)
         rows.append(doc.line(label, *cells, doc.change(tally.headroom), _verdict(tally), bold=chosen))
-    names = ("code", "model", *(("other files",) if others else ()), "total", "headroom", "")
-    return doc.grid((doc.name("convention"), *map(doc.number, names)), rows)
+    # A narrow screen leaves out what the total is made of, and then what is left.
+    ranks = {"code": 3, "model": 2, **({"other files": 4} if others else {}), "total": 0, "headroom": 1, "": 0}
+    return doc.grid((doc.name("convention"), *(doc.number(name, rank=rank) for name, rank in ranks.items())), rows)
 
 
 def _tallies(outcomes: Sequence[Outcome], convention: Convention) -> doc.Grid:
@@ -187,7 +188,10 @@ def _runs(checked: Checked) -> doc.Grid | None:
     rows.append(doc.line("largest", *largest, doc.change(checked.chosen.headroom), bold=True))
     if any(tally.spread is not None for tally in shown):
         rows.append(doc.line("spread of seeds", *(doc.amount(tally.spread) for tally in shown), ""))
-    columns = (*(doc.number(str(tally.convention)) for tally in shown), doc.number(f"headroom as {checked.convention}"))
+    totals_by = (
+        doc.number(str(one), rank=2 * (one is not checked.convention)) for one in (t.convention for t in shown)
+    )
+    columns = (*totals_by, doc.number(f"headroom as {checked.convention}", rank=1))
     return doc.grid((doc.name("run"), *columns), rows)
 
 

@@ -36,6 +36,15 @@ def folder(tmp_path: Path) -> Path:
     return submission(tmp_path / "mine", {"train_gpt.py": "x = 1\n", "final_model.int8.ptz": MODEL, "README.md": "hi"})
 
 
+def test_on_a_narrow_screen_every_figure_keeps_its_name(golfbudget: Run, folder: Path) -> None:
+    for seed in (1, 2):
+        submission(folder, {f"train_seed{seed}.log": log_text(code=6, model=len(MODEL) + seed)})
+    lines = golfbudget("check", folder, environ={"COLUMNS": "40"}).stdout.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert {"logged", "shipped", "packed", "folder", "largest"} <= {line.split(" ")[0] for line in lines}
+    assert "102,006" in next(line for line in lines if line.startswith("shipped *"))
+
+
 def test_model_and_code_of_a_public_artifact(golfbudget: Run, corpus: Path, tmp_path: Path) -> None:
     for name in ("final_model.int8.ptz", "final_model.pt"):
         (tmp_path / name).write_bytes((corpus / "fp16_zlib_exact_ledger" / name).read_bytes())
