@@ -27,12 +27,13 @@ _NEEDS = {"counts": "token counts", "moment": "the second moment of the inputs, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemeSize:
-    """A scheme; where a shape is given, its options and raw bytes, or why there are none."""
+    """A scheme; where a shape is given, its options and raw bytes, or why there are none (`refused`: by a sentence)."""
 
     scheme: Scheme
     options: Options | None = None
     raw_bytes: int | None = None
     reason: str = ""
+    refused: bool = False
 
     @property
     def decoder_bytes(self) -> int:
@@ -71,7 +72,8 @@ def _size(scheme: Scheme, shape: tuple[int, int] | None, given: Mapping[str, str
         options = scheme.options({p.name: _value(p, given[p.name]) for p in scheme.parameters if p.name in given})
         return SchemeSize(scheme=scheme, options=options, raw_bytes=scheme.raw_bytes(shape, options))
     except UsageError as error:
-        return SchemeSize(scheme=scheme, reason=str(error).removeprefix(f"scheme {scheme.name}: "))
+        reason = str(error).removeprefix(f"scheme {scheme.name}: ")
+        return SchemeSize(scheme=scheme, reason=reason, refused=True)
 
 
 def _value(parameter: Parameter, text: str) -> int | float | str:
@@ -139,7 +141,11 @@ def _of_shape(sizes: Sequence[SchemeSize], shape: tuple[int, int]) -> doc.Grid:
     for size in sizes:
         options = ", ".join(f"{name}={value}" for name, value in (size.options or {}).items())
         amount = doc.Cell(text=size.amount, value=size.raw_bytes)
-        rows.append(doc.line(size.scheme.name, options, amount, doc.amount(size.decoder_bytes), size.reason))
+        told: str | doc.Cell = options
+        if size.refused:
+            # A sentence stands where a screen folds it.
+            told, amount = doc.Cell(text=size.reason, value=options), doc.amount(None)
+        rows.append(doc.line(size.scheme.name, told, amount, doc.amount(size.decoder_bytes), size.reason))
     return doc.grid((*names, raw, doc.number("decoder bytes", "decoder_bytes"), doc.name(None, "reason")), rows)
 
 

@@ -102,6 +102,15 @@ def test_a_list_of_many_is_a_line_each_and_a_few_have_all_their_options() -> Non
         assert all(f"option     {parameter.name}" in blocks for parameter in row.scheme.parameters)
 
 
+def test_an_option_that_is_refused_leaves_the_table_readable(golfbudget: Run) -> None:
+    done = golfbudget("schemes", "--shape", "64x16", "--option", "bits=99", environ={"COLUMNS": "80"})
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {"vq-logits-residual", "weight-vq"} <= {line.split(" ")[0] for line in lines}
+    (clipped,) = (number for number, line in enumerate(lines) if line.startswith("clipped "))
+    assert " ".join(lines[clipped].split()[1:4]) == "option bits is"
+
+
 def test_the_command_prints_and_writes(golfbudget: Run, tmp_path: Path) -> None:
     done = golfbudget("schemes", "gptq", "binary", "--shape", "8192x512", "--option", "bits=6")
     assert done.returncode == 0, done.stderr
