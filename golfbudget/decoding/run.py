@@ -137,7 +137,7 @@ def compose(path: Path, framework: Framework, limit: int = DECODED_LIMIT) -> Com
 def _held(artifact: Artifact, raw: bytes, steps: list[PeeledStep], framework: Framework) -> Held:
     layout = layouts.recognise(artifact)
     if layout is None and (artifact.format != PACK or not artifact.tensors):
-        first = f", the first {artifact.tensors[0].name[:80]!r}," if artifact.tensors else ""
+        first = f", the first {artifact.tensors[0].name[:80]!r}" if artifact.tensors else ""
         raise UnsupportedError(
             f"{artifact.path}: its container ({artifact.format}, {len(artifact.tensors):,} tensors{first}) is of no "
             f"layout known here ({', '.join(sorted(layouts.registered()))}), so that nothing says what its tensors "

@@ -165,7 +165,7 @@ UNKNOWN: dict[str, tuple[Callable[[], bytes], Framework, str]] = {
     "a checkpoint": (
         lambda: saved({"a": torch.ones(2)}),
         Framework.TORCH,
-        r"1 tensors, the first 'a',\) is of no layout",
+        r"1 tensors, the first 'a'\) is of no layout",
     ),
     "old torch": (lambda: legacy(PAIR), Framework.NUMPY, "written by torch before 1.6.*--with torch"),
     "a strange dtype": (
