@@ -68,8 +68,8 @@ class Result(ABC):
 
 
 StrPath = str | os.PathLike[str]
-#: Bytes, or a text such as `16MB`.
-Size = int | str
+#: Bytes, whole ones, `16e6` too, or a text such as `16MB`.
+Size = float | str
 #: A file of code, or its size.
 Code = Size | os.PathLike[str]
 #: One, or several.
@@ -77,16 +77,20 @@ Paths = StrPath | Sequence[StrPath]
 
 
 def size(given: Size) -> int:
-    """Bytes; `UsageError` for a text that is no size, and for less than nothing.
+    """Bytes; `UsageError` for a text that is no size, for a number that is not whole, and for less than nothing.
 
-    >>> size("16MB"), size(16)
-    (16000000, 16)
+    >>> size("16MB"), size(16), size(16e6)
+    (16000000, 16, 16000000)
     """
     if isinstance(given, str):
         return parse_size(given)
-    if given < 0:
-        raise UsageError(f"{given} bytes are no size; give zero or more")
-    return given
+    try:
+        whole = int(given)
+    except (TypeError, ValueError, OverflowError):
+        whole = -1
+    if isinstance(given, bool) or whole != given or whole < 0:
+        raise UsageError(f"{str(given)[:80]} bytes are no size; give a whole number, zero or more")
+    return whole
 
 
 def cap_size(cap: Size | None) -> int:
@@ -100,9 +104,9 @@ def cap_size(cap: Size | None) -> int:
 
 def code_bytes(code: Code | None, *, option: str = "--code") -> int | None:
     """Bytes of code from a file or a size; None for code that does not count."""
-    if code is None or isinstance(code, int):
-        return None if code is None else size(code)
-    return code_size(os.fspath(code), option=option)
+    if code is None:
+        return None
+    return code_size(os.fspath(code), option=option) if isinstance(code, str | os.PathLike) else size(code)
 
 
 def path_or_none(path: StrPath | None) -> Path | None:

@@ -113,8 +113,10 @@ def _value(text: str) -> Value:
 
 
 def points(sweeps: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
-    """Every combination of the swept values, the last name fastest; `UsageError` for too many."""
+    """Every combination of the swept values, the last name fastest; `UsageError` for too many, and for none."""
     combinations = math.prod(map(len, sweeps.values()))
+    if not combinations:
+        raise UsageError("a sweep without values estimates nothing; give one or more")
     if combinations > MOST_POINTS:
         raise UsageError(f"the sweeps make {combinations:,} combinations; at most {MOST_POINTS} are estimated at once")
     for chosen in itertools.product(*sweeps.values()):

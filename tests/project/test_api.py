@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.command_line import Run
 
@@ -277,6 +279,28 @@ def test_an_estimate_holds_the_artifact_that_it_wrote() -> None:
     assert found.ledger.size == len(found.data)
     assert found.low <= len(found.data) <= found.high
     assert len(told) == told[0][1]
+
+
+def test_bytes_are_whole_numbers_however_they_are_spelled() -> None:
+    for cap in (16_000_000, 16e6, np.int64(16_000_000), np.float64(16e6), "16MB"):
+        found = gb.inspect(example.ARTIFACT, cap=cap, code=9295.0)
+        assert found.to_dict()["cap"] == {
+            "bytes": 16_000_000, "code_bytes": 9295, "used": 971_635, "headroom": 15_028_365, "fits": True,
+        }  # fmt: skip
+        assert isinstance(found.headroom, int)
+
+
+@pytest.mark.parametrize("cap", [1.5, -1, math.nan, math.inf, True, b"5", "1,5MB"])
+def test_what_is_no_number_of_bytes_is_refused(cap: Any) -> None:  # noqa: ANN401  (what no type checker lets pass)
+    with pytest.raises(gb.GolfbudgetError, match="no size"):
+        gb.inspect(example.ARTIFACT, cap=cap)
+    with pytest.raises(gb.GolfbudgetError, match=r"no size|neither a file"):
+        gb.inspect(example.ARTIFACT, code=cap)
+
+
+def test_a_sweep_without_values_is_refused() -> None:
+    with pytest.raises(gb.GolfbudgetError, match="a sweep without values"):
+        gb.estimate("baseline", fast=True, sweep={"layers": []})
 
 
 def test_trouble_is_one_class_of_errors(tmp_path: Path) -> None:
