@@ -29,7 +29,7 @@ class Code:
 
     `candidates` are files named like models that the program reads and does not write: `without_models` counts those
     that are none.  `problems` says why what a file needs is not known; `written` where the program writes a file;
-    `unfollowed` where it runs or imports what only running it tells.
+    `unfollowed` where it runs or imports what only running it tells; `missing` what it needs that is not there.
     With none or several programs to choose from, `undecided` says so, `briefly` in three words, and nothing is counted.
     """
 
@@ -39,6 +39,7 @@ class Code:
     problems: Mapping[str, Problem] = field(default_factory=dict)
     written: Mapping[str, Place] = field(default_factory=dict)
     unfollowed: tuple[Place, ...] = ()
+    missing: Mapping[str, Place] = field(default_factory=dict)
     programs: tuple[Program, ...] = ()
     undecided: str = ""
     briefly: str = ""
@@ -121,6 +122,7 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
         problems=found.problems,
         written=found.written,
         unfollowed=tuple(found.unfollowed),
+        missing=found.missing,
         programs=tuple(found.programs),
     )
 

@@ -28,12 +28,13 @@ _SAME = {"lzma": "xz"}
 
 
 def examine_files(checked: Checked) -> Iterator[Finding]:
-    """GB203 to GB210, GB4xx, and caps written in MiB."""
+    """GB203 to GB211, GB4xx, and caps written in MiB."""
     yield from _helpers(checked)
     yield from _stub(checked)
     yield from _uncounted(checked)
     yield from _unreadable(checked)
     yield from _unknown(checked)
+    yield from _missing(checked)
     yield from _caps(checked)
     yield from _models(checked)
     yield from _beside(checked)
@@ -113,6 +114,18 @@ def _unknown(checked: Checked) -> Iterator[Finding]:
     if unknown:
         message = f"of no known kind, not counted as shipped, and named by no program: {lengths(unknown)}"
         yield Finding(code="GB209", message=message, place=Place(file=unknown[0].path))
+
+
+def _missing(checked: Checked) -> Iterator[Finding]:
+    missing = list(checked.code.missing.items())
+    if missing:
+        named = ", ".join(f"{name} ({place})" for name, place in missing[:6])
+        more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
+        message = (
+            f"needed by the program and not in the folder, so that what it takes is not known: {named}{more} (--code "
+            "FILE for each that counts and lies elsewhere)"
+        )
+        yield Finding(code="GB211", message=message, place=missing[0][1])
 
 
 def _caps(checked: Checked) -> Iterator[Finding]:

@@ -337,6 +337,8 @@ def _concatenated(left: str, right: str) -> str:
 def _parent(text: str) -> str:
     if text == ROOT:
         return ROOT + ".."
+    if text.startswith(ROOT) and text.endswith("/.."):
+        return f"{text}/.."  # Above the folder, of which nothing is known.
     head = posixpath.dirname(text.rstrip("/"))
     return ROOT if text.startswith(ROOT) and head in ("/", ROOT, "") else head
 

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from golfbudget.submission.executed import unfollowed_line
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile, for_people
+from golfbudget.submission.lacking import lacking
 from golfbudget.submission.logs import named_like_log
 from golfbudget.submission.needs import How, Need, needs, needs_of_text
 from golfbudget.submission.paths import ROOT, UNKNOWN
@@ -41,7 +42,8 @@ class Counted:
 class Reached:
     """What programs lead to.  `unpacks` says that one of the entries runs what it or a file beside it packs.
 
-    `unfollowed`: where they run or import what only running them tells.
+    `unfollowed`: where they run or import what only running them tells.  `missing`: what they need and the folder does
+    not hold, and where.
     """
 
     counted: list[Counted] = field(default_factory=list)
@@ -51,6 +53,7 @@ class Reached:
     programs: list[Program] = field(default_factory=list)
     unpacks: bool = False
     unfollowed: list[Place] = field(default_factory=list)
+    missing: dict[str, Place] = field(default_factory=dict)
 
 
 def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
@@ -59,6 +62,7 @@ def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
     seen: dict[str, Counted] = {file.path: Counted(file=file, how="entry") for file in entries}
     waiting = [(file, True) for file in entries]
     runners: list[Program] = []
+    outputs: set[str] = set()
     while waiting:
         file, meant = waiting.pop(0)
         sources = _sources(folder, file, meant=meant)
@@ -83,15 +87,18 @@ def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
             if need.how is How.IMPORTED and need.path == UNKNOWN:
                 found.unfollowed.append(place)
                 continue
+            if need.how is How.WRITTEN:
+                outputs.add(posixpath.basename(need.path))
+            _miss(found, need, place, file, folder, folders)
             for target in _targets(need, file, folder, folders):
                 if need.how is How.WRITTEN:
                     found.written.setdefault(target.path, place)
                 elif target.path not in seen:
-                    code = need.how is How.READ and target.kind is FileKind.CODE
-                    how = "named" if code or need.how is How.RUN else str(need.how)
-                    seen[target.path] = Counted(file=target, how=how, by=file.path, place=place)
+                    seen[target.path] = _counted(need, target, file, place)
                     waiting.append((target, runs))
     _finish(found, list(seen.values()), runners)
+    # What programs write they read as well, wherever that is.
+    found.missing = {path: at for path, at in found.missing.items() if posixpath.basename(path) not in outputs}
     return found
 
 
@@ -103,6 +110,12 @@ def _finish(found: Reached, seen: Sequence[Counted], runners: Sequence[Program])
         if not any(one.by == program.path and one.program for one in seen):
             what, line = "it runs text that it reads or unpacks, and that is not found", executing_line(program)
             found.problems.setdefault(program.path, Problem(what=what, place=program.place(line)))
+
+
+def _counted(need: Need, target: SubmissionFile, file: SubmissionFile, place: Place) -> Counted:
+    code = need.how is How.READ and target.kind is FileKind.CODE
+    how = "named" if code or need.how is How.RUN else str(need.how)
+    return Counted(file=target, how=how, by=file.path, place=place)
 
 
 def _as_program(counted: Counted) -> Counted:
@@ -143,6 +156,32 @@ def _needs(
     if not sources.programs and file.size <= _LONGEST_PACKED:
         for need in needs_of_text(file.path, folder.place(file).read_bytes()):
             yield need, Place(file=file.path, line=need.line), here
+
+
+def _miss(
+    found: Reached,
+    need: Need,
+    place: Place,
+    file: SubmissionFile,
+    folder: Folder,
+    folders: Sequence[PurePosixPath],
+) -> None:
+    """Note what is needed and not there."""
+    if need.how not in (How.NAMED, How.WRITTEN) and not _is_there(need, file, folder, folders):
+        absent = lacking(need, folders, folder.patterns)
+        if absent is not None:
+            found.missing.setdefault(absent, place)
+
+
+def _is_there(need: Need, file: SubmissionFile, folder: Folder, folders: Sequence[PurePosixPath]) -> bool:
+    """Whether a file of the folder is what is needed, whether or not it counts."""
+    if need.how is How.IMPORTED:
+        first = need.path.partition(".")[0]
+        inside = (f"{base / first}/" for base in folders)
+        return any(True for _ in _module_files(need, file, folder, folders)) or any(
+            one.path.startswith(place) for place in inside for one in folder.files
+        )
+    return any(True for _ in _matching(need, folder, folders))
 
 
 def _targets(

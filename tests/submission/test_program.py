@@ -313,3 +313,49 @@ def test_without_a_program_what_the_log_says_is_still_counted(tmp_path: Path) ->
     assert not found.chosen.rows
     assert "no code at all" in found.chosen.reason
     assert not found.passed()
+
+
+# --- what the folder does not hold ---
+
+ABOVE = "from pathlib import Path\nimport sys\nROOT = Path(__file__).resolve().parent.parents[2]\n"
+LACKING = {
+    "a module above": (f"{ABOVE}sys.path.insert(0, str(ROOT))\nfrom walk import main\nimport torch, json\n", "walk"),
+    "a package above": ("import sys\nsys.path.append('../..')\nfrom common.model import GPT\n", "common"),
+    "a program above": (f"{ABOVE}import runpy\nrunpy.run_path(str(ROOT / 'base.py'))\n", "../../../base.py"),
+    "a program run": ("import subprocess, sys\nsubprocess.run([sys.executable, 'inner.py'])\n", "inner.py"),
+    "a module beside": ("from .helper import y\n", ".helper"),
+    "a source": ("load(name='k', sources=['fused.cpp'])\n", "fused.cpp"),
+    "a library": ("import ctypes\nctypes.CDLL('./libfast.so')\n", "libfast.so"),
+    "a table": ("import numpy as np\nnp.fromfile('table.bin')\n", "table.bin"),
+}  # fmt: skip
+NOT_LACKING = {
+    "given data": "import os, numpy as np\nnp.fromfile('data/x.bin')\nopen('./data/tokenizers/a.model')\n"
+                  "os.system('python data/fetch.py')\n",
+    "its own output": "open('t.npy', 'wb')\nopen('t.npy', 'rb')\nopen('k.cu', 'w')\nload(sources=['k.cu'])\n",
+    "installed": "import sys\nsys.path.insert(0, '/opt/flash-attention')\nimport flash_attn_interface, torch, os\n",
+    "of the machine": "import ctypes\nctypes.CDLL('libcudart.so')\nctypes.CDLL('libc.so.6')\nopen('/proc/cpuinfo')\n",
+    "names": "AutoTokenizer.from_pretrained('some/model-3.2')\nimport subprocess\nsubprocess.run(['nvidia-smi'])\n",
+    "weights to go on with": "import torch\ntorch.load('ckpt.pt')\nopen('final_model.int8.ptz', 'rb')\n",
+    "a name of its package": "import sys\nsys.path.insert(0, '..')\nimport pack.part\nfrom pack import part, other\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "name"), LACKING.values(), ids=LACKING)
+def test_what_is_needed_and_not_there_is_said(tmp_path: Path, source: str, name: str) -> None:
+    found = check(tmp_path, {"train_gpt.py": source})
+    (told,) = [one.message for one in found.findings if one.code == "GB211"]
+    line = source.splitlines().index(next(one for one in source.splitlines() if Path(name.strip(".")).name in one)) + 1
+    assert f"not known: {name} (train_gpt.py, line {line}) (--code" in told
+
+
+@pytest.mark.parametrize("source", NOT_LACKING.values(), ids=NOT_LACKING)
+def test_what_is_given_written_or_installed_is_not_missed(tmp_path: Path, source: str) -> None:
+    found = check(tmp_path, {"train_gpt.py": source, "pack/part.py": "from . import name\n"})
+    assert "GB211" not in codes(found)
+
+
+def test_a_folder_further_up_is_not_the_submission(tmp_path: Path) -> None:
+    source = "from pathlib import Path\nexec((Path(__file__).parents[2] / 'lib' / 'helper.py').read_text())\n"
+    found = check(tmp_path, {"train_gpt.py": source, "lib/helper.py": "y = 1\n"})
+    assert set(counted(found)) == {"train_gpt.py"}
+    assert {"GB208", "GB211"} <= codes(found)
