@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golfbudget import formats
-from golfbudget.artifact.files import read_file
+from golfbudget.artifact.files import read_file, refuse_pointer
 from golfbudget.artifact.peel import Allowance, innermost, peel
 from golfbudget.codecs import DECODED_LIMIT, Buffer, Stream
-from golfbudget.errors import GolfbudgetError
+from golfbudget.errors import GolfbudgetError, UnsupportedError
 from golfbudget.rules import Convention
 from golfbudget.submission.claims import About
 from golfbudget.submission.file_uses import file_uses
@@ -23,6 +23,8 @@ from golfbudget.submission.places import Place, listed
 _CODEC = re.compile(r"zlib|gzip|zstd|lzma|xz|brotli|bz2", re.IGNORECASE)
 #: A program with nothing but white space in this many bytes is empty.
 _BLANK = 1 << 16
+#: What git checks out instead of a large file has about 130 bytes.
+_LONGEST_POINTER = 1024
 #: Words for one codec.
 _SAME = {"lzma": "xz"}
 
@@ -33,6 +35,7 @@ def examine_files(checked: Checked) -> Iterator[Finding]:
     yield from _stub(checked)
     yield from _uncounted(checked)
     yield from _unreadable(checked)
+    yield from _pointers(checked)
     yield from _unknown(checked)
     yield from _missing(checked)
     yield from _caps(checked)
@@ -107,6 +110,16 @@ def _unreadable(checked: Checked) -> Iterator[Finding]:
         else:
             message = f"{problem.place}: what it imports is not known: {problem.what}"
             yield Finding(code="GB206", message=message, place=problem.place)
+
+
+def _pointers(checked: Checked) -> Iterator[Finding]:
+    """Counted files that stand in for others: nobody knows what those take, or need."""
+    for file in (file for file in checked.code.files if file.size <= _LONGEST_POINTER):
+        try:
+            refuse_pointer(checked.folder.place(file).read_bytes(), file.path)
+        except UnsupportedError as error:
+            message = f"what the program needs is not known: {error}"
+            yield Finding(code="GB208", message=message, place=Place(file=file.path))
 
 
 def _unknown(checked: Checked) -> Iterator[Finding]:

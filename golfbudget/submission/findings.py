@@ -58,7 +58,11 @@ TABLE: dict[str, FindingKind] = {
         ("GB205", _N, "code in the folder that is not counted"),
         ("GB206", _W, "a code file that is no valid Python: what it imports is unknown"),
         ("GB207", _E, "the program is empty"),
-        ("GB208", _E, "the program cannot be parsed, or runs what is not found: what it needs is unknown"),
+        (
+            "GB208",
+            _E,
+            "the program cannot be parsed, or what it needs is a pointer or not found: what it takes is unknown",
+        ),
         ("GB209", _N, "files of no known kind that the program does not name; they are not counted"),
         ("GB210", _W, "the program runs or imports what only running it tells, and files beside it are not counted"),
         ("GB211", _W, "the program needs what is not in the folder, and not counted"),

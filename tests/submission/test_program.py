@@ -262,6 +262,23 @@ def test_what_is_run_and_not_found_is_an_error(tmp_path: Path, source: str) -> N
     assert not found.passed()
 
 
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        ("open('table.bin', 'rb')\n", "table.bin"),
+        ("import helper\n", "helper.py"),
+        ("ctypes.CDLL('./a.so')\n", "a.so"),
+    ],
+)
+def test_a_pointer_is_not_the_file_that_the_program_needs(tmp_path: Path, source: str, path: str) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 3000000\n"
+    found = check(tmp_path, {"train_gpt.py": source, path: pointer})
+    (told,) = [one.message for one in found.findings if one.code == "GB208"]
+    assert told.startswith(f"what the program needs is not known: {path}: a Git LFS pointer of 132 bytes, not the file")
+    assert "3,000,000 bytes" in told
+    assert not found.passed()
+
+
 def test_weights_unpacked_and_not_run_are_no_program(tmp_path: Path) -> None:
     digits = base64.b85encode(lzma.compress(BLOB)).decode()
     source = f'import base64, lzma\nmodel.eval()\nW = lzma.decompress(base64.b85decode("{digits}"))\n'
