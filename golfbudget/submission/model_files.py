@@ -36,10 +36,12 @@ def model_files(folder: Folder, code: Code, runs: Sequence[Run], claims: Sequenc
         if _free(file, used) and not named_otherwise(file.path) and compressed(folder.place(file))
     ]
     if not found:
+        exported = _exported(runs)
         found = [
             replace(file, kind=FileKind.MODEL)
             for file in folder.of(FileKind.CHECKPOINT)
-            if file.path not in used and named_like_model(file.path) and compressed(folder.place(file))
+            if file.path not in used
+            and (file.size in exported or (named_like_model(file.path) and compressed(folder.place(file))))
         ]
     found = [file for file in found if not _STATE.search(file.path)] or found
     if len(found) < 2:
@@ -60,8 +62,12 @@ def _free(file: SubmissionFile, used: Collection[str]) -> bool:
 
 
 def _told(runs: Sequence[Run], claims: Sequence[Claim]) -> set[int]:
-    told = {export.model.number for run in runs for export in run.exports if export.model}
-    return told | {claim.number for claim in claims if claim.about is About.MODEL}
+    return _exported(runs) | {claim.number for claim in claims if claim.about is About.MODEL}
+
+
+def _exported(runs: Sequence[Run]) -> set[int]:
+    """Lengths of the exports that logs tell of: a file of one of them is no weights before export."""
+    return {export.model.number for run in runs for export in run.exports if export.model}
 
 
 def _agreed(files: list[SubmissionFile], told: Collection[int]) -> list[SubmissionFile]:

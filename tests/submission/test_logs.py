@@ -283,6 +283,15 @@ def test_a_table_is_not_the_model_that_the_log_tells_of(tmp_path: Path) -> None:
     assert {one.file.path for one in checked.code.counted} == {"train_gpt.py", "t.npz"}
 
 
+@pytest.mark.parametrize("program", ["open('weights.bin', 'rb')\n", "x = 1\n"])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_of_the_length_that_a_log_tells_of_is_the_model(tmp_path: Path, program: str, *, told: bool) -> None:
+    log = log_text(code=len(program), model=len(NOISE) + (not told))
+    checked = check(tmp_path, {"train_gpt.py": program, "weights.bin": NOISE, "train.log": log})
+    assert [model.source for model in checked.models] == ["weights.bin" if told else "train.log"]
+    assert ("weights.bin" in {one.file.path for one in checked.code.counted}) == (not told and "open" in program)
+
+
 def test_a_submission_without_a_model(golfbudget: Run, tmp_path: Path) -> None:
     folder = submission(tmp_path, {"train_gpt.py": "x = 1\n"})
     assert golfbudget("check", folder).returncode == 2
