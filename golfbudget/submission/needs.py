@@ -21,8 +21,10 @@ _READERS = {
     "spec_from_file_location", "read_csv", "read_parquet", "ZipFile", "is_zipfile", "TarFile", "from_pretrained",
     "load_from_disk", "load_inline", "CUDAExtension", "CppExtension", "Extension", "BZ2File", "GzipFile", "LZMAFile",
     "load_module", "unpack_archive", "from_buffer", "read_image", "load_state_dict", "SourceFileLoader", "read",
-    "read_json", "read_table", "parse",
+    "read_json", "read_table", "parse", "read_pickle", "read_feather", "read_fwf", "FileIO", "getlines",
 }  # fmt: skip
+#: Readers that programs hand to `map` and `partial`.
+_HANDED = {"open", "fromfile", "memmap", "loadtxt", "read_text", "read_bytes"}
 _LISTERS = RESOURCES | {"glob", "iglob", "rglob", "iterdir", "listdir", "scandir", "walk", "copytree"}
 _RUNNERS = {"run", "Popen", "call", "check_call", "check_output", "system", "getoutput", "execv", "execvp", "spawn"}
 #: Calls that write a file, with the number of the argument that names it.
@@ -75,6 +77,8 @@ def needs(nodes: Sequence[ast.AST], here: str) -> tuple[list[Need], list[str]]:
     for node in nodes:
         for level, module in _modules(node, paths):
             found.append(Need(How.IMPORTED, module, node.lineno, level))  # type: ignore[attr-defined]
+        if here.endswith("__init__.py"):
+            found += _offered(node)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if id(node) not in comments:
                 found.append(Need(How.NAMED, node.value, node.lineno))
@@ -113,6 +117,16 @@ def _modules(node: ast.AST, paths: Paths) -> Iterator[tuple[int, str]]:
         elif called(node) in _RUNNERS:
             said = " ".join(_said(argument, paths) for argument in node.args)
             yield from ((0, match[1] + end) for match in _RUN_MODULE.finditer(said) for end in _ENDS)
+
+
+def _offered(node: ast.AST) -> Iterator[Need]:
+    """What `from package import *` takes, by the package's own `__all__`: names, which may be those of modules."""
+    if not isinstance(node, ast.Assign | ast.AugAssign) or not isinstance(node.value, ast.List | ast.Tuple):
+        return
+    if any(isinstance(target, ast.Name) and target.id == "__all__" for target in _targets(node)):
+        for item in node.value.elts:
+            if isinstance(item, ast.Constant) and isinstance(item.value, str):
+                yield Need(How.IMPORTED, item.value, node.lineno, 1)
 
 
 def _targets(node: ast.Assign | ast.AugAssign) -> list[ast.expr]:
@@ -156,12 +170,9 @@ def _of_call(node: ast.Call, paths: Paths) -> Iterator[Need]:
         return
     if name in _LISTERS:
         yield from (Need(How.READ, text, node.lineno) for text in paths.of(node))
-    elif name in _READERS:
+    elif name in _READERS or any(map(_is_reader, node.args)):
         method = [receiver] if receiver is not None and name in _METHODS else []
-        for argument in (*method, *arguments):
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, int):
-                continue  # How much is read.
-            yield from (Need(How.READ, text, node.lineno) for text in paths.of(argument))
+        yield from _read([*method, *arguments], node.lineno, paths)
     elif name in _IMPORTERS:
         if node.args:
             yield from (Need(How.READ, text, node.lineno) for text in _imported_by_pattern(node, paths))
@@ -170,6 +181,19 @@ def _of_call(node: ast.Call, paths: Paths) -> Iterator[Need]:
             yield from _of_command(argument, node.lineno, paths)
     elif name in _COMPOSERS:
         yield from (Need(How.NAMED, text, node.lineno) for text in paths.of(node))
+
+
+def _read(arguments: Sequence[ast.expr], line: int, paths: Paths) -> Iterator[Need]:
+    for argument in arguments:
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, int):
+            continue  # How much is read.
+        yield from (Need(How.READ, text, line) for text in paths.of(argument))
+
+
+def _is_reader(argument: ast.expr) -> bool:
+    """Whether a call is given what reads files: `map(open, names)`."""
+    name = argument.attr if isinstance(argument, ast.Attribute) else getattr(argument, "id", "")
+    return name in _HANDED
 
 
 def _of_command(argument: ast.expr, line: int, paths: Paths) -> Iterator[Need]:

@@ -21,6 +21,8 @@ from golfbudget.submission.sources import Problem, Program, Sources, executes, e
 _WILD = re.compile(r"[*?\[]")
 #: Longer files beside a stub are data.
 _LONGEST_PACKED = 1 << 22
+#: Letters and digits of a pattern that tells by itself.
+_FEWEST_LETTERS = 4
 _MODELS = (FileKind.MODEL, FileKind.CHECKPOINT)
 
 
@@ -204,9 +206,16 @@ def _takes(need: Need, file: SubmissionFile, *, exact: bool) -> bool:
     if file.side or file.kind is FileKind.LOG:
         if for_people(file.path) or (need.how is How.RUN and named_like_log(file.path)):
             return False
-        return need.how in (How.READ, How.RUN) and (exact or "/" in file.path)
+        by_pattern = _tells(need.path) and not named_like_log(file.path)
+        return need.how in (How.READ, How.RUN) and (exact or "/" in file.path or by_pattern)
     # A word without a dot is a file's name by chance.
     return need.how is How.READ or "." in need.path or "/" in need.path
+
+
+def _tells(pattern: str) -> bool:
+    """Whether a pattern's own letters say which files are meant: `chunk_*.txt`, and not `*.txt`."""
+    stem = posixpath.splitext(posixpath.basename(pattern))[0]
+    return sum(map(str.isalnum, _WILD.sub("", stem))) >= _FEWEST_LETTERS
 
 
 def _module_files(
@@ -270,7 +279,7 @@ def _pattern(text: str, folder: Folder) -> list[str]:
         return []
     if _WILD.search(place):
         # An unknown folder: the name has to tell.
-        return [name, f"*/{name}"] if sum(map(str.isalnum, stem)) >= 4 else []
+        return [name, f"*/{name}"] if sum(map(str.isalnum, stem)) >= _FEWEST_LETTERS else []
     if place or sum(map(str.isalnum, _WILD.sub("", name))) >= 2:
         return [pattern]
     return []

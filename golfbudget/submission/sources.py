@@ -15,6 +15,7 @@ from pathlib import Path
 from golfbudget.errors import GolfbudgetError, readable
 from golfbudget.formats.python.reader import code_length
 from golfbudget.formats.python.syntax import parse
+from golfbudget.submission.aliases import with_own_names
 from golfbudget.submission.nodes import nodes
 from golfbudget.submission.paths import called
 from golfbudget.submission.places import Place
@@ -130,7 +131,7 @@ def _parsed(data: bytes, path: str, *, unpacked: bool) -> Program:
     text = data.decode("utf-8-sig", "surrogateescape")
     if code_length(text) > _MOST_CODE:
         raise SyntaxError(f"it has more than {_MOST_CODE:,} characters of code")
-    return Program(path=path, text=text, nodes=nodes(parse(data)), unpacked=unpacked)
+    return Program(path=path, text=text, nodes=tuple(with_own_names(nodes(parse(data)))), unpacked=unpacked)
 
 
 def _unpacked(data: bytes, path: str) -> tuple[tuple[Program, ...], Problem | None]:
