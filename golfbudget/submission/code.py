@@ -29,7 +29,8 @@ class Code:
 
     `candidates` are files named like models that the program reads and does not write: `without_models` counts those
     that are none.  `problems` says why what a file needs is not known; `written` where the program writes a file;
-    `unfollowed` where it runs or imports what only running it tells; `missing` what it needs that is not there.
+    `unfollowed` where it runs or imports what only running it tells; `missing` what it needs that is not there;
+    `again` what it writes and reads again, `whole` the files that it reads by their whole names.
     With none or several programs to choose from, `undecided` says so, `briefly` in three words, and nothing is counted.
     """
 
@@ -40,6 +41,8 @@ class Code:
     written: Mapping[str, Place] = field(default_factory=dict)
     unfollowed: tuple[Place, ...] = ()
     missing: Mapping[str, Place] = field(default_factory=dict)
+    again: tuple[Counted, ...] = ()
+    whole: frozenset[str] = frozenset()
     programs: tuple[Program, ...] = ()
     undecided: str = ""
     briefly: str = ""
@@ -123,6 +126,8 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
         written=found.written,
         unfollowed=tuple(found.unfollowed),
         missing=found.missing,
+        again=tuple(found.again),
+        whole=frozenset(found.whole),
         programs=tuple(found.programs),
     )
 

@@ -200,13 +200,33 @@ def _beside(checked: Checked) -> Iterator[Finding]:
         )
         yield Finding(code="GB404", message=message, place=Place(file=checked.left[0].path))
     files = [file for model in checked.models if len(model.files) == 1 for file in model.files]
-    seeds = sorted(file.seed for file in files if file.seed is not None)
-    # Parts are numbered from 0 or 1, and so are few seeds; `seed` in a name tells.
-    numbered = len(seeds) > 1 and seeds == list(range(seeds[0], seeds[0] + len(seeds))) and seeds[0] in (0, 1)
-    if numbered and len(seeds) == len(files) and not any("seed" in file.path.lower() for file in files):
+    yield from _parts(checked, files)
+    inside = {file.path for model in checked.models for file in model.files}
+    largest = max((model.size for model in checked.models), default=0)
+    # Weights before export are written and read again as well, and are longer than what counts.
+    kept = [one for one in checked.code.again if one.file.path not in inside and one.file.size <= largest]
+    if kept:
+        place = kept[0].place
         message = (
-            f"taken for one model of each seed, of which the largest counts: {lengths(files)}; if they are parts of "
-            'one, name each with --model FILE and count them as the sum (rules: models = "sum")'
+            f"written by the program and read again ({place}), and not counted: "
+            f"{lengths([one.file for one in kept])}; where it is of the model, name all files with --model FILE"
+        )
+        yield Finding(code="GB404", message=message, place=place)
+
+
+def _parts(checked: Checked, files: list[SubmissionFile]) -> Iterator[Finding]:
+    """Models of several seeds, one file each, that may be one model together."""
+    seeds = sorted(file.seed for file in files if file.seed is not None)
+    if len(seeds) < 2 or len(seeds) < len(files):
+        return
+    # Parts are numbered from 0 or 1, and so are few seeds; `seed` in a name tells.
+    numbered = seeds == list(range(seeds[0], seeds[0] + len(seeds))) and seeds[0] in (0, 1)
+    named = [file for file in files if file.path in checked.code.whole]
+    if len(named) > 1 or (numbered and not any("seed" in file.path.lower() for file in files)):
+        why = "all of them are read by the program" if len(named) > 1 else "their numbers may be those of parts"
+        message = (
+            f"taken for one model of each seed, of which the largest counts, but {why}: {lengths(named or files)}; if "
+            'they are parts of one, name each with --model FILE and count them as the sum (rules: models = "sum")'
         )
         yield Finding(code="GB404", message=message, place=Place(file=files[0].path))
 

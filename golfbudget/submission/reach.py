@@ -45,7 +45,7 @@ class Reached:
     """What programs lead to.  `unpacks` says that one of the entries runs what it or a file beside it packs.
 
     `unfollowed`: where they run or import what only running them tells.  `missing`: what they need and the folder does
-    not hold, and where.
+    not hold, and where.  `again`: what they write and read again; `whole`: files that they read by their whole names.
     """
 
     counted: list[Counted] = field(default_factory=list)
@@ -56,6 +56,8 @@ class Reached:
     unpacks: bool = False
     unfollowed: list[Place] = field(default_factory=list)
     missing: dict[str, Place] = field(default_factory=dict)
+    again: list[Counted] = field(default_factory=list)
+    whole: set[str] = field(default_factory=set)
 
 
 def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
@@ -93,6 +95,7 @@ def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
                 outputs.add(posixpath.basename(need.path))
             _miss(found, need, place, file, folder, folders)
             for target in _targets(need, file, folder, folders):
+                found.whole |= {target.path} if need.how is How.READ and not _WILD.search(need.path) else set()
                 if need.how is How.WRITTEN:
                     found.written.setdefault(target.path, place)
                 elif target.path not in seen:
@@ -132,6 +135,8 @@ def _settle(found: Reached, counted: Counted) -> None:
         found.counted.append(counted)
     elif file.path not in found.written:
         (found.candidates if file.kind in _MODELS else found.counted).append(counted)
+    elif counted.how == "read":
+        found.again.append(counted)
 
 
 def _sources(folder: Folder, file: SubmissionFile, *, meant: bool) -> Sources:

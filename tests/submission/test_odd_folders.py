@@ -217,6 +217,32 @@ def test_numbers_that_may_be_those_of_parts_are_told(tmp_path: Path, names: tupl
     assert ("GB404" in check(tmp_path, "x = 1\n", **files).codes(Severity.WARNING)) == parts
 
 
+@pytest.mark.parametrize(
+    ("program", "parts"),
+    [
+        ("import torch\ntorch.load('m_seed7.ptz')\ntorch.load('m_seed42.ptz')\n", True),
+        ("for seed in (7, 42): open(f'm_seed{seed}.ptz', 'rb')\n", True),
+        ("import sys\nopen(f'm_seed{sys.argv[1]}.ptz', 'rb')\n", False),
+        ("import os\nopen(f\"m_seed{os.environ.get('SEED', 7)}.ptz\", 'rb')\n", False),
+    ],
+)
+def test_models_of_seeds_that_one_program_reads_may_be_one(tmp_path: Path, program: str, *, parts: bool) -> None:
+    files = {f"m_seed{seed}.ptz": lzma.compress(Random(seed).randbytes(4000)) for seed in (7, 42)}
+    assert ("GB404" in check(tmp_path, program, **files).codes(Severity.WARNING)) == parts
+
+
+@pytest.mark.parametrize(("name", "length", "told"), [("grams.npy", 900, True), ("final_model.pt", 9000, False)])
+def test_what_a_program_writes_and_reads_again_may_be_of_the_model(
+    tmp_path: Path, name: str, length: int, *, told: bool
+) -> None:
+    program = f"open('m.ptz', 'wb')\nopen('m.ptz', 'rb')\nopen('{name}', 'wb')\nopen('{name}', 'rb')\n"
+    files = {"m.ptz": lzma.compress(Random(1).randbytes(4000)), name: bytes(length)}
+    messages = [found.message for found in check(tmp_path, program, **files).findings if found.code == "GB404"]
+    assert [f"(train_gpt.py, line 4), and not counted: {name} ({length} bytes)" in text for text in messages] == (
+        [True] if told else []
+    )
+
+
 def test_a_tree_of_submissions_is_called_one(tmp_path: Path) -> None:
     submission(tmp_path, {f"records/{name}/train_gpt.py": "x = 1\n" for name in "abc"})
     with pytest.raises(UsageError, match=r"found programs in 3 folders below \(records/a, records/b, records/c, …\)"):
