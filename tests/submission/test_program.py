@@ -121,6 +121,7 @@ NEEDED = {
                "t.npy"),
     "environment": ("import os, torch\nclass H: p = os.environ.get('P', 'pre.pt')\ntorch.load(H.p)\n", "pre.pt"),
     "table of numpy": ("import numpy as np\nT = np.fromfile('t.bin', dtype=np.uint8)\n", "t.bin"),
+    "counts of the text": ("import numpy as np\nT = np.fromfile('fineweb_bigrams.bin')\n", "fineweb_bigrams.bin"),
     "json": ("import json\nT = json.load(open('vocab_map.json'))\n", "vocab_map.json"),
     "text": ("from pathlib import Path\nP = Path('prefix.txt').read_text()\n", "prefix.txt"),
     "library": ("import ctypes\nL = ctypes.CDLL('./libx.so')\n", "libx.so"),
