@@ -13,7 +13,7 @@ import bz2
 import lzma
 import platform
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -21,6 +21,8 @@ from types import MappingProxyType
 OPTIONAL = ("brotli",)
 #: Of longer source only the first settings are tried.
 _LONGEST_SEARCHED = 1 << 20
+#: Source from this length on is asked whether it is mostly data, which no search makes smaller.
+_SHORTEST_ASKED = 1 << 16
 #: What the decoder of raw LZMA2 keeps when the call names no dictionary; no stream may need more.
 _DICTIONARY = 1 << 23
 
@@ -50,11 +52,17 @@ class ProgramPayload:
 
 def payloads(source: bytes, allowed: frozenset[str], *, search: bool) -> Iterator[ProgramPayload]:
     """The smallest payload of each compressor, the optional ones if allowed; `search` tries more settings."""
-    yield from _lzma(source, search=search and len(source) <= _LONGEST_SEARCHED)
+    contexts = _CONTEXTS[:1] if _mostly_data(source) else _CONTEXTS
+    yield from _lzma(source, contexts, search=search and len(source) <= _LONGEST_SEARCHED and len(contexts) > 1)
     yield _deflate(source)
     yield ProgramPayload(codec="bz2", settings="level=9", data=bz2.compress(source, 9), module="bz2")
     if "brotli" in allowed:
         yield _brotli(source)
+
+
+def _mostly_data(source: bytes) -> bool:
+    """Whether a long source holds more of what is packed already than of words: those take a third of their length."""
+    return len(source) >= _SHORTEST_ASKED and 2 * len(zlib.compress(source, 1)) > len(source)
 
 
 def compressor_versions(allowed: frozenset[str]) -> Iterator[tuple[str, str]]:
@@ -67,10 +75,10 @@ def compressor_versions(allowed: frozenset[str]) -> Iterator[tuple[str, str]]:
         yield "brotli", brotli.__version__
 
 
-def _lzma(source: bytes, *, search: bool) -> Iterator[ProgramPayload]:
+def _lzma(source: bytes, contexts: Sequence[tuple[int, int, int]], *, search: bool) -> Iterator[ProgramPayload]:
     """The .lzma file with the best settings, and with these and with the presets raw LZMA2 and xz."""
     dictionary = 1 << min(_DICTIONARY.bit_length() - 1, max(12, (len(source) - 1).bit_length()))
-    tried = [(context, searched) for context in _CONTEXTS for searched in (_SEARCHES if search else _SEARCHES[:1])]
+    tried = [(context, searched) for context in contexts for searched in (_SEARCHES if search else _SEARCHES[:1])]
     alone: tuple[bytes, dict[str, int]] | None = None
     for (lc, lp, pb), (length, finder) in tried:
         options = {
@@ -84,7 +92,7 @@ def _lzma(source: bytes, *, search: bool) -> Iterator[ProgramPayload]:
     data, best = alone
     yield ProgramPayload(codec="lzma", settings=_said(best), data=data, module="lzma")
     preset = {**best, "lc": 3, "lp": 0, "pb": 2, "nice_len": 273, "mf": lzma.MF_BT4}
-    settings = (best, preset)
+    settings = (best, preset)[: len(contexts)]
     raw = [(lzma.compress(source, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, **o}]), o) for o in settings]
     data, options = min(raw, key=lambda made: len(made[0]))
     filters = f'[{{"id":{lzma.FILTER_LZMA2}}}]'

@@ -20,6 +20,7 @@ import types
 import zipfile
 import zlib
 from pathlib import Path
+from random import Random
 from unittest.mock import Mock
 
 import brotli
@@ -792,3 +793,14 @@ def test_the_command_refuses_what_cannot_be_right(golfbudget: Run, tmp_path: Pat
 def test_writing_leaves_no_temporary_file(tmp_path: Path) -> None:
     write(tmp_path / "y.py", pack_code(PADDING.encode(), name="x.py").stub)
     assert [path.name for path in tmp_path.iterdir()] == ["y.py"]
+
+
+@pytest.mark.parametrize(("digits", "tried"), [(True, 3), (False, 94)])
+def test_a_program_that_is_mostly_data_is_not_searched(
+    monkeypatch: pytest.MonkeyPatch, *, digits: bool, tried: int
+) -> None:
+    text = base64.b85encode(Random(3).randbytes(60_000)) if digits else b"step = 1\n" * 10_000
+    compress = Mock(return_value=b"x")
+    monkeypatch.setattr(payload.lzma, "compress", compress)
+    list(payload.payloads(text, frozenset(), search=True))
+    assert compress.call_count == tried
