@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from golfbudget.artifact.indexes import INDEX_SUFFIX
@@ -25,6 +26,10 @@ _JSON_SPACE = b" \t\r\n"
 _CHECK = "golfbudget/check/"
 _CHECK_SCHEMA = f"{_CHECK}1"
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+#: Findings of `check` that say that nobody knows what a submission takes.
+DOUBTS = frozenset({"GB207", "GB208", "GB210", "GB211", "GB402", "GB403", "GB404", "GB508"})
 
 
 def load_side(path: Path, reading: Reading | None = None) -> ComparedSide:
@@ -106,9 +111,17 @@ def _side_of_check(report: dict[str, object], *, where: str) -> ComparedSide:
     if not isinstance(basis, str) or not all(n is None or (type(n) is int and n >= 0) for n in amounts):
         raise CorruptError(f"{where}: not a sound report of `check`: amounts are no numbers of bytes")
     try:
-        return side_of_totals(path, total, basis=basis, report=where, **parts)
+        side = side_of_totals(path, total, basis=basis, report=where, **parts)
     except LedgerError as error:
         raise CorruptError(f"{where}: not a sound report of `check`: {error}") from None
+    return replace(side, doubts=tuple(_doubts(one.get("findings"))))
+
+
+def _doubts(findings: object) -> Iterator[str]:
+    """What a saved report of `check` says of bytes that nobody knows."""
+    for one in findings if isinstance(findings, list) else ():
+        if isinstance(one, dict) and one.get("code") in DOUBTS:
+            yield f"{one['code']} {one.get('message')}"
 
 
 def _side(report: InspectReport, *, saved: str | None = None) -> ComparedSide:

@@ -61,6 +61,7 @@ class ComparedSide:
 
     Invariant: the rows are distinct and sum to `bytes` plus `code_bytes`.  `report` is the saved report it came from.
     `basis` says how a side is known that has totals and no owners (counted, logged, claimed); None where it has owners.
+    `doubts` say why a submission may take other bytes than are counted, as `check` found.
     """
 
     path: str
@@ -71,6 +72,7 @@ class ComparedSide:
     code_bytes: int | None = None
     report: str | None = None
     basis: str | None = None
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len({row.key for row in self.rows}) != len(self.rows):
@@ -221,6 +223,8 @@ class Comparison:
             bases = f"base {self.base.basis}, new {self.new.basis}"
             parts = "nor code apart from model, " if self.base.whole else ""
             made.append(f"totals are compared ({bases}); owners are not, {parts}as a side has none to read")
+        sides = (("base", self.base), ("new", self.new))
+        made += [f"{name} may take other bytes: {doubt}" for name, side in sides for doubt in side.doubts]
         if self.code_missing is not None:
             made.append(f"code is left out: {self.code_missing} counts none (--{self.code_missing}-code FILE or SIZE)")
         if not self.by_totals and self.base.codecs != self.new.codecs:

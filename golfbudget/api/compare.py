@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golfbudget.api.base import Code, Result, Size, StrPath, code_bytes, here, reading
 from golfbudget.artifact.locating import locate_all
-from golfbudget.baseline import load_side, side_of_totals
+from golfbudget.baseline import DOUBTS, load_side, side_of_totals
 from golfbudget.compare import Change, ComparedSide, Comparison, Delta
 from golfbudget.compare import compare as compare_sides
 from golfbudget.content import DIGITS
-from golfbudget.errors import UsageError
+from golfbudget.errors import GolfbudgetError, UsageError
 from golfbudget.gates import GateResult, judge, parse_gate
 from golfbudget.hashing import file_hash
 from golfbudget.ledger import Role
@@ -97,7 +97,8 @@ def compare(
     places = (here(base, progress=True), here(new, progress=True))
     given = ((places[0], base_code, "--base-code"), (places[1], new_code, "--new-code"))
     sides = [_with_code(_side(path, how), code, option) for path, code, option in given]
-    comparison = compare_sides(*_with_code_beside(sides, places))
+    sides = _with_code_beside(sides, places)
+    comparison = compare_sides(*(_with_doubts(side, path) for side, path in zip(sides, places, strict=True)))
     return CompareResult(comparison=comparison, gates=tuple(judge(gate, comparison) for gate in gates))
 
 
@@ -154,3 +155,22 @@ def _with_code_beside(sides: list[ComparedSide], paths: Sequence[Path]) -> list[
         code = code_beside(path, load_rules()) if side.code_bytes is None and side.basis is None else None
         made.append(side if code is None else side.with_code(code[0], code[1][:DIGITS]))
     return made if all(side.code_bytes is not None or side.whole for side in made) else sides
+
+
+def _with_doubts(side: ComparedSide, path: Path) -> ComparedSide:
+    """The same with what `check` says of a submission whose bytes nobody knows."""
+    from golfbudget.rules import load_rules
+    from golfbudget.submission.code import code_beside
+
+    rules = load_rules()
+    if not path.is_dir():
+        return side
+    try:
+        if code_beside(path, rules) is None:
+            return side
+        from golfbudget.submission import check_submission
+
+        findings = check_submission(path, rules, packed=False).findings
+    except GolfbudgetError:
+        return side  # What it takes is counted all the same; what is wrong with the rest is for `check` to say.
+    return replace(side, doubts=tuple(f"{found.code} {found.message}" for found in findings if found.code in DOUBTS))

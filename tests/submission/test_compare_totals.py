@@ -67,6 +67,22 @@ def test_a_saved_check_is_the_side_that_its_folder_is(logged: Path, claimed: Pat
     assert from_report.comparison.base.report is not None
 
 
+def test_bytes_that_nobody_knows_are_no_saving_without_a_word(golfbudget: Run, tmp_path: Path, logged: Path) -> None:
+    empty = submission(tmp_path / "empty", {"train_gpt.py": "\n", "train.log": log_text(code=1, model=14_000_000)})
+    note = "new may take other bytes: GB207 train_gpt.py: the program is empty"
+    assert any(one.startswith(note) for one in gb.compare(logged, empty).comparison.notes)
+    assert gb.compare(logged, saved(empty)).comparison.notes == gb.compare(logged, empty).comparison.notes
+    assert not any("may take" in one for one in gb.compare(logged, logged).comparison.notes)
+    model = {"train_gpt.py": CODE, "final_model.int8.ptz": example.ARTIFACT.read_bytes()}
+    real, none = (
+        submission(tmp_path / "real", model),
+        submission(tmp_path / "none", {**model, "final_model.int8.ptz": b"x" * 99}),
+    )
+    done = golfbudget("compare", real, none, "--fail-on", "total>+0", environ={"COLUMNS": "200"})
+    assert done.returncode == 0
+    assert "new may take other bytes: GB402 final_model.int8.ptz has 99 bytes: a placeholder" in done.stdout
+
+
 def test_a_side_of_totals_against_an_artifact(logged: Path) -> None:
     artifact = gb.compare(logged, example.ARTIFACT, new_code=10)
     size = example.ARTIFACT.stat().st_size
