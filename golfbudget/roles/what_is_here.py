@@ -18,8 +18,14 @@ _ADAPTER = re.compile(
 #: Modules that end encoders and classifiers, and that no model with an output over the vocabulary needs.
 _OTHER_HEADS = re.compile(
     r"(?:^|\.)(?P<module>score|classifier|qa_outputs|classification_head\.out_proj|pooler\.dense|text_projection|"
-    r"visual_projection|cls\.output)(?:\.(?:weight|bias))?$"
+    r"visual_projection|cls\.output|(?:v|value|reward|rm|critic|regression)_(?:head|layer)(?:\.[0-9]+)?|"
+    r"discriminator_predictions\.dense_prediction)(?:\.(?:weight|bias))?$"
 )
+#: A numbered block, and one of an encoder: Megatron calls the blocks of its language model so, too.
+_BLOCK = re.compile(r"(?:^|\.)[A-Za-z_]+\.[0-9]+\.")
+_ENCODING = re.compile(r"(?:^|\.)(?<!language_model\.)encoder\.(?:[A-Za-z_]+\.)*?[A-Za-z_]+\.[0-9]+\.")
+#: The layer by which a draft model joins what its target gives it, of two or three hidden states.
+_JOINING, _JOINED = "fc.weight", (2, 3)
 #: Architectures of GGUF files that give vectors and no logits.
 _ENCODERS = re.compile(r"bert|encoder|clip$")
 _POOLED = range(1, 5)
@@ -37,8 +43,26 @@ def what_is_here(artifact: Artifact, resolution: Resolution, config: ConfigJson)
         one.rule is not None and one.rule.role is Role.HEAD and one.matrix is None for one in resolution.names.values()
     ):
         other = next((one.owner for one in resolution.names.values() if _OTHER_HEADS.search(one.owner)), None)
-        return None if other is None else f"{other} ends a model that has none"
+        if other is not None:
+            return f"{other} ends a model that has none"
+        return _draft(artifact) or _only_encoder(one.owner for one in resolution.names.values())
     return None
+
+
+def _draft(artifact: Artifact) -> str | None:
+    """A draft model gives its states to the output of another."""
+    joining = next((tensor.shape for tensor in artifact.tensors if tensor.name == _JOINING), ())
+    if len(joining) != 2 or joining[1] not in [many * joining[0] for many in _JOINED]:
+        return None
+    return f"{_JOINING} joins several hidden states, as a draft model does that has its target's output"
+
+
+def _only_encoder(owners: Iterable[str]) -> str | None:
+    """All numbered blocks stand in an encoder: with an output over the vocabulary it would have more than a table."""
+    blocks = [owner for owner in (name.replace("/", ".") for name in owners) if _BLOCK.search(owner)]
+    if not blocks or not all(_ENCODING.search(owner) for owner in blocks):
+        return None
+    return f"all blocks are an encoder's, such as {blocks[0]}"
 
 
 def _adapter(names: Iterable[str]) -> str | None:

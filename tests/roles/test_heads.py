@@ -206,6 +206,10 @@ def test_the_text_table_is_the_one_that_is_tied(tmp_path: Path) -> None:
         ({"model.layers.0.q_proj.lora_A.weight": (8, WIDTH)}, "this is an adapter (lora_A)"),
         ({"score.weight": (3, WIDTH)}, "score.weight ends a model that has none"),
         ({"bert.pooler.dense.weight": (WIDTH, WIDTH)}, "ends a model that has none"),
+        ({"v_head.weight": (1, WIDTH)}, "v_head.weight ends a model that has none"),
+        ({"reward_head.weight": (1, WIDTH)}, "reward_head.weight ends a model that has none"),
+        ({"regression_layer.weight": (19, WIDTH)}, "regression_layer.weight ends a model that has none"),
+        ({"fc.weight": (WIDTH, 2 * WIDTH)}, "fc.weight joins several hidden states"),
         ({"head.weight": (3, WIDTH)}, "head.weight is named like one and is none"),
         ({"lm_head.projection.weight": (ROWS, WIDTH)}, "lm_head.projection.weight [96, 16] has the input table's form"),
         ({"adapter.out.weight": (ROWS, WIDTH)}, "adapter.out.weight [96, 16] has the input table's form"),
@@ -218,6 +222,28 @@ def test_what_stands_beside_a_table_may_leave_the_tie_open(
     assert found.tied is None
     assert reason in found.tied_reason
     assert roles(found)[TABLE] is Role.EMBEDDING
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("embeddings.word_embeddings.weight", "encoder.layer.0.attention.self.query.weight"),
+        ("shared.weight", "encoder.block.0.layer.0.SelfAttention.q.weight"),
+        ("text_model.embeddings.token_embedding.weight", "text_model.encoder.layers.0.self_attn.q_proj.weight"),
+    ],
+)
+def test_an_encoder_alone_does_not_say_how_it_would_give_logits(tmp_path: Path, names: tuple[str, str]) -> None:
+    save_file({names[0]: matrix(), names[1]: matrix(WIDTH)}, tmp_path / "model.safetensors")
+    found = assign(open_artifact(tmp_path), load_roles())
+    assert found.tied is None
+    assert "all blocks are an encoder's" in found.tied_reason
+
+
+def test_megatron_calls_the_blocks_of_a_language_model_an_encoder(tmp_path: Path) -> None:
+    block = "language_model.encoder.layers.0.mlp.dense_h_to_4h.weight"
+    table = "language_model.embedding.word_embeddings.weight"
+    save_file({table: matrix(), block: matrix(8)}, tmp_path / "model.safetensors")
+    assert assign(open_artifact(tmp_path), load_roles()).tied is True
 
 
 def test_an_adapter_beside_its_matrix_is_a_model(tmp_path: Path) -> None:
