@@ -25,7 +25,16 @@ _LANGUAGE = (
 )
 #: Keys of models that have no vocabulary of text, and of settings that are none of a model.
 _OTHERS = re.compile(r"vision|visual|image|audio|speech|vit|codec|encoder|quantization|rope|task_specific|generation")
+#: How configurations speak of the tie, the most usual first, and whether "true" means that there is one.
+_TIES: Mapping[str, bool] = {
+    "tie_word_embeddings": True,
+    **dict.fromkeys(("tie_word_embedding", "tie_embeddings", "tie_embedding", "tied_embeddings", "tie_weights"), True),
+    **dict.fromkeys(("weight_tying", "tie_lm_head", "tie_embed", "tied_head", "share_input_output_embed"), True),
+    **dict.fromkeys(("share_embeddings_and_output_weights", "share_decoder_input_output_embed"), True),
+    **dict.fromkeys(("untie_embeddings_and_output_weights", "untie_embeddings", "no_weight_tying"), False),
+}
 _PACKING = ("quantization_config", "quantization", "compression_config")
+_NOTHING: Mapping[str, object] = {}
 _DEEPEST = 6
 #: No matrix has more rows or columns.
 _LARGEST = 1 << 31
@@ -40,45 +49,41 @@ _NO_HEAD = re.compile(
 class ConfigJson(Struct, frozen=True, kw_only=True):
     """The settings that matter here; all are None or empty where nothing says them.
 
-    `tied` is what the configuration says and `tied_at` the key that says it.  `architecture` is the first that
+    `tied` is what the configuration says and `said` its own words for it.  `architecture` is the first that
     it names, `headless` one that has no output over the vocabulary.
     """
 
     tied: bool | None = None
-    tied_at: str = ""
+    said: str | None = None
     vocabularies: tuple[int, ...] = ()
     architecture: str | None = None
     headless: str | None = None
     packing: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Mapping[str, object] | None) -> ConfigJson:
-        """From a configuration as it stands in the file."""
+    def of(cls, config: Mapping[str, object] | None, values: Mapping[str, object] = _NOTHING) -> ConfigJson:
+        """From a configuration as it stands in the file; `values` are a checkpoint's own, which come after it."""
+        tied, said = _within(values)
         if config is None:
-            return cls()
-        tied, tied_at = None, ""
+            return cls(tied=tied, said=said)
         vocabularies: dict[int, None] = {}
+        told = False
         for path, holder in _language(config):
-            said = _truth(holder.get("tie_word_embeddings"))
-            if said is not None and tied is None:
-                tied, tied_at = said, f"{path}tie_word_embeddings"
+            found = None if told else _tie(holder)
+            if found is not None:
+                told, tied, said = True, found[0], f"config.json says {path}{found[1]}"
             for key in ("vocab_size", "padded_vocab_size", "n_vocab"):
                 size = holder.get(key)
                 if isinstance(size, int) and not isinstance(size, bool) and size > 0:
                     vocabularies[size] = None
         return cls(
             tied=tied,
-            tied_at=tied_at,
+            said=said,
             vocabularies=tuple(vocabularies),
             architecture=next(iter(_classes(config)), None),
             headless=_headless(config),
             packing=_packing(config),
         )
-
-    @property
-    def said(self) -> str | None:
-        """What the configuration says of the head's tie, in words; None where it says nothing."""
-        return None if self.tied is None else f"config.json says {self.tied_at}: {str(self.tied).lower()}"
 
     @property
     def method(self) -> str:
@@ -160,6 +165,25 @@ def _nested(config: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
         if depth < _DEEPEST and len(waiting) < _MOST_NODES:
             inner = (value for value in holder.values() if isinstance(value, Mapping))
             waiting.extend((value, depth + 1) for value in islice(inner, _MOST_NODES))
+
+
+def _tie(holder: Mapping[str, object]) -> tuple[bool, str] | None:
+    """Whether there is a tie by the first key that says it, and its words."""
+    for key, sense in _TIES.items():
+        said = _truth(holder.get(key))
+        if said is not None:
+            return said is sense, f"{key}: {str(said).lower()}"
+    return None
+
+
+def _within(values: Mapping[str, object]) -> tuple[bool | None, str | None]:
+    """The same of the settings that a trainer leaves in its checkpoint, at any depth."""
+    for name, value in values.items():
+        key = name.rpartition("/")[2]
+        found = _tie({key: value}) if key in _TIES else None
+        if found is not None:
+            return found[0], f"{name.removesuffix(key)}{found[1]} is in the checkpoint"
+    return None, None
 
 
 def _truth(said: object) -> bool | None:

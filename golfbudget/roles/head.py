@@ -68,7 +68,7 @@ class Head(Struct, frozen=True, kw_only=True):
 
 def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     """Weigh the evidence that an artifact holds."""
-    config = ConfigJson.of(artifact.config)
+    config = ConfigJson.of(artifact.config, artifact.values)
     matrices = list(find_matrices(artifact, resolution))
     inputs = [matrix for matrix in matrices if "input" in matrix.kinds]
     named = [matrix for matrix in matrices if "output" in matrix.kinds and "input" not in matrix.kinds]

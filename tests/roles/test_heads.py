@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from collections.abc import Mapping
@@ -134,6 +135,10 @@ def test_a_matrix_of_the_vocabulary_that_no_rule_claims_makes_it_unknown(tmp_pat
         ({"llm_config": {"tie_word_embeddings": True}}, True),
         ({"thinker_config": {"text_config": {"tie_word_embeddings": False}}}, False),
         ({"vision_config": {"tie_word_embeddings": False}}, True),
+        ({"tie_embeddings": False}, False),
+        ({"weight_tying": True}, True),
+        ({"untie_embeddings_and_output_weights": True}, False),
+        ({"untie_embeddings_and_output_weights": True, "tie_word_embeddings": True}, True),
         ({"architectures": ["LlamaForSequenceClassification"]}, None),
         ({"architectures": ["LlamaModel"]}, None),
         ({"architectures": ["GPT2LMHeadModel"]}, True),
@@ -145,6 +150,14 @@ def test_what_a_configuration_says_where_no_output_is_stored(
     tmp_path: Path, config: Config, *, tied: bool | None
 ) -> None:
     assert opened(tmp_path, {TABLE: matrix()}, config).tied is tied
+
+
+def test_the_settings_in_a_checkpoint_say_it_too(tmp_path: Path) -> None:
+    settings = argparse.Namespace(untie_embeddings_and_output_weights=True)
+    torch.save({"model": {TABLE: matrix()}, "args": settings}, tmp_path / "model_optim_rng.pt")
+    found = assign(open_artifact(tmp_path / "model_optim_rng.pt"), load_roles())
+    assert found.tied is False
+    assert "args/untie_embeddings_and_output_weights: true is in the checkpoint" in found.tied_reason
 
 
 def test_two_matrices_that_differ_are_untied_whatever_the_configuration_says(tmp_path: Path) -> None:
