@@ -18,7 +18,7 @@ _ADAPTER = re.compile(
 #: Modules that end encoders and classifiers, and that no model with an output over the vocabulary needs.
 _OTHER_HEADS = re.compile(
     r"(?:^|\.)(?P<module>score|classifier|qa_outputs|classification_head\.out_proj|pooler\.dense|text_projection|"
-    r"visual_projection|cls\.output|(?:v|value|reward|rm|critic|regression)_(?:head|layer)(?:\.[0-9]+)?|"
+    r"visual_projection|cls\.output|(?:v|value|reward|rm|critic)_head(?:\.[0-9]+)?|regression_layer|"
     r"discriminator_predictions\.dense_prediction)(?:\.(?:weight|bias))?$"
 )
 #: A numbered block, and one of an encoder: Megatron calls the blocks of its language model so, too.

@@ -294,3 +294,43 @@ def test_truths_are_counted_and_said_and_maps_between_vocabularies_are_no_parame
     assert sum(entry.parameters for entry in found.ledger.entries) == 16
     maps = [entry for entry in found.ledger.entries if entry.owner in ("d2t", "t2d") and entry.tensor]
     assert {(entry.role, entry.account) for entry in maps} == {(Role.HEAD, Account.MAPPING)}
+
+
+@pytest.mark.parametrize(
+    "key", ["model_ema_state_dict", "ema_net", "master_weights", "fp32_master_weights", "train_dataloader_state"]
+)
+def test_further_copies_and_states_of_training_are_no_part_of_the_model(key: str) -> None:
+    found = assigned({"model": {"x": weight()}, key: {"x": torch.ones(4, 3)}, "generator": torch.ones(5056)})
+    assert sum(entry.parameters for entry in found.ledger.entries) == 12
+    assert {e.role for e in found.ledger.entries if e.tensor and e.tensor != "model/x"} == {Role.TRAINING}
+
+
+def test_a_mask_of_a_pruned_matrix_is_a_map_and_holds_no_parameters() -> None:
+    found = assigned({"lm_head.weight_orig": weight(), "lm_head.weight_mask": weight(), "x.weight_mask": weight()})
+    own = {e.tensor: (e.owner, e.account, e.parameters) for e in found.ledger.entries if e.tensor}
+    assert own == {
+        "lm_head.weight_orig": ("lm_head.weight", Account.WEIGHTS, 12),
+        "lm_head.weight_mask": ("lm_head.weight", Account.MAPPING, 0),
+        "x.weight_mask": ("x.weight_mask", Account.WEIGHTS, 12),
+    }
+
+
+@pytest.mark.parametrize("name", ["weight_fake_quant.scale", "activation_post_process.min_val"])
+def test_what_training_for_a_quantiser_watches_holds_no_parameters(name: str) -> None:
+    found = assigned({"blocks.0.fc.weight": weight(), f"blocks.0.fc.{name}": torch.ones(4)})
+    assert sum(entry.parameters for entry in found.ledger.entries) == 12
+
+
+def test_an_importance_matrix_is_no_model() -> None:
+    found = assigned({"output.weight.in_sum2": weight(), "output.weight.counts": torch.ones(1)})
+    assert {e.role for e in found.ledger.entries if e.tensor} == {Role.TRAINING}
+    assert not any(entry.parameters for entry in found.ledger.entries)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_vectors_that_pieces_of_a_model_repeat_are_counted_once(tmp_path: Path, *, same: bool) -> None:
+    for piece in range(2):
+        norm = torch.arange(3.0) + (0 if same else piece)
+        torch.save({"norm.weight": norm, "layers.0.wq.weight": weight()}, tmp_path / f"consolidated.0{piece}.pth")
+    found = assign(open_artifact(tmp_path), load_roles())
+    assert sum(entry.parameters for entry in found.ledger.entries) == (27 if same else 30)
