@@ -20,7 +20,7 @@ from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Account, Role
 from golfbudget.roles.packed import PackedMatrix, PackedPart, find_packed
 from golfbudget.roles.rules import AccountRule, NameRule, RoleRule, Roles
-from golfbudget.roles.sharing import shared_elements
+from golfbudget.roles.sharing import repeated_vectors, shared_elements
 
 COUNTED = frozenset({Account.WEIGHTS, Account.BIAS, Account.CODEBOOK})
 #: A table of packed values, in bytes or in a tensor, whose shape or length stands beside it.
@@ -142,7 +142,8 @@ def _resolve(artifact: Artifact, roles: Roles, *, copies: bool) -> Resolution:
     if truths:
         notes[f"{_which(truths)} hold true or false and are counted one parameter each; masks would be none"] = None
     plain = {name for name, one in names.items() if one.parameters and one.packed is None and name in tensors}
-    for name, elements in shared_elements(artifact, plain).items():
+    repeated = dict.fromkeys(repeated_vectors(artifact, plain), 0)
+    for name, elements in (shared_elements(artifact, plain) | repeated).items():
         names[name] = msgspec.structs.replace(names[name], parameters=elements)
     held = {name: len(strings[name]) if name in strings else tensors[name].stored_bytes for name in names}
     models = {model.owner: model for model in _models(names, held, tensors, artifact.values)}

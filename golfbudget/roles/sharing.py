@@ -1,12 +1,16 @@
-"""Parameters of tensors that are windows on the same bytes: what several look at is counted once."""
+"""Parameters that several tensors hold: windows on the same bytes, and vectors that every piece of a model repeats."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 
 from golfbudget.artifact import Artifact
 from golfbudget.formats import StoredTensor
 from golfbudget.ledger import Span
+
+#: How tensors of a model-parallel checkpoint's files are called where several have one name.
+_PIECE = re.compile(r"consolidated\.[0-9]+/")
 
 
 def shared_elements(artifact: Artifact, counted: Collection[str]) -> dict[str, int]:
@@ -29,6 +33,26 @@ def shared_elements(artifact: Artifact, counted: Collection[str]) -> dict[str, i
                 made[tensor.name] = min(tensor.elements, left // width)
                 left -= made[tensor.name] * width
     return made
+
+
+def repeated_vectors(artifact: Artifact, counted: Collection[str]) -> set[str]:
+    """Stored names of `counted` vectors that repeat that of another piece of a model-parallel checkpoint.
+
+    Such pieces cut matrices, and each has norms of its own that are the same.
+    """
+    first: dict[tuple[str, str, tuple[int, ...]], bytes] = {}
+    repeated = set()
+    for leaf, tensor in artifact.placed():
+        piece = _PIECE.match(tensor.name)
+        if piece is None or tensor.name not in counted or len(tensor.shape) != 1 or not leaf.at_hand:
+            continue
+        if tensor.offset is None or not tensor.contiguous:
+            continue
+        values = bytes(leaf.data[tensor.offset : tensor.offset + tensor.stored_bytes])
+        key = (tensor.name[piece.end() :], tensor.dtype, tensor.shape)
+        if first.setdefault(key, values) is not values and first[key] == values:
+            repeated.add(tensor.name)
+    return repeated
 
 
 def _overlapping(windows: list[tuple[Span, StoredTensor]]) -> Iterator[list[tuple[Span, StoredTensor]]]:
