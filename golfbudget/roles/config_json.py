@@ -72,7 +72,7 @@ class ConfigJson(Struct, frozen=True, kw_only=True):
             found = None if told else _tie(holder)
             if found is not None:
                 told, tied, said = True, found[0], f"config.json says {path}{found[1]}"
-            for key in ("vocab_size", "padded_vocab_size", "n_vocab"):
+            for key in ("vocab_size", "padded_vocab_size", "n_vocab", "draft_vocab_size"):
                 size = holder.get(key)
                 if isinstance(size, int) and not isinstance(size, bool) and size > 0:
                     vocabularies[size] = None

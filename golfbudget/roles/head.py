@@ -19,12 +19,15 @@ from golfbudget.roles.resolve import Resolution
 from golfbudget.roles.tables import (
     Matrix,
     alike_so_far,
+    below_output,
     could_be_output,
     equal,
     find_alike,
     find_matrices,
     fits,
     is_part,
+    of_a_table,
+    of_several,
     one_storage,
     same_form,
 )
@@ -34,6 +37,8 @@ from golfbudget.roles.what_is_here import what_is_here
 _DECODER = "decoder."
 #: The number of a piece of a table.
 _PIECE = re.compile(r"\.[0-9]+\.(?=weight$)")
+#: Which tokens of a draft's vocabulary are which of its target's: as many as either has.
+_DRAFT = re.compile(r"(?:^|[./])(?:d[0-9]t|t[0-9]d)$")
 _FOR, _AGAINST = (
     ("decoder", "language_model", "text", "thinker", "llm"),
     (
@@ -77,12 +82,19 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     if table is not None and table.own_shape and table.shape and not tokens.intersection(table.shape):
         tokens |= {max(table.shape), *_joined(inputs)}
     width = frozenset() if table is None else frozenset(table.shape) - tokens
+    tokens |= _drafted(artifact) if tokens else set()
     windows = [one for one in named if table is not None and one_storage(table, one)]
-    outputs = [one for one in named if not tokens or not one.own_shape or one in windows or fits(one, tokens, width)]
+    outputs = [
+        one
+        for one in named
+        if not tokens or not one.own_shape or one in windows or fits(one, tokens, width)
+        or of_a_table(one, inputs) or of_several(one, tokens, width)
+    ]  # fmt: skip
+    stems = {_PIECE.sub(".", one.owner) for one in outputs if _PIECE.search(one.owner)}
     rejected = {
         matrix.owner: f"named like an output matrix, but none of its dimensions is the vocabulary's ({_sizes(tokens)})"
         for matrix in named
-        if matrix not in outputs
+        if matrix not in outputs and not (_PIECE.search(matrix.owner) and _PIECE.sub(".", matrix.owner) in stems)
     }
     alike = [] if table is None else list(find_alike(table, matrices, inputs))
     if config.tied is False:
@@ -92,13 +104,14 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     copies = [other for other in alike if other not in unread and table is not None and equal(table, other)]
     pieces = [matrix for matrix in named if matrix not in outputs and is_part(matrix, width, tokens)]
     hidden = [] if table is None else could_be_output(matrices, table)
+    pieces += [one for one in matrices if table is not None and one not in hidden and below_output(one, tokens)]
     beside = None if table is None else what_is_here(artifact, resolution, config)
 
     def judged(copies: Sequence[Matrix]) -> tuple[bool | None, str]:
         shared = table is not None and ("output" in table.kinds or any(other not in inputs for other in copies))
         own = [one for one in outputs if one not in copies and one not in windows]
         free = [one for one in matrices if not one.claimed and one is not table and one not in copies]
-        loose = [one for one in free if fits(one, tokens, width)]
+        loose = [one for one in free if fits(one, tokens, width) or of_a_table(one, inputs)]
         if table is None and not tokens:
             loose = [one for one in matrices if not one.claimed]
         if table is None:
@@ -128,8 +141,16 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     )
 
 
+def _drafted(artifact: Artifact) -> set[int]:
+    """Sizes of vocabularies that a map between a draft's and its target's tells."""
+    return {tensor.shape[0] for tensor in artifact.tensors if len(tensor.shape) == 1 and _DRAFT.search(tensor.name)}
+
+
 def _twin(outputs: Sequence[Matrix], matrices: Sequence[Matrix]) -> Matrix | None:
-    """Where no input table is known by name: a matrix that no rule claims, and that an output repeats."""
+    """Where no input table is known by name: a matrix that no rule claims, and that an output repeats or is."""
+    shared = next((output for output in outputs if output.strange), None)
+    if shared is not None:
+        return shared
     for output in outputs:
         for other in matrices:
             alike = not other.claimed and output.leaf.at_hand and other.leaf.at_hand and same_form(output, other)
@@ -174,7 +195,9 @@ def _judged(found: _Evidence, config: ConfigJson) -> tuple[bool | None, str]:  #
         if found.copies and "output" not in table.kinds:
             names = ", ".join(other.owner for other in found.copies[:3])
             taken = sum(other.held_bytes for other in found.copies)
-            return True, f"{told}{names} repeats the bytes of {table.owner}: {taken:,} bytes redundant"
+            turned = found.copies[0].tensor.shape != table.tensor.shape
+            what = f"values of {table.owner}, transposed" if turned else f"bytes of {table.owner}"
+            return True, f"{told}{names} repeats the {what}: {taken:,} bytes redundant"
         return True, f"{told}{table.owner} and the output matrix are one storage"
     decoders = [matrix for matrix in found.inputs if _DECODER in matrix.owner]
     if said is not None and decoders == [table] and len(found.inputs) > 1 and config.headless is None:

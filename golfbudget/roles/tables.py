@@ -15,6 +15,8 @@ from golfbudget.ledger import Account, Role
 from golfbudget.roles.resolve import WIDE_NUMBERS, Resolution, ResolvedName, matrix_shape
 
 _PIECE = 1 << 20
+#: Numbers of so many bytes, whatever they mean.
+_NUMBERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 #: Bytes of a matrix that are asked for where it is not at hand.
 _SAMPLE = 1 << 12
 #: How vocabularies are padded: up to a multiple, by a fiftieth at most, or by a few rows where there are many.
@@ -44,6 +46,8 @@ class Matrix(Struct, frozen=True, kw_only=True):
     role: Role | None
     family: str | None
     counted: bool
+    #: Whether one of its names is none that a rule knows.
+    strange: bool
     #: Bytes of its values, decoded, and of the scales beside them.
     held_bytes: int
     #: Whether the shape is the matrix's own, and not that of a table which it is made from.
@@ -80,6 +84,7 @@ def find_matrices(artifact: Artifact, resolution: Resolution) -> Iterable[Matrix
             leaf=leaf,
             kinds=frozenset(kind for name in names if (kind := name.matrix) is not None),
             claimed=any(name.rule is not None for name in names),
+            strange=any(name.rule is None and name.owner.endswith("weight") for name in names),
             role=None if one.rule is None else one.rule.role,
             family=None if one.packed is None else one.packed.matrix.family,
             counted=one.counted,
@@ -113,6 +118,24 @@ def _padded(count: int, size: int) -> bool:
     return rounded or size - count <= count // _PADDED_SHARE or (size - count < _MULTIPLES[-1] and count >= _LARGE)
 
 
+def of_a_table(matrix: Matrix, inputs: Iterable[Matrix]) -> bool:
+    """Whether a matrix has the form of an input table, which may be another's than the text's."""
+    return any(sorted(matrix.shape) == sorted(table.shape) for table in inputs if len(table.shape) > 1)
+
+
+def of_several(matrix: Matrix, tokens: AbstractSet[int], width: AbstractSet[int]) -> bool:
+    """Whether an output guesses several tokens at once: as wide as the table, and a whole number of times as long."""
+    if len(matrix.shape) != 2 or len(width) != 1 or matrix.shape[1] not in width:
+        return False
+    return any(matrix.shape[0] in range(2 * count, _MOST_PIECES * count + 1, count) for count in tokens)
+
+
+def below_output(matrix: Matrix, tokens: AbstractSet[int]) -> bool:
+    """Whether a matrix inside the output's module has the vocabulary's dimension: half of a factorised one, perhaps."""
+    inside = matrix.role is Role.HEAD and not matrix.kinds and _BELOW_HEAD.search(matrix.owner) is not None
+    return inside and len(set(matrix.shape)) > 1 and not tokens.isdisjoint(matrix.shape)
+
+
 def is_part(matrix: Matrix, width: AbstractSet[int], tokens: set[int]) -> bool:
     """Whether a matrix named like an output may be a piece of one: as wide as the table, and of many rows."""
     rows = [size for size in matrix.shape if size not in width]
@@ -124,7 +147,7 @@ def find_alike(table: Matrix, matrices: Iterable[Matrix], inputs: Sequence[Matri
     for other in matrices:
         if other is table or (other.claimed and "output" not in other.kinds and other not in inputs):
             continue
-        if same_form(table, other):
+        if same_form(table, other) or _turned(table, other):
             yield other
 
 
@@ -132,6 +155,14 @@ def same_form(one: Matrix, other: Matrix) -> bool:
     """Whether two matrices are stored alike, so that equal bytes are equal values."""
     forms = [(matrix.tensor.dtype, matrix.tensor.shape, matrix.family) for matrix in (one, other)]
     return forms[0] == forms[1] and _plain(one) and _plain(other)
+
+
+def _turned(one: Matrix, other: Matrix) -> bool:
+    """Whether two matrices that are at hand would be stored alike if one were transposed."""
+    forms = [(matrix.tensor.dtype, matrix.family) for matrix in (one, other)]
+    turned = len(one.tensor.shape) == 2 and one.tensor.shape == other.tensor.shape[::-1]
+    at_hand = one.leaf.at_hand and other.leaf.at_hand
+    return turned and at_hand and forms[0] == forms[1] == (one.tensor.dtype, None) and _plain(one) and _plain(other)
 
 
 def one_storage(one: Matrix, other: Matrix) -> bool:
@@ -194,10 +225,17 @@ def alike_so_far(one: Matrix, other: Matrix) -> bool:
 
 
 def equal(one: Matrix, other: Matrix) -> bool:
-    """Whether two tensors of one dtype and shape hold the same bytes; read piece by piece, up to the first that differ.
+    """Whether two tensors of one dtype hold the same values, as they are or transposed.
 
-    One number over and over tells nothing: matrices that were never trained are equal too.
+    Read piece by piece, up to the first that differ.  One number over and over tells nothing: matrices that were never
+    trained are equal too.
     """
+    return (one.tensor.shape == other.tensor.shape and _same_bytes(one, other)) or (
+        _turned(one, other) and _same_turned(one, other)
+    )
+
+
+def _same_bytes(one: Matrix, other: Matrix) -> bool:
     a, b, length = one.tensor.offset or 0, other.tensor.offset or 0, one.tensor.stored_bytes
     first, second = memoryview(one.leaf.data), memoryview(other.leaf.data)
     width, told = max(1, length // max(1, one.tensor.elements)), False
@@ -207,3 +245,24 @@ def equal(one: Matrix, other: Matrix) -> bool:
             return False
         told = told or piece[width:] != piece[:-width]
     return told
+
+
+def _same_turned(one: Matrix, other: Matrix) -> bool:
+    """Whether each row of one is a column of the other."""
+    rows, columns = one.tensor.shape
+    width, rest = divmod(one.tensor.stored_bytes, one.tensor.elements)
+    if rest or width not in _NUMBERS:
+        return False
+    first, second = (_numbers(matrix, _NUMBERS[width]) for matrix in (one, other))
+    told = False
+    for row in range(rows):
+        values = first[row * columns : (row + 1) * columns].tobytes()
+        if values != second[row::rows].tobytes():
+            return False
+        told = told or values[width:] != values[:-width]
+    return told
+
+
+def _numbers(matrix: Matrix, code: str) -> memoryview:
+    start = matrix.tensor.offset or 0
+    return memoryview(matrix.leaf.data)[start : start + matrix.tensor.stored_bytes].cast("B").cast(code)

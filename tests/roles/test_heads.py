@@ -41,57 +41,10 @@ def roles(found: Assignment) -> dict[str, Role]:
     return {entry.tensor: entry.role for entry in found.ledger.entries if entry.tensor}
 
 
-PAIRS = (
-    ("model.embed_tokens.weight", "lm_head.weight"),
-    ("transformer.embedding.word_embeddings.weight", "transformer.output_layer.weight"),
-    ("gpt_neox.embed_in.weight", "embed_out.weight"),
-    ("transformer.embd.wte.weight", "lm_head.linear.weight"),
-    ("model.transformer.wte.weight", "model.transformer.ff_out.weight"),
-    ("decoder.embed_tokens.weight", "decoder.output_projection.weight"),
-    ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"),
-    ("roberta.embeddings.word_embeddings.weight", "lm_head.decoder.weight"),
-    ("token_emb.emb.weight", "to_logits.weight"),
-    ("tok_emb.weight", "head.weight"),
-    ("tok_embeddings.weight", "output.weight"),
-    ("backbone.embeddings.weight", "lm_head.weight"),
-    ("emb.weight", "head.weight"),
-    ("shared.weight", "lm_head.weight"),
-    ("encoder.embedding.weight", "generator.weight"),
-    ("language_model.embedding.word_embeddings.weight", "language_model.output_layer.weight"),
-    ("token_embd.weight", "output.weight"),
-    ("decoder.embeddings.weight", "generator.0.weight"),
-    ("transformer.word_embedding.weight", "lm_loss.weight"),
-)
-PREFIXES = ("", "module.", "_orig_mod.", "_fsdp_wrapped_module.", "base_model.model.", "thinker.", "actor.", "student.")
-
-
-@pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize(("table", "output"), PAIRS)
-def test_public_names_under_any_prefix(tmp_path: Path, table: str, output: str, prefix: str) -> None:
-    found = opened(tmp_path, {prefix + table: matrix(), prefix + output: matrix()})
-    assert found.tied is False, found.tied_reason
-    assert roles(found)[prefix + table] is Role.EMBEDDING
-    assert roles(found)[prefix + output] is Role.HEAD
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["model.layers.0.attention.output_layer.weight", "model.layers.0.mlp.base_layer.weight", "h.3.attn.head.weight"],
-)
-def test_names_inside_blocks_are_the_blocks(tmp_path: Path, name: str) -> None:
-    found = opened(tmp_path, {TABLE: matrix(), name: matrix(8)})
-    assert roles(found)[name] is Role.TRUNK
-
-
-def test_patterns_match_whole_components(tmp_path: Path) -> None:
-    found = opened(tmp_path, {TABLE: matrix(), "x.output_layer_7.w": matrix(8), "x.my_base_layer.w": matrix(8)})
-    assert roles(found)["x.output_layer_7.w"] is roles(found)["x.my_base_layer.w"] is Role.UNASSIGNED
-
-
 def test_a_classifier_is_no_head(tmp_path: Path) -> None:
-    found = opened(tmp_path, {TABLE: matrix(), "head.weight": matrix(3)})
+    found = opened(tmp_path, {TABLE: matrix(), "head.weight": matrix(3), "head.bias": torch.randn(3)})
     assert found.head.rejected.keys() == {"head.weight"}
-    assert roles(found)["head.weight"] is Role.UNASSIGNED
+    assert roles(found)["head.weight"] is roles(found)["head.bias"] is Role.UNASSIGNED
 
 
 def test_a_numbered_part_that_no_rule_names_claims_no_matrix_of_the_vocabulary(tmp_path: Path) -> None:
@@ -116,6 +69,37 @@ def test_pieces_of_an_output_are_no_tie(tmp_path: Path) -> None:
     found = opened(tmp_path, {TABLE: matrix(), **pieces})
     assert found.tied is None
     assert "may be a piece of one" in found.tied_reason
+
+
+def test_a_factorised_output_is_head_and_no_tie(tmp_path: Path) -> None:
+    halves = {"lm_head.0.weight": matrix(4), "lm_head.1.weight": matrix(ROWS, 4)}
+    found = opened(tmp_path, {TABLE: matrix(), **halves})
+    assert found.tied is False
+    assert {roles(found)[name] for name in halves} == {Role.HEAD}
+
+
+def test_a_factorised_output_under_names_of_its_own_leaves_the_tie_open(tmp_path: Path) -> None:
+    halves = {"lm_head.down.weight": matrix(4), "lm_head.up.weight": matrix(ROWS, 4)}
+    assert opened(tmp_path, {TABLE: matrix(), **halves}).tied is None
+
+
+def test_an_output_that_guesses_several_tokens_is_as_many_times_as_long(tmp_path: Path) -> None:
+    found = opened(tmp_path, {TABLE: matrix(), "lm_head.weight": matrix(8 * ROWS)})
+    assert found.tied is False
+    assert roles(found)["lm_head.weight"] is Role.HEAD
+
+
+@pytest.mark.parametrize("config", [None, {"vocab_size": ROWS, "draft_vocab_size": 33}])
+def test_a_draft_has_an_output_over_a_vocabulary_of_its_own(tmp_path: Path, config: Config) -> None:
+    maps = {"d2t": torch.arange(33), "t2d": torch.ones(ROWS, dtype=torch.bool)}
+    found = opened(tmp_path, {TABLE: matrix(), "lm_head.weight": matrix(33), **maps}, config)
+    assert found.tied is False
+    assert roles(found)["lm_head.weight"] is Role.HEAD
+
+
+def test_a_matrix_of_another_tables_form_makes_it_unknown(tmp_path: Path) -> None:
+    own = {"text.word_embeddings.weight": matrix(), "sound.word_embeddings.weight": matrix(33)}
+    assert opened(tmp_path, {**own, "last.weight": matrix(33)}).tied is None
 
 
 def test_a_matrix_of_the_vocabulary_that_no_rule_claims_makes_it_unknown(tmp_path: Path) -> None:
@@ -289,6 +273,26 @@ def test_an_output_that_repeats_a_table_of_no_known_name_is_tied(tmp_path: Path)
     found = opened(tmp_path, {"embedding_layer.weight": table, "unembed.weight": table.clone()})
     assert found.tied is True
     assert roles(found)["embedding_layer.weight"] is roles(found)["unembed.weight"] is Role.HEAD
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("rows", [ROWS, WIDTH])
+def test_a_transposed_copy_is_one_matrix_too(tmp_path: Path, rows: int, *, same: bool) -> None:
+    table = matrix(rows)
+    output = table.t().contiguous()
+    output[-1, -1] += 0 if same else 1
+    found = opened(tmp_path, {"tok_emb.weight": table, "lm_head.weight": output})
+    assert found.tied is same
+    assert ("repeats the" in found.tied_reason) is same
+    assert found.head.redundant_bytes == (4 * rows * WIDTH if same else 0)
+
+
+def test_an_output_on_one_storage_with_a_matrix_of_no_known_name_is_tied(tmp_path: Path) -> None:
+    table = matrix()
+    torch.save({"encoder.weight": table, "rnn.w": matrix(8), "decoder.weight": table}, tmp_path / "m.pt")
+    found = assign(open_artifact(tmp_path / "m.pt"), load_roles())
+    assert found.tied is True
+    assert found.head.table == "encoder.weight"
 
 
 @pytest.mark.parametrize("same", [True, False])
