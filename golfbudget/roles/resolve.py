@@ -245,7 +245,13 @@ def _parameters(name: str, one: ResolvedName, tensor: StoredTensor | None, value
         stated = _stated(packed["entry"], values)
         if stated is not None:
             return stated
-    return 0 if tensor is None else tensor.elements
+    return 0 if tensor is None or _masks(one, tensor) else tensor.elements
+
+
+def _masks(one: ResolvedName, tensor: StoredTensor) -> bool:
+    """Whether a "bias" is the mask of what comes later, [1, 1, T, T], as GPT-2's attention keeps it."""
+    shape = tensor.shape
+    return one.account is Account.BIAS and len(shape) == 4 and shape[:2] == (1, 1) and shape[2] == shape[3] > 1
 
 
 def _stated(entry: str, values: Mapping[str, object]) -> int | None:

@@ -321,6 +321,21 @@ def test_what_training_for_a_quantiser_watches_holds_no_parameters(name: str) ->
     assert sum(entry.parameters for entry in found.ledger.entries) == 12
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("blocks.0.sa.tril", (4, 4)),
+        ("h.0.attn.bias", (1, 1, 4, 4)),
+        ("blocks.0.att.mask", (4, 4)),
+        ("rotary.cos", (4, 4)),
+        ("freqs_cis", (4, 4)),
+    ],
+)
+def test_tables_that_are_computed_hold_no_parameters(name: str, shape: tuple[int, ...]) -> None:
+    found = assigned({"blocks.0.w": weight(), "h.0.attn.c_proj.bias": torch.ones(4), name: torch.ones(shape)})
+    assert sum(entry.parameters for entry in found.ledger.entries) == 16
+
+
 def test_an_importance_matrix_is_no_model() -> None:
     found = assigned({"output.weight.in_sum2": weight(), "output.weight.counts": torch.ones(1)})
     assert {e.role for e in found.ledger.entries if e.tensor} == {Role.TRAINING}
