@@ -184,6 +184,6 @@ def role_by(rule: RoleRule | None, owner: str, head: Head) -> Role:
         return Role.HEAD  # No rule knows its name, and an output matrix repeats it.
     if rule is None or owner in head.rejected or _OFFSET.sub("weight", owner) in head.rejected:
         return Role.UNASSIGNED
-    if head.tied and rule.tied_role is not None and owner == head.table:
+    if head.tied and rule.tied_role is not None and (owner == head.table or owner in head.siblings):
         return rule.tied_role
     return rule.role

@@ -25,6 +25,7 @@ from golfbudget.roles.tables import (
     find_alike,
     find_matrices,
     fits,
+    have_together,
     is_part,
     of_a_table,
     of_several,
@@ -57,7 +58,8 @@ _FOR, _AGAINST = (
 class Head(Struct, frozen=True, kw_only=True):
     """What is known of the head; `tied` is None where it is not known, and `reason` says which evidence decides.
 
-    `table` is the owner of the input table that a tied head is, `outputs` are the owners of output matrices, `rejected`
+    `table` is the owner of the input table that a tied head is, `siblings` are tables that are tied as it is, under its
+    name with other numbers, `outputs` are the owners of output matrices, `rejected`
     those that are only named like one, with why.  `copies` are stored names of matrices that repeat the table's bytes,
     `redundant_bytes` what they take, decoded.
     """
@@ -65,6 +67,7 @@ class Head(Struct, frozen=True, kw_only=True):
     tied: bool | None
     reason: str
     table: str | None = None
+    siblings: frozenset[str] = frozenset()
     outputs: tuple[str, ...] = ()
     rejected: Mapping[str, str] = field(default_factory=dict)
     copies: frozenset[str] = frozenset()
@@ -80,7 +83,7 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     table = _chosen(inputs, config) or _twin(named, matrices)
     tokens = set(config.vocabularies)
     if table is not None and table.own_shape and table.shape and not tokens.intersection(table.shape):
-        tokens |= {max(table.shape), *_joined(inputs)}
+        tokens |= {_rows(table, matrices), *_joined(inputs)}
     width = frozenset() if table is None else frozenset(table.shape) - tokens
     tokens |= _drafted(artifact) if tokens else set()
     windows = [one for one in named if table is not None and one_storage(table, one)]
@@ -104,6 +107,7 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
     copies = [other for other in alike if other not in unread and table is not None and equal(table, other)]
     pieces = [matrix for matrix in named if matrix not in outputs and is_part(matrix, width, tokens)]
     hidden = [] if table is None else could_be_output(matrices, table)
+    together = [] if table is None else have_together(matrices, tokens, width)
     pieces += [one for one in matrices if table is not None and one not in hidden and below_output(one, tokens)]
     beside = None if table is None else what_is_here(artifact, resolution, config)
 
@@ -117,7 +121,8 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
         if table is None:
             return _without_table(own, loose, config)
         evidence = _Evidence(
-            table=table, inputs=inputs, outputs=own, pieces=pieces, loose=loose, hidden=hidden, copies=copies,
+            table=table, inputs=inputs, outputs=own, pieces=pieces, together=together, loose=loose, hidden=hidden,
+            copies=copies,
             shared=shared or bool(windows), rejected=list(rejected),
             part_of=artifact.part_of, beside=beside,
         )  # fmt: skip
@@ -134,6 +139,7 @@ def find_head(artifact: Artifact, resolution: Resolution) -> Head:
         tied=tied,
         reason=reason,
         table=None if table is None else table.owner,
+        siblings=frozenset() if table is None or copies or windows else _siblings(table, inputs),
         outputs=tuple(matrix.owner for matrix in outputs),
         rejected=rejected,
         copies=frozenset(matrix.stored for matrix in copies),
@@ -159,6 +165,21 @@ def _twin(outputs: Sequence[Matrix], matrices: Sequence[Matrix]) -> Matrix | Non
     return None
 
 
+def _siblings(table: Matrix, inputs: Sequence[Matrix]) -> frozenset[str]:
+    """Tables that differ from one by a number in the name."""
+    stem = _PIECE.sub(".", table.owner)
+    others = (other.owner for other in inputs if _PIECE.search(other.owner))
+    return frozenset(owner for owner in others if owner != table.owner and _PIECE.sub(".", owner) == stem)
+
+
+def _rows(table: Matrix, matrices: Sequence[Matrix]) -> int:
+    """How many tokens a table has: its rows where they are more, or where the model is as wide as its columns."""
+    if len(table.shape) == 2 and table.shape[0] < table.shape[1]:
+        rows, width = (sum(size in matrix.shape for matrix in matrices if matrix.counted) for size in table.shape)
+        return table.shape[0] if width > rows else table.shape[1]
+    return max(table.shape)
+
+
 def _joined(inputs: Sequence[Matrix]) -> list[int]:
     """Rows of tables that are numbered pieces of one, together."""
     rows: dict[tuple[str, int], list[int]] = {}
@@ -176,6 +197,7 @@ class _Evidence(Struct, frozen=True, kw_only=True):
     inputs: Sequence[Matrix]
     outputs: Sequence[Matrix]
     pieces: Sequence[Matrix]
+    together: Sequence[Matrix]
     loose: Sequence[Matrix]
     hidden: Sequence[Matrix]
     copies: Sequence[Matrix]
@@ -209,6 +231,9 @@ def _judged(found: _Evidence, config: ConfigJson) -> tuple[bool | None, str]:  #
         return None, f"{told}no output matrix is stored here, but this is {found.part_of}"
     if found.pieces:
         named = f"{_listed(found.pieces)} is named like an output matrix and may be a piece of one"
+        return (False if said is not None else None), f"{told}{named}"
+    if found.together:
+        named = f"{_listed(found.together)} have a row for every token together and may be pieces of an output"
         return (False if said is not None else None), f"{told}{named}"
     if found.loose or found.hidden:
         why = "has a dimension of the vocabulary and no rule claims it" if found.loose else "has the input table's form"

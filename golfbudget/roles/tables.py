@@ -136,6 +136,17 @@ def below_output(matrix: Matrix, tokens: AbstractSet[int]) -> bool:
     return inside and len(set(matrix.shape)) > 1 and not tokens.isdisjoint(matrix.shape)
 
 
+def have_together(matrices: Iterable[Matrix], tokens: AbstractSet[int], width: AbstractSet[int]) -> list[Matrix]:
+    """Numbered matrices of no role, or inside the output's module, with a row for every token together."""
+    groups: dict[str, list[Matrix]] = {}
+    for one in matrices:
+        inside = one.role is Role.HEAD and _BELOW_HEAD.search(one.owner) is not None
+        if (inside or not one.claimed) and not one.kinds and len(one.shape) == 2 and one.shape[1] in width:
+            groups.setdefault(_BLANK.sub("0", one.owner), []).append(one)
+    whole = [own for own in groups.values() if len(own) > 1 and sum(one.shape[0] for one in own) in tokens]
+    return whole[0] if whole else []
+
+
 def is_part(matrix: Matrix, width: AbstractSet[int], tokens: set[int]) -> bool:
     """Whether a matrix named like an output may be a piece of one: as wide as the table, and of many rows."""
     rows = [size for size in matrix.shape if size not in width]

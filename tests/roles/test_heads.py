@@ -268,6 +268,26 @@ def test_pieces_of_a_table_have_the_vocabulary_together(tmp_path: Path) -> None:
     assert roles(found)["lm_head.weight"] is Role.HEAD
 
 
+def test_all_pieces_of_a_tied_table_are_the_head(tmp_path: Path) -> None:
+    pieces = {f"model.embed_tokens.{n}.weight": matrix(ROWS // 2) for n in range(2)}
+    found = opened(tmp_path, pieces)
+    assert found.tied is True
+    assert {roles(found)[name] for name in pieces} == {Role.HEAD}
+
+
+@pytest.mark.parametrize("names", ["lm_head.heads.{}.weight", "lm_head_{}.weight"])
+def test_numbered_matrices_with_a_row_for_every_token_are_no_tie(tmp_path: Path, names: str) -> None:
+    found = opened(tmp_path, {TABLE: matrix(), **{names.format(n): matrix(ROWS // 4) for n in range(4)}})
+    assert found.tied is None
+    assert "have a row for every token together" in found.tied_reason
+
+
+def test_a_table_of_few_characters_is_wider_than_long(tmp_path: Path) -> None:
+    wide = {f"model.layers.{n}.w.weight": matrix(ROWS, ROWS) for n in range(2)}
+    found = opened(tmp_path, {TABLE: matrix(33, ROWS), "last.weight": matrix(ROWS, ROWS), **wide})
+    assert found.tied is True, found.tied_reason
+
+
 def test_an_output_that_repeats_a_table_of_no_known_name_is_tied(tmp_path: Path) -> None:
     table = matrix()
     found = opened(tmp_path, {"embedding_layer.weight": table, "unembed.weight": table.clone()})
