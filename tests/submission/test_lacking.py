@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from standins import log_text, submission
+from support.standins import log_text, submission
 
 from golfbudget.rules import load_rules
 from golfbudget.submission import Checked, check_submission
