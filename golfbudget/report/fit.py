@@ -10,7 +10,7 @@ from golfbudget.evidence import ends
 from golfbudget.fit.fit_json import fit_json
 from golfbudget.fit.results import Fit, FitChoice
 from golfbudget.report import document as doc
-from golfbudget.report.inspect import code_counted
+from golfbudget.report.inspect import code_text
 from golfbudget.report.numbers import bytes_text, count, percent, printable
 from golfbudget.report.views import grid as ledger_grid
 
@@ -107,7 +107,7 @@ def _next(fit: Fit, written: Path | None, loader: Path | None) -> Iterator[doc.L
 def _facts(fit: Fit) -> Iterator[tuple[str, str]]:
     yield "artifact", f"{bytes_text(fit.artifact_bytes)}, {fit.container}"
     yield "loader", f"{count(fit.decoder_bytes)} bytes packed, run on the file: golfbudget decoder FILE writes it"
-    yield "code", code_counted(fit.code_bytes)
+    yield "code", code_text(fit.code_bytes)
     yield "headroom", f"{count(fit.headroom)} bytes left"
     own = fit.baseline
     if own.bits_per_byte is not None:

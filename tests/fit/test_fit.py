@@ -62,6 +62,7 @@ def test_the_cap_is_used_up_and_never_exceeded(fitted: gb.FitResult) -> None:
     # A container's savings jump by hundreds of bytes, which is much of so small a file.
     assert 0.99 * CAP <= found.used <= CAP
     assert found.used == len(fitted.data) + found.decoder_bytes
+    assert "code      not counted (give --code FILE or SIZE)" in str(fitted).splitlines()
     assert sum(entry.stored_bits for entry in fitted.ledger.entries) == 8 * len(fitted.data)
 
 
