@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,8 +89,10 @@ def prepare(request: PlanRequest) -> Prepared:
     request = with_tokenizer(replace(request, tokens=_tokens(request), counts=_own_counts(request)), files)
     own = None if request.model is None or request.model in MODELS or is_hub(request.model) else request.model
     model = None if own is None else UserModel(own)
-    if request.price is not None and not request.price > 0:
+    if request.price is not None and not 0 < request.price < math.inf:
         raise UsageError(f"--price {request.price:g}: expected µbpb per kilobyte, a number over zero")
+    if request.token_limit is not None and request.tokens is None and request.calibration is None:
+        raise UsageError(f"--token-limit {request.token_limit} does nothing without --tokens, the text that it limits")
     _check_recovery(request)
     _check_budgets(request)
     if request.fresh is not None and request.model is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -301,7 +302,9 @@ def test_choices_that_contradict_each_other_are_refused_at_once(tmp_path: Path) 
     assert "needs --tokens FILE" in refused(tmp_path, model, model="builtin:baseline")
     counts = save(tmp_path, {"counts": torch.ones(5, dtype=torch.int64)}, "counts.safetensors")
     assert "expected integer token counts [1024]" in refused(tmp_path, model, counts=counts)
-    assert "--price -1: expected µbpb per kilobyte" in refused(tmp_path, model, price=-1.0)
+    for price in (-1.0, 0.0, math.inf, math.nan):
+        assert f"--price {price:g}: expected µbpb per kilobyte" in refused(tmp_path, model, price=price)
+    assert "--token-limit 5 does nothing without --tokens" in refused(tmp_path, model, token_limit=5)
     with pytest.raises(UsageError, match="leave out --recipe"):
         planned(example.ARTIFACT, recipe="int8-zlib")
 
