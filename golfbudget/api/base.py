@@ -93,6 +93,17 @@ def size(given: Size) -> int:
     return whole
 
 
+#: What `within` holds numbers to, as the command line does.
+SEEDS, JOBS, COMPRESSIONS, REPEATS = (0, 2**32 - 1), (1, 256), (1, 64), (1, 100)
+
+
+def within(option: str, given: int | None, ends: tuple[int, int]) -> None:
+    """`UsageError` for a number outside of what the option takes."""
+    least, most = ends
+    if given is not None and not least <= given <= most:
+        raise UsageError(f"{option} {given}: expected a number from {least} to {most}")
+
+
 def cap_size(cap: Size | None) -> int:
     """Bytes of the cap; without one, that of the contest's rules."""
     if cap is not None:

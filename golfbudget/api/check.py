@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfbudget.api.base import Paths, Result, StrPath, Watch, paths, watched
+from golfbudget.api.base import JOBS, Paths, Result, StrPath, Watch, paths, watched, within
 from golfbudget.errors import UsageError
 from golfbudget.rules import DEFAULT, Convention, Rules, load_rules
 from golfbudget.submission import Checked, check_submission
@@ -139,6 +139,7 @@ def check(
     one of `errors`, and `jobs` of them are checked side by side, by `executor` as for `plan`.  `packed=False` is
     faster: code is packed only where the packed length decides something.
     """
+    within("--jobs", jobs, JOBS)
     if not submissions:
         raise UsageError("there is nothing to check; give a folder")
     if len(submissions) > 1 and (model or code or log):

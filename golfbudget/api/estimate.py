@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 from golfbudget.api.base import (
+    REPEATS,
+    SEEDS,
     Code,
     Result,
     Size,
@@ -16,6 +18,7 @@ from golfbudget.api.base import (
     code_bytes,
     path_or_none,
     watched,
+    within,
 )
 from golfbudget.errors import UsageError, explained
 from golfbudget.estimate.request import EstimateRequest
@@ -154,6 +157,8 @@ def estimate(
     refuse_hub_path(
         config, "this takes a model file; type: golfbudget inspect {address} --as-config -o FILE, and name FILE"
     )
+    within("--seed", seed, SEEDS)
+    within("--repeat", repeat, REPEATS)
     if fast and repeat != 1:
         raise UsageError("--fast writes no artifact, so there is no seed to --repeat")
     if sweep is None and executor not in (None, LOCAL):

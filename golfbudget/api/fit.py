@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from golfbudget.api.base import (
+    JOBS,
+    SEEDS,
     Code,
     Result,
     Size,
@@ -18,6 +20,7 @@ from golfbudget.api.base import (
     path_or_none,
     size,
     watched,
+    within,
 )
 from golfbudget.api.plan import chosen_schemes
 from golfbudget.errors import UsageError, explained
@@ -96,6 +99,8 @@ def fit(
     written: `Path("model.fit").write_bytes(result.data)` is up to you.  `executor` is as for `plan`.  Raises a
     `GolfbudgetError` for what contradicts itself, cannot be read or cannot fit.
     """
+    within("--seed", seed, SEEDS)
+    within("--jobs", jobs, JOBS)
     with explained():
         from golfbudget.fit.request import FitRequest, HeadKind
         from golfbudget.fit.run import make_fit

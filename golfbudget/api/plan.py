@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from golfbudget.api.base import (
+    JOBS,
+    SEEDS,
     Code,
     Result,
     Size,
@@ -19,6 +21,7 @@ from golfbudget.api.base import (
     path_or_none,
     size,
     watched,
+    within,
 )
 from golfbudget.errors import explained
 from golfbudget.workers import Where, working_on
@@ -117,6 +120,8 @@ def plan(
     tried: a spelling of `--executor`, or any `concurrent.futures.Executor`.  Raises a `GolfbudgetError` for what
     contradicts itself or cannot be read.
     """
+    within("--seed", seed, SEEDS)
+    within("--jobs", jobs, JOBS)
     with explained():
         from golfbudget.plan.request import PlanRequest
         from golfbudget.plan.run import make_plan

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from golfbudget.api.base import Result, StrPath, Watch, cache_folder, here, watched
+from golfbudget.api.base import COMPRESSIONS, Result, StrPath, Watch, cache_folder, here, watched, within
 from golfbudget.errors import UsageError
 from golfbudget.repacking import Lever, Repacked
 from golfbudget.repacking import repack as search
@@ -67,6 +67,7 @@ def repack(
     The result was opened again and compared in full, and is never larger than the input; writing it is up to you:
     `Path("smaller.gbpk").write_bytes(result.data)`.  Raises a `GolfbudgetError` for what is no artifact.
     """
+    within("--jobs", jobs, COMPRESSIONS)
     chosen = chosen_levers(levers, same_container=same_container)
     kept = cache_folder(cache, off=no_cache)
     place = here(path, progress)

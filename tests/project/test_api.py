@@ -298,6 +298,17 @@ def test_what_is_no_number_of_bytes_is_refused(cap: Any) -> None:  # noqa: ANN40
         gb.inspect(example.ARTIFACT, code=cap)
 
 
+@pytest.mark.parametrize("call", [
+    lambda: gb.plan(example.CHECKPOINT, seed=2**32), lambda: gb.plan(example.CHECKPOINT, jobs=0),
+    lambda: gb.fit(example.CHECKPOINT, seed=-1), lambda: gb.fit(example.CHECKPOINT, jobs=-1),
+    lambda: gb.estimate("baseline", seed=-1), lambda: gb.estimate("baseline", repeat=0),
+    lambda: gb.repack(example.ARTIFACT, jobs=0), lambda: gb.check(".", jobs=1000),
+])  # fmt: skip
+def test_numbers_are_held_to_what_the_commands_take(call: Callable[[], Result]) -> None:
+    with pytest.raises(gb.GolfbudgetError, match=r"--(seed|jobs|repeat) -?[0-9]+: expected a number from [01] to "):
+        call()
+
+
 def test_a_sweep_without_values_is_refused() -> None:
     with pytest.raises(gb.GolfbudgetError, match="a sweep without values"):
         gb.estimate("baseline", fast=True, sweep={"layers": []})
