@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from golfbudget.api.base import Result, StrPath
 from golfbudget.decoding.framework import Framework
-from golfbudget.errors import UsageError
+from golfbudget.errors import UsageError, explained
 
 if TYPE_CHECKING:
     from golfbudget.decoding.run import ProvedDecoder
@@ -52,11 +52,12 @@ def decoder(path: StrPath, *, framework: str = Framework.NUMPY) -> DecoderResult
 
     The program was run on the file in an interpreter of its own, and what it gave compared to the last bit.  Saving it
     is up to you: `Path("decode.py").write_text(result.source)`.  Raises a `GolfbudgetError` for a file of no layout
-    that is known.
+    that is known; needs `golfbudget[plan]`.
     """
     known = [str(name) for name in Framework]
     if framework not in known:
         raise UsageError(f"--with: no decoder is written for {framework!r}; known: {', '.join(known)}")
-    from golfbudget.decoding.run import decoder as made
+    with explained():
+        from golfbudget.decoding.run import decoder as made
 
-    return DecoderResult(decoder=made(Path(path), Framework(framework)))
+        return DecoderResult(decoder=made(Path(path), Framework(framework)))

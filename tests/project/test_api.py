@@ -331,18 +331,19 @@ def test_trouble_is_one_class_of_errors(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_planning_says_what_to_type() -> None:
-    code = """
+    code = f"""
 import sys
 sys.modules["torch"] = None
 import golfbudget as gb
-for function in (gb.plan, gb.estimate):
+for function, path in ((gb.plan, "baseline"), (gb.estimate, "baseline"), (gb.fit, "baseline"),
+                       (gb.decoder, {str(example.ARTIFACT)!r})):
     try:
-        function("baseline")
+        function(path)
     except gb.MissingExtraError as error:
         print(error)
 """
     line = "this needs torch, which is not installed; type: pip install 'golfbudget[plan]'\n"
-    assert python(code) == 2 * line
+    assert python(code) == 4 * line
 
 
 def test_progress_is_told_to_whoever_asks(capsys: pytest.CaptureFixture[str]) -> None:
