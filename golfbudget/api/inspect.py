@@ -91,7 +91,9 @@ class InspectResult(Result):
 
     def explain(self, *owners: str) -> ExplainResult:
         """Why these owners have their roles and accounts; `UsageError` names near ones for one that owns nothing."""
-        return ExplainResult(inspected=self, owners=owners)
+        made = ExplainResult(inspected=self, owners=owners)
+        made.document()  # An owner that there is not is named now, not when the result is shown.
+        return made
 
     def as_config(self, name: str | None = None) -> str:
         """A model file (TOML) for `estimate`; the model is called as the file is, unless `name` says otherwise."""

@@ -204,6 +204,11 @@ def test_any_view_sums_to_the_file(key: str) -> None:
     assert all(type(label) is str for label in found)
 
 
+def test_an_owner_that_does_not_exist_is_refused_at_once() -> None:
+    with pytest.raises(UsageError, match=r"no bytes are owned by 'tok_emb'; near it: tok_emb\.weight"):
+        gb.inspect(example.ARTIFACT).explain("tok_emb")
+
+
 def test_a_view_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UsageError, match="grouped by 'weight'; known: role, account"):
         gb.inspect(example.ARTIFACT).by("weight")
