@@ -136,6 +136,8 @@ def _fit(estimate: Estimate) -> _Rows:
         low = estimate.cap - estimate.artifact.low - (estimate.code_bytes or 0)
         left = f"{count(headroom)} to {count(low)} bytes" if low != headroom else left
     chance = "not told: the artifact's size depends on training"
+    if estimate.rough and estimate.artifact.value is not None:
+        chance = "not told: the formula is rough for floats, which most or much of this is; leave out --fast"
     if estimate.chance is not None:
         spread = f"±{count(estimate.spread)} bytes between seeds, ±0.1 % of error"
         chance = f"{percentage(estimate.chance)} (modelled: {spread})"

@@ -293,6 +293,20 @@ def test_the_equivalent_clip_is_the_clip_of_gaussian_rows(clip: float) -> None:
     assert equivalent_clip(level_bits(clip / 127, -127, 127), -127, 127) == pytest.approx(clip, rel=0.002)
 
 
+def test_the_formula_alone_gives_no_chance_where_most_is_floats(golfbudget: Run) -> None:
+    # No matrix is large enough for the recipe to quantise: what is written is 482,522 bytes, the formula has 449,254.
+    shape = ("--set", "layers=2", "--set", "vocabulary=256", "--set", "width=128", "--fast", "--cap", "465kB")
+    text = golfbudget("estimate", "baseline", *shape).stdout
+    assert "fits      not told: the formula is rough for floats" in text
+    found = json.loads(golfbudget("estimate", "baseline", *shape, "--format", "json").stdout)
+    assert found["chance_to_fit"]["value"] is None
+    assert found["artifact_bytes"]["evidence"] == "modelled"
+    assert not found["depends_on_training"]
+    swept = golfbudget("estimate", "baseline", *shape, "--sweep", "heads=4,8").stdout
+    assert swept.splitlines()[-1].split()[-1] == "–"
+    assert ">99 %" in golfbudget("estimate", "sp8192", "--fast", "--set", "layers=10").stdout
+
+
 def test_the_chance_to_fit() -> None:
     assert chance_to_fit(0, 0, 5_000) == 0.5
     assert chance_to_fit(5_000, 0, 5_000) == pytest.approx(0.8413, abs=1e-4)
