@@ -187,6 +187,8 @@ def estimate(
                 return how.side_by_side(requests, several, told)
 
     fixed = dict(set or {})
+    for name in fixed.keys() & (sweep or {}).keys():
+        raise UsageError(f"--set {name} and --sweep {name} both say what it is; give one of them")
     if sweep is None:
         return one(make_request(str(config), named, fixed))
     points = sweep_all(
