@@ -27,6 +27,8 @@ SCHEMA = "golfbudget/check/1"
 MARK = "golfbudget check"
 #: Files named in one line.
 _MOST_NAMES = 6
+#: Characters of a run's name that a narrow screen leaves in one line.
+_RUN = 10
 _SEVERITIES = ("error", "warning", "note")
 
 
@@ -192,7 +194,7 @@ def _runs(checked: Checked) -> doc.Grid | None:
         doc.number(str(one), rank=2 * (one is not checked.convention)) for one in (t.convention for t in shown)
     )
     columns = (*totals_by, doc.number(f"headroom as {checked.convention}", rank=1))
-    return doc.grid((doc.name("run"), *columns), rows)
+    return doc.grid((doc.name("run"), *columns), rows, name_width=_RUN)
 
 
 def _claims(checked: Checked) -> doc.Grid | None:

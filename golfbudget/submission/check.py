@@ -47,12 +47,12 @@ def check_submission(
     """
     folder = open_folder(root, rules.files)
     program = find_code(folder, rules, code)
-    asked = [folder.named(path, "--log", FileKind.LOG) for path in log]
+    asked = folder.all_named(log, "--log", FileKind.LOG)
     logs = asked or [file for file in folder.of(FileKind.LOG) if not for_people(file.path)]
     read_logs = [read_log(folder.place(file), file.path, asked=bool(asked)) for file in logs]
     every_run = [run for one in read_logs for run in one.runs]
     stated = _claims(folder)
-    given = [folder.named(path, "--model", FileKind.MODEL) for path in model]
+    given = folder.all_named(model, "--model", FileKind.MODEL)
     named, seeds = named_seeds(every_run, {file.path: file.seed for file in logs})
     different = distinct(named)
     models_found = ModelFiles() if given or no_model else model_files(folder, program, different, stated.numbers)

@@ -93,7 +93,7 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
 
     Raises `UsageError` where there is none.
     """
-    chosen = [folder.named(path, "--code", FileKind.CODE) for path in given]
+    chosen = folder.all_named(given, "--code", FileKind.CODE)
     present = folder.of(FileKind.CODE)
     if rules.count.code == "all" and not chosen:
         if not present:

@@ -104,6 +104,10 @@ class Folder:
         held = ", ".join(file.path for file in self.files[:8])
         raise UsageError(f"{option} {given}: no such file, here or in {self.root} (which holds {held or 'no files'})")
 
+    def all_named(self, given: Sequence[Path], option: str, kind: FileKind) -> list[SubmissionFile]:
+        """The files that an option names, in order; one that is named twice, however spelled, is one file."""
+        return list(dict.fromkeys(self.named(path, option, kind) for path in given))
+
     def _as(self, path: Path, kind: FileKind) -> SubmissionFile:
         resolved, root = path.resolve(), self.root.resolve()
         place = Path(os.path.relpath(resolved, root)).as_posix()

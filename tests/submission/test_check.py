@@ -26,6 +26,10 @@ def report(golfbudget: Run, *arguments: object, code: int = 0) -> dict[str, Any]
     return dict(json.loads(done.stdout))
 
 
+def text(golfbudget: Run, folder: Path, *, columns: int) -> list[str]:
+    return golfbudget("check", folder, environ={"COLUMNS": str(columns)}).stdout.splitlines()
+
+
 def codes(found: dict[str, Any]) -> list[str]:
     return [finding["code"] for finding in found["submissions"][0]["findings"]]
 
@@ -39,10 +43,23 @@ def folder(tmp_path: Path) -> Path:
 def test_on_a_narrow_screen_every_figure_keeps_its_name(golfbudget: Run, folder: Path) -> None:
     for seed in (1, 2):
         submission(folder, {f"train_seed{seed}.log": log_text(code=6, model=len(MODEL) + seed)})
-    lines = golfbudget("check", folder, environ={"COLUMNS": "40"}).stdout.splitlines()
+    lines = text(golfbudget, folder, columns=40)
     assert max(map(len, lines)) <= 40
     assert {"logged", "shipped", "packed", "folder", "largest"} <= {line.split(" ")[0] for line in lines}
     assert "102,006" in next(line for line in lines if line.startswith("shipped *"))
+    assert not any("not shown" in line for line in text(golfbudget, folder, columns=80))
+
+
+def test_a_file_that_is_named_twice_counts_once(golfbudget: Run, folder: Path) -> None:
+    names = ("--model", "--code", "--log")
+    submission(folder, {"train.log": log_text(code=6, model=len(MODEL))})
+    for option, name in zip(names, ("final_model.int8.ptz", "train_gpt.py", "train.log"), strict=True):
+        once, twice = [name], [name, folder / ".." / "mine" / name]
+        found = [
+            report(golfbudget, folder, *(part for one in given for part in (option, one))) for given in (once, twice)
+        ]
+        assert found[0] == found[1]
+        assert found[1]["submissions"][0]["conventions"]["shipped"]["total_bytes"] == 102_006
 
 
 def test_model_and_code_of_a_public_artifact(golfbudget: Run, corpus: Path, tmp_path: Path) -> None:
