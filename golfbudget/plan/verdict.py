@@ -207,6 +207,9 @@ def _over(trials: Trials, must_save: int) -> Verdict:
     for side, best in ((Side.HEAD, head), (Side.TRUNK, trunk)):
         fits = " only with candidates of unknown loss" if side in blind else " with no candidate"
         reasons.append(f"{side}: {describe(best)}" if best else f"{side}: fits{fits}")
+    both = trials.on(Side.JOINT).fitting.least_lossy()
+    if head is None and trunk is None and both is not None:
+        reasons.append(f"both sides together fit: {describe(both)}")
     if head is not None and trunk is not None:
         return _lower_loss(head, trunk, reasons, trials)
     if head is None and trunk is None:

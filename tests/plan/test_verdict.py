@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -162,6 +163,17 @@ def test_over_the_cap_nothing_fits() -> None:
     assert found.winner is Winner.NONE
     assert vq.answer is Answer.NO
     assert over(at("trunk", 1))[0].winner is Winner.NONE
+
+
+def test_over_the_cap_what_fits_by_both_sides_together_is_told() -> None:
+    lossy = at("joint", 120, delta=0.9)
+    joint = replace(lossy, candidate=replace(lossy.candidate, side=Side.JOINT))
+    found, _ = over(at("head", 60, delta=0.1), at("trunk", 60, delta=0.3), joint)
+    assert found.winner is Winner.NONE
+    assert found.reasons[-1].startswith(
+        "both sides together fit: joint saves 120 bytes, measured +0.9000 bits per byte"
+    )
+    assert not any("together" in reason for reason in over(at("head", 100, delta=0.1), joint)[0].reasons)
 
 
 def test_over_the_cap_the_lower_loss_wins_when_the_difference_is_certain() -> None:
