@@ -44,7 +44,7 @@ def pack_code(
     """Pack a program into the fewest bytes that still run.
 
     It is minified, compressed and wrapped so that it unpacks itself.  The program is never run here.  What unpacks it
-    needs Python 3.10 or later and the standard library alone, unless --allow says otherwise.  It is unpacked again and
+    needs Python 3.8 or later and the standard library alone, unless --allow says otherwise.  It is unpacked again and
     must hold the syntax tree that was packed.
 
     \b
