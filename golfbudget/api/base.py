@@ -162,12 +162,18 @@ def reading(
 
 
 def cache_folder(cache: StrPath | None, *, off: bool) -> Path | None:
-    """The folder where results are kept; None for none.  `UsageError` where one is named and all are turned off."""
+    """The folder where results are kept; None for none.
+
+    `UsageError` where one is named and all are turned off, and for what is there and no folder.
+    """
     from golfbudget.cache import default_folder
 
     if off and cache is not None:
         raise UsageError("--cache and --no-cache exclude each other; give one of them")
-    return None if off else path_or_none(cache) or default_folder()
+    named = path_or_none(cache)
+    if named is not None and named.exists() and not named.is_dir():
+        raise UsageError(f"--cache {named}: is a file, expected a folder, there or to be made")
+    return None if off else named or default_folder()
 
 
 #: True shows a bar where there is a screen; a function is called with what is being done and the number of steps.

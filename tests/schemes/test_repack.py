@@ -578,6 +578,7 @@ def test_the_table_shows_every_lever_and_the_decoder_on_a_line_of_its_own(tmp_pa
         (["--levers", "order"], "need container"),
         (["--same-container", "--levers", "codec,container"], "give one of them"),
         (["--cache", "x", "--no-cache"], "exclude each other"),
+        (["--cache", "{path}"], "is a file, expected a folder, there or to be made"),
         (["-o", "{path}"], "is read here, and the result would replace it"),
         (["-o", "x", "--decoder", "x"], "name two files"),
     ],
