@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,7 +140,7 @@ def _with_code(side: ComparedSide, code: Code | None, option: str) -> ComparedSi
     if side.whole:
         raise UsageError(f"{option}: {side.path} is known by the sum of its code and model, so the code counts already")
     counted = code_bytes(code, option=option)
-    path = None if isinstance(code, int) else Path(code)
+    path = Path(code) if isinstance(code, str | os.PathLike) else None
     return side.with_code(counted, file_hash(path)[:DIGITS] if path is not None and path.is_file() else None)
 
 

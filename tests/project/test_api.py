@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -287,7 +287,7 @@ def test_an_estimate_holds_the_artifact_that_it_wrote() -> None:
 
 
 def test_bytes_are_whole_numbers_however_they_are_spelled() -> None:
-    for cap in (16_000_000, 16e6, np.int64(16_000_000), np.float64(16e6), "16MB"):
+    for cap in cast("Any", [16_000_000, 16e6, np.int64(16_000_000), np.float64(16e6), "16MB"]):
         found = gb.inspect(example.ARTIFACT, cap=cap, code=9295.0)
         assert found.to_dict()["cap"] == {
             "bytes": 16_000_000, "code_bytes": 9295, "used": 971_635, "headroom": 15_028_365, "fits": True,
