@@ -27,6 +27,7 @@ from golfbudget.roles.tables import (
     fits,
     have_together,
     is_part,
+    laid_out,
     of_a_table,
     of_several,
     one_storage,
@@ -217,9 +218,7 @@ def _judged(found: _Evidence, config: ConfigJson) -> tuple[bool | None, str]:  #
         if found.copies and "output" not in table.kinds:
             names = ", ".join(other.owner for other in found.copies[:3])
             taken = sum(other.held_bytes for other in found.copies)
-            turned = found.copies[0].tensor.shape != table.tensor.shape
-            what = f"values of {table.owner}, transposed" if turned else f"bytes of {table.owner}"
-            return True, f"{told}{names} repeats the {what}: {taken:,} bytes redundant"
+            return True, f"{told}{names} repeats the {_repeated(table, found.copies[0])}: {taken:,} bytes redundant"
         return True, f"{told}{table.owner} and the output matrix are one storage"
     decoders = [matrix for matrix in found.inputs if _DECODER in matrix.owner]
     if said is not None and decoders == [table] and len(found.inputs) > 1 and config.headless is None:
@@ -250,6 +249,13 @@ def _judged(found: _Evidence, config: ConfigJson) -> tuple[bool | None, str]:  #
     if found.beside is not None:
         return None, f"no output matrix is stored, and {found.beside}"
     return True, f"{table.owner} is an input table and no output matrix is stored"
+
+
+def _repeated(table: Matrix, copy: Matrix) -> str:
+    """What of a table a copy holds again."""
+    if table.tensor.shape != copy.tensor.shape:
+        return f"values of {table.owner}, transposed"
+    return f"{'bytes' if laid_out(table.tensor) == laid_out(copy.tensor) else 'values'} of {table.owner}"
 
 
 def _without_table(outputs: Sequence[Matrix], loose: Sequence[Matrix], config: ConfigJson) -> tuple[bool | None, str]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from golfbudget.artifact import Artifact, Leaf
 from golfbudget.formats import StoredTensor
+from golfbudget.formats.base import row_major
 from golfbudget.ledger import Account, Role
 from golfbudget.roles.resolve import WIDE_NUMBERS, Resolution, ResolvedName, matrix_shape
 
@@ -164,14 +165,15 @@ def find_alike(table: Matrix, matrices: Iterable[Matrix], inputs: Sequence[Matri
 
 def same_form(one: Matrix, other: Matrix) -> bool:
     """Whether two matrices are stored alike, so that equal bytes are equal values."""
-    forms = [(matrix.tensor.dtype, matrix.tensor.shape, matrix.family) for matrix in (one, other)]
+    forms = [(matrix.tensor.dtype, laid_out(matrix.tensor), matrix.family) for matrix in (one, other)]
     return forms[0] == forms[1] and _plain(one) and _plain(other)
 
 
 def _turned(one: Matrix, other: Matrix) -> bool:
     """Whether two matrices that are at hand would be stored alike if one were transposed."""
     forms = [(matrix.tensor.dtype, matrix.family) for matrix in (one, other)]
-    turned = len(one.tensor.shape) == 2 and one.tensor.shape == other.tensor.shape[::-1]
+    shape = laid_out(one.tensor)
+    turned = len(shape) == 2 and shape == laid_out(other.tensor)[::-1]
     at_hand = one.leaf.at_hand and other.leaf.at_hand
     return turned and at_hand and forms[0] == forms[1] == (one.tensor.dtype, None) and _plain(one) and _plain(other)
 
@@ -220,7 +222,15 @@ def _apart(owner: str, kinds: Mapping[str, int], places: Mapping[str, set[str]])
 
 def _plain(one: Matrix) -> bool:
     """Whether a matrix's values stand one after another, as they are."""
-    return one.tensor.offset is not None and one.tensor.contiguous and bool(one.tensor.stored_bytes)
+    return one.tensor.offset is not None and bool(laid_out(one.tensor)) and bool(one.tensor.stored_bytes)
+
+
+def laid_out(tensor: StoredTensor) -> tuple[int, ...]:
+    """The shape in the order of the bytes, columns first where numpy wrote them so; empty where they have none."""
+    if tensor.contiguous:
+        return tensor.shape
+    turned = tensor.shape[::-1]
+    return turned if tensor.strides == row_major(turned)[::-1] else ()
 
 
 def alike_so_far(one: Matrix, other: Matrix) -> bool:
@@ -241,7 +251,7 @@ def equal(one: Matrix, other: Matrix) -> bool:
     Read piece by piece, up to the first that differ.  One number over and over tells nothing: matrices that were never
     trained are equal too.
     """
-    return (one.tensor.shape == other.tensor.shape and _same_bytes(one, other)) or (
+    return (laid_out(one.tensor) == laid_out(other.tensor) and _same_bytes(one, other)) or (
         _turned(one, other) and _same_turned(one, other)
     )
 
@@ -260,7 +270,7 @@ def _same_bytes(one: Matrix, other: Matrix) -> bool:
 
 def _same_turned(one: Matrix, other: Matrix) -> bool:
     """Whether each row of one is a column of the other."""
-    rows, columns = one.tensor.shape
+    rows, columns = laid_out(one.tensor)
     width, rest = divmod(one.tensor.stored_bytes, one.tensor.elements)
     if rest or width not in _NUMBERS:
         return False

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -305,6 +306,14 @@ def test_a_transposed_copy_is_one_matrix_too(tmp_path: Path, rows: int, *, same:
     assert found.tied is same
     assert ("repeats the" in found.tied_reason) is same
     assert found.head.redundant_bytes == (4 * rows * WIDTH if same else 0)
+
+
+def test_a_copy_written_column_by_column_is_one_matrix_too(tmp_path: Path) -> None:
+    table = matrix().numpy()
+    np.savez(tmp_path / "m.npz", **{"tok_emb.weight": table, "lm_head.weight": np.asfortranarray(table)})
+    found = assign(open_artifact(tmp_path / "m.npz"), load_roles())
+    assert found.tied is True
+    assert "lm_head.weight repeats the values of tok_emb.weight" in found.tied_reason
 
 
 def test_an_output_on_one_storage_with_a_matrix_of_no_known_name_is_tied(tmp_path: Path) -> None:
