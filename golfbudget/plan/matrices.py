@@ -76,3 +76,24 @@ def check_matrices(reference: Mapping[str, Tensor], names: Iterable[str], where:
                 f"{where}: {name!r} holds {matrix[row, column].item()} at row {row}, column {column}; expected finite "
                 "numbers: plan from a checkpoint before training diverged"
             )
+
+
+def check_head(reference: Mapping[str, Tensor], head: str, roles: Roles, where: str) -> list[str]:
+    """Notes on a head that has a table beside it; `UsageError` where it has a column for every token and not a row.
+
+    Candidates replace rows, and every scale is a row's.
+    """
+    own = reference[head]
+    tables = [name for name, rule in ((n, roles.rule_of(n)) for n in reference) if rule and rule.matrix == "input"]
+    for name in tables:
+        table = reference[name]
+        if name == head or table.ndim != 2:
+            continue
+        if table.shape != own.shape and table.shape == own.shape[::-1]:
+            raise UsageError(
+                f"{where}: {head} {list(own.shape)} has a column for every row of {name} {list(table.shape)}, expected "
+                "a row for every token; save it transposed"
+            )
+        if table.dtype == own.dtype and torch.equal(table, own):
+            return [f"{head} repeats {name}: where they are one matrix, leave it out, and candidates change both"]
+    return []

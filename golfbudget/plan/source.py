@@ -21,7 +21,7 @@ from golfbudget.errors import UsageError
 from golfbudget.estimate.measured import draw
 from golfbudget.estimate.request import EstimateRequest, dependence
 from golfbudget.estimate.settings import Value, make_request
-from golfbudget.plan.matrices import check_matrices, trunk_of
+from golfbudget.plan.matrices import check_head, check_matrices, trunk_of
 from golfbudget.quality.baseline_model import HEAD
 from golfbudget.recipe import layouts
 from golfbudget.recipe.artifacts import artifact_bytes
@@ -187,7 +187,7 @@ def source_of(
     head, tied = _find_head(reference, roles, where)
     check_matrices(reference, (head,), where)
     trunk = trunk_of(reference, export, roles, where)
-    own = [*notes, *trunk.notes]
+    own = [*notes, *check_head(reference, head, roles, where), *trunk.notes]
     if head in export.passthrough:
         own.append(f"the recipe keeps {head} in {dtype_name(export.passthrough[head])}; its candidates quantise it")
     return PlanSource(

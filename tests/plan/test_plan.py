@@ -281,6 +281,8 @@ def test_sources_that_cannot_be_planned_say_why(tmp_path: Path) -> None:
     assert "no tensor is named like an output head" in refused(tmp_path, {"blocks.0.w": weight})
     several = {"lm_head.weight": weight, "head.weight": weight.clone()}
     assert "several matrices could be the head: head.weight, lm_head.weight" in refused(tmp_path, several)
+    turned = {"tok_emb.weight": weight, "lm_head.weight": weight.t().contiguous()}
+    assert "lm_head.weight [4, 8] has a column for every row of tok_emb.weight [8, 4]" in refused(tmp_path, turned)
     quantised = {"tok_emb.weight.q": torch.zeros(4, 4, dtype=torch.int8)}
     assert "in a layout not known to planning" in refused(tmp_path, quantised)
     bad = repeated_rows_model()
@@ -293,6 +295,12 @@ def test_what_opening_left_open_is_a_note_of_the_plan(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     plan = planned(save(tmp_path, repeated_rows_model()), schemes=("scalar",))
     assert any(note.startswith("config.json was not used: not valid JSON") for note in plan.notes)
+
+
+def test_a_head_that_repeats_its_table_is_said(tmp_path: Path) -> None:
+    model = repeated_rows_model()
+    plan = planned(save(tmp_path, {**model, "lm_head.weight": model["tok_emb.weight"].clone()}), schemes=("scalar",))
+    assert any(note.startswith("lm_head.weight repeats tok_emb.weight") for note in plan.notes)
 
 
 def test_choices_that_contradict_each_other_are_refused_at_once(tmp_path: Path) -> None:
