@@ -5,7 +5,6 @@ Assigning roles moves no byte: it only writes names on parts that already sum to
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,8 +18,6 @@ from golfbudget.roles.rules import RoleRule, Roles
 
 #: How far above a path the item that it serves is looked for; quantisers nest their parts three deep.
 _MOST_ABOVE = 8
-#: What an output adds, which is no head's where the output is none.
-_OFFSET = re.compile(r"(?<=\.)bias$")
 #: Accounts that shapes and values gave away, with the reason, by stored name.
 _Detected = Mapping[str, tuple[Account, str]]
 #: An entry's tensor, dtype, shape and parameters.
@@ -182,7 +179,7 @@ def role_by(rule: RoleRule | None, owner: str, head: Head) -> Role:
     """The role that a rule gives, once it is known which matrix is the head."""
     if rule is None and head.tied and owner == head.table:
         return Role.HEAD  # No rule knows its name, and an output matrix repeats it.
-    if rule is None or owner in head.rejected or _OFFSET.sub("weight", owner) in head.rejected:
+    if rule is None or head.rejects(owner) is not None:
         return Role.UNASSIGNED
     if head.tied and rule.tied_role is not None and (owner == head.table or owner in head.siblings):
         return rule.tied_role

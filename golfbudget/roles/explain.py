@@ -77,10 +77,11 @@ def _role_reason(  # noqa: PLR0911  (one way out per reason)
     if any(one.stated is not None for one in names) or owner in stated:
         by_name = next((one.name_rule for one in names if one.name_rule is not None and one.name_rule.role), None)
         return "the container states it" if by_name is None else f"{_rule('names', by_name, roles)} states it"
-    if owner in assignment.head.rejected:
-        return assignment.head.rejected[owner]
+    rejected = assignment.head.rejects(owner)
+    if rejected is not None:
+        return rejected
     if not assignment.head.copies.isdisjoint(stored):
-        return f"it repeats the bytes of {assignment.head.table}; the head is {_state(assignment)}"
+        return f"it holds {assignment.head.table} again; the head is {_state(assignment)}"
     rule = names[0].rule if names else roles.rule_of(owner)
     if rule is not None:
         text = f"{_rule('roles', rule, roles)}, role = {str(rule.role)!r}"

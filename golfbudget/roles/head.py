@@ -37,6 +37,8 @@ from golfbudget.roles.what_is_here import what_is_here
 
 #: Words in a name that speak for the decoder's table where several are named like one, and against another's.
 _DECODER = "decoder."
+#: What a bias is called after its matrix.
+_BIAS = re.compile(r"(?<=[./])bias$")
 #: The number of a piece of a table.
 _PIECE = re.compile(r"\.[0-9]+\.(?=weight$)")
 #: Which tokens of a draft's vocabulary are which of its target's: as many as either has.
@@ -73,6 +75,12 @@ class Head(Struct, frozen=True, kw_only=True):
     rejected: Mapping[str, str] = field(default_factory=dict)
     copies: frozenset[str] = frozenset()
     redundant_bytes: int = 0
+
+    def rejects(self, owner: str) -> str | None:
+        """Why an owner is no output matrix, or the bias of none; None where that is not said."""
+        weight = _BIAS.sub("weight", owner)
+        why = self.rejected.get(weight)
+        return why if why is None or weight == owner else f"added to {weight}, which is {why}"
 
 
 def find_head(artifact: Artifact, resolution: Resolution) -> Head:
