@@ -16,6 +16,12 @@ _NUMBERED = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5,6})-of-(?P<count>\d{5,6})
 _PIECE = re.compile(r"^(?P<stem>consolidated)\.(?P<number>\d{2,3})(?P<suffix>\.(?:pth|pt|safetensors))$")
 #: `layer_00-model_00-model_states.pt`, what DeepSpeed's pipelines write: a file for every layer.
 _LAYER = re.compile(r"^layer_(?P<number>\d+)-model_(?:\d+|states)\b.*\.pt$")
+#: Shares of one checkpoint that its ranks wrote: TensorRT-LLM's, FSDP's as verl keeps them, DeepSpeed's; and the folder
+#: of Megatron's.
+_SHARE = re.compile(
+    r"^(?:model_world_size_\d+_rank_|rank|mp_rank_)(?P<number>\d+)(?:_model_states)?\.(?:pt|safetensors)$"
+)
+_SHARED_FOLDER = re.compile(r"^mp_rank_(?P<number>\d+)(?:_\d+)?$")
 _NAMED = 4
 
 
@@ -121,6 +127,14 @@ def part_of(
         others = [found for found in named if found is not None and found["suffix"] == piece["suffix"]]
         if len(others) > 1:
             return f"file {int(piece['number']) + 1} of {len(others)} of a checkpoint in model-parallel pieces"
+    if beside is None:
+        for pattern, named, around in (
+            (_SHARE, file.name, neighbours),
+            (_SHARED_FOLDER, file.parent.name, file.resolve().parent.parent.glob("mp_rank_*")),
+        ):
+            share, ranks = pattern.match(named), [other for other in around if pattern.match(other.name)]
+            if share is not None and len(ranks) > 1:
+                return f"the share of rank {int(share['number'])} of {len(ranks)} that are here"
     for index in sorted(path for path in neighbours if path.name.endswith(INDEX_SUFFIX)):
         try:
             names = set(read(index).values())

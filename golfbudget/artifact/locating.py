@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from golfbudget.artifact.files import is_there, read_json
 from golfbudget.artifact.folders import FolderChoice, choose
@@ -65,7 +65,8 @@ def locate_all(path: Path) -> Location:
 def _located(path: Path) -> Location:
     if path.is_dir():
         choice = choose(path)
-        return Location.of(path, choice, *_config(choice.files[0].parent))
+        place = Location.of(path, choice, *_config(choice.files[0].parent))
+        return place if place.path == path else structs.replace(place, part_of=part_of(place.path))
     if not path.exists():
         raise UsageError(f"{path}: there is no such file")
     if not path.is_file():

@@ -234,11 +234,11 @@ def _judged(found: _Evidence, config: ConfigJson) -> tuple[bool | None, str]:  #
         return True, f"{said}; {table.owner} is the decoder's input table and no output matrix is stored"
     if said is not None and config.tied:
         return True, f"{said}; no output matrix is stored"
-    if found.part_of is not None:
-        return None, f"{told}no output matrix is stored here, but this is {found.part_of}"
     if found.pieces:
         named = f"{_listed(found.pieces)} is named like an output matrix and may be a piece of one"
         return (False if said is not None else None), f"{told}{named}"
+    if found.part_of is not None:
+        return None, f"{told}no output matrix is stored here, but this is {found.part_of}"
     if found.together:
         named = f"{_listed(found.together)} have a row for every token together and may be pieces of an output"
         return (False if said is not None else None), f"{told}{named}"
