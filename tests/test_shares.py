@@ -42,8 +42,8 @@ def test_the_folder_of_a_rank_is_its_share(tmp_path: Path) -> None:
 
 def test_a_piece_of_an_output_beside_a_whole_table_is_named(tmp_path: Path) -> None:
     for rank in range(2):
-        own = {"transformer.vocab_embedding.weight": torch.randn(64, 4), "lm_head.weight": torch.randn(32, 4)}
+        own = {"transformer.vocab_embedding.weight": torch.randn(192, 4), "lm_head.weight": torch.randn(96, 4)}
         torch.save(own, tmp_path / f"mp_rank_0{rank}_model_states.pt")
     found = assign(open_artifact(tmp_path / "mp_rank_00_model_states.pt"), load_roles())
     assert found.tied is None
-    assert found.tied_reason.startswith("lm_head.weight [32, 4] is named like an output matrix and may be a piece")
+    assert found.tied_reason.startswith("lm_head.weight [96, 4] is named like an output matrix and may be a piece")
