@@ -305,6 +305,12 @@ def test_further_copies_and_states_of_training_are_no_part_of_the_model(key: str
     assert {e.role for e in found.ledger.entries if e.tensor and e.tensor != "model/x"} == {Role.TRAINING}
 
 
+@pytest.mark.parametrize("key", ["train_state", "down_sampler", "generator"])
+def test_words_of_training_do_not_hide_a_model(key: str) -> None:
+    found = assigned({key: {"params": {"x": weight()}}})
+    assert sum(entry.parameters for entry in found.ledger.entries) == 12
+
+
 def test_a_mask_of_a_pruned_matrix_is_a_map_and_holds_no_parameters() -> None:
     found = assigned({"lm_head.weight_orig": weight(), "lm_head.weight_mask": weight(), "x.weight_mask": weight()})
     own = {e.tensor: (e.owner, e.account, e.parameters) for e in found.ledger.entries if e.tensor}
