@@ -28,6 +28,8 @@ _MOST_PIECES = 16
 _TOWER = re.compile(
     r"vision|visual|image|audio|speech|sound|video|projector|connector|resampler|adaptor|per_layer|norm\.weight$"
 )
+#: Scales of what stands around a matrix, which are none of its numbers'.
+_OF_OTHERS = re.compile(r"(?:input|output|act|activation)_(?:[a-z]+_)*(?:scale|zero)")
 #: Inside a module of the output.
 _BELOW_HEAD = re.compile(r"(?:head|predictions)\.")
 #: A number that is a part of a name by itself, and any number.
@@ -51,6 +53,8 @@ class Matrix(Struct, frozen=True, kw_only=True):
     strange: bool
     #: Bytes of its values, decoded, and of the scales beside them.
     held_bytes: int
+    #: What its numbers are multiplied by or looked up in.
+    scales: tuple[tuple[Leaf, StoredTensor], ...]
     #: Whether the shape is the matrix's own, and not that of a table which it is made from.
     own_shape: bool
 
@@ -65,10 +69,14 @@ def find_matrices(artifact: Artifact, resolution: Resolution) -> Iterable[Matrix
     Of a table in a stream that cannot be opened, a correction may be all that is seen: not counted, but evidence.
     """
     beside = Counter[str]()
-    for tensor in artifact.tensors:
-        packed = resolution.names[tensor.name].packed
-        if packed is not None and not packed.data:
-            beside[packed.matrix.stored] += tensor.stored_bytes
+    scales: dict[str, list[tuple[Leaf, StoredTensor]]] = {}
+    for leaf, tensor in artifact.placed():
+        one = resolution.names[tensor.name]
+        if one.packed is not None and not one.packed.data:
+            beside[one.packed.matrix.stored] += tensor.stored_bytes
+        if one.account in (Account.SCALES, Account.CODEBOOK) and not _OF_OTHERS.search(tensor.name):
+            for owner in (one.owner, *(resolution.called(alias).owner for alias in tensor.aliases)):
+                scales.setdefault(owner, []).append((leaf, tensor))
     for leaf, tensor in artifact.placed():
         one = resolution.names[tensor.name]
         if one.account not in (Account.WEIGHTS, Account.CODEBOOK) or one.stated is not None:
@@ -90,6 +98,7 @@ def find_matrices(artifact: Artifact, resolution: Resolution) -> Iterable[Matrix
             family=None if one.packed is None else one.packed.matrix.family,
             counted=one.counted,
             held_bytes=tensor.stored_bytes + beside[tensor.name],
+            scales=tuple(sorted(scales.get(one.owner, ()), key=lambda placed: placed[1].name.rpartition(".")[2])),
             own_shape=one.counted and _own_shape(one, tensor),
         )
 
@@ -251,9 +260,27 @@ def equal(one: Matrix, other: Matrix) -> bool:
     Read piece by piece, up to the first that differ.  One number over and over tells nothing: matrices that were never
     trained are equal too.
     """
-    return (laid_out(one.tensor) == laid_out(other.tensor) and _same_bytes(one, other)) or (
+    alike = (laid_out(one.tensor) == laid_out(other.tensor) and _same_bytes(one, other)) or (
         _turned(one, other) and _same_turned(one, other)
     )
+    return alike and _same_scales(one, other)
+
+
+def _same_scales(one: Matrix, other: Matrix) -> bool:
+    """Whether equal numbers mean equal values: what stands beside them is the same, as far as it is at hand."""
+    if len(one.scales) != len(other.scales):
+        return False
+    for (leaf, scale), (other_leaf, other_scale) in zip(one.scales, other.scales, strict=True):
+        if (scale.dtype, scale.shape) != (other_scale.dtype, other_scale.shape):
+            return False
+        if leaf.at_hand and other_leaf.at_hand and _bytes_of(leaf, scale) != _bytes_of(other_leaf, other_scale):
+            return False
+    return True
+
+
+def _bytes_of(leaf: Leaf, tensor: StoredTensor) -> bytes:
+    start = tensor.offset or 0
+    return bytes(leaf.data[start : start + tensor.stored_bytes])
 
 
 def _same_bytes(one: Matrix, other: Matrix) -> bool:

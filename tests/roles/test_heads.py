@@ -324,14 +324,16 @@ def test_an_output_on_one_storage_with_a_matrix_of_no_known_name_is_tied(tmp_pat
     assert found.head.table == "encoder.weight"
 
 
-@pytest.mark.parametrize("same", [True, False])
-def test_packed_tables_are_compared_too(tmp_path: Path, *, same: bool) -> None:
+@pytest.mark.parametrize("differs", ["", "values", "scales"])
+def test_packed_tables_are_compared_too(tmp_path: Path, differs: str) -> None:
     values, scales = torch.randint(-128, 127, (ROWS, WIDTH), dtype=torch.int8), torch.rand(ROWS, 1)
-    other = values.clone() if same else values.flip(0).contiguous()
-    own = {TABLE: values, f"{TABLE}_scale": scales, "lm_head.weight": other, "lm_head.weight_scale": scales.clone()}
-    found = opened(tmp_path, own)
+    other = values.flip(0).contiguous() if differs == "values" else values.clone()
+    others = scales * 2 if differs == "scales" else scales.clone()
+    own = {TABLE: values, f"{TABLE}_scale": scales, "lm_head.weight": other, "lm_head.weight_scale": others}
+    found = opened(tmp_path, {**own, "lm_head.input_scale": torch.ones(1)})
+    same = not differs
     assert found.tied is same
-    assert found.head.redundant_bytes == (ROWS * WIDTH + 4 * ROWS if same else 0)
+    assert found.head.redundant_bytes == (ROWS * WIDTH + 4 * ROWS + 4 if same else 0)
 
 
 def test_an_output_packed_in_an_unknown_way_is_an_output(tmp_path: Path) -> None:
