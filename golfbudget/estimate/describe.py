@@ -74,7 +74,7 @@ def describe(artifact: Artifact, *, name: str, tied: bool | None) -> dict[str, A
     return {
         "name": name,
         "summary": f"read from an artifact of {artifact.size} bytes",
-        "tied": tied is not False,
+        **({} if tied is None else {"tied": tied}),
         "variables": variables,
         "tensors": tensors,
         "recipe": _recipe(artifact, described, name),

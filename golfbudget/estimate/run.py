@@ -95,7 +95,7 @@ def measured_estimate(
     inspection = Inspection.of(opened, terms.roles, cap=terms.cap, code=terms.code_bytes)
     assignment = inspection.assignment
     notes = list(depends.notes)
-    if assignment.tied is not None and assignment.tied != request.model.tied:
+    if None not in (assignment.tied, request.model.tied) and assignment.tied != request.model.tied:
         told = "tied" if request.model.tied else "untied"
         notes.append(f"the model file says {told}, its tensors' names say the opposite ({assignment.tied_reason})")
     estimate = Estimate(

@@ -71,7 +71,9 @@ class ModelFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     append: Annotated[tuple[Group, ...], Meta(description="tensors after those of the base")] = ()
     base: Annotated[str, Meta(description="a shipped model's name, or a .toml path beside this file")] | None = None
     summary: str = ""
-    tied: Annotated[bool, Meta(description="whether one matrix is input table and output head")] = True
+    tied: Annotated[
+        bool | None, Meta(description="whether one matrix is input table and output head; absent: as the names say")
+    ] = None
     recipe: Annotated[
         str | dict[str, Any] | None,
         Meta(description="the export: a recipe's name, a .toml path beside this file, or the recipe itself"),
@@ -108,7 +110,7 @@ class Model:
 
     name: str
     summary: str
-    tied: bool
+    tied: bool | None
     recipe: str | Mapping[str, Any] | None
     variables: Mapping[str, Number]
     tensors: tuple[TensorSpec, ...]

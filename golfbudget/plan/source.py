@@ -355,7 +355,7 @@ def model_source(
         reference, export, request.recipe, roles=roles, where=model.name, notes=_notes(request, seed), preview=preview
     )
     notes = found.notes
-    if found.tied != request.model.tied:
+    if request.model.tied is not None and found.tied != request.model.tied:
         told = "tied" if request.model.tied else "untied"
         notes = (*notes, f"the model file says {told}, its tensors' names say the opposite")
     return replace(found, notes=notes, caveats=(*found.caveats, CAVEAT))

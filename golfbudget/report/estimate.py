@@ -186,8 +186,11 @@ def _data(estimate: Estimate) -> dict[str, object]:
         parts = None if terms is None else {name: round(value) for name, value in _parts(terms).items()}
         modelled = _bytes_data(estimate.modelled)
         modelled["terms"] = None if terms is None or parts is None else {"coder": terms.coder, **parts}
+    tied = request.model.tied
+    if tied is None and inspection is not None:
+        tied = inspection.assignment.tied
     return {
-        "model": {"name": request.model.name, "tensors": len(request.model.tensors), "tied": request.model.tied},
+        "model": {"name": request.model.name, "tensors": len(request.model.tensors), "tied": tied},
         "recipe": {**written, "codec": recipe.codec, "level": recipe.level},
         "parameters": request.model.parameters,
         "payload_bytes": estimate.payload_bytes,

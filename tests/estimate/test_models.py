@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
 from pathlib import Path
 
 import pytest
+from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -202,3 +204,17 @@ def test_mistakes_are_named_by_file_and_key(tmp_path: Path, change: tuple[str, s
 def test_an_unknown_variable_to_change_lists_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nothing is called 'depth'; known: width, half"):
         load_model(written(tmp_path, GOOD), variables={"depth": 3})
+
+
+@pytest.mark.parametrize(("line", "said"), [("", False), ("tied = true\n", True), ("tied = false\n", False)])
+def test_a_file_that_says_nothing_of_the_tie_contradicts_no_names(
+    tmp_path: Path, golfbudget: Run, line: str, *, said: bool
+) -> None:
+    path = tmp_path / "untied.toml"
+    shapes = {"tok_emb.weight": [64, 8], "lm_head.weight": [64, 8]}
+    tensors = "".join(f'[[tensors]]\nname = "{name}"\nshape = {shape}\n' for name, shape in shapes.items())
+    path.write_text(f'name = "untied"\nrecipe = "int8-zlib"\n{line}{tensors}', encoding="utf-8")
+    told = json.loads(golfbudget("estimate", path, "--format", "json").stdout)
+    assert any("names say the opposite" in note for note in told["notes"]) is said
+    assert told["tied"] is False
+    assert told["model"]["tied"] is said

@@ -125,7 +125,7 @@ def _from_config(path: str, recipe: str | None, roles: Roles) -> Subject:
     notes = list(depends.reasons)
     if depends.reasons:
         notes.append("so the heads and the trunk are those of the upper end, weights beyond any scale floor")
-    if tied != model.tied:
+    if model.tied is not None and tied != model.tied:
         notes.append(f"the model file says {'tied' if model.tied else 'untied'}, its tensors' names the opposite")
     return Subject(
         source=model.name,
