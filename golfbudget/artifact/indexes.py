@@ -128,11 +128,9 @@ def part_of(
         if len(others) > 1:
             return f"file {int(piece['number']) + 1} of {len(others)} of a checkpoint in model-parallel pieces"
     if beside is None:
-        for pattern, named, around in (
-            (_SHARE, file.name, neighbours),
-            (_SHARED_FOLDER, file.parent.name, file.resolve().parent.parent.glob("mp_rank_*")),
-        ):
-            share, ranks = pattern.match(named), [other for other in around if pattern.match(other.name)]
+        folders = list(file.resolve().parent.parent.glob("mp_rank_*"))
+        for pattern, own, around in ((_SHARE, file, neighbours), (_SHARED_FOLDER, file.parent, folders)):
+            share, ranks = pattern.match(own.name), [other for other in around if pattern.match(other.name)]
             if share is not None and len(ranks) > 1:
                 return f"the share of rank {int(share['number'])} of {len(ranks)} that are here"
     for index in sorted(path for path in neighbours if path.name.endswith(INDEX_SUFFIX)):

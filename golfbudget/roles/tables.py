@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Literal
 
 from msgspec import Struct
 
@@ -17,7 +18,7 @@ from golfbudget.roles.resolve import WIDE_NUMBERS, Resolution, ResolvedName, mat
 
 _PIECE = 1 << 20
 #: Numbers of so many bytes, whatever they mean.
-_NUMBERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_NUMBERS: Mapping[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 #: Bytes of a matrix that are asked for where it is not at hand.
 _SAMPLE = 1 << 12
 #: How vocabularies are padded: up to a multiple, by a fiftieth at most, or by a few rows where there are many.
@@ -311,6 +312,7 @@ def _same_turned(one: Matrix, other: Matrix) -> bool:
     return told
 
 
-def _numbers(matrix: Matrix, code: str) -> memoryview:
+def _numbers(matrix: Matrix, code: Literal["B", "H", "I", "Q"]) -> memoryview[int]:
     start = matrix.tensor.offset or 0
-    return memoryview(matrix.leaf.data)[start : start + matrix.tensor.stored_bytes].cast("B").cast(code)
+    held: memoryview[int] = memoryview(matrix.leaf.data)[start : start + matrix.tensor.stored_bytes].cast("B")
+    return held.cast(code)
