@@ -187,9 +187,9 @@ def _within(values: Mapping[str, object]) -> tuple[bool | None, str | None]:
 
 
 def _truth(said: object) -> bool | None:
-    """A setting as true or false; some scripts write them as text."""
-    if isinstance(said, bool):
-        return said
+    """A setting as true or false; some scripts write them as text, or as 0 and 1."""
+    if isinstance(said, bool) or (isinstance(said, int) and said in (0, 1)):
+        return bool(said)
     return {"true": True, "false": False}.get(said.strip().lower()) if isinstance(said, str) else None
 
 

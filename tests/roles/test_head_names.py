@@ -73,8 +73,10 @@ def test_names_of_other_libraries(tmp_path: Path, table: str, output: str) -> No
     assert roles(found)[output] is Role.HEAD
 
 
-@pytest.mark.parametrize("name", ["params.decoder.layers_0.mlp.output.kernel", "params.img.head.kernel"])
-def test_a_kernel_of_a_block_or_of_another_tower_is_no_output(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["params.decoder.layers_0.mlp.output.kernel", "params.img.head.kernel", "vision_tower.fc_out.weight"]
+)
+def test_a_matrix_of_a_block_or_of_another_tower_is_no_output(tmp_path: Path, name: str) -> None:
     found = opened(tmp_path, {"params.wte.embedding": matrix(), name: matrix(8)})
     assert found.tied is True
     assert roles(found)[name] is Role.TRUNK

@@ -121,6 +121,7 @@ def test_a_matrix_of_the_vocabulary_that_no_rule_claims_makes_it_unknown(tmp_pat
         ({"llm_config": {"tie_word_embeddings": True}}, True),
         ({"thinker_config": {"text_config": {"tie_word_embeddings": False}}}, False),
         ({"vision_config": {"tie_word_embeddings": False}}, True),
+        ({"tie_word_embeddings": 0}, False),
         ({"tie_embeddings": False}, False),
         ({"weight_tying": True}, True),
         ({"untie_embeddings_and_output_weights": True}, False),
