@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
+from support.command_line import Run
 
 from golfbudget import configs
 from golfbudget.errors import ConfigError
