@@ -30,7 +30,8 @@ class Code:
     `candidates` are files named like models that the program reads and does not write: `without_models` counts those
     that are none.  `problems` says why what a file needs is not known; `written` where the program writes a file;
     `unfollowed` where it runs or imports what only running it tells; `missing` what it needs that is not there;
-    `again` what it writes and reads again, `whole` the files that it reads by their whole names.
+    `again` what it writes and reads again, `whole` the files that it reads by their whole names,
+    `named` the texts that it names, and may read.
     With none or several programs to choose from, `undecided` says so, `briefly` in three words, and nothing is counted.
     """
 
@@ -43,6 +44,7 @@ class Code:
     missing: Mapping[str, Place] = field(default_factory=dict)
     again: tuple[Counted, ...] = ()
     whole: frozenset[str] = frozenset()
+    named: Mapping[str, Place] = field(default_factory=dict)
     programs: tuple[Program, ...] = ()
     undecided: str = ""
     briefly: str = ""
@@ -128,6 +130,7 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
         missing=found.missing,
         again=tuple(found.again),
         whole=frozenset(found.whole),
+        named=found.named,
         programs=tuple(found.programs),
     )
 

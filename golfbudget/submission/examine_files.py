@@ -30,7 +30,7 @@ _SAME = {"lzma": "xz"}
 
 
 def examine_files(checked: Checked) -> Iterator[Finding]:
-    """GB203 to GB211, GB4xx, and caps written in MiB."""
+    """GB203 to GB212, GB4xx, and caps written in MiB."""
     yield from _helpers(checked)
     yield from _stub(checked)
     yield from _uncounted(checked)
@@ -130,15 +130,30 @@ def _unknown(checked: Checked) -> Iterator[Finding]:
 
 
 def _missing(checked: Checked) -> Iterator[Finding]:
-    missing = list(checked.code.missing.items())
+    # `--code` may have named what lies elsewhere.
+    there = {part for file in checked.code.files for part in (*Path(file.path).parts, Path(file.path).stem)}
+    missing = [(name, at) for name, at in checked.code.missing.items() if Path(name).name.lstrip(".") not in there]
     if missing:
         named = ", ".join(f"{name} ({place})" for name, place in missing[:6])
         more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
         message = (
             f"needed by the program and not in the folder, so that what it takes is not known: {named}{more} (--code "
-            "FILE for each that counts and lies elsewhere)"
+            "FILE names code that lies elsewhere, beside the program)"
         )
         yield Finding(code="GB211", message=message, place=missing[0][1])
+    named = [(checked.folder.get(path), place) for path, place in checked.code.named.items()]
+    texts = [(file, place) for file, place in named if file is not None and not _is_log(checked, file)]
+    if texts:
+        message = (
+            f"{listed(place for _, place in texts)}: named here, and not counted, as whether it is read is not known: "
+            f"{lengths([file for file, _ in texts])}"
+        )
+        yield Finding(code="GB212", message=message, place=texts[0][1])
+
+
+def _is_log(checked: Checked, file: SubmissionFile) -> bool:
+    """Whether what a text says makes it a log."""
+    return any(log.name == file.path and (log.is_log or log.understood) for log in checked.logs)
 
 
 def _caps(checked: Checked) -> Iterator[Finding]:

@@ -31,7 +31,8 @@ _RUNNERS = {"run", "Popen", "call", "check_call", "check_output", "system", "get
 _WRITERS = {
     "save": None, "savez": 0, "savez_compressed": 0, "savetxt": 0, "save_file": 1, "write_text": None,
     "write_bytes": None, "tofile": 0, "to_csv": 0, "copy": 1, "copy2": 1, "copyfile": 1, "move": 1, "rename": 1,
-    "FileHandler": 0, "unlink": None, "remove": 0,
+    "FileHandler": 0, "unlink": None, "remove": 0, "savefig": 0, "to_json": 0, "to_parquet": 0, "to_pickle": 0,
+    "export_chrome_trace": 0,
 }  # fmt: skip
 _METHODS = {"read_text", "read_bytes", "write_text", "write_bytes", "open", "unlink", "iterdir"}
 _COMPOSERS = {"join", "joinpath", "with_name", "with_suffix", "with_stem", "replace", "format"}

@@ -34,6 +34,9 @@ _GLOBS = {"glob", "iglob", "rglob"}
 _LISTINGS = {"iterdir", "listdir", "scandir", "walk"}
 
 
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
 @dataclass(frozen=True, slots=True)
 class _Each:
     """What a loop over an expression gives its name."""
@@ -48,7 +51,7 @@ class Paths:
         self._here = ROOT + here
         self._bound: dict[str, list[ast.expr | _Each]] = {}
         self._returned: dict[str, list[ast.expr]] = {}
-        self._functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
+        self._functions: dict[str, _Function] = {}
         self._modules: set[str] = set()
         self._steps = 0
         self._known: dict[tuple[ast.expr, int], tuple[str, ...]] = {}
@@ -57,6 +60,10 @@ class Paths:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 self._functions[node.name] = node
                 self._defaults(node.args)
+            elif isinstance(node, ast.ClassDef):
+                for one in node.body:
+                    if isinstance(one, ast.FunctionDef) and one.name == "__init__":
+                        self._functions[node.name] = one
             elif isinstance(node, ast.Call):
                 calls.append(node)
             elif isinstance(node, ast.Import):
@@ -88,6 +95,8 @@ class Paths:
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 self._bind(target, node.value)
+                if isinstance(node.value, ast.Lambda) and isinstance(target, ast.Name):
+                    self._functions.setdefault(target.id, node.value)
         elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
             self._bind(node.target, node.value)
         elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
@@ -101,7 +110,7 @@ class Paths:
             if default is not None:
                 self._bound.setdefault(argument.arg, []).append(default)
 
-    def _bind_call(self, call: ast.Call, function: ast.FunctionDef | ast.AsyncFunctionDef | None) -> None:
+    def _bind_call(self, call: ast.Call, function: _Function | None) -> None:
         """What a call gives the parameters of a function of the program, or an option of the command line."""
         keywords = {keyword.arg: keyword.value for keyword in call.keywords}
         if called(call) == "add_argument" and "default" in keywords:

@@ -45,7 +45,8 @@ class Reached:
     """What programs lead to.  `unpacks` says that one of the entries runs what it or a file beside it packs.
 
     `unfollowed`: where they run or import what only running them tells.  `missing`: what they need and the folder does
-    not hold, and where.  `again`: what they write and read again; `whole`: files that they read by their whole names.
+    not hold, and where.  `again`: what they write and read again; `whole`: files that they read by their whole names;
+    `named`: texts that the rules leave out, where they are named, and nothing tells whether they are read.
     """
 
     counted: list[Counted] = field(default_factory=list)
@@ -58,6 +59,7 @@ class Reached:
     missing: dict[str, Place] = field(default_factory=dict)
     again: list[Counted] = field(default_factory=list)
     whole: set[str] = field(default_factory=set)
+    named: dict[str, Place] = field(default_factory=dict)
 
 
 def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
@@ -104,6 +106,8 @@ def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
     _finish(found, list(seen.values()), runners)
     # What programs write they read as well, wherever that is.
     found.missing = {path: at for path, at in found.missing.items() if posixpath.basename(path) not in outputs}
+    outputs |= {posixpath.basename(path) for path in seen}
+    found.named = {path: at for path, at in found.named.items() if posixpath.basename(path) not in outputs}
     return found
 
 
@@ -135,7 +139,7 @@ def _settle(found: Reached, counted: Counted) -> None:
         found.counted.append(counted)
     elif file.path not in found.written:
         (found.candidates if file.kind in _MODELS else found.counted).append(counted)
-    elif counted.how == "read":
+    elif counted.how == "read" and not file.side and file.kind is not FileKind.LOG:
         found.again.append(counted)
 
 
@@ -173,11 +177,20 @@ def _miss(
     folder: Folder,
     folders: Sequence[PurePosixPath],
 ) -> None:
-    """Note what is needed and not there."""
-    if need.how not in (How.NAMED, How.WRITTEN) and not _is_there(need, file, folder, folders):
+    """Note what is needed and not there, and what is there and may be needed."""
+    if need.how is How.NAMED and not _WILD.search(need.path):
+        left = (one for one, _ in _matching(need, folder, folders) if _may_be_read(one))
+        found.named |= {one.path: place for one in left if one.path not in found.named}
+    elif need.how not in (How.NAMED, How.WRITTEN) and not _is_there(need, file, folder, folders):
         absent = lacking(need, folders, folder.patterns)
         if absent is not None:
             found.missing.setdefault(absent, place)
+
+
+def _may_be_read(file: SubmissionFile) -> bool:
+    """Whether a file is a text that the rules leave out, and neither a log nor meant for people."""
+    text = (file.side and file.kind in (FileKind.SIDE, FileKind.OTHER)) or file.kind is FileKind.LOG
+    return text and not for_people(file.path) and not named_like_log(file.path)
 
 
 def _is_there(need: Need, file: SubmissionFile, folder: Folder, folders: Sequence[PurePosixPath]) -> bool:

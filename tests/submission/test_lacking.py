@@ -62,6 +62,47 @@ def test_what_is_given_written_or_installed_is_not_missed(tmp_path: Path, source
     assert "GB211" not in codes(found)
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("from util import get\nget('table.txt')\n", "table.txt"),
+        ("import builtins\ngetattr(builtins, 'op' + 'en')('table.csv')\n", "table.csv"),
+        ("from pathlib import Path\nget(Path(__file__).parent / 'lib' / 'table.json')\n", "lib/table.json"),
+    ],
+)
+def test_a_text_that_is_named_and_not_counted_is_said(tmp_path: Path, source: str, name: str) -> None:
+    found = check(tmp_path, {"train_gpt.py": source, name: "y" * 99})
+    (told,) = [one.message for one in found.findings if one.code == "GB212"]
+    assert (
+        told == f"train_gpt.py, line {source.count(chr(10))}: named here, and not counted, as whether it is read is "
+        f"not known: {name} (99 bytes)"
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "log = 'train.log'\nwith open('run.txt', 'a') as f: print(1, file=f)\nget('run.txt')\n",
+        "import matplotlib.pyplot as plt\nplt.savefig('run.txt')\nprint('README.md', 'requirements.txt')\n",
+        "print('see run.txt')\n'run.txt'\nopen('submission.json')\n",
+        "import json\njson.dump({}, open('run.txt', 'w'))\nx = 'run.txt'\n",
+        "T = open('run.txt').read()\nx = 'run.txt'\n",
+    ],
+)
+def test_texts_that_are_written_read_or_for_people_are_no_doubt(tmp_path: Path, source: str) -> None:
+    files = dict.fromkeys(("run.txt", "README.md", "requirements.txt"), "y" * 99)
+    assert "GB212" not in codes(check(tmp_path, {"train_gpt.py": source, **files}))
+
+
+def test_what_an_option_names_is_not_missed(tmp_path: Path) -> None:
+    source = "import sys\nsys.path.append('../..')\nfrom walk import main\nfrom common.model import GPT\n"
+    above = submission(tmp_path, {"walk.py": "y = 1\n", "common/model.py": "GPT = 1\n"})
+    folder = submission(tmp_path / "a" / "b", {"train_gpt.py": source, "train.log": log_text(model=1_000_000)})
+    code = [folder / "train_gpt.py", above / "walk.py", above / "common" / "model.py"]
+    assert "GB211" in codes(check_submission(folder, RULES))
+    assert "GB211" not in codes(check_submission(folder, RULES, code=code))
+
+
 def test_a_folder_further_up_is_not_the_submission(tmp_path: Path) -> None:
     source = "from pathlib import Path\nexec((Path(__file__).parents[2] / 'lib' / 'helper.py').read_text())\n"
     found = check(tmp_path, {"train_gpt.py": source, "lib/helper.py": "y = 1\n"})

@@ -124,6 +124,8 @@ NEEDED = {
     "counts of the text": ("import numpy as np\nT = np.fromfile('fineweb_bigrams.bin')\n", "fineweb_bigrams.bin"),
     "json": ("import json\nT = json.load(open('vocab_map.json'))\n", "vocab_map.json"),
     "text": ("from pathlib import Path\nP = Path('prefix.txt').read_text()\n", "prefix.txt"),
+    "argument of a class": ("class A:\n def __init__(self, p): self.p = p\nopen(A('w.txt').p)\n", "w.txt"),
+    "argument of a lambda": ("f = lambda p: open(p).read()\nT = f('words.txt')\n", "words.txt"),
     "library": ("import ctypes\nL = ctypes.CDLL('./libx.so')\n", "libx.so"),
     "library of a Mac": ("import ctypes\nL = ctypes.CDLL('./libx.dylib')\n", "libx.dylib"),
     "built module": ("import fast\n", "fast.cpython-312-x86_64-linux-gnu.so"),
