@@ -8,6 +8,7 @@ import io
 import re
 import zipfile
 import zlib
+from binascii import unhexlify
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ _MOST_CODE = 1 << 19
 _MOST_MEMBERS = 1000
 _UNPACKERS = re.compile(r"decompress|b85decode|b64decode|a85decode|b32decode|unhexlify|fromhex|LZMAFile|GzipFile")
 _OPENERS = ("open", "read_text", "read_bytes", "run_path")
+_DECODERS = (base64.b85decode, base64.b64decode, base64.a85decode, base64.b32decode)
+#: Fewer are a word.
+_FEWEST_DIGITS = 16
 _DIGITS = re.compile(rb"[!-~\s]+")
 
 
@@ -78,6 +82,8 @@ def read_sources(place: Path, path: str) -> Sources:
     if not _UNPACKERS.search(outer.text):
         return Sources(programs=(outer,))
     found, problem = _unpacked(data, path)
+    if not found and problem is None:
+        found = tuple(_encoded(outer))
     return Sources(programs=(outer, *(one for one in found if one.text != outer.text)), problem=problem)
 
 
@@ -150,9 +156,33 @@ def _unpacked(data: bytes, path: str) -> tuple[tuple[Program, ...], Problem | No
     return tuple(found), problem
 
 
+def _encoded(program: Program) -> Iterator[Program]:
+    """Programs that a program runs, and holds as digits of some base that no compressor made."""
+    for node in executed_parts(program):
+        value = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(value, str | bytes) and len(value) >= _FEWEST_DIGITS:
+            digits = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+            for decode in (*_DECODERS, unhexlify):
+                try:
+                    inner = _parsed(decode(digits), program.path, unpacked=True)
+                except (ValueError, SyntaxError):
+                    continue
+                if any(isinstance(one, ast.stmt) and not isinstance(one, ast.Expr) for one in inner.nodes):
+                    yield inner
+                    break
+
+
 def _is_program(data: bytes) -> bool:
     """Whether data that does not parse is meant as a program, not as weights."""
     return b"\0" not in data and b"import" in data
+
+
+def _parses(data: bytes) -> bool:
+    try:
+        parse(data)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _leaves(data: bytes, path: str) -> Iterator[bytes]:
@@ -163,9 +193,10 @@ def _leaves(data: bytes, path: str) -> Iterator[bytes]:
     opened = _opened(data, path)
     if not opened and _DIGITS.fullmatch(data):
         # Digits alone: what a stub beside it decodes.
-        for decode in (base64.b85decode, base64.b64decode, base64.a85decode):
+        for decode in _DECODERS:
             try:
-                opened = _opened(decode(b"".join(data.split())), path)
+                decoded = decode(b"".join(data.split()))
+                opened = _opened(decoded, path) or ([decoded] if _is_program(decoded) and _parses(decoded) else [])
             except ValueError:
                 continue
             if opened:

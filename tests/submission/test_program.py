@@ -264,6 +264,8 @@ BESIDE = {
                brotli.compress(BODY.encode())),
     "base85": ("import zlib,base64\nexec(zlib.decompress(base64.b85decode(open('train_gpt.b85').read())))\n", ".b85",
                base64.b85encode(zlib.compress(BODY.encode()))),
+    "digits alone": ("import base64\nexec(base64.b64decode(open('train_gpt.b64').read()))\n", ".b64",
+                     base64.b64encode(BODY.encode())),
     "zip": ("import runpy\nfrom pathlib import Path\nrunpy.run_path(Path(__file__).with_suffix('.pyz'))\n", ".pyz",
             _archive()),
     "plain": ("exec(open(__file__.replace('.py', '_body.py')).read())\n", "_body.py", BODY.encode()),
@@ -276,6 +278,25 @@ def test_a_stub_and_what_it_unpacks_are_the_program(tmp_path: Path, stub: str, s
     assert set(counted(found)) == {"train_gpt.py", f"train_gpt{suffix}", "helper.py"}
     assert "GB204" in codes(found)
     assert "GB208" not in codes(found)
+
+
+@pytest.mark.parametrize("name", ["b85decode", "b64decode", "a85decode", "b32decode", "fromhex"])
+def test_a_program_of_digits_that_no_compressor_made_is_read(tmp_path: Path, name: str) -> None:
+    digits = (
+        BODY.encode().hex() if name == "fromhex" else getattr(base64, name.replace("decode", "encode"))(BODY.encode())
+    )
+    module = "bytes" if name == "fromhex" else "base64"
+    found = check(
+        tmp_path, {"train_gpt.py": f"import base64\nX = {digits!r}\nexec({module}.{name}(X))\n", "helper.py": ""}
+    )
+    assert set(counted(found)) == {"train_gpt.py", "helper.py"}
+    assert not codes(found) & {"GB208", "GB210"}
+
+
+@pytest.mark.parametrize("digits", ["zzzzzzzzzzzzzzzzzzzz", "YWJjZGVmZ2hpamtsbW5vcA==", "                    "])
+def test_digits_of_no_program_are_not_known(tmp_path: Path, digits: str) -> None:
+    source = f"import base64\nexec(base64.b64decode({digits!r}))\n"
+    assert "GB208" in codes(check(tmp_path, {"train_gpt.py": source}))
 
 
 def test_a_stub_beside_another_program_is_asked_for(tmp_path: Path) -> None:
