@@ -31,7 +31,7 @@ class Code:
     that are none.  `problems` says why what a file needs is not known; `written` where the program writes a file;
     `unfollowed` where it runs or imports what only running it tells; `missing` what it needs that is not there;
     `again` what it writes and reads again, `whole` the files that it reads by their whole names,
-    `named` the texts that it names, and may read.
+    `named` the texts that it names, and may read, `fetching` where it fetches files from the net.
     With none or several programs to choose from, `undecided` says so, `briefly` in three words, and nothing is counted.
     """
 
@@ -45,6 +45,7 @@ class Code:
     again: tuple[Counted, ...] = ()
     whole: frozenset[str] = frozenset()
     named: Mapping[str, Place] = field(default_factory=dict)
+    fetching: tuple[Place, ...] = ()
     programs: tuple[Program, ...] = ()
     undecided: str = ""
     briefly: str = ""
@@ -131,6 +132,7 @@ def find_code(folder: Folder, rules: Rules, given: Sequence[Path] = ()) -> Code:
         again=tuple(found.again),
         whole=frozenset(found.whole),
         named=found.named,
+        fetching=tuple(found.fetching),
         programs=tuple(found.programs),
     )
 

@@ -30,7 +30,7 @@ _SAME = {"lzma": "xz"}
 
 
 def examine_files(checked: Checked) -> Iterator[Finding]:
-    """GB203 to GB212, GB4xx, and caps written in MiB."""
+    """GB203 to GB213, GB4xx, and caps written in MiB."""
     yield from _helpers(checked)
     yield from _stub(checked)
     yield from _uncounted(checked)
@@ -149,6 +149,10 @@ def _missing(checked: Checked) -> Iterator[Finding]:
             f"{lengths([file for file, _ in texts])}"
         )
         yield Finding(code="GB212", message=message, place=texts[0][1])
+    fetching = checked.code.fetching
+    if fetching:
+        message = f"{listed(fetching)}: files are fetched from the net here, and what they take is not counted"
+        yield Finding(code="GB213", message=message, place=fetching[0])
 
 
 def _is_log(checked: Checked, file: SubmissionFile) -> bool:

@@ -67,6 +67,7 @@ TABLE: dict[str, FindingKind] = {
         ("GB210", _W, "the program runs or imports what only running it tells, and files beside it are not counted"),
         ("GB211", _W, "the program needs what is not in the folder, and not counted"),
         ("GB212", _W, "the program names texts that are not counted, and whether it reads them is not known"),
+        ("GB213", _W, "the program fetches files from the net, which are not counted"),
         ("GB301", _W, "a claimed total is a mean"),
         ("GB302", _W, "a claimed total is the model alone, without code"),
         ("GB303", _W, "a claimed total is not that of the largest run"),

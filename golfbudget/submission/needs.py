@@ -26,7 +26,7 @@ _READERS = {
 #: Readers that programs hand to `map` and `partial`.
 _HANDED = {"open", "fromfile", "memmap", "loadtxt", "read_text", "read_bytes"}
 _LISTERS = RESOURCES | {"glob", "iglob", "rglob", "iterdir", "listdir", "scandir", "walk", "copytree"}
-_RUNNERS = {"run", "Popen", "call", "check_call", "check_output", "system", "getoutput", "execv", "execvp", "spawn"}
+RUNNERS = {"run", "Popen", "call", "check_call", "check_output", "system", "getoutput", "execv", "execvp", "spawn"}
 #: Calls that write a file, with the number of the argument that names it.
 _WRITERS = {
     "save": None, "savez": 0, "savez_compressed": 0, "savetxt": 0, "save_file": 1, "write_text": None,
@@ -115,7 +115,7 @@ def _modules(node: ast.AST, paths: Paths) -> Iterator[tuple[int, str]]:
         if called(node) in _IMPORTERS:
             named = [text for text in paths.of(node.args[0]) if text == UNKNOWN or _MODULE.fullmatch(text)]
             yield from ((0, text + end) for text in named for end in _ENDS if not end or called(node) == "run_module")
-        elif called(node) in _RUNNERS:
+        elif called(node) in RUNNERS:
             said = " ".join(_said(argument, paths) for argument in node.args)
             yield from ((0, match[1] + end) for match in _RUN_MODULE.finditer(said) for end in _ENDS)
 
@@ -177,7 +177,7 @@ def _of_call(node: ast.Call, paths: Paths) -> Iterator[Need]:
     elif name in _IMPORTERS:
         if node.args:
             yield from (Need(How.READ, text, node.lineno) for text in _imported_by_pattern(node, paths))
-    elif name in _RUNNERS:
+    elif name in RUNNERS:
         for argument in arguments:
             yield from _of_command(argument, node.lineno, paths)
     elif name in _COMPOSERS:

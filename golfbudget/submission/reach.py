@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from golfbudget.submission.executed import unfollowed_line
+from golfbudget.submission.fetching import fetching_line
 from golfbudget.submission.folder import FileKind, Folder, SubmissionFile, for_people
 from golfbudget.submission.lacking import lacking
 from golfbudget.submission.logs import named_like_log
@@ -46,7 +47,8 @@ class Reached:
 
     `unfollowed`: where they run or import what only running them tells.  `missing`: what they need and the folder does
     not hold, and where.  `again`: what they write and read again; `whole`: files that they read by their whole names;
-    `named`: texts that the rules leave out, where they are named, and nothing tells whether they are read.
+    `named`: texts that the rules leave out, where they are named, and nothing tells whether they are read; `fetching`:
+    where they fetch files from the net.
     """
 
     counted: list[Counted] = field(default_factory=list)
@@ -60,6 +62,7 @@ class Reached:
     again: list[Counted] = field(default_factory=list)
     whole: set[str] = field(default_factory=set)
     named: dict[str, Place] = field(default_factory=dict)
+    fetching: list[Place] = field(default_factory=list)
 
 
 def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
@@ -88,6 +91,8 @@ def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
         elif not packed:
             lines = ((program, unfollowed_line(program.nodes)) for program in sources.programs)
             found.unfollowed += [program.place(line) for program, line in lines if line is not None]
+        fetched = ((program, fetching_line(program.nodes)) for program in sources.programs)
+        found.fetching += [program.place(line) for program, line in fetched if line is not None]
         runs = any(executes(program) for program in sources.programs)
         for need, place, folders in _needs(folder, file, sources):
             if need.how is How.IMPORTED and need.path == UNKNOWN:

@@ -77,6 +77,10 @@ CASES: dict[str, tuple[Files, tuple[str | None, int | None]]] = {
         {"train_gpt.py": "\nT = get('table.txt')\n", "table.txt": "y" * 99, "train.log": log_text()},
         ("train_gpt.py", 2),
     ),
+    "GB213": (
+        {"train_gpt.py": "\nimport os\nos.system('wget -q x.y/w.bin')\n", "train.log": log_text()},
+        ("train_gpt.py", 3),
+    ),
     "GB301": ({**seeds(15_000_000, 15_000_200), "submission.json": f'{{"n": 1,\n"bytes_total": {15_000_100 + CODE}}}'},
               ("submission.json", 2)),
     "GB302": (stated(bytes_total=15_000_000), ("submission.json", 2)),

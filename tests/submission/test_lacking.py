@@ -103,6 +103,23 @@ def test_what_an_option_names_is_not_missed(tmp_path: Path) -> None:
     assert "GB211" not in codes(check_submission(folder, RULES, code=code))
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import urllib.request\nurllib.request.urlretrieve('https://x.y/w.bin', 'w.bin')\n", True),
+        ("import subprocess\nsubprocess.run(['curl', '-L', '-o', 'w.bin', url])\n", True),
+        ("import os\nos.system(f'cd /tmp && git clone {repository}')\n", True),
+        ("import requests\nopen('w.bin', 'wb').write(requests.get(url).content)\n", True),
+        ("from huggingface_hub import hf_hub_download\nhf_hub_download('me/w', 'w.bin')\n", True),
+        ("from huggingface_hub import snapshot_download\nsnapshot_download('me/d', repo_type='dataset')\n", False),
+        ("import os, subprocess\nos.environ.get('CURL')\nsubprocess.run(['pip', 'install', 'brotli'])\n", False),
+        ("'wget x'\nprint('curl it')\nrequests = {}\nrequests.get2('x')\n", False),
+    ],
+)
+def test_what_is_fetched_from_the_net_is_said(tmp_path: Path, source: str, *, told: bool) -> None:
+    assert ("GB213" in codes(check(tmp_path, {"train_gpt.py": source}))) == told
+
+
 def test_a_folder_further_up_is_not_the_submission(tmp_path: Path) -> None:
     source = "from pathlib import Path\nexec((Path(__file__).parents[2] / 'lib' / 'helper.py').read_text())\n"
     found = check(tmp_path, {"train_gpt.py": source, "lib/helper.py": "y = 1\n"})
