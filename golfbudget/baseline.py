@@ -29,7 +29,7 @@ _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 #: Findings of `check` that say that nobody knows what a submission takes.
-DOUBTS = frozenset({"GB207", "GB208", "GB210", "GB211", "GB213", "GB402", "GB403", "GB404", "GB508"})
+DOUBTS = frozenset({"GB207", "GB208", "GB210", "GB211", "GB213", "GB402", "GB403", "GB404", "GB508", "GB509"})
 
 
 def load_side(path: Path, reading: Reading | None = None) -> ComparedSide:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from golfbudget.submission.findings import Checked, Finding
 from golfbudget.submission.logs import ChosenBy, Exported, Run
 from golfbudget.submission.places import Place, listed
 
+#: Words of labels that name a part of a model.
+_PART = re.compile(
+    r"\b(?:trunk|backbone|body|blocks?|layers?|head|embed\w*|emb|table|n?gram|bigram|lora|adapters?|codebook|part|shard|"
+    r"chunk|encoder|decoder|attn|attention|mlp)\b",
+    re.IGNORECASE,
+)
 #: Why an export counts.
 _WHY = {
     ChosenBy.FILE: "a model file has its length",
@@ -17,9 +24,10 @@ _WHY = {
 
 
 def examine_logs(checked: Checked) -> Iterator[Finding]:
-    """GB306 and GB502 to GB508."""
+    """GB306 and GB502 to GB509."""
     yield from _sums(checked)
     yield from _not_understood(checked)
+    yield from _more(checked)
     yield from _seeds(checked)
     yield from _same_seed(checked)
     yield from _weak(checked)
@@ -34,6 +42,46 @@ def examine_logs(checked: Checked) -> Iterator[Finding]:
             f"another counts because {_WHY[run.by]}, and no model file says which one ships"
         )
         yield Finding(code="GB508", message=message, place=place)
+    yield from _parts(checked)
+
+
+def _more(checked: Checked) -> Iterator[Finding]:
+    """Lines that speak of bytes over the cap after all that was understood of a log, which fits it by that.
+
+    What comes before may be what was tried until it fitted.
+    """
+    row, cap = checked.chosen.largest, checked.rules.cap
+    if row is None or not row.claimed or not checked.chosen.fits:
+        return
+    for log in checked.logs:
+        last = max((run.place.line or 0 for run in log.runs if run.model or run.total), default=None)
+        told = [one for one in log.more if last is not None and cap < one[0] < 2 * cap and one[1] > last]
+        if told:
+            amount, line, text = told[0]
+            place = Place(file=log.name, line=line)
+            message = (
+                f"{place}: {amount:,} bytes, over the cap by {amount - cap:,}, in words that were not understood: "
+                f"{text!r}; {row.total:,} are counted"
+            )
+            yield Finding(code="GB509", message=message, place=place)
+
+
+def _parts(checked: Checked) -> Iterator[Finding]:
+    """Exports without totals that are called parts of a model: one of them counts, and all may ship."""
+    row, cap = checked.chosen.largest, checked.rules.cap
+    if row is None or not row.claimed or not checked.chosen.fits:
+        return
+    for run in checked.runs:
+        models = [export.model for export in run.exports if export.model and not export.total]
+        parts = [model for model in models if _PART.search(model.label)]
+        total = sum(model.number for model in models) + (run.code.number if run.code else checked.code.length)
+        if len(models) > 1 and len(models) == len(run.exports) and parts and total > cap:
+            place = Place(file=run.source, line=parts[0].line)
+            message = (
+                f"{place}: {len(models)} exports in one run that may be parts of one model: with the code they come to "
+                f"{total:,} bytes, over the cap by {total - cap:,}; {row.total:,} are counted"
+            )
+            yield Finding(code="GB508", message=message, place=place)
 
 
 def _sums(checked: Checked) -> Iterator[Finding]:

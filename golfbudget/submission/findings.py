@@ -94,6 +94,7 @@ TABLE: dict[str, FindingKind] = {
         ("GB506", _N, "a log has several exports; the others are named"),
         ("GB507", _W, "there is no model file: the code alone is counted"),
         ("GB508", _W, "another export of the log is over the cap, and no file says which one ships"),
+        ("GB509", _W, "a log that fits speaks of bytes over the cap in words that are not understood"),
     )
 }
 

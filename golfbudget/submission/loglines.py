@@ -87,14 +87,25 @@ class Printed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """What a line says: a seed, figures, and whether it speaks of bytes in a way that was not understood."""
+    """What a line says: a seed, figures, and whether it speaks of bytes in a way that was not understood.
+
+    `most` is the largest number of bytes that a `doubtful` line gives as a whole number of them.
+    """
 
     seed: int | None = None
     figures: tuple[Printed, ...] = ()
     doubtful: bool = False
+    most: int = 0
 
 
 _NOTHING = LogLine()
+#: Amounts of what is no artifact, or was one: before it was made small, or a change of it.
+_BEFORE = re.compile(
+    r"raw|payload|unpacked|unquanti|uncompress|before|previous|baseline|fp32|fp16|bf16|float|param|token|dump|input|"
+    r"limit of|cap of",
+    _I,
+)
+_IN_BYTES = re.compile(rf"(?<![\w.])({_WHOLE}) ?(?:bytes|B)\b")
 _AMOUNT = re.compile(rf"(?<![\w.])(?:{_WHOLE}|\d+\.\d+) ?(?:bytes|B|MB|MiB|megabytes|mebibytes)\b", _I)
 _SPEAKS = re.compile(r"artifact|submission|model|code|export|wrote|saved|compressed|size|total", _I)
 _NOT_THOSE = re.compile(r"memory|peak|alloc|reserved|vram|/s\b|dataset|shard", _I)
@@ -120,7 +131,15 @@ def read_line(line: str, number: int) -> LogLine:
     figures = tuple(_figures(line, number))
     speaks = all(sign.search(line) for sign in (_AMOUNT, _SPEAKS))
     silent = not figures and not any(sign.search(line) for sign in (_NOT_THOSE, _DUMPED))
-    return LogLine(seed=seed, figures=figures, doubtful=speaks and silent)
+    most = _most(line) if speaks and silent else 0
+    return LogLine(seed=seed, figures=figures, doubtful=speaks and silent, most=most)
+
+
+def _most(line: str) -> int:
+    """The largest number of bytes in a line that may be about the artifact; 0 where there is none."""
+    if _BEFORE.search(line):
+        return 0
+    return max((int(re.sub(r"\D", "", found)) for found in _IN_BYTES.findall(line)), default=0)
 
 
 def _seed(line: str) -> int | None:
@@ -141,6 +160,7 @@ def _structured(line: str, number: int) -> LogLine:
         seed=next((one.seed for one in lines if one.seed is not None), None),
         figures=tuple(figure for one in lines for figure in one.figures),
         doubtful=any(one.doubtful for one in lines),
+        most=max((one.most for one in lines), default=0),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -30,6 +30,8 @@ _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _STEP = re.compile(r"(?:\A|[\s\[|:])(?:step|iter|epoch)\w*[ :=]*\d", re.IGNORECASE)
 #: Lines of training that make a text a log: prose may have one.
 _FEWEST_STEPS = 3
+#: Lines that were not understood, and are remembered.
+_MOST_DOUBTS = 100
 #: Labels of code that is shorter than its source.
 _PACKED = ("compressed", "packed")
 _LOG_SUFFIXES = (".log", ".out")
@@ -142,13 +144,15 @@ class Run:
 class Log:
     """A text that may be a log: its runs, and the first line that speaks of bytes in words that were not understood.
 
-    `trained` says that several lines tell of steps or losses.
+    `trained` says that several lines tell of steps or losses.  `more`: the last lines that were not understood, each as
+    the largest number of bytes in it, its place, and what it says.
     """
 
     name: str
     runs: tuple[Run, ...] = ()
     doubtful: tuple[int, str] | None = None
     trained: bool = False
+    more: tuple[tuple[int, int, str], ...] = ()
 
     @property
     def understood(self) -> bool:
@@ -249,6 +253,7 @@ def _parsed(text: str, source: str, where: str) -> Log:
     seed: int | None = None
     seed_line: int | None = None
     doubtful: tuple[int, str] | None = None
+    more: deque[tuple[int, int, str]] = deque(maxlen=_MOST_DOUBTS)
     trained, steps = False, 0
 
     def close() -> None:
@@ -258,8 +263,10 @@ def _parsed(text: str, source: str, where: str) -> Log:
         figures.clear()
 
     for number, line, read in _lines(text, where):
-        if read.doubtful and doubtful is None:
-            doubtful = (number, " ".join(line.split())[:80])
+        if read.doubtful:
+            said = " ".join(line.split())[:80]
+            doubtful = doubtful or (number, said)
+            more.append((read.most, number, said))
         done = any(f.what == "model" or (f.what == "total" and f.label) for f in figures)
         if read.seed is not None:
             if figures and (done or seed not in (None, read.seed)):
@@ -280,7 +287,7 @@ def _parsed(text: str, source: str, where: str) -> Log:
         if not read.figures and (not trained or steps < _FEWEST_STEPS) and _STEP.search(line[:200]):
             trained, steps = True, steps + 1
     close()
-    return Log(name=source, runs=tuple(runs), doubtful=doubtful, trained=steps >= _FEWEST_STEPS)
+    return Log(name=source, runs=tuple(runs), doubtful=doubtful, trained=steps >= _FEWEST_STEPS, more=tuple(more))
 
 
 def _second_is_smaller(figures: list[Printed], figure: Printed) -> Printed:

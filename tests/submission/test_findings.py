@@ -117,6 +117,10 @@ CASES: dict[str, tuple[Files, tuple[str | None, int | None]]] = {
         {"train.log": EXPORTS.replace("14000000", "16000000").replace(f"{14_000_000 + CODE}", f"{16_000_000 + CODE}")},
         ("train.log", 7),
     ),
+    "GB509": (
+        {"train.log": log_text(code=CODE, model=15_000_000) + "with adapters the artifact is 16,200,000 bytes\n"},
+        ("train.log", 9),
+    ),
 }  # fmt: skip
 
 

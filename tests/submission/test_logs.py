@@ -224,6 +224,36 @@ def test_claims_choose_among_exports(tmp_path: Path, claim: int, total: int) -> 
     assert f"{1_800_000 - total:,}" in message
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("WARNING: artifact exceeds limit: 16,100,000 bytes", True),
+        ("artifact with adapters weighs 16_200_000 bytes", True),
+        ("artifact with adapters weighs 15_200_000 bytes", False),
+        ("peak memory of the artifact: 16100000 bytes", False),
+        ("the raw model came to 16100000 bytes", False),
+        ("the artifact was allowed 16000000 bytes", False),
+        ("wrote everything with the model: 92100000 bytes", False),
+    ],
+)
+def test_a_line_over_the_cap_that_is_not_understood_is_said(tmp_path: Path, line: str, *, told: bool) -> None:
+    small = log_text(code=CODE, model=9_000_000)
+    after = check(tmp_path, {"train.log": f"{small}{line}\n"})
+    assert bool(messages(after, "GB509")) == told
+    before = check(tmp_path, {"train.log": f"{line}\n{small}"})
+    assert not messages(before, "GB509")
+
+
+@pytest.mark.parametrize(("labels", "told"), [(("trunk int6", "head int8"), True), (("int6+zstd", "int8+zlib"), False)])
+def test_exports_that_are_called_parts_may_ship_together(
+    tmp_path: Path, labels: tuple[str, str], *, told: bool
+) -> None:
+    text = "".join(f"Serialized model {label}: {9_000_000 + at} bytes\n" for at, label in enumerate(labels))
+    checked = check(tmp_path, {"train.log": f"seed:1\nCode size: {CODE} bytes\n{text}"})
+    found = messages(checked, "GB508")
+    assert [f"they come to {18_000_001 + CODE:,} bytes" in one for one in found] == ([True] if told else [])
+
+
 def test_a_total_that_is_more_than_its_parts_counts(tmp_path: Path) -> None:
     text = PLAIN.replace(str(MODEL), "15000000").replace(str(MODEL + CODE), "16030000")
     checked = check(tmp_path, {"train.log": text})
