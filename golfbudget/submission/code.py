@@ -168,7 +168,7 @@ def _rivals(folder: Folder, entry: SubmissionFile, found: Reached) -> list[tuple
     inside = {entry.path, *(one.file.path for one in found.counted)}
     rivals: list[tuple[SubmissionFile, Sequence[Counted]]] = []
     for file in folder.of(FileKind.CODE):
-        if "/" in file.path or not file.path.lower().endswith(".py") or file.path in inside:
+        if "/" in file.path or not file.path.lower().endswith((".py", ".pyz")) or file.path in inside:
             continue
         other = reach(folder, [file])
         if other.unpacks and entry.path not in {one.file.path for one in other.counted}:

@@ -29,7 +29,9 @@ def model_files(folder: Folder, code: Code, runs: Sequence[Run], claims: Sequenc
     used, told = {file.path for file in code.files}, _told(runs, claims)
     # What the program reads, by a name that speaks of no model and at a length that nobody tells of, is an input.
     read = {one.file.path for one in code.candidates}
-    found = [file for file in folder.of(FileKind.MODEL) if _free(file, read) or not told or file.size in told]
+    patterned = folder.of(FileKind.MODEL)
+    found = [file for file in patterned if _free(file, read) or file.size in told]
+    found = found or (patterned if not told else [])
     found += [
         replace(file, kind=FileKind.MODEL)
         for file in folder.of(FileKind.OTHER)
@@ -48,8 +50,8 @@ def model_files(folder: Folder, code: Code, runs: Sequence[Run], claims: Sequenc
         return ModelFiles(files=tuple(found))
     places = {folder.place(file): file for file in found}
     found = [places[path] for path in distinct_files(list(places))]
-    patterned = {file.path for file in folder.of(FileKind.MODEL)}
-    found = [file for file in found if file.path in patterned or named_like_model(file.path)] or found
+    names = {file.path for file in patterned}
+    found = [file for file in found if file.path in names or named_like_model(file.path)] or found
     agreed = _agreed(found, told) if len(found) > 1 else found
     # What the program reads beside its model counts as data.
     left = [file for file in found if file not in agreed and file.path not in used | read]

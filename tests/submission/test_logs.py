@@ -322,6 +322,14 @@ def test_a_file_of_the_length_that_a_log_tells_of_is_the_model(tmp_path: Path, p
     assert ("weights.bin" in {one.file.path for one in checked.code.counted}) == (not told and "open" in program)
 
 
+def test_a_table_that_the_program_reads_is_not_the_model_beside_one(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"train_gpt.py": "import numpy as np\nT = np.load('pool.npz')\n", "pool.npz": NOISE}
+    assert [model.source for model in check(tmp_path, files).models] == ["pool.npz"]
+    checked = check(tmp_path, {**files, "final_model.int8.ptz": NOISE + b"x"})
+    assert [model.source for model in checked.models] == ["final_model.int8.ptz"]
+    assert {one.file.path for one in checked.code.counted} == {"train_gpt.py", "pool.npz"}
+
+
 def test_a_submission_without_a_model(golfbudget: Run, tmp_path: Path) -> None:
     folder = submission(tmp_path, {"train_gpt.py": "x = 1\n"})
     assert golfbudget("check", folder).returncode == 2

@@ -299,6 +299,13 @@ def test_digits_of_no_program_are_not_known(tmp_path: Path, digits: str) -> None
     assert "GB208" in codes(check(tmp_path, {"train_gpt.py": source}))
 
 
+def test_a_zip_that_runs_is_the_program_and_not_its_helper(tmp_path: Path) -> None:
+    found = check(tmp_path, {"train_gpt.pyz": _archive(), "helper.py": "y = 1\n"})
+    assert counted(found) == {"train_gpt.pyz": "program", "helper.py": "helper"}
+    asked = check(tmp_path, {"train_gpt.py": "import os\n"})
+    assert "2 files could be the program (train_gpt.py (10 bytes), train_gpt.pyz" in asked.chosen.reason
+
+
 def test_a_stub_beside_another_program_is_asked_for(tmp_path: Path) -> None:
     stub, suffix, content = BESIDE["lzma"]
     files: dict[str, str | bytes] = {
