@@ -48,7 +48,7 @@ class Reached:
     `unfollowed`: where they run or import what only running them tells.  `missing`: what they need and the folder does
     not hold, and where.  `again`: what they write and read again; `whole`: files that they read by their whole names;
     `named`: texts that the rules leave out, where they are named, and nothing tells whether they are read; `fetching`:
-    where they fetch files from the net.
+    where they fetch files from the net.  `texts`: the names of such texts in the folder.
     """
 
     counted: list[Counted] = field(default_factory=list)
@@ -63,11 +63,12 @@ class Reached:
     whole: set[str] = field(default_factory=set)
     named: dict[str, Place] = field(default_factory=dict)
     fetching: list[Place] = field(default_factory=list)
+    texts: frozenset[str] = frozenset()
 
 
 def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
     """Everything that the entries lead to."""
-    found = Reached()
+    found = Reached(texts=frozenset(posixpath.basename(one.path) for one in folder.files if _may_be_read(one)))
     seen: dict[str, Counted] = {file.path: Counted(file=file, how="entry") for file in entries}
     waiting = [(file, True) for file in entries]
     runners: list[Program] = []
@@ -98,10 +99,11 @@ def reach(folder: Folder, entries: Sequence[SubmissionFile]) -> Reached:
             if need.how is How.IMPORTED and need.path == UNKNOWN:
                 found.unfollowed.append(place)
                 continue
-            if need.how is How.WRITTEN:
-                outputs.add(posixpath.basename(need.path))
-            _miss(found, need, place, file, folder, folders)
-            for target in _targets(need, file, folder, folders):
+            outputs |= {posixpath.basename(need.path)} if need.how is How.WRITTEN else set()
+            targets = list(_targets(need, file, folder, folders))
+            if not targets:
+                _miss(found, need, place, folder, folders)
+            for target in targets:
                 found.whole |= {target.path} if need.how is How.READ and not _WILD.search(need.path) else set()
                 if need.how is How.WRITTEN:
                     found.written.setdefault(target.path, place)
@@ -174,22 +176,15 @@ def _needs(
             yield need, Place(file=file.path, line=need.line), here
 
 
-def _miss(
-    found: Reached,
-    need: Need,
-    place: Place,
-    file: SubmissionFile,
-    folder: Folder,
-    folders: Sequence[PurePosixPath],
-) -> None:
-    """Note what is needed and not there, and what is there and may be needed."""
-    if need.how is How.NAMED and not _WILD.search(need.path):
+def _miss(found: Reached, need: Need, place: Place, folder: Folder, folders: Sequence[PurePosixPath]) -> None:
+    """Note what is needed and not there, and what is there, does not count by that, and may be needed."""
+    if need.how is How.NAMED and posixpath.basename(need.path) in found.texts:
         left = (one for one, _ in _matching(need, folder, folders) if _may_be_read(one))
         found.named |= {one.path: place for one in left if one.path not in found.named}
-    elif need.how not in (How.NAMED, How.WRITTEN) and not _is_there(need, file, folder, folders):
+    elif need.how not in (How.NAMED, How.WRITTEN):
         absent = lacking(need, folders, folder.patterns)
-        if absent is not None:
-            found.missing.setdefault(absent, place)
+        if absent is not None and absent not in found.missing and not _is_there(need, folder, folders):
+            found.missing[absent] = place
 
 
 def _may_be_read(file: SubmissionFile) -> bool:
@@ -198,14 +193,12 @@ def _may_be_read(file: SubmissionFile) -> bool:
     return text and not for_people(file.path) and not named_like_log(file.path)
 
 
-def _is_there(need: Need, file: SubmissionFile, folder: Folder, folders: Sequence[PurePosixPath]) -> bool:
-    """Whether a file of the folder is what is needed, whether or not it counts."""
+def _is_there(need: Need, folder: Folder, folders: Sequence[PurePosixPath]) -> bool:
+    """Whether the folder holds what is needed and does not count by that: a package of no files, a text for people."""
     if need.how is How.IMPORTED:
         first = need.path.partition(".")[0]
-        inside = (f"{base / first}/" for base in folders)
-        return any(True for _ in _module_files(need, file, folder, folders)) or any(
-            one.path.startswith(place) for place in inside for one in folder.files
-        )
+        inside = (base for base in folders if ".." not in base.parts and not base.is_absolute())
+        return any((folder.root / base / first).is_dir() for base in inside)
     return any(True for _ in _matching(need, folder, folders))
 
 
