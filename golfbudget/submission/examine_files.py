@@ -38,6 +38,7 @@ def examine_files(checked: Checked) -> Iterator[Finding]:
     yield from _pointers(checked)
     yield from _unknown(checked)
     yield from _missing(checked)
+    yield from _named(checked)
     yield from _caps(checked)
     yield from _models(checked)
     yield from _beside(checked)
@@ -141,8 +142,12 @@ def _missing(checked: Checked) -> Iterator[Finding]:
             "FILE names code that lies elsewhere, beside the program)"
         )
         yield Finding(code="GB211", message=message, place=missing[0][1])
-    named = [(checked.folder.get(path), place) for path, place in checked.code.named.items()]
-    texts = [(file, place) for file, place in named if file is not None and not _is_log(checked, file)]
+
+
+def _named(checked: Checked) -> Iterator[Finding]:
+    """Texts that may be read, and downloads: what nobody counts."""
+    found = [(checked.folder.get(path), place) for path, place in checked.code.named.items()]
+    texts = [(file, place) for file, place in found if file is not None and not _is_log(checked, file)]
     if texts:
         message = (
             f"{listed(place for _, place in texts)}: named here, and not counted, as whether it is read is not known: "

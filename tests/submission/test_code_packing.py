@@ -801,6 +801,6 @@ def test_a_program_that_is_mostly_data_is_not_searched(
 ) -> None:
     text = base64.b85encode(Random(3).randbytes(60_000)) if digits else b"step = 1\n" * 10_000
     compress = Mock(return_value=b"x")
-    monkeypatch.setattr(payload.lzma, "compress", compress)
+    monkeypatch.setattr("lzma.compress", compress)
     list(payload.payloads(text, frozenset(), search=True))
     assert compress.call_count == tried

@@ -73,7 +73,7 @@ def test_bytes_that_nobody_knows_are_no_saving_without_a_word(golfbudget: Run, t
     assert any(one.startswith(note) for one in gb.compare(logged, empty).comparison.notes)
     assert gb.compare(logged, saved(empty)).comparison.notes == gb.compare(logged, empty).comparison.notes
     assert not any("may take" in one for one in gb.compare(logged, logged).comparison.notes)
-    model = {"train_gpt.py": CODE, "final_model.int8.ptz": example.ARTIFACT.read_bytes()}
+    model: dict[str, str | bytes] = {"train_gpt.py": CODE, "final_model.int8.ptz": example.ARTIFACT.read_bytes()}
     real, none = (
         submission(tmp_path / "real", model),
         submission(tmp_path / "none", {**model, "final_model.int8.ptz": b"x" * 99}),
