@@ -39,6 +39,7 @@ _COMPOSERS = {"join", "joinpath", "with_name", "with_suffix", "with_stem", "repl
 _PATH_INSERTERS = {"insert", "append", "extend", "addsitedir"}
 #: What a command writes into: the file behind it is none that it needs.
 _INTO = re.compile(r"(?:\d|&)?>{1,2}|tee|-a|-o|--out(?:put)?")
+_INSTALLS = re.compile(r"\bpip3? +install\b")
 _MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
 #: What a module is run by: a package has a module of its own for that.
 _ENDS = ("", ".__main__")
@@ -200,11 +201,14 @@ def _is_reader(argument: ast.expr) -> bool:
 def _of_command(argument: ast.expr, line: int, paths: Paths) -> Iterator[Need]:
     """The words of a command: it runs or reads the files they name, but for those that it writes into."""
     before = ""
+    installs = bool(_INSTALLS.search(_said(argument, paths)))
     for item in argument.elts if isinstance(argument, ast.List | ast.Tuple) else (argument,):
         for text in paths.of(item):
             for word in dict.fromkeys([text, *text.split()]):
                 into = _INTO.fullmatch(before) or ">" in word[:2]
-                yield Need(How.NAMED if into else How.RUN, word, line)
+                # What is installed from a folder is all that is in it.
+                run = How.READ if installs and "/" in word and " " not in word else How.RUN
+                yield Need(How.NAMED if into else run, word, line)
                 before = word
 
 

@@ -95,6 +95,20 @@ def test_a_module_counts_however_it_is_asked_for(tmp_path: Path, program: str) -
     assert one.place.line == program.count("\n")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "[sys.executable, '-m', 'pip', 'install', './kernels']",
+        "'pip install -e kernels/', shell=True",
+    ],
+)
+def test_a_package_that_is_installed_from_the_folder_counts(tmp_path: Path, command: str) -> None:
+    files = {"kernels/setup.py": "from setuptools import setup\n", "kernels/kernels/__init__.py": HELPER}
+    checked = check(tmp_path, f"import subprocess, sys\nsubprocess.run({command})\nimport kernels\n", **files)
+    assert set(counted(checked)) == set(files)
+    assert "GB211" not in [found.code for found in checked.findings]
+
+
 def test_a_text_that_is_run_and_is_no_program_says_nothing(tmp_path: Path) -> None:
     assert not counted(check(tmp_path, "eval('helper is (')\nexec('')\n", **{"helper.py": HELPER}))
 
