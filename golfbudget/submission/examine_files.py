@@ -132,13 +132,14 @@ def _unknown(checked: Checked) -> Iterator[Finding]:
 
 def _missing(checked: Checked) -> Iterator[Finding]:
     # `--code` may have named what lies elsewhere.
-    there = {part for file in checked.code.files for part in (*Path(file.path).parts, Path(file.path).stem)}
+    named = [Path(file.path) for file in checked.code.files if file.path.startswith("../")]
+    there = {part for path in named for part in (*path.parts, path.stem)}
     missing = [(name, at) for name, at in checked.code.missing.items() if Path(name).name.lstrip(".") not in there]
     if missing:
-        named = ", ".join(f"{name} ({place})" for name, place in missing[:6])
+        told = ", ".join(f"{name} ({place})" for name, place in missing[:6])
         more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
         message = (
-            f"needed by the program and not in the folder, so that what it takes is not known: {named}{more} (--code "
+            f"needed by the program and not in the folder, so that what it takes is not known: {told}{more} (--code "
             "FILE names code that lies elsewhere, beside the program)"
         )
         yield Finding(code="GB211", message=message, place=missing[0][1])

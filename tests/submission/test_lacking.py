@@ -30,6 +30,10 @@ LACKING = {
     "a module above": (f"{ABOVE}sys.path.insert(0, str(ROOT))\nfrom walk import main\nimport torch, json\n", "walk"),
     "a package above": ("import sys\nsys.path.append('../..')\nfrom common.model import GPT\n", "common"),
     "a program above": (f"{ABOVE}import runpy\nrunpy.run_path(str(ROOT / 'base.py'))\n", "../../../base.py"),
+    "a program of the same name above": (
+        f"{ABOVE}import os, sys\nos.execv(sys.executable, ['python', str(ROOT / 'train_gpt.py')])\n",
+        "../../../train_gpt.py",
+    ),
     "a program run": ("import subprocess, sys\nsubprocess.run([sys.executable, 'inner.py'])\n", "inner.py"),
     "a module beside": ("from .helper import y\n", ".helper"),
     "a source": ("load(name='k', sources=['fused.cpp'])\n", "fused.cpp"),
