@@ -44,32 +44,39 @@ class Found:
 
 
 def best_file(assembler: Assembler, costs: MenuCosts, target: int) -> Found:
-    """The file of least expected loss of at most `target` bytes; `UsageError` where none is so small."""
+    """The file of least expected loss of at most `target` bytes; `UsageError` where none is so small.
+
+    Where what a file adds to its tables does not settle, more and more room is left for it until one fits.
+    """
     least = {owner: min(own, key=lambda choice: own[choice].bytes) for owner, own in costs.options.items()}
-    overhead, best, tried = 0, None, set[tuple[tuple[str, MatrixChoice], ...]]()
-    for _ in range(_ROUNDS):
+    overhead, more, best = 0, 0, None
+    sizes: dict[tuple[tuple[str, MatrixChoice], ...], int] = {}
+    while True:
         chosen = _chosen(costs, target - overhead) or least
         key = tuple(sorted(chosen.items(), key=lambda item: item[0]))
-        if key in tried:
-            break
-        tried.add(key)
-        assembled = assembler.file(costs.everywhere(chosen))
-        found = Found(assembled=assembled, expected=expected(costs, chosen), costs=costs)
-        tables = sum(costs.of(owner, choice).bytes for owner, choice in chosen.items())
-        if found.size <= target and (best is None or found.expected < best.expected):
-            best = found
-        if found.size <= target and found.size >= (1 - _CLOSE) * target:
-            break
-        overhead = found.size - tables
-    if best is None:
-        smallest = assembler.file(costs.everywhere(least))
-        if len(smallest.data) > target:
+        unsettled = key in sizes or len(sizes) >= _ROUNDS
+        if best is not None and unsettled:
+            return best
+        if key not in sizes:
+            assembled = assembler.file(costs.everywhere(chosen))
+            found = Found(assembled=assembled, expected=expected(costs, chosen), costs=costs)
+            sizes[key] = found.size
+            if found.size <= target:
+                best = found if best is None or found.expected < best.expected else best
+                if found.size >= (1 - _CLOSE) * target:
+                    return best
+        size = sizes[key]
+        own = size - sum(costs.of(owner, choice).bytes for owner, choice in chosen.items())
+        if size <= target or not unsettled:
+            overhead = own
+        elif chosen != least:
+            more = max(2 * more, size - target)
+            overhead = max(overhead, own) + more
+        else:
             raise UsageError(
-                f"no file of {target:,} bytes: the smallest that the schemes tried make has {len(smallest.data):,}; "
+                f"no file of {target:,} bytes: the smallest that the schemes tried make has {size:,}; "
                 "raise the cap, or add schemes (--schemes)"
             )
-        best = Found(assembled=smallest, expected=expected(costs, least), costs=costs)
-    return best
 
 
 def expected(costs: MenuCosts, chosen: Mapping[str, MatrixChoice]) -> float:
