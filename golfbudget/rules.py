@@ -17,6 +17,8 @@ _UNITS = {
     "": 1, "B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3,
     "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3,
 }  # fmt: skip
+#: What a fitted file's loader takes, before it is known.
+LOADER_BYTES = 1_500
 #: Digits, or thousands set apart by commas or as Python does it.
 _WHOLE = r"\d{1,3}(?:,\d{3}){1,9}|\d{1,30}(?:_\d{1,30}){0,9}"
 

@@ -25,9 +25,8 @@ from golfbudget.plan.prepare import prepare
 from golfbudget.progress import Progress, unwatched
 from golfbudget.quality.evaluate import METRIC
 from golfbudget.recipe.decoded import read_back
+from golfbudget.rules import LOADER_BYTES
 
-#: What a loader takes, before it is known.
-_LOADER = 1_500
 _ROUNDS = 8
 #: What the loader of a rebuilt container takes more than that of the container as it was written, about.
 _LONGER_LOADER = 400
@@ -36,8 +35,10 @@ _LONGER_LOADER = 400
 def make_fit(request: FitRequest, progress: Progress = unwatched) -> Fit:
     """The artifact of least loss whose file and loader are within the cap; `UsageError` where there is none."""
     target = request.plan.cap - (request.plan.code_bytes or 0)
-    if target <= _LOADER:
-        raise UsageError(f"the cap leaves {target:,} bytes for file and loader, and a loader takes about {_LOADER:,}")
+    if target <= LOADER_BYTES:
+        raise UsageError(
+            f"the cap leaves {target:,} bytes for file and loader, and a loader takes about {LOADER_BYTES:,}"
+        )
     prepared = prepare(request.plan)
     with bench(prepared, progress) as own:
         costs = own.costs(menus_of(own, target, request.head))
@@ -47,7 +48,7 @@ def make_fit(request: FitRequest, progress: Progress = unwatched) -> Fit:
 
 def _within(own: FittingBench, costs: MenuCosts, target: int, effort: int) -> tuple[Found, Loaded]:
     """A file that with its loader uses up `target` bytes, where its container allows."""
-    aim = target - _LOADER
+    aim = target - LOADER_BYTES
     found = own.best(costs, aim, effort)
     loader: int | None = None
     fitting: list[tuple[int, Assembled, bytes]] = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from golfbudget.inspection import Inspection
 from golfbudget.report import document as doc
 from golfbudget.report.numbers import count
+from golfbudget.rules import LOADER_BYTES
 
 if TYPE_CHECKING:
     from golfbudget.submission import Checked
@@ -22,10 +23,10 @@ _LEAST = "least loss within the cap, loader counted"
 
 
 def over_the_cap(inspection: Inspection) -> tuple[doc.Part, ...]:
-    """For a file that is over its cap; nothing for one that fits, or of which no weights are known."""
+    """For a file that is over its cap; nothing where it fits, has no weights, or the cap holds no loader."""
     budget, path = inspection.budget, inspection.artifact.path
     entries = inspection.assignment.ledger.entries
-    if budget.fits or not any(entry.parameters for entry in entries):
+    if budget.fits or budget.cap - (budget.code or 0) <= LOADER_BYTES or not any(entry.parameters for entry in entries):
         return ()
     code = "" if budget.code is None else f" --code {budget.code}"
     largest = max(entries, key=lambda entry: entry.parameters)

@@ -36,13 +36,12 @@ from golfbudget.recipe.config import load_recipe
 from golfbudget.recipe.decoded import read_back
 from golfbudget.recipe.export import quantise
 from golfbudget.roles import assign, load_roles
+from golfbudget.rules import LOADER_BYTES
 from golfbudget.schemes.threads import one_thread
 from golfbudget.study.evaluator import StudyEvaluator, covariances
 from golfbudget.study.structure import structure_source
 
 RECIPE = "int8-zlib-small"
-#: What a loader takes, before it is known.
-_LOADER = 1_500
 _LOADER_NAME = "decode.py"
 _ROUNDS = 4
 #: Every second step, from where a weight takes about six bits; in a trial few of them.
@@ -144,7 +143,7 @@ def _menu(own: FittingBench, owner: str, every: int) -> tuple[MatrixChoice, ...]
 
 def _fitted(own: FittingBench, costs: MenuCosts, arm: Arm, budget: int, effort: int) -> FittedFile:
     """A file that with all its code uses up the budget; `UsageError` where there is none."""
-    target = budget - _LOADER
+    target = budget - LOADER_BYTES
     found, best = own.best(costs, target, effort), None
     for _ in range(_ROUNDS):
         assembled = own.full(found, target)

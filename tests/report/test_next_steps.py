@@ -91,6 +91,9 @@ def test_a_file_that_fits_or_was_not_held_to_a_cap_says_nothing_of_it(
 ) -> None:
     for cap in ([], ["--cap", "16MB"]):
         assert "next: " not in golfbudget("inspect", checkpoint, *cap, cwd=tmp_path).stdout
+    # No file with its loader is so small, and `fit` would refuse it.
+    assert "next: " not in golfbudget("inspect", checkpoint, "--cap", "1500", cwd=tmp_path).stdout
+    assert "next: " in golfbudget("inspect", checkpoint, "--cap", "1501", cwd=tmp_path).stdout
     (tmp_path / "noise").write_bytes(bytes(range(256)))
     assert "next: " not in golfbudget("inspect", "noise", "--cap", "100", cwd=tmp_path).stdout
 
